@@ -1,0 +1,5 @@
+// Package balancer chooses the instance that gets the next call.
+//
+// [P2C] is the default: of two candidates drawn at random it takes the one that is less loaded, by calls in flight and measured
+// latency. [RoundRobin] takes them in turn.
+package balancer
