@@ -1,0 +1,65 @@
+# Everything that this project checks, builds and measures. `make help` lists the targets.
+# Needs Go and make; a C compiler adds the race detector, Chromium adds the browser tests (.ci/setup installs both on Debian).
+
+SHELL   := bash
+GO      ?= go
+STEP    := .ci/step
+MODULES := $(patsubst ./%/go.mod,%,$(shell find . -mindepth 2 -name go.mod -not -path './.tmp/*' -not -path '*/testdata/*' -not -path '*/node_modules/*' | sort))
+TESTED  := $(filter-out tools/%,$(MODULES))
+RACED   := ./rpc/... ./balancer/... ./discovery/... .
+HAVE_CC := $(shell command -v $$($(GO) env CC) >/dev/null 2>&1 && echo 1)
+TESTFLAGS ?=
+
+export GOWORK = off
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: test
+test: ## all tests of every module (with the race detector for the call path, where there is a C compiler)
+	@$(STEP) --begin
+	@$(MAKE) --no-print-directory test-steps
+	@$(STEP) --table
+
+.PHONY: test-steps
+test-steps:
+ifeq ($(HAVE_CC),1)
+	@$(STEP) test-race $(GO) test -race $(TESTFLAGS) $(RACED)
+	@$(STEP) test-root $(GO) test $(TESTFLAGS) $$($(GO) list ./... | grep -vE '^github.com/hanse-go/hanse(/(rpc|balancer|discovery)(/.*)?)?$$')
+else
+	@echo "no C compiler: the race detector was not used"
+	@$(STEP) test-root $(GO) test $(TESTFLAGS) ./...
+endif
+	@for m in $(TESTED); do $(STEP) test-$$m $(GO) -C $$m test $(TESTFLAGS) ./... || exit 1; done
+
+.PHONY: race-all
+race-all: ## all tests of every module with the race detector (slow)
+	$(GO) test -race ./...
+	@for m in $(TESTED); do echo "▸ $$m"; $(GO) -C $$m test -race ./... || exit 1; done
+
+.PHONY: check
+check: ## formatting, vet (linux, darwin, windows), the analyser, generated code
+	@$(STEP) format bash -c 'out=$$(gofmt -l $$(git ls-files "*.go")); [ -z "$$out" ] || { echo "gofmt would change:"; echo "$$out"; exit 1; }'
+	@$(STEP) vet $(GO) vet ./...
+	@$(STEP) vet-darwin env GOOS=darwin CGO_ENABLED=0 $(GO) vet ./...
+	@$(STEP) vet-windows env GOOS=windows CGO_ENABLED=0 $(GO) vet ./...
+	@for m in $(TESTED); do $(STEP) vet-$$m $(GO) -C $$m vet ./... || exit 1; done
+	@$(STEP) build-staticcheck $(GO) -C tools/staticcheck build -o $(CURDIR)/.tmp/bin/staticcheck honnef.co/go/tools/cmd/staticcheck
+	@$(STEP) staticcheck .tmp/bin/staticcheck ./...
+	@for m in $(TESTED); do $(STEP) staticcheck-$$m bash -c 'cd '$$m' && $(CURDIR)/.tmp/bin/staticcheck ./...' || exit 1; done
+	@$(STEP) tidy bash -c 'for m in . $(MODULES); do $(GO) -C $$m mod tidy -diff || { echo "run go mod tidy in $$m"; exit 1; }; done'
+
+.PHONY: ci
+ci: ## what continuous integration runs
+	@$(STEP) --begin
+	@$(MAKE) --no-print-directory check test-steps
+	@$(STEP) --table
+
+.PHONY: tidy
+tidy: ## go mod tidy in every module
+	@for m in . $(MODULES); do $(GO) -C $$m mod tidy || exit 1; done
+
+.PHONY: install
+install: ## install the hanse command
+	$(GO) install ./cmd/hanse
