@@ -1,0 +1,44 @@
+package main
+
+import (
+	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
+	"github.com/spf13/cobra"
+)
+
+// group is a heading in the help of the root command with the commands below it, in the order in which they are shown.
+type group struct {
+	title    string
+	commands []*cobra.Command
+}
+
+// newRoot returns the command hanse with all that it can do.
+func newRoot(u *ui.UI) *cobra.Command {
+	groups := []group{
+		{"Write", []*cobra.Command{}},
+		{"Run", []*cobra.Command{}},
+		{"Look and try", []*cobra.Command{}},
+		{"More", []*cobra.Command{newCompletion(u), newVersion(u)}},
+	}
+	root := &cobra.Command{
+		Use:               "hanse",
+		Short:             "Write ordinary gRPC services; run them as one process or as a hundred",
+		Args:              noSuchCommand(&groups),
+		RunE:              func(cmd *cobra.Command, args []string) error { return cmd.Help() },
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+	}
+	root.SetOut(u.Out)
+	root.SetErr(u.Err)
+	root.SetFlagErrorFunc(flagError)
+	root.SetHelpFunc(help(u, groups))
+	root.SetHelpCommand(newHelp(u))
+	for _, g := range groups {
+		for _, cmd := range g.commands {
+			cmd.DisableFlagsInUseLine = true
+			root.AddCommand(cmd)
+		}
+	}
+	root.PersistentFlags().BoolP("help", "h", false, "explain the command")
+	return root
+}
