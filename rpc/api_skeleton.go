@@ -40,6 +40,9 @@ func (s *Server) Drain(ctx context.Context) error                  { panic("skel
 func (s *Server) Stop()                                            { panic("skeleton") } // cancels the contexts of running calls and refuses new ones
 func (s *Server) Running() []string                                { panic("skeleton") } // full methods of the calls that run now, sorted, with duplicates
 
+// serveStream runs a call that arrived from a wire: unary or streaming. It finds the method, runs interceptors, recovers panics and counts the call as running. The context of stream carries the incoming metadata, deadline and peer.
+func (s *Server) serveStream(method string, stream grpc.ServerStream) error { panic("skeleton") }
+
 // Port serves the servers of one app, and plain HTTP, on its listeners.
 type Port struct {
 	Servers []*Server
@@ -111,14 +114,4 @@ type Transport interface {
 	Schemes() []string
 	Dial(ctx context.Context, endpoint *url.URL) (net.Conn, error)
 	Listen(ctx context.Context, endpoint *url.URL) (net.Listener, error)
-}
-
-// CallInfo is a grpc.CallOption that tells, after the call, where it went. (As an interceptor's option it sees every call.)
-type CallInfo struct {
-	grpc.EmptyCallOption
-	Service  string
-	Instance string // ID; empty when the endpoint was not announced by Hanse
-	Endpoint string // URL; empty in process
-	Path     Path   // "" when no instance was reached
-	Attempts int    // 1 without retries
 }
