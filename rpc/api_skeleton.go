@@ -46,6 +46,9 @@ func (s *Server) serveStream(method string, stream grpc.ServerStream) error { pa
 // Port serves the servers of one app, and plain HTTP, on its listeners.
 type Port struct {
 	Servers []*Server
+	// Shared holds contracts of the app itself, such as health and reflection, that each of Servers may have too. It takes a call
+	// whose :authority names none of Servers, if it has the contract, before they are searched for it. nil: none.
+	Shared *Server
 	HTTP    http.Handler // for requests that are not gRPC; nil: 404
 	TLS     *tls.Config  // nil: plaintext (h2c by prior knowledge)
 	Logger  *slog.Logger
