@@ -1,0 +1,58 @@
+package gen
+
+import (
+	"context"
+	"flag"
+
+	"google.golang.org/protobuf/cmd/protoc-gen-go/internal_gengo"
+	"google.golang.org/protobuf/compiler/protogen"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/gofeaturespb"
+	"google.golang.org/protobuf/types/pluginpb"
+)
+
+// runGo is protoc-gen-go, whose generator can be linked.
+func runGo(_ context.Context, _ func(string) func(), req *pluginpb.CodeGeneratorRequest) (*pluginpb.CodeGeneratorResponse, error) {
+	var flags flag.FlagSet
+	gen, err := protogen.Options{ParamFunc: flags.Set}.New(req)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range gen.Files {
+		if f.Generate {
+			internal_gengo.GenerateFile(gen, f)
+		}
+	}
+	gen.SupportedFeatures = internal_gengo.SupportedFeatures
+	gen.SupportedEditionsMinimum = internal_gengo.SupportedEditionsMinimum
+	gen.SupportedEditionsMaximum = internal_gengo.SupportedEditionsMaximum
+	return gen.Response(), nil
+}
+
+// runGRPC is protoc-gen-go-grpc, whose generator is a main package: it is built once.
+func runGRPC(ctx context.Context, progress func(string) func(), req *pluginpb.CodeGeneratorRequest) (*pluginpb.CodeGeneratorResponse, error) {
+	file, err := tool(ctx, progress, grpcPackage, grpcVersion)
+	if err != nil {
+		return nil, err
+	}
+	return execPlugin(ctx, "", []string{file}, req)
+}
+
+// onlyGoFeatures resolves the one extension that protoc-gen-go links.
+type onlyGoFeatures struct{}
+
+func (onlyGoFeatures) FindExtensionByName(name protoreflect.FullName) (protoreflect.ExtensionType, error) {
+	if name == gofeaturespb.E_Go.TypeDescriptor().FullName() {
+		return gofeaturespb.E_Go, nil
+	}
+	return nil, protoregistry.NotFound
+}
+
+func (onlyGoFeatures) FindExtensionByNumber(message protoreflect.FullName, field protoreflect.FieldNumber) (protoreflect.ExtensionType, error) {
+	d := gofeaturespb.E_Go.TypeDescriptor()
+	if message == d.ContainingMessage().FullName() && field == d.Number() {
+		return gofeaturespb.E_Go, nil
+	}
+	return nil, protoregistry.NotFound
+}
