@@ -1,7 +1,13 @@
 package discovery
 
 import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/url"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -32,6 +38,7 @@ type Instance struct {
 	State     State             `json:"state"`
 	Endpoints []string          `json:"endpoints,omitempty"` // URLs, best first: unix:///run/x.sock, tcp://10.0.0.7:8443
 	Host      string            `json:"host,omitempty"`      // identifies the machine and its socket folder: unix endpoints serve callers of the same Host only
+	Authority string            `json:"authority,omitempty"` // what callers name as :authority; empty: see [Instance.CallAuthority]
 	Zone      string            `json:"zone,omitempty"`
 	Weight    int               `json:"weight,omitempty"` // share of the calls relative to its peers; 0 is 1
 	PID       int               `json:"pid,omitempty"`
@@ -39,6 +46,8 @@ type Instance struct {
 	Started   time.Time         `json:"started,omitzero"`
 	Contracts []Contract        `json:"contracts,omitempty"`
 	Metadata  map[string]string `json:"metadata,omitempty"`
+
+	unknown map[string]json.RawMessage // fields of a newer version's record, kept for whoever reads it next
 }
 
 // Announced reports whether the instance was announced by Hanse, as opposed to being found in a static list or in DNS.
@@ -50,4 +59,74 @@ func (i Instance) Implements(contract string) bool {
 		return true
 	}
 	return slices.ContainsFunc(i.Contracts, func(c Contract) bool { return c.Name == contract })
+}
+
+// Key identifies the instance among those of its service from one snapshot to the next: its ID, or, when it has none, its first
+// endpoint.
+func (i Instance) Key() string {
+	if i.ID == "" && len(i.Endpoints) > 0 {
+		return i.Endpoints[0]
+	}
+	return i.ID
+}
+
+// CallAuthority returns what a caller names as :authority, and verifies as the name in a certificate, when it calls the instance at
+// the endpoint: Authority if it is set, else the service's name for an instance that Hanse announced, else the endpoint's host.
+func (i Instance) CallAuthority(endpoint string) string {
+	if i.Authority != "" {
+		return i.Authority
+	}
+	if i.Announced() {
+		return i.Service
+	}
+	if u, err := url.Parse(endpoint); err == nil && u.Host != "" {
+		return u.Host
+	}
+	return "localhost" // a unix socket has no host
+}
+
+// Clone returns a copy that shares no slice or map with i.
+func (i Instance) Clone() Instance {
+	i.Endpoints = slices.Clone(i.Endpoints)
+	i.Contracts = slices.Clone(i.Contracts)
+	i.Metadata = maps.Clone(i.Metadata)
+	i.unknown = maps.Clone(i.unknown)
+	return i
+}
+
+// Validate reports what keeps the instance from being announced: a malformed service name or ID, or a state that is none.
+func (i Instance) Validate() error {
+	if err := CheckName(i.Service); err != nil {
+		return err
+	}
+	if err := checkID(i.ID); err != nil {
+		return fmt.Errorf("discovery: instance of %s: %w", i.Service, err)
+	}
+	switch i.State {
+	case Starting, Ready, Draining:
+		return nil
+	}
+	return fmt.Errorf("discovery: instance %s of %s: state %q is not one of starting, ready, draining", i.ID, i.Service, i.State)
+}
+
+// checkID reports whether an ID can be announced. It becomes a file name and a key of other engines.
+func checkID(id string) error {
+	if id == "" {
+		return fmt.Errorf("no instance ID")
+	}
+	if len(id) > 128 {
+		return fmt.Errorf("instance ID %.20q… has %d bytes, at most 128 are allowed", id, len(id))
+	}
+	for n, c := range []byte(id) {
+		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+		if !letter && (n == 0 || !strings.ContainsRune("._-", rune(c))) {
+			return fmt.Errorf("instance ID %q: want letters, digits, '.', '_' and '-', beginning with a letter or digit", id)
+		}
+	}
+	return nil
+}
+
+// compareInstances orders by service, then by key, so that equal sets make equal snapshots.
+func compareInstances(a, b Instance) int {
+	return cmp.Or(strings.Compare(a.Service, b.Service), strings.Compare(a.Key(), b.Key()))
 }
