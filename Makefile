@@ -56,6 +56,10 @@ ci: ## what continuous integration runs
 	@$(MAKE) --no-print-directory check test-steps
 	@$(STEP) --table
 
+.PHONY: bench
+bench: ## measure, and write docs/benchmarks.md (about 20 minutes)
+	$(GO) -C bench run .
+
 .PHONY: tidy
 tidy: ## go mod tidy in every module
 	@for m in . $(MODULES); do $(GO) -C $$m mod tidy || exit 1; done

@@ -67,7 +67,11 @@ func startOnce(ctx context.Context, bin string) (time.Duration, usage, error) {
 }
 
 func accepts(ctx context.Context, addr string, begin time.Time) (time.Duration, error) {
-	for time.Since(begin) < 30*time.Second && ctx.Err() == nil {
+	return acceptsWithin(ctx, addr, begin, 30*time.Second)
+}
+
+func acceptsWithin(ctx context.Context, addr string, begin time.Time, limit time.Duration) (time.Duration, error) {
+	for time.Since(begin) < limit && ctx.Err() == nil {
 		if c, err := net.DialTimeout("tcp", addr, time.Second); err == nil {
 			return time.Since(begin), c.Close()
 		}

@@ -93,3 +93,44 @@ func stop(cmd *exec.Cmd) error {
 }
 
 func mib(bytes int64) string { return fmt.Sprintf("%.1f MiB", float64(bytes)/(1<<20)) }
+
+// inOwnGroup starts a command, and what it starts, in a process group of its own; stopGroup ends that group.
+func inOwnGroup(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
+
+func stopGroup(cmd *exec.Cmd) error {
+	if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM); err != nil {
+		return err
+	}
+	var exit *exec.ExitError
+	if err := cmd.Wait(); err != nil && !errors.As(err, &exit) { // go run reports the signal as its own failure
+		return err
+	}
+	return nil
+}
+
+// replaceRoot makes the module in dir use the checkout at root.
+func replaceRoot(dir, root string) error {
+	cmd := exec.Command("go", "mod", "edit", "-replace=github.com/hanse-go/hanse="+root)
+	cmd.Dir = dir
+	if msg, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go mod edit in %s: %w\n%s", dir, err, msg)
+	}
+	return nil
+}
+
+// goTidy completes the go.mod of a generated module, with the checksums that the checkout knows.
+func goTidy(dir, root string) error {
+	sums, err := os.ReadFile(filepath.Join(root, "bench", "go.sum"))
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "go.sum"), sums, 0o644); err != nil {
+		return err
+	}
+	cmd := exec.Command("go", "mod", "tidy")
+	cmd.Dir = dir
+	if msg, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go mod tidy in %s: %w\n%s", dir, err, msg)
+	}
+	return nil
+}

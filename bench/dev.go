@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+)
+
+// shopServices is how many services examples/shop has at least.
+const shopServices = 9
+
+// dev measures how long a person waits: on a machine that has never built Hanse, on the next morning, and after a change.
+func dev(ctx context.Context, env *environment) (*section, error) {
+	// A copy, because a change is part of what is measured.
+	dir := filepath.Join(env.tmp, "examples")
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join(env.root, "examples"))); err != nil {
+		return nil, err
+	}
+	if err := replaceRoot(dir, env.root); err != nil {
+		return nil, err
+	}
+	cache := "GOCACHE=" + filepath.Join(env.tmp, "gocache")
+	home := "XDG_CACHE_HOME=" + filepath.Join(env.tmp, "cache")
+	data := "SHOP_DATA=" + filepath.Join(env.tmp, "shop-data")
+	sec := &section{
+		intro:  "On a copy of `examples`, with modules fetched. *Cold* is an empty build cache, as on a new machine.",
+		header: []string{"", "measured", "bound"},
+	}
+
+	addr, err := freeAddr()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, "go", "run", "./hello")
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), cache+"-hello", "HANSE_ADDR="+addr)
+	inOwnGroup(cmd)
+	begin := time.Now()
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	took, err := acceptsWithin(ctx, addr, begin, 5*time.Minute)
+	if err = errors.Join(err, stopGroup(cmd)); err != nil {
+		return nil, err
+	}
+	sec.add("cold: `go run ./hello` answers", seconds(took), "40 s")
+
+	for _, run := range []string{"cold", "warm"} {
+		sys, err := startDev(ctx, env, dir, "shop", []string{cache, home, data}, "./shop")
+		if err != nil {
+			return nil, err
+		}
+		took, list, err := sys.ready(ctx, shopServices)
+		if err != nil {
+			return nil, errors.Join(err, sys.stop())
+		}
+		if run == "cold" {
+			sec.add("cold: first line of `hanse dev ./shop`", seconds(sys.firstLine), "60 s")
+			sec.add("cold: the shop is ready", seconds(took), "180 s")
+		} else {
+			sec.add("warm: the shop is ready", seconds(took), "10 s")
+			took, err = changeOne(ctx, sys, dir, list)
+			if err == nil {
+				sec.add("a change to one service is live", seconds(took), "5 s")
+			}
+		}
+		if err = errors.Join(err, sys.stop()); err != nil {
+			return nil, err
+		}
+	}
+	return sec, nil
+}
+
+// changeOne edits the catalog and waits until another instance of it is ready and the old one is gone.
+func changeOne(ctx context.Context, sys *system, dir string, before []instance) (time.Duration, error) {
+	old := ""
+	for _, i := range before {
+		if i.Service == "catalog" {
+			old = i.Instance
+		}
+	}
+	f, err := os.Create(filepath.Join(dir, "shop", "catalog", "changed.go"))
+	if err != nil {
+		return 0, err
+	}
+	begin := time.Now()
+	_, err = fmt.Fprintf(f, "package catalog\n\nimport \"os\"\n\n// Changed is different in every measurement.\nvar Changed = os.Getenv(\"HOME\") + %q\n", begin.String())
+	if err := errors.Join(err, f.Close()); err != nil {
+		return 0, err
+	}
+	for ctx.Err() == nil && time.Since(begin) < 2*time.Minute {
+		list, err := sys.ps(ctx)
+		if err != nil {
+			return 0, err
+		}
+		for _, i := range list {
+			if i.Service == "catalog" && i.State == "ready" && i.Instance != old {
+				return time.Since(begin), nil
+			}
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return 0, fmt.Errorf("the catalog was not replaced; last output of hanse dev:\n%s", sys.output.String())
+}
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }
