@@ -6,11 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/url"
-	"time"
 
-	"github.com/hanse-go/hanse/balancer"
-	"github.com/hanse-go/hanse/discovery"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/stats"
 )
@@ -49,72 +45,11 @@ type Port struct {
 	// Shared holds contracts of the app itself, such as health and reflection, that each of Servers may have too. It takes a call
 	// whose :authority names none of Servers, if it has the contract, before they are searched for it. nil: none.
 	Shared *Server
-	HTTP    http.Handler // for requests that are not gRPC; nil: 404
-	TLS     *tls.Config  // nil: plaintext (h2c by prior knowledge)
-	Logger  *slog.Logger
+	HTTP   http.Handler // for requests that are not gRPC; nil: 404
+	TLS    *tls.Config  // nil: plaintext (h2c by prior knowledge)
+	Logger *slog.Logger
 }
 
 func (p *Port) Serve(lis net.Listener) error    { panic("skeleton") } // until Close; several listeners may be served at once
 func (p *Port) Drain(ctx context.Context) error { panic("skeleton") } // GOAWAY; refuses new outside calls as never processed; returns when no outside call or HTTP request runs
 func (p *Port) Close() error                    { panic("skeleton") } // closes listeners and connections, waits for its goroutines
-
-// Client is what the Conns of one caller share: how to find instances and how to reach them. Its zero value calls nothing but targets.
-type Client struct {
-	Service    string                 // name of the calling service, "" for a program that only calls
-	Registry   discovery.Registry     // where instances are found
-	Local      map[string]*Server     // servers of this process: called in process, unless Path forces another
-	Host       string                 // host ID: instances with the same one are reached by unix socket
-	Path       Path                   // forces the path of every call; "" chooses the nearest
-	Transports []Transport            // nil: TCP and Unix
-	Picker     func() balancer.Picker // one per Conn; nil: P2C
-
-	UnaryInterceptors  []grpc.UnaryClientInterceptor // first is outermost
-	StreamInterceptors []grpc.StreamClientInterceptor
-	StatsHandlers      []stats.Handler
-
-	Timeout        time.Duration // of a unary call whose context has no deadline; 0 is 10 s, -1 is none
-	MaxRecvMsgSize int           // 0 is 4 MiB, -1 is no limit
-	MaxSendMsgSize int
-	TLS            *tls.Config
-	Logger         *slog.Logger
-}
-
-func (c *Client) Close() error      { panic("skeleton") } // ends what is in flight with Canceled, waits for its goroutines
-func (c *Client) Waiting() []string { panic("skeleton") } // services that calls wait for now because no instance is ready, sorted, unique
-
-// Conn calls one service. It is a grpc.ClientConnInterface.
-type Conn struct{ _ int }
-
-func NewConn(name string, opts ...ConnOption) *Conn         { panic("skeleton") } // calls wait until Bind
-func (c *Conn) Bind(client *Client) error                   { panic("skeleton") }
-func Dial(target string, opts ...ConnOption) (*Conn, error) { panic("skeleton") } // host:port, dns:///…, unix:///…: without app or registry
-func (c *Conn) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
-	panic("skeleton")
-}
-func (c *Conn) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-	panic("skeleton")
-}
-func (c *Conn) Name() string { panic("skeleton") }
-func (c *Conn) Close() error { panic("skeleton") }
-
-// ConnOption varies one Conn.
-type ConnOption interface{ applyConn(*connOptions) }
-type connOptions struct{}
-
-func WithTimeout(d time.Duration) ConnOption { panic("skeleton") }
-
-// Path is the way that a call takes to an instance.
-type Path string
-
-const (
-	InProcess Path = "inprocess" // a pooled goroutine of this process: no socket, no serialisation
-	Unix      Path = "unix"      // the instance's unix socket
-	TCP       Path = "tcp"
-)
-
-// Transport dials and accepts connections of some URL schemes.
-type Transport interface {
-	Schemes() []string
-	Dial(ctx context.Context, endpoint *url.URL) (net.Conn, error)
-	Listen(ctx context.Context, endpoint *url.URL) (net.Listener, error)
-}

@@ -17,7 +17,7 @@ import (
 
 // callOptions are the grpc.CallOptions of one call, read. They are shared and must not be changed: take a clone.
 type callOptions struct {
-	orig []grpc.CallOption // for grpc-go: all but those that a Conn serves itself (CallInfo and OnFinish)
+	orig []grpc.CallOption // for grpc-go: all but those that a Conn serves itself (CallInfo, OnFinish and WaitForReady)
 
 	infos        []*CallInfo
 	onFinish     []func(error)
@@ -115,6 +115,7 @@ func (o *callOptions) apply(opt grpc.CallOption) (forGRPC bool, err error) {
 	case grpc.FailFastCallOption:
 		wait := !opt.FailFast
 		o.waitForReady = &wait
+		return false, nil
 	case grpc.MaxRecvMsgSizeCallOption:
 		o.maxRecv = &opt.MaxRecvMsgSize
 	case grpc.MaxSendMsgSizeCallOption:

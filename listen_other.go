@@ -1,5 +1,0 @@
-//go:build !windows
-
-package hanse
-
-func isWindowsAddrInUse(error) bool { return false }

@@ -1,0 +1,163 @@
+package rpc
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hanse-go/hanse/balancer"
+	"github.com/hanse-go/hanse/discovery"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/stats"
+	"google.golang.org/grpc/status"
+)
+
+// DefaultTimeout ends a unary call whose context has no deadline, unless [Client.Timeout] or [WithTimeout] say otherwise.
+const DefaultTimeout = 10 * time.Second
+
+// Client is what the Conns of one caller share: how to find instances, how to reach them, and the connections to them. Its fields are
+// set before the first Conn is bound to it and not changed after. A Client must not be copied, and must be closed.
+type Client struct {
+	Service    string                 // name of the calling service, "" for a program that only calls
+	Registry   discovery.Registry     // where instances are found; nil: only those in Local
+	Local      map[string]*Server     // servers of this process: called in process, unless Path forces another
+	Host       string                 // host ID: instances with the same one are reached by unix socket and preferred; "": none
+	Path       Path                   // forces the path of every call; "" chooses the nearest
+	Transports []Transport            // nil: DefaultTransports
+	Picker     func() balancer.Picker // one per Conn; nil: P2C
+
+	UnaryInterceptors  []grpc.UnaryClientInterceptor // first is outermost
+	StreamInterceptors []grpc.StreamClientInterceptor
+	StatsHandlers      []stats.Handler // see each attempt of a call as a call
+
+	Timeout        time.Duration // of a unary call whose context has no deadline; 0 is DefaultTimeout, -1 is none
+	MaxRecvMsgSize int           // bytes of one message; 0 is 4 MiB, -1 is no limit
+	MaxSendMsgSize int           // bytes of one message; 0 and -1 are no limit
+	TLS            *tls.Config   // nil: plaintext; else for unix sockets too
+	Logger         *slog.Logger  // nil: slog.Default
+
+	mu     sync.Mutex
+	pools  map[string]*pool
+	starts map[string]*atomic.Int64 // by service of this process: calls that wait for it to start
+	conns  map[*Conn]bool           // bound to it and not closed
+	closed bool
+}
+
+// errClosed is the error of a call on a Conn or Client that was closed.
+var errClosed = status.Error(codes.Canceled, "rpc: the connection was closed")
+
+// Close ends what is in flight with Canceled and waits for the client's goroutines. The Conns that are bound to it are closed with it.
+// Closing twice is no error.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	conns := c.conns
+	c.conns, c.closed = nil, true
+	c.mu.Unlock()
+	for conn := range conns {
+		conn.Close()
+	}
+	return nil
+}
+
+// Waiting returns the services that calls wait for now because none of their instances is ready, sorted.
+func (c *Client) Waiting() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var names []string
+	for name, p := range c.pools {
+		if p.waiting.Load() > 0 {
+			names = append(names, name)
+		}
+	}
+	for name, n := range c.starts {
+		if n.Load() > 0 {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// join makes what a Conn needs to call its service: a link to a server of this process, or the pool of its instances. The pool is made
+// for the first Conn that needs it.
+func (c *Client) join(conn *Conn) (local link, remote *pool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, nil, errClosed
+	}
+	srv := c.Local[conn.name]
+	switch {
+	case srv != nil && (c.Path == "" || c.Path == InProcess):
+		local = c.local(conn, srv)
+	case c.Path == InProcess:
+		local = noLink{status.Errorf(codes.Unavailable, "%q does not run in this process, and the path inprocess is forced", conn.name)}
+	case c.Registry == nil:
+		local = noLink{status.Errorf(codes.Unavailable, "%q does not run in this process, and the client has no registry to find it in", conn.name)}
+	default:
+		remote = c.pools[conn.name]
+		if remote == nil {
+			remote = newPool(c, conn.name)
+			if c.pools == nil {
+				c.pools = make(map[string]*pool)
+			}
+			c.pools[conn.name] = remote
+		}
+		remote.conns++
+	}
+	if c.conns == nil {
+		c.conns = make(map[*Conn]bool)
+	}
+	c.conns[conn] = true
+	return local, remote, nil
+}
+
+// leave undoes join. The last Conn of a pool ends it.
+func (c *Client) leave(conn *Conn, p *pool) {
+	c.mu.Lock()
+	delete(c.conns, conn)
+	last := false
+	if p != nil {
+		p.conns--
+		if last = p.conns == 0; last {
+			delete(c.pools, p.service)
+		}
+	}
+	c.mu.Unlock()
+	if last {
+		p.close()
+	}
+}
+
+// local returns the link to a server of this process. The caller holds c.mu.
+func (c *Client) local(conn *Conn, srv *Server) link {
+	waiting := c.starts[conn.name]
+	if waiting == nil {
+		waiting = new(atomic.Int64)
+		if c.starts == nil {
+			c.starts = make(map[string]*atomic.Int64)
+		}
+		c.starts[conn.name] = waiting
+	}
+	return newInProcess(inProcessOptions{
+		service: c.Service,
+		stats:   c.StatsHandlers,
+		maxRecv: c.MaxRecvMsgSize,
+		maxSend: c.MaxSendMsgSize,
+		waiting: waiting,
+		closed:  conn.ctx.Done(),
+	}, srv)
+}
+
+// noLink is the link of a Conn that leads nowhere.
+type noLink struct{ err error }
+
+func (l noLink) invoke(context.Context, string, any, any, *callOptions) error { return l.err }
+func (l noLink) newStream(context.Context, *grpc.StreamDesc, string, *callOptions) (grpc.ClientStream, error) {
+	return nil, l.err
+}

@@ -1,0 +1,297 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hanse-go/hanse/balancer"
+	"github.com/hanse-go/hanse/discovery"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/status"
+)
+
+// Conn calls one service. It is a [grpc.ClientConnInterface], so the constructors of generated clients take it:
+//
+//	catalog := catalogv1.NewCatalogClient(conn)
+//
+// An instance of the service is chosen for each call. A call waits while no instance is known to be ready, until its context ends; when
+// instances are known but none can be reached it fails with Unavailable, unless it has the option [grpc.WaitForReady].
+//
+// A call that an instance has not processed, for it could not be reached or refused it, is sent to another one. A unary call that may
+// have been processed, because the connection broke while it was in flight, is sent again only when its method is marked with
+// idempotency_level NO_SIDE_EFFECTS or IDEMPOTENT in its protobuf file; at most twice, and not more than one call in five in the long
+// run. A status that the service itself returned is never a reason to send a call again.
+//
+// Errors are gRPC statuses. A Conn is safe for concurrent use.
+type Conn struct {
+	name  string
+	opts  connOptions
+	stats connCounters
+
+	ctx   context.Context // ends with Close
+	end   context.CancelFunc
+	bound chan struct{} // closed by Bind
+	use   atomic.Pointer[binding]
+
+	mu     sync.Mutex
+	client *Client
+	closed bool
+
+	closing sync.Once
+}
+
+var _ grpc.ClientConnInterface = (*Conn)(nil)
+
+// NewConn returns a Conn to the named service. Its calls wait until Bind.
+func NewConn(name string, opts ...ConnOption) *Conn {
+	c := &Conn{name: name, bound: make(chan struct{})}
+	for _, o := range opts {
+		o.applyConn(&c.opts)
+	}
+	c.ctx, c.end = context.WithCancel(context.Background())
+	return c
+}
+
+// Name returns the name of the service.
+func (c *Conn) Name() string { return c.name }
+
+// Bind makes the calls go out, by way of the client, and begins to look for instances. A Conn is bound once. A malformed name, a
+// closed Conn or Client, and an option that only [Dial] takes are errors.
+func (c *Conn) Bind(client *Client) error {
+	if c.opts.dialOnly != "" {
+		return fmt.Errorf("rpc: connection to %q: the option %s is for Dial; here the Client has that setting", c.name, c.opts.dialOnly)
+	}
+	if err := discovery.CheckName(c.name); err != nil {
+		return fmt.Errorf("rpc: %w", err)
+	}
+	return c.bind(client)
+}
+
+func (c *Conn) bind(client *Client) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return fmt.Errorf("rpc: connection to %q: it was closed before it was bound", c.name)
+	}
+	if c.client != nil {
+		return fmt.Errorf("rpc: connection to %q: it is bound already", c.name)
+	}
+	b, err := newBinding(c, client)
+	if err != nil {
+		return err
+	}
+	c.client = client
+	c.use.Store(b)
+	close(c.bound)
+	return nil
+}
+
+// Close ends the calls in flight with Canceled and refuses new ones. It waits for the goroutines that were only there for this Conn.
+// Closing twice is no error.
+func (c *Conn) Close() error {
+	c.closing.Do(func() {
+		c.mu.Lock()
+		c.closed = true
+		c.mu.Unlock()
+		c.end()
+		if b := c.use.Load(); b != nil {
+			b.close()
+		}
+	})
+	return nil
+}
+
+// Invoke makes a unary call. Generated clients call it.
+func (c *Conn) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
+	b := c.use.Load()
+	if b == nil {
+		var err error
+		if b, err = c.await(ctx, true); err != nil {
+			return err
+		}
+	}
+	if c.ctx.Err() != nil {
+		return errClosed
+	}
+	if b.timeout > 0 {
+		if _, ok := ctx.Deadline(); !ok {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, b.timeout)
+			defer cancel()
+		}
+	}
+	if b.unary != nil {
+		return b.unary(ctx, method, args, reply, opts)
+	}
+	return b.invoke(ctx, method, args, reply, opts)
+}
+
+// NewStream begins a streaming call. Generated clients call it.
+func (c *Conn) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	b := c.use.Load()
+	if b == nil {
+		var err error
+		if b, err = c.await(ctx, false); err != nil {
+			return nil, err
+		}
+	}
+	if c.ctx.Err() != nil {
+		return nil, errClosed
+	}
+	if b.stream != nil {
+		return b.stream(ctx, desc, method, opts)
+	}
+	return b.newStream(ctx, desc, method, opts)
+}
+
+// await waits for Bind.
+func (c *Conn) await(ctx context.Context, unary bool) (*binding, error) {
+	if _, ok := ctx.Deadline(); !ok && unary {
+		if timeout := firstNonZero(c.opts.timeout, DefaultTimeout); timeout > 0 {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, timeout)
+			defer cancel()
+		}
+	}
+	select {
+	case <-c.bound:
+		return c.use.Load(), nil
+	case <-c.ctx.Done():
+		return nil, errClosed
+	case <-ctx.Done():
+		s := status.FromContextError(ctx.Err())
+		return nil, status.Errorf(s.Code(), "the connection to %q does not carry calls yet: %s", c.name, s.Message())
+	}
+}
+
+// ConnStats counts the calls of a [Conn], as they leave its last interceptor.
+type ConnStats struct {
+	Sent    uint64 // calls that began
+	OK      uint64 // calls that ended with status OK
+	Failed  uint64 // calls that ended otherwise
+	Retried uint64 // attempts beyond the first of each call
+}
+
+// Stats returns what the Conn has counted so far.
+func (c *Conn) Stats() ConnStats {
+	return ConnStats{
+		Sent:    c.stats.sent.Load(),
+		OK:      c.stats.ok.Load(),
+		Failed:  c.stats.failed.Load(),
+		Retried: c.stats.retried.Load(),
+	}
+}
+
+type connCounters struct{ sent, ok, failed, retried atomic.Uint64 }
+
+func (c *connCounters) ended(err error) {
+	if err == nil {
+		c.ok.Add(1)
+	} else {
+		c.failed.Add(1)
+	}
+}
+
+// binding is what a Conn calls with, once it is bound.
+type binding struct {
+	conn    *Conn
+	client  *Client
+	local   link  // to a server of this process; nil: pool
+	pool    *pool // of remote instances; nil: local
+	picker  balancer.Picker
+	timeout time.Duration
+
+	// The interceptors, ending in the binding's own methods; nil without any.
+	unary       func(ctx context.Context, method string, args, reply any, opts []grpc.CallOption) error
+	stream      func(ctx context.Context, desc *grpc.StreamDesc, method string, opts []grpc.CallOption) (grpc.ClientStream, error)
+	placeholder *grpc.ClientConn
+}
+
+func newBinding(c *Conn, client *Client) (*binding, error) {
+	b := &binding{
+		conn:    c,
+		client:  client,
+		timeout: firstNonZero(c.opts.timeout, client.Timeout, DefaultTimeout),
+	}
+	if client.Picker != nil {
+		b.picker = client.Picker()
+	} else {
+		b.picker = defaultPicker()
+	}
+	if err := b.chain(); err != nil {
+		return nil, err
+	}
+	var err error
+	if b.local, b.pool, err = client.join(c); err != nil {
+		return nil, errors.Join(err, b.closePlaceholder())
+	}
+	return b, nil
+}
+
+func (b *binding) close() {
+	b.client.leave(b.conn, b.pool)
+	b.closePlaceholder()
+}
+
+func (b *binding) closePlaceholder() error {
+	if b.placeholder == nil {
+		return nil
+	}
+	return b.placeholder.Close()
+}
+
+// chain puts the interceptors in front of the binding's own methods.
+func (b *binding) chain() error {
+	unary := append(b.client.UnaryInterceptors[:len(b.client.UnaryInterceptors):len(b.client.UnaryInterceptors)], b.conn.opts.unaryInterceptors...)
+	stream := append(b.client.StreamInterceptors[:len(b.client.StreamInterceptors):len(b.client.StreamInterceptors)], b.conn.opts.streamInterceptors...)
+	if len(unary)+len(stream) == 0 {
+		return nil
+	}
+	cc, err := newPlaceholder(b.conn.name)
+	if err != nil {
+		return fmt.Errorf("rpc: connection to %q: %w", b.conn.name, err)
+	}
+	b.placeholder = cc
+	if len(unary) > 0 {
+		next := func(ctx context.Context, method string, args, reply any, _ *grpc.ClientConn, opts ...grpc.CallOption) error {
+			return b.invoke(ctx, method, args, reply, opts)
+		}
+		for i := len(unary) - 1; i > 0; i-- {
+			intercept, inner := unary[i], next
+			next = func(ctx context.Context, method string, args, reply any, cc *grpc.ClientConn, opts ...grpc.CallOption) error {
+				return intercept(ctx, method, args, reply, cc, inner, opts...)
+			}
+		}
+		b.unary = func(ctx context.Context, method string, args, reply any, opts []grpc.CallOption) error {
+			return unary[0](ctx, method, args, reply, cc, next, opts...)
+		}
+	}
+	if len(stream) > 0 {
+		next := func(ctx context.Context, desc *grpc.StreamDesc, _ *grpc.ClientConn, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+			return b.newStream(ctx, desc, method, opts)
+		}
+		for i := len(stream) - 1; i > 0; i-- {
+			intercept, inner := stream[i], next
+			next = func(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+				return intercept(ctx, desc, cc, method, inner, opts...)
+			}
+		}
+		b.stream = func(ctx context.Context, desc *grpc.StreamDesc, method string, opts []grpc.CallOption) (grpc.ClientStream, error) {
+			return stream[0](ctx, desc, cc, method, next, opts...)
+		}
+	}
+	return nil
+}
+
+func firstNonZero(durations ...time.Duration) time.Duration {
+	for _, d := range durations {
+		if d != 0 {
+			return d
+		}
+	}
+	return 0
+}

@@ -1,0 +1,55 @@
+package rpc
+
+import (
+	"crypto/tls"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/stats"
+)
+
+// ConnOption varies one [Conn]. The order of options means nothing, but for interceptors among themselves.
+type ConnOption interface{ applyConn(*connOptions) }
+
+type connOptions struct {
+	timeout            time.Duration
+	unaryInterceptors  []grpc.UnaryClientInterceptor
+	streamInterceptors []grpc.StreamClientInterceptor
+
+	// Only Dial takes these: other Conns share their Client's.
+	tls           *tls.Config
+	statsHandlers []stats.Handler
+	dialOnly      string // the option that was given
+}
+
+type connOptionFunc func(*connOptions)
+
+func (f connOptionFunc) applyConn(o *connOptions) { f(o) }
+
+// WithTimeout sets the time that a unary call gets when its context has no deadline. 0 is the [Client]'s, -1 is no limit. A deadline
+// that the caller set is never changed, and streams get none.
+func WithTimeout(d time.Duration) ConnOption {
+	return connOptionFunc(func(o *connOptions) { o.timeout = d })
+}
+
+// WithUnaryInterceptors adds interceptors inside those of the [Client]; the first is outermost.
+func WithUnaryInterceptors(interceptors ...grpc.UnaryClientInterceptor) ConnOption {
+	return connOptionFunc(func(o *connOptions) { o.unaryInterceptors = append(o.unaryInterceptors, interceptors...) })
+}
+
+// WithStreamInterceptors adds interceptors inside those of the [Client]; the first is outermost.
+func WithStreamInterceptors(interceptors ...grpc.StreamClientInterceptor) ConnOption {
+	return connOptionFunc(func(o *connOptions) { o.streamInterceptors = append(o.streamInterceptors, interceptors...) })
+}
+
+// WithTLS makes [Dial] use TLS. The name in the server's certificate is the target's host unless the config has a ServerName.
+func WithTLS(config *tls.Config) ConnOption {
+	return connOptionFunc(func(o *connOptions) { o.tls, o.dialOnly = config, "WithTLS" })
+}
+
+// WithStatsHandlers makes [Dial] tell the handlers of each attempt of each call.
+func WithStatsHandlers(handlers ...stats.Handler) ConnOption {
+	return connOptionFunc(func(o *connOptions) {
+		o.statsHandlers, o.dialOnly = append(o.statsHandlers, handlers...), "WithStatsHandlers"
+	})
+}

@@ -1,0 +1,212 @@
+package rpc
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/hanse-go/hanse/balancer"
+	"github.com/hanse-go/hanse/discovery"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// pool holds the instances of one service, with a link to each: what all Conns of a [Client] to that service share. It follows the
+// registry, connects to an instance before it takes calls, and drops the link of one that left when its last call has ended.
+type pool struct {
+	client  *Client
+	service string
+	conns   int // guarded by client.mu: the Conns that are bound to it
+
+	cancel  context.CancelFunc
+	running sync.WaitGroup // the watch, and links that close
+	view    atomic.Pointer[view]
+	waiting atomic.Int64 // calls that wait because no instance is ready
+	budget  retryBudget
+
+	mu      sync.Mutex
+	members map[string]*member // by key: those that are ready, and those that drain
+	ordered []*member          // in the registry's order: those that are ready
+	live    map[*member]bool   // all whose link is not closed
+	err     error              // no instance will be found any more
+}
+
+// newPool begins to watch the service.
+func newPool(c *Client, service string) *pool {
+	p := &pool{client: c, service: service, members: make(map[string]*member), live: make(map[*member]bool)}
+	p.budget.tokens.Store(budgetStart)
+	p.view.Store(&view{changed: make(chan struct{})})
+	var ctx context.Context
+	ctx, p.cancel = context.WithCancel(context.Background())
+	p.running.Go(func() {
+		err := c.Registry.Watch(ctx, service, p.sync)
+		if ctx.Err() != nil {
+			return
+		}
+		if err == nil {
+			err = fmt.Errorf("the registry's watch ended")
+		}
+		p.fail(status.Errorf(codes.Unavailable, "looking for instances of %q: %v", service, err))
+	})
+	return p
+}
+
+// sync takes a snapshot of the registry.
+func (p *pool) sync(instances []discovery.Instance) {
+	p.mu.Lock()
+	if p.err != nil {
+		p.mu.Unlock()
+		return
+	}
+	var gone []*member
+	seen := make(map[string]bool, len(instances))
+	p.ordered = p.ordered[:0:0]
+	for _, inst := range instances {
+		key := inst.Key()
+		if seen[key] || inst.State == discovery.Starting {
+			continue
+		}
+		seen[key] = true
+		m := p.members[key]
+		if inst.State == discovery.Draining {
+			if m != nil {
+				m.retire()
+			}
+			continue
+		}
+		if m != nil && !m.update(inst) {
+			gone = append(gone, m)
+			m = nil
+		}
+		if m == nil {
+			m = newMember(p, inst)
+			p.members[key] = m
+			p.live[m] = true
+		}
+		p.ordered = append(p.ordered, m)
+	}
+	for key, m := range p.members {
+		if !seen[key] {
+			gone = append(gone, m)
+			delete(p.members, key)
+		}
+	}
+	for _, m := range gone {
+		m.retire()
+	}
+	p.publish()
+	p.mu.Unlock()
+	for _, m := range gone {
+		m.release()
+	}
+}
+
+// onState is told by the member's link.
+func (p *pool) onState(m *member, state linkState, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if state == linkConnecting && m.state == linkUnreachable {
+		return // it stays unreachable until an attempt succeeds
+	}
+	m.state, m.err = state, err
+	if !m.left {
+		p.publish()
+	}
+}
+
+// publish makes a new view. The caller holds p.mu.
+func (p *pool) publish() {
+	old := p.view.Swap(newView(p.ordered, p.err))
+	close(old.changed)
+}
+
+// fail ends the pool: calls fail with err from now on.
+func (p *pool) fail(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.err == nil {
+		p.err = err
+		p.publish()
+	}
+}
+
+// closeLater closes a link that nobody holds any more. It does not block, for the last who held it may be the link's own goroutine.
+func (p *pool) closeLater(m *member) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.live[m] {
+		return
+	}
+	delete(p.live, m)
+	if m.link != nil {
+		p.running.Go(m.link.close)
+	}
+}
+
+// close ends what is in flight and waits for the pool's goroutines.
+func (p *pool) close() {
+	p.fail(errClosed)
+	p.cancel()
+	p.mu.Lock()
+	live := p.live
+	p.live = nil
+	for m := range live {
+		m.retire()
+		if m.link != nil {
+			p.running.Go(m.link.close)
+		}
+	}
+	p.mu.Unlock()
+	p.running.Wait()
+}
+
+// need says what a call wants of an instance.
+type need struct {
+	contract string
+	wait     bool      // for an instance that can be reached, until the context ends
+	tried    []*member // not these
+}
+
+// acquire chooses an instance for a call and holds it. It waits while no instance is known to be ready, and while those that could take
+// the call are being connected for the first time.
+func (p *pool) acquire(ctx context.Context, picker balancer.Picker, n need) (*member, *balancer.Candidate, error) {
+	for {
+		v := p.view.Load()
+		if v.err != nil {
+			return nil, nil, v.err
+		}
+		c := v.choices(n.contract)
+		if m, candidate := c.pick(picker, n.tried); m != nil {
+			if m.hold() {
+				return m, candidate, nil
+			}
+			// It has left this moment: a newer view is due.
+		} else if len(v.seats) > 0 && len(c.seats) == 0 {
+			return nil, nil, status.Errorf(codes.Unimplemented, "no instance of %q serves %s: %s", p.service, n.contract, v.contracts())
+		} else if len(v.seats) > 0 && !n.wait && !c.connecting(n.tried) {
+			return nil, nil, c.unreachable(p.service)
+		}
+		if err := p.await(ctx, v); err != nil {
+			return nil, nil, err
+		}
+	}
+}
+
+// await returns when there is a newer view than v, or with an error when ctx has ended.
+func (p *pool) await(ctx context.Context, v *view) error {
+	if len(v.seats) == 0 {
+		p.waiting.Add(1)
+		defer p.waiting.Add(-1)
+	}
+	select {
+	case <-v.changed:
+		return nil
+	case <-ctx.Done():
+	}
+	err := status.FromContextError(ctx.Err())
+	if len(v.seats) == 0 {
+		return status.Errorf(err.Code(), "no ready instance of %q is known: %s", p.service, err.Message())
+	}
+	return status.Errorf(err.Code(), "no instance of %q could be reached in time: %s", p.service, err.Message())
+}

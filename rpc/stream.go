@@ -1,0 +1,281 @@
+package rpc
+
+import (
+	"context"
+	"io"
+	"sync"
+	"sync/atomic"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+)
+
+// What a stream keeps of its first messages, to send them again when the instance says that it did not process the call.
+const (
+	maxKeptMessages = 16
+	maxKeptBytes    = 64 << 10
+)
+
+// remoteStream is a streaming call to a remote instance. Until the instance has answered, it can begin anew at another one.
+type remoteStream struct {
+	call   *remoteCall
+	desc   *grpc.StreamDesc
+	method string
+	cancel context.CancelFunc
+	ended  sync.Once
+
+	committed atomic.Bool // it stays where it is
+
+	mu        sync.Mutex // not held while a message is sent or awaited
+	current   *streamAttempt
+	kept      []proto.Message // what was sent, while not committed
+	keptBytes int
+	halfClose bool
+}
+
+// streamAttempt is a stream to one instance.
+type streamAttempt struct {
+	*attempt
+	cancel context.CancelFunc
+	stream grpc.ClientStream
+
+	mu       sync.Mutex
+	opened   bool
+	finished bool
+	err      error
+}
+
+func (b *binding) newRemoteStream(ctx context.Context, desc *grpc.StreamDesc, method string, o *callOptions) (grpc.ClientStream, error) {
+	ctx, cancel := b.conn.attach(ctx)
+	s := &remoteStream{call: b.newCall(ctx, method, o), desc: desc, method: method, cancel: cancel}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := s.begin()
+	s.call.tell()
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	return s, nil
+}
+
+// begin opens the stream at an instance, or at the next when that one cannot take it, and sends what was sent before.
+// The caller holds s.mu.
+func (s *remoteStream) begin() error {
+	c := s.call
+	for {
+		a, err := c.next()
+		if err != nil {
+			return err
+		}
+		if err = s.open(a); err == nil {
+			return nil
+		}
+		if !c.elsewhere(a, err) {
+			return err
+		}
+		c.refused(a, err)
+	}
+}
+
+// open opens the stream at one instance. The caller holds s.mu.
+func (s *remoteStream) open(a *attempt) error {
+	ctx, cancel := context.WithCancel(s.call.ctx)
+	sa := &streamAttempt{attempt: a, cancel: cancel}
+	done := func(err error) { s.finished(sa, err) }
+	stream, err := a.member.link.newStream(ctx, s.desc, s.method, s.call.o.orig, &a.report, done)
+	if err == nil {
+		sa.stream = stream
+		err = s.replay(stream)
+	}
+	if err != nil {
+		cancel()
+		return err
+	}
+	if s.current != nil {
+		s.current.cancel()
+	}
+	s.current = sa
+
+	sa.mu.Lock()
+	sa.opened = true
+	over, err := sa.finished, sa.err
+	sa.mu.Unlock()
+	if over {
+		s.settle(sa, err)
+	}
+	return nil
+}
+
+// replay sends what was sent to an earlier instance.
+func (s *remoteStream) replay(stream grpc.ClientStream) error {
+	for _, m := range s.kept {
+		if err := stream.SendMsg(m); err == io.EOF {
+			return nil // RecvMsg tells why
+		} else if err != nil {
+			return err
+		}
+	}
+	if s.halfClose {
+		return stream.CloseSend()
+	}
+	return nil
+}
+
+// finished is called once when an attempt is over, also one that could not be opened.
+func (s *remoteStream) finished(sa *streamAttempt, err error) {
+	sa.end(s.call.ctx, err)
+	sa.mu.Lock()
+	sa.finished, sa.err = true, err
+	opened := sa.opened
+	sa.mu.Unlock()
+	if opened {
+		s.settle(sa, err)
+	}
+}
+
+// settle ends the call with its attempt, unless it can go on elsewhere: then RecvMsg or SendMsg, one of which is due, see to that.
+func (s *remoteStream) settle(sa *streamAttempt, err error) {
+	if err != nil && !s.committed.Load() && s.call.elsewhere(sa.attempt, err) {
+		context.AfterFunc(s.call.ctx, func() { s.end(status.FromContextError(s.call.ctx.Err()).Err()) })
+		return
+	}
+	s.end(err)
+}
+
+func (s *remoteStream) end(err error) {
+	s.ended.Do(func() {
+		s.call.o.finish(err)
+		s.cancel()
+	})
+}
+
+// retry moves a stream that was never processed to another instance. It reports whether the caller goes on with the current attempt;
+// if not, err is the call's.
+func (s *remoteStream) retry(sa *streamAttempt, err error) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current != sa {
+		return true, nil
+	}
+	if s.committed.Load() || !s.call.elsewhere(sa.attempt, err) {
+		return false, err
+	}
+	s.call.refused(sa.attempt, err)
+	if err := s.begin(); err != nil {
+		s.committed.Store(true)
+		s.end(err)
+		return false, err
+	}
+	return true, nil
+}
+
+// commit keeps the stream where it is: the instance has answered.
+func (s *remoteStream) commit() {
+	if !s.committed.Swap(true) {
+		s.mu.Lock()
+		s.kept = nil
+		s.mu.Unlock()
+	}
+}
+
+// keep remembers a message in case it must be sent again, and returns the stream to send it on.
+func (s *remoteStream) keep(m any) *streamAttempt {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.committed.Load() {
+		return s.current
+	}
+	msg, ok := m.(proto.Message)
+	if ok && s.call.o.plain && len(s.kept) < maxKeptMessages {
+		if s.keptBytes += proto.Size(msg); s.keptBytes <= maxKeptBytes {
+			s.kept = append(s.kept, proto.Clone(msg)) // the caller may change its own
+			return s.current
+		}
+	}
+	s.committed.Store(true)
+	s.kept = nil
+	return s.current
+}
+
+func (s *remoteStream) attempt() *streamAttempt {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.current
+}
+
+// errRefused stands for the status of a call that was refused, where only its trailer is known.
+var errRefused = status.Error(codes.Unavailable, "the instance did not process the call")
+
+// SendMsg implements grpc.ClientStream.
+func (s *remoteStream) SendMsg(m any) error {
+	sa := s.keep(m)
+	err := sa.stream.SendMsg(m)
+	if err == nil || s.committed.Load() {
+		return err
+	}
+	cause := err
+	if err == io.EOF {
+		cause = errRefused // if it was; otherwise RecvMsg tells
+	}
+	if again, _ := s.retry(sa, cause); again {
+		return nil // m was sent there
+	}
+	return err
+}
+
+// RecvMsg implements grpc.ClientStream.
+func (s *remoteStream) RecvMsg(m any) error {
+	for {
+		sa := s.attempt()
+		err := sa.stream.RecvMsg(m)
+		if err == nil {
+			s.commit()
+			return nil
+		}
+		if err == io.EOF {
+			return err
+		}
+		again, err := s.retry(sa, err)
+		if !again {
+			return err
+		}
+	}
+}
+
+// Header implements grpc.ClientStream.
+func (s *remoteStream) Header() (metadata.MD, error) {
+	for {
+		sa := s.attempt()
+		md, err := sa.stream.Header()
+		cause := err
+		if err == nil && sa.report.notProcessed.Load() {
+			cause = errRefused
+		}
+		if cause == nil {
+			s.commit()
+			return md, nil
+		}
+		if again, _ := s.retry(sa, cause); !again {
+			return md, err
+		}
+	}
+}
+
+// CloseSend implements grpc.ClientStream.
+func (s *remoteStream) CloseSend() error {
+	s.mu.Lock()
+	s.halfClose = true
+	sa := s.current
+	s.mu.Unlock()
+	return sa.stream.CloseSend()
+}
+
+// Trailer implements grpc.ClientStream.
+func (s *remoteStream) Trailer() metadata.MD { return s.attempt().stream.Trailer() }
+
+// Context implements grpc.ClientStream.
+func (s *remoteStream) Context() context.Context { return s.attempt().stream.Context() }

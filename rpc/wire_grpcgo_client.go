@@ -1,0 +1,217 @@
+package rpc
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	_ "google.golang.org/grpc/encoding/gzip" // what a stock peer may compress with
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/stats"
+)
+
+const (
+	connectTimeout = 5 * time.Second
+	firstReconnect = 100 * time.Millisecond
+	lastReconnect  = 3 * time.Second
+)
+
+// grpcgoClient is the client wire of grpc-go.
+type grpcgoClient struct{}
+
+func (grpcgoClient) open(cfg remoteConfig) (remoteLink, error) {
+	l := &grpcgoLink{onState: cfg.onState, ended: make(chan struct{})}
+
+	creds := insecure.NewCredentials()
+	if cfg.tls != nil {
+		creds = credentials.NewTLS(cfg.tls)
+	}
+	opts := []grpc.DialOption{
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+			conn, err := cfg.dial(ctx)
+			if err != nil {
+				l.setError(err)
+			}
+			return conn, err
+		}),
+		grpc.WithTransportCredentials(&watchedCreds{TransportCredentials: creds, failed: l.setError}),
+		grpc.WithAuthority(cfg.authority),
+		grpc.WithUserAgent("hanse"),
+		grpc.WithStatsHandler(reporter{}),
+		grpc.WithConnectParams(grpc.ConnectParams{
+			MinConnectTimeout: connectTimeout,
+			Backoff:           backoff.Config{BaseDelay: firstReconnect, Multiplier: 1.6, Jitter: 0.2, MaxDelay: lastReconnect},
+		}),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(cfg.maxRecvMsgSize), grpc.MaxCallSendMsgSize(cfg.maxSendMsgSize)),
+		grpc.WithDisableServiceConfig(),
+		grpc.WithDisableHealthCheck(),
+		grpc.WithIdleTimeout(0), // the pool decides how long a link lives
+		grpc.WithNoProxy(),
+	}
+	if cfg.keepalive {
+		opts = append(opts, grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 20 * time.Second, Timeout: 10 * time.Second}))
+	}
+	if cfg.instance != "" {
+		opts = append(opts, grpc.WithPerRPCCredentials(instanceMetadata{instanceKey: cfg.instance}))
+	}
+	for _, h := range cfg.statsHandlers {
+		opts = append(opts, grpc.WithStatsHandler(h))
+	}
+	cc, err := grpc.NewClient("passthrough:///"+cfg.authority, opts...)
+	if err != nil {
+		return nil, err
+	}
+	l.cc = cc
+	var ctx context.Context
+	ctx, l.cancel = context.WithCancel(context.Background())
+	go l.watch(ctx)
+	return l, nil
+}
+
+// grpcgoLink is a grpc.ClientConn that knows one instance.
+type grpcgoLink struct {
+	cc      *grpc.ClientConn
+	cancel  context.CancelFunc
+	ended   chan struct{} // closed when watch returned
+	retired atomic.Bool
+	onState func(linkState, error)
+
+	mu  sync.Mutex
+	err error // of the last attempt to connect
+}
+
+func (l *grpcgoLink) setError(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.err = err
+}
+
+func (l *grpcgoLink) lastError() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err == nil {
+		return errors.New("the connection ended before the peer's HTTP/2 settings came")
+	}
+	return l.err
+}
+
+// watch keeps the link connected and tells its states.
+func (l *grpcgoLink) watch(ctx context.Context) {
+	defer close(l.ended)
+	for {
+		state := l.cc.GetState()
+		switch state {
+		case connectivity.Idle:
+			l.onState(linkConnecting, nil)
+			if !l.retired.Load() {
+				l.cc.Connect()
+			}
+		case connectivity.Ready:
+			l.setError(nil)
+			l.onState(linkReady, nil)
+		case connectivity.TransientFailure:
+			l.onState(linkUnreachable, l.lastError())
+		case connectivity.Shutdown:
+			return
+		}
+		if !l.cc.WaitForStateChange(ctx, state) {
+			return
+		}
+	}
+}
+
+func (l *grpcgoLink) invoke(ctx context.Context, method string, args, reply any, opts []grpc.CallOption, r *report) error {
+	return l.cc.Invoke(context.WithValue(ctx, reportKey{}, r), method, args, reply, opts...)
+}
+
+func (l *grpcgoLink) newStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts []grpc.CallOption, r *report, done func(error)) (grpc.ClientStream, error) {
+	var once sync.Once
+	finish := func(err error) { once.Do(func() { done(err) }) }
+	opts = append(opts[:len(opts):len(opts)], grpc.OnFinish(finish))
+	stream, err := l.cc.NewStream(context.WithValue(ctx, reportKey{}, r), desc, method, opts...)
+	if err != nil {
+		finish(err) // grpc-go tells most errors, but not those of what it checks first
+	}
+	return stream, err
+}
+
+func (l *grpcgoLink) retire()  { l.retired.Store(true) }
+func (l *grpcgoLink) dialNow() { l.cc.ResetConnectBackoff() }
+
+func (l *grpcgoLink) close() {
+	l.cancel()
+	l.cc.Close()
+	<-l.ended
+}
+
+// reporter is a stats handler that fills the report of each attempt. grpc-go retries a call by itself when the peer did not process
+// it, which begins anew: so only the last of these attempts counts.
+type reporter struct{}
+
+type reportKey struct{}
+
+func (reporter) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context { return ctx }
+
+func (reporter) HandleRPC(ctx context.Context, s stats.RPCStats) {
+	switch s := s.(type) {
+	case *stats.Begin:
+		if r, ok := ctx.Value(reportKey{}).(*report); ok {
+			r.sent.Store(false)
+			r.answered.Store(false)
+			r.notProcessed.Store(false)
+		}
+	case *stats.OutHeader:
+		if r, ok := ctx.Value(reportKey{}).(*report); ok {
+			r.sent.Store(true)
+		}
+	case *stats.InTrailer:
+		if r, ok := ctx.Value(reportKey{}).(*report); ok {
+			r.answered.Store(true)
+			if len(s.Trailer[notProcessedKey]) > 0 {
+				r.notProcessed.Store(true)
+			}
+		}
+	}
+}
+
+func (reporter) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+func (reporter) HandleConn(context.Context, stats.ConnStats)                       {}
+
+// instanceMetadata adds the same metadata to all calls of a link.
+type instanceMetadata map[string]string
+
+func (m instanceMetadata) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	return m, nil
+}
+func (instanceMetadata) RequireTransportSecurity() bool { return false }
+
+// watchedCreds remembers why a handshake failed.
+type watchedCreds struct {
+	credentials.TransportCredentials
+	failed func(error)
+}
+
+func (c *watchedCreds) ClientHandshake(ctx context.Context, authority string, conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	secure, info, err := c.TransportCredentials.ClientHandshake(ctx, authority, conn)
+	if err != nil {
+		var cert *tls.CertificateVerificationError
+		if errors.As(err, &cert) {
+			err = cert
+		}
+		c.failed(err)
+	}
+	return secure, info, err
+}
+
+func (c *watchedCreds) Clone() credentials.TransportCredentials {
+	return &watchedCreds{TransportCredentials: c.TransportCredentials.Clone(), failed: c.failed}
+}
