@@ -14,7 +14,7 @@ type group struct {
 // newRoot returns the command hanse with all that it can do.
 func newRoot(u *ui.UI) *cobra.Command {
 	groups := []group{
-		{"Write", []*cobra.Command{newGen(u)}},
+		{"Write", []*cobra.Command{newNew(u), newGen(u)}},
 		{"Run", []*cobra.Command{}},
 		{"Look and try", []*cobra.Command{}},
 		{"More", []*cobra.Command{newCompletion(u), newVersion(u)}},
