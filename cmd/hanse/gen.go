@@ -27,9 +27,9 @@ hanse.yaml beside go.mod can add plugins and folders:
     roots: [api]                 # imports are relative to it (default: every folder called proto)
     imports: [third_party]       # to import from, without code
     plugins:
-      - name: validate-go        # protoc-gen-validate-go from PATH or from the tools in go.mod
-        opt: paths=source_relative
-        out: gen`,
+      - name: connect-go         # protoc-gen-connect-go from PATH or from the tools in go.mod
+        opt: [simple]            # its options
+        out: gen                 # a folder for its files (default: where go_package says)`,
 		Example: `  hanse gen                  the whole module
   hanse gen proto/cart       what is below a folder
   hanse gen --check          exit with 1 if generated code is not current, for CI`,
@@ -37,6 +37,7 @@ hanse.yaml beside go.mod can add plugins and folders:
 			res, err := gen.Run(cmd.Context(), gen.Options{
 				Args:     args,
 				Check:    check,
+				Stderr:   u.Err,
 				Progress: func(what string) func() { return u.Progress("%s", what).Done },
 			})
 			return reportGen(u, res, err, check)

@@ -71,6 +71,10 @@ func (m *module) compile(ctx context.Context, base string) (*compiled, error) {
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
+	var withPos reporter.ErrorWithPos
+	if errors.As(err, &withPos) && len(mistakes) == 0 { // an import that cannot be found does not pass the reporter
+		mistakes = append(mistakes, c.diagnose(withPos))
+	}
 	order := func(a, b Diagnostic) int {
 		if a.File != b.File {
 			return strings.Compare(a.File, b.File)
@@ -132,6 +136,11 @@ func (c *compiled) notFound(name string) string {
 func (c *compiled) diagnose(err reporter.ErrorWithPos) Diagnostic {
 	pos := err.Start()
 	msg := err.Unwrap().Error()
+	if _, rest, ok := strings.Cut(msg, "could not resolve path "); ok {
+		if _, why, ok := strings.Cut(rest, `": `); ok {
+			msg = why
+		}
+	}
 	var unused linker.ErrorUnusedImport
 	if errors.As(err.Unwrap(), &unused) {
 		msg = fmt.Sprintf("import %q is not used", unused.UnusedImport())

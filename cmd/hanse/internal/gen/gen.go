@@ -2,7 +2,7 @@
 //
 // The files are compiled by protocompile and handed to the stock plugins at pinned versions: protoc-gen-go, which is part of this
 // program, and protoc-gen-go-grpc, which is built once and kept in the user's cache. Their output is what they write under protoc,
-// but for the comment that names the compiler's version. Further plugins come from hanse.yaml (see [Config]).
+// but for the comment that names the compiler's version. Further plugins come from hanse.yaml.
 //
 //	res, err := gen.Run(ctx, gen.Options{Dir: "."})
 //
@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -29,6 +30,8 @@ type Options struct {
 	Check bool
 	// Progress, when not nil, is told what is being done; what it returns is called when that is done.
 	Progress func(what string) (done func())
+	// Stderr gets what plugins print; nil discards it.
+	Stderr io.Writer
 }
 
 // Result tells what was done. Paths are relative to [Options.Dir] where they are below it, sorted.
@@ -48,6 +51,9 @@ func (r *Result) Current() bool { return len(r.Written) == 0 && len(r.Removed) =
 func Run(ctx context.Context, opts Options) (*Result, error) {
 	if opts.Progress == nil {
 		opts.Progress = func(string) func() { return func() {} }
+	}
+	if opts.Stderr == nil {
+		opts.Stderr = io.Discard
 	}
 	dir, err := filepath.Abs(opts.Dir)
 	if err != nil {
@@ -153,7 +159,7 @@ func (j *job) run(ctx context.Context, opts Options, res *Result) error {
 	out := newOutput(j.module.dir)
 	if len(targets) > 0 {
 		for _, p := range j.module.plugins() {
-			if err := p.generate(ctx, opts.Progress, j.module, compiled, targets, out); err != nil {
+			if err := p.generate(ctx, &workshop{opts.Progress, opts.Stderr}, j.module, compiled, targets, out); err != nil {
 				return err
 			}
 		}

@@ -7,9 +7,11 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 
+	"github.com/hanse-go/hanse/cmd/hanse/internal/manifest"
 	"golang.org/x/mod/modfile"
 )
 
@@ -17,7 +19,7 @@ import (
 type module struct {
 	dir     string // absolute
 	path    string // module path
-	config  Config
+	config  manifest.Gen
 	sources []source
 	byName  map[string]*source
 }
@@ -39,7 +41,7 @@ func findModule(dir string) (*module, error) {
 			if m.path == "" {
 				return nil, fmt.Errorf("%s names no module", filepath.Join(d, "go.mod"))
 			}
-			if m.config, err = readConfig(filepath.Join(d, "hanse.yaml")); err != nil {
+			if m.config, err = readConfig(dir, d); err != nil {
 				return nil, err
 			}
 			return m, m.scan()
@@ -51,6 +53,30 @@ func findModule(dir string) (*module, error) {
 			return nil, fmt.Errorf("there is no go.mod in %s or above it; go mod init NAME makes one, hanse new NAME a whole service", dir)
 		}
 	}
+}
+
+// readConfig reads the section gen of the hanse.yaml in the module's folder. That of a folder between it and dir would have no effect.
+func readConfig(dir, moduleDir string) (manifest.Gen, error) {
+	for d := dir; d != moduleDir; d = filepath.Dir(d) {
+		f, found, err := manifest.Read(d)
+		if err != nil {
+			return manifest.Gen{}, err
+		}
+		if found && !reflect.ValueOf(f.Gen).IsZero() {
+			return manifest.Gen{}, fmt.Errorf("%s has a section gen, which belongs into the %s beside go.mod; move it to %s",
+				filepath.Join(d, manifest.Name), manifest.Name, filepath.Join(moduleDir, manifest.Name))
+		}
+	}
+	f, _, err := manifest.Read(moduleDir)
+	if err != nil {
+		return manifest.Gen{}, err
+	}
+	for _, p := range f.Gen.Plugins {
+		if p.Name == "" {
+			return f.Gen, fmt.Errorf("%s: a plugin in gen.plugins has no name", filepath.Join(moduleDir, manifest.Name))
+		}
+	}
+	return f.Gen, nil
 }
 
 // scan finds the .proto files of the module.

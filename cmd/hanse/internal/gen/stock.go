@@ -13,7 +13,7 @@ import (
 )
 
 // runGo is protoc-gen-go, whose generator can be linked.
-func runGo(_ context.Context, _ func(string) func(), req *pluginpb.CodeGeneratorRequest) (*pluginpb.CodeGeneratorResponse, error) {
+func runGo(_ context.Context, _ *workshop, req *pluginpb.CodeGeneratorRequest) (*pluginpb.CodeGeneratorResponse, error) {
 	var flags flag.FlagSet
 	gen, err := protogen.Options{ParamFunc: flags.Set}.New(req)
 	if err != nil {
@@ -31,12 +31,12 @@ func runGo(_ context.Context, _ func(string) func(), req *pluginpb.CodeGenerator
 }
 
 // runGRPC is protoc-gen-go-grpc, whose generator is a main package: it is built once.
-func runGRPC(ctx context.Context, progress func(string) func(), req *pluginpb.CodeGeneratorRequest) (*pluginpb.CodeGeneratorResponse, error) {
-	file, err := tool(ctx, progress, grpcPackage, grpcVersion)
+func runGRPC(ctx context.Context, w *workshop, req *pluginpb.CodeGeneratorRequest) (*pluginpb.CodeGeneratorResponse, error) {
+	file, err := w.tool(ctx, grpcPackage, GRPCVersion)
 	if err != nil {
 		return nil, err
 	}
-	return execPlugin(ctx, "", []string{file}, req)
+	return w.exec(ctx, "", []string{file}, req)
 }
 
 // onlyGoFeatures resolves the one extension that protoc-gen-go links.

@@ -13,15 +13,14 @@ import (
 	"strings"
 )
 
-// The plugin that is built, and its version.
-const (
-	grpcPackage = "google.golang.org/grpc/cmd/protoc-gen-go-grpc"
-	grpcVersion = "v1.6.2"
-)
+// GRPCVersion is the version of protoc-gen-go-grpc, which is built from its source.
+const GRPCVersion = "v1.6.2"
+
+const grpcPackage = "google.golang.org/grpc/cmd/protoc-gen-go-grpc"
 
 // tool returns the program of a main package at a version. The first time it is built, for which the go command may fetch modules;
 // later it is taken from the user's cache.
-func tool(ctx context.Context, progress func(string) func(), pkg, version string) (string, error) {
+func (w *workshop) tool(ctx context.Context, pkg, version string) (string, error) {
 	name := path.Base(pkg)
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -35,7 +34,7 @@ func tool(ctx context.Context, progress func(string) func(), pkg, version string
 	if _, err := os.Stat(file); err == nil {
 		return file, nil
 	}
-	defer progress("building " + name + " " + version)()
+	defer w.progress("building " + name + " " + version)()
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}

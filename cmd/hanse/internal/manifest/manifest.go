@@ -42,15 +42,17 @@ type Process struct {
 
 // Gen configures hanse gen.
 type Gen struct {
-	Plugins []Plugin `yaml:"plugins"` // run after protoc-gen-go and protoc-gen-go-grpc
+	Roots   []string `yaml:"roots"`   // folders that imports are relative to; default: each one called proto, else that of go.mod
+	Imports []string `yaml:"imports"` // folders to import from that get no code
+	Plugins []Plugin `yaml:"plugins"` // run after protoc-gen-go and protoc-gen-go-grpc; the names go and go-grpc set the options of these
 }
 
 // Plugin is a protoc plugin.
 type Plugin struct {
 	Name    string   `yaml:"name"`    // such as connect-go, for protoc-gen-connect-go on the PATH
 	Command []string `yaml:"command"` // instead of a plugin on the PATH: [go, tool, protoc-gen-connect-go]
-	Out     string   `yaml:"out"`     // folder of what it makes, relative to the file; default: beside the proto files
-	Opt     []string `yaml:"opt"`     // options; default: paths=source_relative
+	Out     string   `yaml:"out"`     // folder of what it makes, relative to the file; default: where go_package says
+	Opt     []string `yaml:"opt"`     // options; default, without out: module=MODULE
 }
 
 // Read reads the hanse.yaml of the folder dir. Without one it returns a File that has only Dir, and found is false.

@@ -82,7 +82,7 @@ func TestParseErrors(t *testing.T) {
 hanse.yaml:2:1: unknown key "porcesses"; did you mean processes?
     porcesses: []
     ^`},
-		{"far from any key", "gen: {zzzzzz: 1}\n", `hanse.yaml:1:7: unknown key "zzzzzz"; there is plugins
+		{"far from any key", "gen: {zzzzzz: 1}\n", `hanse.yaml:1:7: unknown key "zzzzzz"; there are imports, plugins and roots
     gen: {zzzzzz: 1}
           ^`},
 		{"wrong type", "processes:\n  - run: ./cart\n    replicas: many\n", `hanse.yaml:3:15: many where a number belongs

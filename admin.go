@@ -1,0 +1,113 @@
+package hanse
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hanse-go/hanse/discovery"
+)
+
+// adminOff is the AdminAddr of an app that wants no admin listener.
+const adminOff = "off"
+
+// admin is the listener for whoever operates the app.
+type admin struct {
+	addr    net.Addr
+	server  http.Server
+	serving sync.WaitGroup
+}
+
+// listenAdmin opens the admin listener, if the app wants one.
+func (r *run) listenAdmin(ctx context.Context) error {
+	addr := r.app.AdminAddr
+	t := r.app.transport("tcp")
+	if addr == "" || addr == adminOff || t == nil {
+		return nil
+	}
+	lis, err := t.Listen(ctx, &url.URL{Scheme: "tcp", Host: addr})
+	if err != nil {
+		return listenError(addr, err, "--admin-addr HOST:PORT", "App.AdminAddr")
+	}
+	a := &admin{addr: lis.Addr()}
+	a.server.Handler = r.adminHandler()
+	a.server.ReadHeaderTimeout = 10 * time.Second
+	a.serving.Go(func() {
+		if err := a.server.Serve(lis); !errors.Is(err, http.ErrServerClosed) {
+			r.log.Error("the admin listener ended", "addr", a.addr, "error", err)
+		}
+	})
+	r.admin = a
+	return nil
+}
+
+// close ends the listener and all requests: a profile that is taken for minutes must not hold the app up.
+func (a *admin) close() error {
+	err := a.server.Close()
+	a.serving.Wait()
+	return err
+}
+
+// adminHandler serves health and profiles.
+func (r *run) adminHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", r.serveIndex)
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", r.serveReady)
+	profiles(mux)
+	return mux
+}
+
+func (r *run) serveIndex(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	fmt.Fprintf(w, `<!doctype html>
+<title>%[1]s</title>
+<h1>%[1]s</h1>
+<ul>
+<li><a href="/healthz">/healthz</a> answers 200 while the process lives
+<li><a href="/readyz">/readyz</a> answers 200 when it takes calls, else 503 and why not (?service=NAME for one service)
+<li><a href="/debug/pprof/">/debug/pprof/</a> profiles
+</ul>
+`, strings.Join(r.names(), ", "))
+}
+
+// serveReady tells whether the app, or one service, takes calls, as text or as JSON.
+func (r *run) serveReady(w http.ResponseWriter, req *http.Request) {
+	service := req.FormValue("service")
+	if _, ok := r.local[service]; service != "" && !ok {
+		http.Error(w, fmt.Sprintf("no service %q here: %s", service, suggest(service, r.names())), http.StatusNotFound)
+		return
+	}
+	ready, conditions := r.readiness(req.Context(), service)
+	code := http.StatusOK
+	if !ready {
+		code = http.StatusServiceUnavailable
+	}
+	if strings.Contains(req.Header.Get("Accept"), "json") {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(code)
+		phase, _ := r.state()
+		json.NewEncoder(w).Encode(struct {
+			Ready  bool            `json:"ready"`
+			State  discovery.State `json:"state"`
+			Checks []condition     `json:"checks"`
+		}{ready, phase, conditions})
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(code)
+	for _, c := range conditions {
+		if c.Reason == "" {
+			fmt.Fprintf(w, "ok    %s %s\n", c.Service, c.Check)
+		} else {
+			fmt.Fprintf(w, "fail  %s %s: %s\n", c.Service, c.Check, c.Reason)
+		}
+	}
+}

@@ -1,0 +1,153 @@
+package hanse
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/rpc"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/stats"
+)
+
+// App is a process that runs some services, or only calls some. The zero value works: it listens on a loopback port of the
+// system's choice and knows no other process.
+//
+// An App runs once. Its fields must not change after Run, Main or Conn was called.
+type App struct {
+	// System names what the app belongs to: all instances that share its registry. Default: nothing, it is only told.
+	System string
+
+	// Addr is the HOST:PORT that all services share for gRPC and HTTP. Default: 127.0.0.1:0, a free port of this machine only.
+	Addr string
+
+	// Addrs gives a service, by its name, a listener of its own.
+	Addrs map[string]string
+
+	// Listener, when it is set, is used instead of one made from Addr. Run closes it.
+	Listener net.Listener
+
+	// Advertise is the HOST, HOST:PORT or :PORT that others are told to call instead of what the listener is bound to. HOST is
+	// used for every listener, PORT for the shared one. Default: the host that Addr names; when it is bound to all interfaces, the
+	// address of the one that routes outward.
+	Advertise string
+
+	// AdminAddr is the HOST:PORT of health checks and profiles: /healthz, /readyz and /debug/pprof/. Default: none in Run,
+	// 127.0.0.1:0 in Main, where "off" switches it off.
+	AdminAddr string
+
+	// Registry is where the app finds instances and, when it is a [discovery.Registrar], announces its own. Default: memory in
+	// Run, so that nobody else's processes are touched; what fits the folder in Main.
+	Registry discovery.Registry
+
+	// Targets sends the calls of a service, by its name, to a fixed target instead of the registry, such as
+	// "cart": "dns:///cart.example.com:8443".
+	Targets map[string]string
+
+	// Transports carry calls between processes. Default: TCP and, where there are any, unix sockets.
+	Transports []rpc.Transport
+
+	// Path forces all calls onto one path: "inprocess", "unix" or "tcp". Default: the nearest.
+	Path rpc.Path
+
+	// Reflection says whether clients may ask which contracts there are. Default (nil): yes when the listener is bound to
+	// loopback, no otherwise.
+	Reflection *bool
+
+	// ConfigFile is the YAML file that [Service.Config] reads. Default: none.
+	ConfigFile string
+
+	// Interceptors of the calls that the services take; first is outermost. They come before those of the service.
+	UnaryInterceptors  []grpc.UnaryServerInterceptor
+	StreamInterceptors []grpc.StreamServerInterceptor
+
+	// Interceptors of the calls that the services, and Conn, make; first is outermost. They come before those of the service.
+	ClientUnaryInterceptors  []grpc.UnaryClientInterceptor
+	ClientStreamInterceptors []grpc.StreamClientInterceptor
+
+	// StatsHandlers see the calls that the services take and make.
+	StatsHandlers []stats.Handler
+
+	// StartTimeout ends a start that takes too long, for instance because set-ups wait for each other. Default: 30 s; -1: never.
+	StartTimeout time.Duration
+
+	// DrainTimeout is how long calls and tasks may take to finish when the app stops, before their contexts are cancelled.
+	// Default: 30 s; -1: as long as they need.
+	DrainTimeout time.Duration
+
+	// Logger receives what the app logs, and its services through [Service.Logger]. Default: [slog.Default] in Run; text or
+	// JSON on standard error in Main.
+	Logger *slog.Logger
+
+	given *values // what flags and environment said; nil without Main and FromEnv
+
+	memory discovery.Memory // the registry when none is given
+
+	mu     sync.Mutex
+	ran    bool
+	local  map[string]*rpc.Server // what runs here
+	caller *rpc.Client            // of Conn
+	owned  []io.Closer            // made by FromEnv or Main
+}
+
+// Conn returns a connection to the named service, for a program that only calls or for a caller that is no service. It never
+// blocks and never fails: calls find an instance when they are made, and wait for one, until their deadline, when none is ready.
+// Close closes it, and so does Run when it returns.
+func (a *App) Conn(name string, opts ...rpc.ConnOption) *rpc.Conn {
+	conn := rpc.NewConn(name, opts...)
+	if err := errors.Join(checkName(name), conn.Bind(a.client())); err != nil {
+		a.logger().Error(fmt.Sprintf("Conn(%q): %v", name, err))
+	}
+	return conn
+}
+
+// Close closes the connections that were made with Conn and what FromEnv opened. Calls in flight end with the status Canceled.
+// Only an App that does not Run needs it.
+func (a *App) Close() error {
+	a.mu.Lock()
+	caller, owned := a.caller, a.owned
+	a.caller, a.owned = nil, nil
+	a.mu.Unlock()
+	var errs []error
+	if caller != nil {
+		errs = append(errs, caller.Close())
+	}
+	for _, c := range owned {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// client returns the client of callers that are no service.
+func (a *App) client() *rpc.Client {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.caller == nil {
+		a.caller = a.newClient(nil, a.local)
+	}
+	return a.caller
+}
+
+// logger returns the logger that the app uses.
+func (a *App) logger() *slog.Logger {
+	if a.Logger != nil {
+		return a.Logger
+	}
+	return slog.Default()
+}
+
+// orDefault returns d, or byDefault when d is zero. A negative d means that there is no limit, for which it returns 0.
+func orDefault(d, byDefault time.Duration) time.Duration {
+	switch {
+	case d == 0:
+		return byDefault
+	case d < 0:
+		return 0
+	}
+	return d
+}

@@ -1,0 +1,115 @@
+package hanse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/hanse-go/hanse/discovery"
+)
+
+// checkTimeout is what one readiness check gets. Kubernetes' probes give up after 1 s, so that the reason still arrives.
+const checkTimeout = 900 * time.Millisecond
+
+// Check declares a condition for the service to be ready, such as a database that answers. f returns nil when it is met, else the
+// reason why not. It is called whenever somebody asks (/readyz on the admin address, or gRPC's health protocol), at most once at
+// a time, and has 900 ms to answer.
+func (s *Service) Check(name string, f func(ctx context.Context) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.checks = append(s.checks, &check{name: name, f: f})
+}
+
+// check is one condition for readiness.
+type check struct {
+	name string
+	f    func(ctx context.Context) error
+
+	mu      sync.Mutex
+	running *checkRun // shared by all who ask meanwhile
+}
+
+type checkRun struct {
+	done chan struct{}
+	err  error
+}
+
+// ask returns nil when the condition is met. A check that does not heed its context is left alone until it returns.
+func (c *check) ask(ctx context.Context, m *member) error {
+	c.mu.Lock()
+	cr := c.running
+	if cr == nil {
+		cr = &checkRun{done: make(chan struct{})}
+		c.running = cr
+		go func() {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), checkTimeout)
+			defer cancel()
+			cr.err = protect(m.log, "check "+c.name, func() error { return c.f(ctx) })
+			c.mu.Lock()
+			c.running = nil
+			c.mu.Unlock()
+			close(cr.done)
+		}()
+	}
+	c.mu.Unlock()
+	timer := time.NewTimer(checkTimeout)
+	defer timer.Stop()
+	select {
+	case <-cr.done:
+		return cr.err
+	case <-timer.C:
+		return fmt.Errorf("no answer within %v", checkTimeout)
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// condition is what one check said.
+type condition struct {
+	Service string `json:"service"`
+	Check   string `json:"check"`
+	Reason  string `json:"reason,omitempty"` // why it is not met; empty when it is
+}
+
+// readiness asks the checks of the named service, or of all when the name is empty. The app's phase is the first condition.
+func (r *run) readiness(ctx context.Context, service string) (ready bool, conditions []condition) {
+	phase, _ := r.state()
+	ready = phase == discovery.Ready
+	type question struct {
+		*member
+		*check
+	}
+	var questions []question
+	for _, m := range r.members {
+		if service != "" && service != m.Name {
+			continue
+		}
+		c := condition{Service: m.Name, Check: "state"}
+		if phase != discovery.Ready {
+			c.Reason = string(phase)
+		}
+		conditions = append(conditions, c)
+		m.Service.mu.Lock()
+		for _, c := range m.checks {
+			questions = append(questions, question{m, c})
+		}
+		m.Service.mu.Unlock()
+	}
+	answers := make([]condition, len(questions))
+	var all sync.WaitGroup
+	for i, q := range questions {
+		all.Go(func() {
+			answers[i] = condition{Service: q.Name, Check: q.check.name}
+			if err := q.ask(ctx, q.member); err != nil {
+				answers[i].Reason = errors.Join(err).Error()
+			}
+		})
+	}
+	all.Wait()
+	for _, a := range answers {
+		ready = ready && a.Reason == ""
+	}
+	return ready, append(conditions, answers...)
+}

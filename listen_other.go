@@ -1,0 +1,5 @@
+//go:build !windows
+
+package hanse
+
+func isWindowsAddrInUse(error) bool { return false }

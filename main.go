@@ -1,0 +1,221 @@
+package hanse
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"google.golang.org/grpc"
+)
+
+// Main runs a program that consists of these services, or of those among them that --services names. It is [App.Main] with an App
+// of defaults.
+func Main(services ...*Service) { new(App).Main(services...) }
+
+// Main runs a program: it takes settings from flags and the environment, finds out which system the program belongs to, runs the
+// services until SIGTERM or SIGINT (Ctrl-C) asks it to stop, and drains. A second signal ends it at once. Main returns when all
+// went well; otherwise it exits: with status 1 after a failure, with 2 when it was used wrongly.
+//
+// Flags win over the environment, which wins over fields of a; only Listener is never overridden. The program's own flags, those
+// registered on [flag.CommandLine], are parsed together with Main's, unless [flag.Parse] was called before: then flags were the
+// program's business and Main takes settings from the environment alone. --help lists them all.
+//
+// Main logs to standard error, and makes its logger the default one of package slog, unless a.Logger is set.
+func (a *App) Main(services ...*Service) {
+	if status := a.main(services); status != 0 {
+		os.Exit(status)
+	}
+}
+
+// FromEnv returns an App with the settings of the environment, for programs that only call: it finds the running system as Main
+// does. Close it at the end.
+func FromEnv() (*App, error) {
+	a := new(App)
+	v, err := a.fromEnv()
+	if err != nil {
+		return nil, err
+	}
+	if err := a.watchLifeline(v.lifeline, endProcess); err != nil {
+		return nil, err
+	}
+	if a.Logger == nil {
+		a.Logger = v.newLogger(os.Stderr)
+	}
+	if err := v.chooseSystem(os.Getenv); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+func (a *App) fromEnv() (*values, error) {
+	v := &values{app: a, logFormat: "text"}
+	a.given = v
+	return v, v.fromEnv(os.Getenv)
+}
+
+// Statuses with which a program exits.
+const (
+	exitFailure = 1
+	exitUsage   = 2
+)
+
+func (a *App) main(services []*Service) (status int) {
+	program := strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe")
+	v, err := a.fromEnv()
+	v.offer(services)
+	complain := func(status int, err error) int {
+		if v.logFormat == "json" {
+			a.logger().Error(err.Error())
+			return status
+		}
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			fmt.Fprintf(os.Stderr, "%s: %s\n", program, line)
+		}
+		return status
+	}
+	if err == nil {
+		err = v.fromFlags(program, services)
+	}
+	if errors.Is(err, flag.ErrHelp) {
+		return 0
+	}
+	if a.Logger == nil {
+		a.Logger = v.newLogger(os.Stderr)
+		slog.SetDefault(a.Logger)
+	}
+	if err != nil {
+		return complain(exitUsage, err)
+	}
+	if v.list != "" {
+		if err := list(os.Stdout, services, v.list == "json"); err != nil {
+			return complain(exitFailure, err)
+		}
+		return 0
+	}
+	services, err = v.choose(services)
+	if err != nil {
+		return complain(exitUsage, err)
+	}
+
+	ctx, stop := context.WithCancelCause(context.Background())
+	defer stop(nil)
+	if err := a.watchLifeline(v.lifeline, func() { stop(errLifelineEnded) }); err != nil {
+		return complain(exitUsage, err)
+	}
+	defer a.heedSignals(stop)()
+	if err := v.chooseSystem(os.Getenv); err != nil {
+		return complain(exitFailure, err)
+	}
+	if a.AdminAddr == "" {
+		a.AdminAddr = defaultAddr
+	}
+	if err := a.Run(ctx, services...); err != nil {
+		return complain(exitFailure, err)
+	}
+	return 0
+}
+
+// heedSignals calls stop at the first signal that asks to stop, and ends the process at the second. It returns how to end that.
+func (a *App) heedSignals(stop context.CancelCauseFunc) (end func()) {
+	signals := make(chan os.Signal, 2)
+	done := make(chan struct{})
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		for n := 1; ; n++ {
+			select {
+			case s := <-signals:
+				if n == 2 {
+					a.logger().Error("second signal: ending at once, whatever still runs", "signal", s)
+					os.Exit(exitFailure)
+				}
+				stop(fmt.Errorf("signal: %v", s))
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(signals)
+		close(done)
+	}
+}
+
+// offer notes which services the program has.
+func (v *values) offer(services []*Service) {
+	for _, s := range services {
+		if s != nil {
+			v.offered = append(v.offered, s.Name)
+		}
+	}
+}
+
+// choose returns the services that are to run.
+func (v *values) choose(services []*Service) ([]*Service, error) {
+	if len(v.services) == 0 {
+		return services, nil
+	}
+	var errs []error
+	for _, name := range v.services {
+		if !slices.Contains(v.offered, name) {
+			errs = append(errs, fmt.Errorf("no service %q in this program: %s", name, suggest(name, v.offered)))
+		}
+	}
+	var chosen []*Service
+	for _, s := range services {
+		if s != nil && slices.Contains(v.services, s.Name) {
+			chosen = append(chosen, s)
+		}
+	}
+	return chosen, errors.Join(errs...)
+}
+
+// list prints the services of the program, for --list-services. Contracts that a Setup registers are not known yet.
+func list(w io.Writer, services []*Service, asJSON bool) error {
+	type service struct {
+		Name      string   `json:"name"`
+		Contracts []string `json:"contracts"`
+	}
+	all := make([]service, 0, len(services))
+	for _, s := range services {
+		if s == nil {
+			continue
+		}
+		one := service{Name: s.Name, Contracts: []string{}}
+		for _, c := range contracts(s.GetServiceInfo()) {
+			one.Contracts = append(one.Contracts, c.Name)
+		}
+		all = append(all, one)
+	}
+	if asJSON {
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		return enc.Encode(all)
+	}
+	for _, s := range all {
+		if _, err := fmt.Fprintln(w, s.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// newLogger returns the logger of a program.
+func (v *values) newLogger(w io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: v.logLevel}
+	if v.logFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+var _ grpc.ServiceRegistrar = (*Service)(nil)

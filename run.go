@@ -1,0 +1,200 @@
+package hanse
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hanse-go/hanse/config"
+	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/rpc"
+)
+
+// Run runs the services until ctx ends, and returns when all that it started has ended.
+//
+// It sets all services up at once, then listens, starts their tasks and announces them. When ctx ends, or a task fails, the app
+// drains as a whole: it tells others to call elsewhere, finishes what runs, stops tasks, calls the functions given to
+// [Service.OnStop] and closes everything. Calls that still run after DrainTimeout are cancelled; 2 seconds later Run returns an
+// error that names them.
+//
+// Run returns nil after a drain that ctx asked for. Otherwise it returns what went wrong first: mistakes in the declarations of the
+// services, all of them at once; a set-up that failed; set-ups that wait for each other; an address in use; a task that failed.
+func (a *App) Run(ctx context.Context, services ...*Service) error {
+	r, err := a.newRun(services)
+	if err != nil {
+		return err
+	}
+	err = r.start(ctx)
+	if err == nil {
+		err = r.wait(ctx)
+	}
+	return errors.Join(err, r.stop(ctx))
+}
+
+// run is one Run of an App.
+type run struct {
+	app      *App
+	log      *slog.Logger
+	registry discovery.Registry
+	members  []*member
+	local    map[string]*rpc.Server
+	config   *config.Loader
+	ports    []*port
+	admin    *admin
+	tasks    *taskGroup
+	failed   chan error // what stops the app; the first wins
+	began    time.Time
+
+	background sync.WaitGroup // of what outlives its handler by a moment
+
+	mu      sync.Mutex
+	order   []*member       // in which set-ups returned
+	phase   discovery.State // of all services
+	changed chan struct{}   // closed and replaced when phase changes
+}
+
+// member is the part that one service has in a run.
+type member struct {
+	*Service
+	run      *run
+	id       string // of the instance
+	log      *slog.Logger
+	client   *rpc.Client
+	port     *port
+	lease    discovery.Lease
+	instance discovery.Instance
+
+	tasksStarted bool // guarded by Service.mu
+}
+
+// newRun checks what can be checked before anything runs, and claims the services.
+func (a *App) newRun(services []*Service) (*run, error) {
+	a.mu.Lock()
+	again := a.ran
+	a.ran = true
+	a.mu.Unlock()
+	if again {
+		return nil, errors.New("this App ran before: an App runs once, make a new one")
+	}
+	r := &run{
+		app:     a,
+		log:     a.logger(),
+		local:   make(map[string]*rpc.Server),
+		failed:  make(chan error, 1),
+		began:   time.Now(),
+		phase:   discovery.Starting,
+		changed: make(chan struct{}),
+	}
+	var mistakes []error
+	if len(services) == 0 {
+		mistakes = append(mistakes, errors.New("no service to run: give at least one; a program that only calls uses FromEnv and Conn"))
+	}
+	seen := make(map[string]int)
+	for i, s := range services {
+		if s == nil {
+			mistakes = append(mistakes, fmt.Errorf("service %d of %d is nil", i+1, len(services)))
+			continue
+		}
+		if err := checkName(s.Name); err != nil {
+			mistakes = append(mistakes, err)
+		}
+		if seen[s.Name]++; seen[s.Name] == 2 {
+			mistakes = append(mistakes, fmt.Errorf("two services are named %q: rename one of them", s.Name))
+		}
+		m := &member{Service: s, run: r, id: newID(), log: r.log.With("service", s.Name)}
+		r.members = append(r.members, m)
+		r.local[s.Name] = &s.server
+	}
+	for name := range maps.Keys(a.Addrs) {
+		if seen[name] == 0 {
+			mistakes = append(mistakes, fmt.Errorf("App.Addrs (--addr) gives %q an address of its own, but no such service runs here: %s", name, suggest(name, slices.Sorted(maps.Keys(seen)))))
+		}
+	}
+	mistakes = append(mistakes, a.checkAddrs()...)
+	slices.SortFunc(mistakes, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	for _, m := range r.members {
+		if err := m.claim(); err != nil {
+			mistakes = append(mistakes, err)
+		}
+		mistakes = append(mistakes, m.takeMistakes()...)
+	}
+	if len(mistakes) > 0 {
+		return nil, errors.Join(mistakes...)
+	}
+	a.mu.Lock()
+	a.local = r.local
+	a.mu.Unlock()
+	r.registry = a.registry()
+	r.layPorts()
+	r.config = r.newConfig()
+	return r, nil
+}
+
+// claim makes the service a part of this run and of no other.
+func (m *member) claim() error {
+	m.Service.mu.Lock()
+	defer m.Service.mu.Unlock()
+	if m.member != nil {
+		return fmt.Errorf("service %s is part of another App or ran before: a Service runs once, make a new one", m.Name)
+	}
+	m.member = m
+	return nil
+}
+
+// wait returns when the app must stop: with nil when ctx has ended, else with what failed.
+func (r *run) wait(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		r.log.Info("stopping", "because", context.Cause(ctx))
+		return nil
+	case err := <-r.failed:
+		r.log.Error("stopping", "because", err)
+		return err
+	}
+}
+
+// fail stops the app because of err, unless it is stopped by something else already.
+func (r *run) fail(err error) {
+	select {
+	case r.failed <- err:
+	default:
+		r.log.Error(err.Error())
+	}
+}
+
+// enter changes the phase of the app.
+func (r *run) enter(phase discovery.State) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.phase = phase
+	close(r.changed)
+	r.changed = make(chan struct{})
+}
+
+// state returns the phase of the app and a channel that is closed when it changes.
+func (r *run) state() (discovery.State, <-chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.phase, r.changed
+}
+
+// phaseNow returns the phase of the app.
+func (r *run) phaseNow() discovery.State {
+	phase, _ := r.state()
+	return phase
+}
+
+// newID returns the ID of a new instance.
+func newID() string {
+	var b [16]byte
+	rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}

@@ -1,0 +1,154 @@
+package hanse
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"sync"
+
+	"github.com/hanse-go/hanse/rpc"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/stats"
+)
+
+// Service is a named unit with contracts. It says what the unit is; where and how it runs is the business of the [App].
+//
+// The smallest one has a Name and one registration:
+//
+//	svc := &hanse.Service{Name: "greeter"}
+//	greeterv1.RegisterGreeterServer(svc, greeter{})
+//	svc.Main()
+//
+// What needs resources, connections or settings belongs in Setup, which runs only where the service runs.
+//
+// A Service belongs to one App and runs once. Its fields must not change after that has begun; its methods may be called
+// concurrently.
+type Service struct {
+	// Name is what others call the service by. It matches [a-z]([a-z0-9-]{0,61}[a-z0-9])?, for it becomes an authority, a
+	// subject and the name in a certificate.
+	Name string
+
+	// Version is announced with each instance. Default: the version of the main module, else its revision.
+	Version string
+
+	// Setup prepares the service: it makes connections, registers contracts and declares tasks. The set-ups of all services of
+	// an app run concurrently. A service takes calls of its siblings as soon as its own Setup has returned, so a Setup may call
+	// a sibling; the calls of others, and tasks, begin when all have returned. The context ends at [App.StartTimeout].
+	// An error makes Run fail. Default: nothing to prepare.
+	Setup func(ctx context.Context, s *Service) error
+
+	// Interceptors and handlers of the calls that the service takes. Those of the App come first; the first is outermost.
+	UnaryInterceptors  []grpc.UnaryServerInterceptor
+	StreamInterceptors []grpc.StreamServerInterceptor
+
+	// Interceptors of the calls that the service makes through Conn. Those of the App come first; the first is outermost.
+	ClientUnaryInterceptors  []grpc.UnaryClientInterceptor
+	ClientStreamInterceptors []grpc.StreamClientInterceptor
+
+	// StatsHandlers see the calls that the service takes and those that it makes. Those of the App come first.
+	StatsHandlers []stats.Handler
+
+	// MaxRecvMsgSize is the most bytes that one request message may have, uncompressed. 0 is 4 MiB, -1 is no limit.
+	MaxRecvMsgSize int
+
+	// MaxSendMsgSize is the most bytes that one reply message may have. 0 and -1 are no limit.
+	MaxSendMsgSize int
+
+	server rpc.Server
+
+	mu       sync.Mutex
+	member   *member     // its part in the App that runs it; nil before that
+	sealed   bool        // contracts and routes are fixed: Setup has returned
+	mistakes []error     // in declarations; Run reports them
+	unbound  []*rpc.Conn // made before Run
+	routes   []route
+	mux      *http.ServeMux
+	tasks    []*backgroundTask // declared before they may start
+	stops    []func(ctx context.Context) error
+	checks   []*check
+}
+
+// RegisterService registers the implementation of a contract. It is what the Register…Server functions of
+// protoc-gen-go-grpc call, and makes a Service a [grpc.ServiceRegistrar]. Mistakes, such as registering twice, make Run fail.
+// It panics when it is called after Setup has returned.
+func (s *Service) RegisterService(desc *grpc.ServiceDesc, impl any) {
+	s.declare("RegisterService of " + desc.ServiceName)
+	s.server.RegisterService(desc, impl)
+}
+
+// GetServiceInfo returns the contracts that are registered at the moment, as [grpc.Server.GetServiceInfo] does.
+func (s *Service) GetServiceInfo() map[string]grpc.ServiceInfo {
+	return s.server.GetServiceInfo()
+}
+
+// Conn returns a connection to the named service. It never blocks and never fails: calls find an instance when they are made, and
+// wait for one, until their deadline, when none is ready. It may be used before Run; its calls then wait until the service is set
+// up. It is closed with s.
+func (s *Service) Conn(name string, opts ...rpc.ConnOption) *rpc.Conn {
+	conn := rpc.NewConn(name, opts...)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := checkName(name); err != nil {
+		s.mistake(fmt.Errorf("Conn: %w", err))
+		return conn
+	}
+	if s.member == nil {
+		s.unbound = append(s.unbound, conn)
+	} else if err := conn.Bind(s.member.client); err != nil {
+		s.mistake(fmt.Errorf("Conn(%q): %w", name, err))
+	}
+	return conn
+}
+
+// Logger returns a logger whose records carry the name of the service. It is [App.Logger] from Run on, and [slog.Default] before.
+func (s *Service) Logger() *slog.Logger {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.member == nil {
+		return slog.Default().With("service", s.Name)
+	}
+	return s.member.log
+}
+
+// Main runs the service as a program of its own. It is [App.Main] with an App of defaults.
+func (s *Service) Main() { Main(s) }
+
+// declare panics when the declarations of s are closed.
+func (s *Service) declare(what string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sealed {
+		panic(fmt.Sprintf("hanse: service %s: %s came after its set-up; call it in Setup or before Run", s.Name, what))
+	}
+}
+
+// mistake notes an error in a declaration, for Run to report. The caller holds s.mu.
+func (s *Service) mistake(err error) {
+	err = fmt.Errorf("service %s: %w", s.Name, err)
+	if s.sealed { // too late for Run to fail on it
+		s.member.log.Error(err.Error())
+		return
+	}
+	s.mistakes = append(s.mistakes, err)
+}
+
+// takeMistakes returns the mistakes that were not returned before.
+func (s *Service) takeMistakes() []error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := s.mistakes
+	s.mistakes = nil
+	return all
+}
+
+var namePattern = regexp.MustCompile(`^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`)
+
+// checkName refuses what cannot be the name of a service.
+func checkName(name string) error {
+	if namePattern.MatchString(name) {
+		return nil
+	}
+	return fmt.Errorf("%q cannot be the name of a service: use 1 to 63 of a-z, 0-9 and '-', beginning with a letter and not ending in '-'", name)
+}

@@ -1,0 +1,231 @@
+package hanse
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hanse-go/hanse/rpc"
+)
+
+// setting is one thing that people set with a flag and tools with an environment variable.
+type setting struct {
+	flag  string // without dashes
+	env   string // empty: a flag only
+	arg   string // placeholder of its value; empty for a switch
+	group string // heading in the help
+	help  string
+	split func(string) []string // of the variable, when the flag is repeatable
+	apply func(*values, string) error
+	reset func(*values) // forgets earlier values of a repeatable one; nil: it need not
+}
+
+// values are what flags and environment say, on top of the fields of an App.
+type values struct {
+	app        *App
+	offered    []string          // names of the services that the program has
+	services   []string          // to run; nil: all
+	registries []string          // URLs
+	set        map[string]string // configuration, by service.field
+	logLevel   slog.Level
+	logFormat  string // text or json
+	list       string // "", names or json
+	lifeline   string
+}
+
+// settings are all there are, in the order of the help.
+func settings() []*setting {
+	return []*setting{
+		{flag: "services", env: "HANSE_SERVICES", arg: "NAME,…", group: "What runs",
+			help: "run these services only (default all)", split: whole, apply: (*values).setServices,
+			reset: func(v *values) { v.services = nil }},
+		{flag: "list-services", env: "HANSE_LIST_SERVICES", group: "What runs",
+			help: "print the names of the services and exit; =json adds their contracts", apply: (*values).setList},
+
+		{flag: "addr", env: "HANSE_ADDR", arg: "[SERVICE=]HOST:PORT", group: "Where it listens",
+			help: "listen here for all services, or for one (default 127.0.0.1:0, a free port of this machine)", split: strings.Fields, apply: (*values).setAddr},
+		{flag: "advertise", env: "HANSE_ADVERTISE", arg: "HOST[:PORT]", group: "Where it listens",
+			help: "the address that others are told (default what it listens on)", apply: text(func(a *App) *string { return &a.Advertise })},
+		{flag: "admin-addr", env: "HANSE_ADMIN_ADDR", arg: "HOST:PORT|off", group: "Where it listens",
+			help: "health checks and profiles (default 127.0.0.1:0)", apply: text(func(a *App) *string { return &a.AdminAddr })},
+		{flag: "reflection", env: "HANSE_REFLECTION", group: "Where it listens",
+			help: "let clients ask for the contracts; =false refuses (default: on a loopback address only)", apply: (*values).setReflection},
+
+		{flag: "registry", env: "HANSE_REGISTRY", arg: "URL", group: "How it finds others",
+			help: "where instances are announced and found: local:, static:cart=host:port, dns:///…; the first that knows a service wins", split: strings.Fields, apply: (*values).addRegistry,
+			reset: func(v *values) { v.registries = nil }},
+		{flag: "target", env: "HANSE_TARGET", arg: "SERVICE=TARGET", group: "How it finds others",
+			help: "call the service here, whatever the registry says: cart=dns:///cart.example.com:8443", split: strings.Fields, apply: (*values).setTarget},
+		{flag: "system", env: "HANSE_SYSTEM", arg: "NAME", group: "How it finds others",
+			help: "the system to belong to (default the running one of this folder)", apply: text(func(a *App) *string { return &a.System })},
+		{flag: "path", env: "HANSE_PATH", arg: "inprocess|unix|tcp", group: "How it finds others",
+			help: "force all calls onto one path (default the nearest)", apply: (*values).setPath},
+
+		{flag: "config", env: "HANSE_CONFIG", arg: "FILE", group: "How it behaves",
+			help: "YAML file with the services' settings", apply: text(func(a *App) *string { return &a.ConfigFile })},
+		{flag: "set", arg: "SERVICE.KEY=VALUE", group: "How it behaves",
+			help: "one of the services' settings; its variable is SERVICE_KEY", split: whole, apply: (*values).setConfig},
+		{flag: "log-level", env: "HANSE_LOG_LEVEL", arg: "LEVEL", group: "How it behaves",
+			help: "debug, info, warn or error (default info)", apply: (*values).setLogLevel},
+		{flag: "log-format", env: "HANSE_LOG_FORMAT", arg: "text|json", group: "How it behaves",
+			help: "(default text)", apply: (*values).setLogFormat},
+		{flag: "drain-timeout", env: "HANSE_DRAIN_TIMEOUT", arg: "DURATION", group: "How it behaves",
+			help: "how long calls may take to finish when it stops; -1 for ever (default 30s)", apply: (*values).setDrainTimeout},
+	}
+}
+
+// whole leaves a value as it is.
+func whole(v string) []string { return []string{v} }
+
+// text sets a field to what is said.
+func text(field func(*App) *string) func(*values, string) error {
+	return func(v *values, s string) error {
+		*field(v.app) = s
+		return nil
+	}
+}
+
+func (v *values) setServices(s string) error {
+	for name := range strings.SplitSeq(s, ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			v.services = append(v.services, name)
+		}
+	}
+	return nil
+}
+
+func (v *values) setList(s string) error {
+	switch s {
+	case "1", "true":
+		v.list = "names"
+	case "json":
+		v.list = "json"
+	case "0", "false":
+		v.list = ""
+	default:
+		return errors.New("want nothing, or json")
+	}
+	return nil
+}
+
+func (v *values) setAddr(s string) error {
+	name, addr, ok := strings.Cut(s, "=")
+	if !ok {
+		v.app.Addr = s
+		return checkAddr(s)
+	}
+	v.app.Addrs = maps.Clone(v.app.Addrs) // it may be the program's own
+	if v.app.Addrs == nil {
+		v.app.Addrs = make(map[string]string)
+	}
+	v.app.Addrs[name] = addr
+	return checkAddr(addr)
+}
+
+func (v *values) setReflection(s string) error {
+	b, err := strconv.ParseBool(s)
+	if err != nil {
+		return errors.New("want true or false")
+	}
+	v.app.Reflection = &b
+	return nil
+}
+
+func (v *values) addRegistry(s string) error {
+	v.registries = append(v.registries, s)
+	return nil
+}
+
+func (v *values) setTarget(s string) error {
+	name, target, ok := strings.Cut(s, "=")
+	if !ok || target == "" {
+		return errors.New("want SERVICE=TARGET, such as cart=dns:///cart.example.com:8443")
+	}
+	if err := checkName(name); err != nil {
+		return err
+	}
+	v.app.Targets = maps.Clone(v.app.Targets)
+	if v.app.Targets == nil {
+		v.app.Targets = make(map[string]string)
+	}
+	v.app.Targets[name] = target
+	return nil
+}
+
+func (v *values) setPath(s string) error {
+	switch p := rpc.Path(s); p {
+	case rpc.InProcess, rpc.Unix, rpc.TCP:
+		v.app.Path = p
+		return nil
+	}
+	return errors.New("want inprocess, unix or tcp")
+}
+
+func (v *values) setConfig(s string) error {
+	key, value, ok := strings.Cut(s, "=")
+	if !ok || !strings.Contains(key, ".") {
+		return errors.New("want SERVICE.KEY=VALUE")
+	}
+	if v.set == nil {
+		v.set = make(map[string]string)
+	}
+	v.set[key] = value
+	return nil
+}
+
+func (v *values) setLogLevel(s string) error {
+	if err := v.logLevel.UnmarshalText([]byte(s)); err != nil {
+		return errors.New("want debug, info, warn or error")
+	}
+	return nil
+}
+
+func (v *values) setLogFormat(s string) error {
+	if s != "text" && s != "json" {
+		return errors.New("want text or json")
+	}
+	v.logFormat = s
+	return nil
+}
+
+func (v *values) setDrainTimeout(s string) error {
+	if s == "-1" {
+		v.app.DrainTimeout = -1
+		return nil
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d <= 0 {
+		return fmt.Errorf("want a duration such as 30s, or -1")
+	}
+	v.app.DrainTimeout = d
+	return nil
+}
+
+// fromEnv applies the environment. An empty variable is as good as none.
+func (v *values) fromEnv(env func(string) string) error {
+	var errs []error
+	for _, s := range settings() {
+		value := ""
+		if s.env != "" {
+			value = env(s.env)
+		}
+		if value == "" {
+			continue
+		}
+		parts := []string{value}
+		if s.split != nil {
+			parts = s.split(value)
+		}
+		for _, part := range parts {
+			if err := s.apply(v, part); err != nil {
+				errs = append(errs, fmt.Errorf("%s=%s: %w", s.env, value, err))
+			}
+		}
+	}
+	v.lifeline = env("HANSE_LIFELINE")
+	return errors.Join(errs...)
+}
