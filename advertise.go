@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"strings"
 
 	"github.com/hanse-go/hanse/discovery"
 )
@@ -45,16 +46,16 @@ func splitAdvertise(advertise string) (host, port string, err error) {
 	if advertise == "" {
 		return "", "", nil
 	}
-	if ip, err := netip.ParseAddr(advertise); err == nil {
-		return ip.String(), "", nil
+	withPort := advertise
+	if ip, err := netip.ParseAddr(advertise); err == nil && ip.Is6() {
+		withPort = "[" + advertise + "]:"
+	} else if strings.HasSuffix(advertise, "]") || !strings.Contains(advertise, ":") {
+		withPort += ":"
 	}
-	host, port, err = net.SplitHostPort(advertise)
-	if err != nil {
-		host, port = advertise, ""
-		if _, _, err := net.SplitHostPort(advertise + ":0"); err != nil {
-			return "", "", fmt.Errorf("advertise address %q is no HOST, HOST:PORT or :PORT", advertise)
-		}
-	} else if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+	if host, port, err = net.SplitHostPort(withPort); err != nil {
+		return "", "", fmt.Errorf("advertise address %q is no HOST, HOST:PORT or :PORT", advertise)
+	}
+	if n, err := strconv.Atoi(port); port != "" && (err != nil || n < 1 || n > 65535) {
 		return "", "", fmt.Errorf("advertise address %q: the port must be a number from 1 to 65535", advertise)
 	}
 	if ip, err := netip.ParseAddr(host); err == nil && ip.IsUnspecified() {

@@ -90,6 +90,7 @@ type App struct {
 
 	mu     sync.Mutex
 	ran    bool
+	closed bool
 	local  map[string]*rpc.Server // what runs here
 	caller *rpc.Client            // of Conn
 	owned  []io.Closer            // made by FromEnv or Main
@@ -111,7 +112,7 @@ func (a *App) Conn(name string, opts ...rpc.ConnOption) *rpc.Conn {
 func (a *App) Close() error {
 	a.mu.Lock()
 	caller, owned := a.caller, a.owned
-	a.caller, a.owned = nil, nil
+	a.closed, a.owned = true, nil
 	a.mu.Unlock()
 	var errs []error
 	if caller != nil {
@@ -129,6 +130,9 @@ func (a *App) client() *rpc.Client {
 	defer a.mu.Unlock()
 	if a.caller == nil {
 		a.caller = a.newClient(nil, a.local)
+		if a.closed {
+			a.caller.Close()
+		}
 	}
 	return a.caller
 }

@@ -34,48 +34,60 @@ func (s *Service) OnStop(f func(ctx context.Context) error) {
 func (r *run) stop(ctx context.Context) error {
 	wasReady := r.phaseNow() == discovery.Ready
 	r.enter(discovery.Draining)
-	ctx = context.WithoutCancel(ctx)
+	limit := r.newLimit(context.WithoutCancel(ctx))
+	defer limit.end()
 
-	// soft ends at the drain timeout, hard when code that was cancelled then had its time to return.
-	soft, hard := context.WithCancel(ctx)
-	defer hard()
-	hardCtx, giveUp := context.WithCancel(ctx)
-	defer giveUp()
-	if d := orDefault(r.app.DrainTimeout, defaultDrainTimeout); d > 0 {
-		soft, hard = context.WithTimeout(ctx, d)
-		defer hard()
-		hardCtx, giveUp = context.WithTimeout(ctx, d+grace)
-		defer giveUp()
+	r.announceDraining(limit.drain)
+	if wasReady {
+		r.waitUntilSeen(limit.drain)
 	}
-	unforce := context.AfterFunc(soft, func() {
+	r.drainPorts(limit.last)
+	errs := []error{r.tasks.stop(limit.last)}
+	errs = append(errs, r.stopServices(limit))
+	if limit.last.Err() != nil {
+		if running := r.stillRunning(); len(running) > 0 {
+			errs = append(errs, fmt.Errorf("still running %v after they were cancelled: %s", grace, strings.Join(running, ", ")))
+		}
+	}
+	errs = append(errs, r.close())
+	select {
+	case err := <-r.failed: // while it stopped for another reason
+		errs = append(errs, err)
+	default:
+	}
+	err := errors.Join(errs...)
+	if err == nil {
+		r.log.Info("stopped")
+	}
+	return err
+}
+
+// limit is how long a stop may take.
+type limit struct {
+	drain context.Context // ends at the drain timeout: what runs then is cancelled
+	last  context.Context // ends when that had its time to return: the app stops without what still runs
+	end   func()
+}
+
+func (r *run) newLimit(ctx context.Context) limit {
+	d := orDefault(r.app.DrainTimeout, defaultDrainTimeout)
+	if d == 0 {
+		return limit{ctx, ctx, func() {}}
+	}
+	drain, cancelDrain := context.WithTimeout(ctx, d)
+	last, cancelLast := context.WithTimeout(ctx, d+grace)
+	unforce := context.AfterFunc(drain, func() {
 		r.log.Warn("drain timeout: cancelling what still runs", "running", r.stillRunning())
 		for _, m := range r.members {
 			m.server.Stop()
 		}
 		r.tasks.cancel()
 	})
-	defer unforce()
-
-	var errs []error
-	r.announceDraining(soft)
-	if wasReady {
-		r.waitUntilSeen(soft)
-	}
-	errs = append(errs, r.drainPorts(hardCtx))
-	errs = append(errs, r.tasks.stop(hardCtx))
-	errs = append(errs, r.stopServices(soft, hardCtx))
-	if hardCtx.Err() != nil {
-		if running := r.stillRunning(); len(running) > 0 {
-			errs = append(errs, fmt.Errorf("still running %v after they were cancelled: %s", grace, strings.Join(running, ", ")))
-		}
-	}
-	unforce()
-	errs = append(errs, r.close())
-	err := errors.Join(errs...)
-	if err == nil {
-		r.log.Info("stopped")
-	}
-	return err
+	return limit{drain, last, func() {
+		unforce()
+		cancelDrain()
+		cancelLast()
+	}}
 }
 
 // waitUntilSeen gives callers time to notice that the app drains.
@@ -99,17 +111,19 @@ func (r *run) waitUntilSeen(ctx context.Context) {
 }
 
 // drainPorts refuses calls from outside and waits for those that run. What they call in this process works on.
-func (r *run) drainPorts(ctx context.Context) error {
+func (r *run) drainPorts(ctx context.Context) {
 	var all sync.WaitGroup
 	for _, p := range r.ports {
+		if p.rpc == nil {
+			continue
+		}
 		all.Go(func() { p.rpc.Drain(ctx) }) // its error is that of ctx; what then still runs is reported by name
 	}
 	all.Wait()
-	return nil
 }
 
 // stopServices ends the services in the reverse order of their set-up. Those whose set-up failed come first.
-func (r *run) stopServices(soft, hard context.Context) error {
+func (r *run) stopServices(limit limit) error {
 	var errs []error
 	r.mu.Lock()
 	order := slices.Clone(r.order)
@@ -120,14 +134,14 @@ func (r *run) stopServices(soft, hard context.Context) error {
 		}
 	}
 	for _, m := range slices.Backward(order) {
-		m.server.Drain(hard)
-		errs = append(errs, m.callStops(soft, hard))
+		m.server.Drain(limit.last) // its error names what still runs, and so does the caller's
+		errs = append(errs, m.callStops(limit))
 	}
 	return errors.Join(errs...)
 }
 
-// callStops calls the functions that the service gave to OnStop, until hard ends.
-func (m *member) callStops(soft, hard context.Context) error {
+// callStops calls the functions that the service gave to OnStop, the last one first.
+func (m *member) callStops(limit limit) error {
 	var errs []error
 	for {
 		m.Service.mu.Lock()
@@ -140,9 +154,9 @@ func (m *member) callStops(soft, hard context.Context) error {
 		m.stops = m.stops[:n-1]
 		m.Service.mu.Unlock()
 
-		ctx := soft
-		if soft.Err() != nil { // it gets the time that is left
-			ctx = hard
+		ctx := limit.drain
+		if ctx.Err() != nil { // it gets the time that is left
+			ctx = limit.last
 		}
 		done := make(chan error, 1)
 		go func() { done <- protect(m.log, "OnStop of "+m.Name, func() error { return f(ctx) }) }()
@@ -151,7 +165,7 @@ func (m *member) callStops(soft, hard context.Context) error {
 			if err != nil {
 				errs = append(errs, fmt.Errorf("service %s: OnStop: %w", m.Name, err))
 			}
-		case <-hard.Done():
+		case <-limit.last.Done():
 			return errors.Join(append(errs, fmt.Errorf("service %s: OnStop has not returned: let it heed its context", m.Name))...)
 		}
 	}

@@ -8,7 +8,11 @@ import (
 
 // transport returns the transport for a scheme, or nil when there is none.
 func (a *App) transport(scheme string) rpc.Transport {
-	for _, t := range a.Transports {
+	transports := a.Transports
+	if transports == nil {
+		transports = rpc.DefaultTransports()
+	}
+	for _, t := range transports {
 		if slices.Contains(t.Schemes(), scheme) {
 			return t
 		}
