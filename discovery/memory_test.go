@@ -7,10 +7,7 @@ import (
 
 	"github.com/hanse-go/hanse/discovery"
 	"github.com/hanse-go/hanse/discovery/discoverytest"
-	"go.uber.org/goleak"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestMemory(t *testing.T) {
 	discoverytest.Run(t, func(*testing.T) discovery.Registrar { return new(discovery.Memory) }, discoverytest.Limits{
