@@ -2,10 +2,7 @@ package rpc
 
 import (
 	"context"
-	"crypto/tls"
 	"log/slog"
-	"net"
-	"net/http"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/stats"
@@ -39,17 +36,5 @@ func (s *Server) Running() []string                                { panic("skel
 // serveStream runs a call that arrived from a wire: unary or streaming. It finds the method, runs interceptors, recovers panics and counts the call as running. The context of stream carries the incoming metadata, deadline and peer.
 func (s *Server) serveStream(method string, stream grpc.ServerStream) error { panic("skeleton") }
 
-// Port serves the servers of one app, and plain HTTP, on its listeners.
-type Port struct {
-	Servers []*Server
-	// Shared holds contracts of the app itself, such as health and reflection, that each of Servers may have too. It takes a call
-	// whose :authority names none of Servers, if it has the contract, before they are searched for it. nil: none.
-	Shared *Server
-	HTTP   http.Handler // for requests that are not gRPC; nil: 404
-	TLS    *tls.Config  // nil: plaintext (h2c by prior knowledge)
-	Logger *slog.Logger
-}
-
-func (p *Port) Serve(lis net.Listener) error    { panic("skeleton") } // until Close; several listeners may be served at once
-func (p *Port) Drain(ctx context.Context) error { panic("skeleton") } // GOAWAY; refuses new outside calls as never processed; returns when no outside call or HTTP request runs
-func (p *Port) Close() error                    { panic("skeleton") } // closes listeners and connections, waits for its goroutines
+// has reports whether the server has the contract ("package.Service"). It may be called at any time.
+func (s *Server) has(contract string) bool { panic("skeleton") }

@@ -1,0 +1,221 @@
+package rpc
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+const (
+	maxStreams        = 10_000           // calls that one connection may have in flight
+	headerTimeout     = 10 * time.Second // for the headers of an HTTP/1 request
+	httpIdleTimeout   = 2 * time.Minute
+	firstAcceptPause  = 5 * time.Millisecond
+	longestAcceptWait = time.Second
+)
+
+// Port serves the servers of one app, and plain HTTP, on its listeners:
+//
+//	port := &rpc.Port{Servers: []*rpc.Server{cart, catalog}, HTTP: mux}
+//	err := port.Serve(lis)
+//
+// The first bytes of a connection, or the protocol that TLS agreed on, decide who serves it: HTTP/2 carries gRPC, HTTP/1 goes to HTTP.
+// An HTTP/2 request that is not gRPC is refused for now; browsers and proxies that want it over TLS find HTTP/1.1 offered too.
+//
+// A call goes to the server that its :authority names. Where it names none of Servers, the call goes to Shared, if that has the
+// contract, else to the one server that has it; when several have it, the call fails with Unimplemented and the error names them. A call
+// that is meant for another instance, as one on a stale address is, fails with Unavailable and is marked as not processed, so that a
+// [Conn] sends it elsewhere.
+//
+// The fields are set before the first Serve. A Port must not be copied. Its methods are safe for concurrent use.
+type Port struct {
+	Servers []*Server
+	// Shared holds contracts of the app itself, such as health and reflection, under every :authority. A server of its own has
+	// precedence where it is named and has the contract too. nil: none.
+	Shared *Server
+	HTTP   http.Handler // for HTTP/1 requests; nil: 404
+	TLS    *tls.Config  // nil: plaintext (h2c by prior knowledge)
+	Logger *slog.Logger // nil: slog.Default
+
+	once   sync.Once
+	wire   serverWire
+	web    *http.Server
+	webIn  *connQueue
+	tls    *tls.Config
+	router *router
+
+	running sync.WaitGroup // accept loops, connections that are not handed over yet, the HTTP server
+
+	mu        sync.Mutex
+	closing   bool // takes no new connections
+	listeners map[net.Listener]bool
+	pending   map[net.Conn]bool // not handed over yet
+	drained   chan struct{}     // closed when Drain's work is done; nil before Drain
+}
+
+// start makes what runs the connections.
+func (p *Port) start() {
+	p.once.Do(func() {
+		p.listeners = make(map[net.Listener]bool)
+		p.pending = make(map[net.Conn]bool)
+		p.tls = portTLS(p.TLS)
+		p.router = newRouter(p.Servers, p.Shared)
+		p.wire = newGRPCGoServer(serverWireConfig{
+			handle:         p.router.serve,
+			statsHandler:   p.router.statsHandler(),
+			maxRecvMsgSize: p.router.maxRecvMsgSize(),
+		})
+		handler := p.HTTP
+		if handler == nil {
+			handler = http.NotFoundHandler()
+		}
+		p.web = &http.Server{
+			Handler:           handler,
+			ReadHeaderTimeout: headerTimeout,
+			IdleTimeout:       httpIdleTimeout,
+			ErrorLog:          slog.NewLogLogger(p.logger().Handler(), slog.LevelWarn),
+		}
+		p.webIn = newConnQueue()
+		p.running.Go(func() { p.web.Serve(p.webIn) }) // its only error is that it was closed
+	})
+}
+
+func (p *Port) logger() *slog.Logger {
+	if p.Logger != nil {
+		return p.Logger
+	}
+	return slog.Default()
+}
+
+// Serve accepts connections on lis until Drain or Close, and then returns nil. It closes lis. Several listeners may be served at once.
+// It returns an error when lis fails for good; what goes wrong with one connection never ends it.
+func (p *Port) Serve(lis net.Listener) error {
+	p.start()
+	p.mu.Lock()
+	if p.closing {
+		p.mu.Unlock()
+		lis.Close()
+		return nil
+	}
+	p.listeners[lis] = true
+	p.running.Add(1)
+	p.mu.Unlock()
+	defer p.running.Done()
+
+	pause := time.Duration(0)
+	for {
+		conn, err := lis.Accept()
+		if err == nil {
+			pause = 0
+			p.accept(conn)
+			continue
+		}
+		p.mu.Lock()
+		closing := p.closing
+		p.mu.Unlock()
+		if closing {
+			return nil
+		}
+		if errors.Is(err, net.ErrClosed) {
+			return fmt.Errorf("rpc: %s: %w", lis.Addr(), err)
+		}
+		// Such as too many open files: connections that end make room.
+		if pause == 0 {
+			pause = firstAcceptPause
+			p.logger().Warn("accepting a connection failed; trying again", "addr", lis.Addr().String(), "error", err)
+		}
+		pause = min(2*pause, longestAcceptWait)
+		time.Sleep(pause)
+	}
+}
+
+// accept finds out what a connection speaks and hands it over.
+func (p *Port) accept(conn net.Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closing {
+		conn.Close()
+		return
+	}
+	p.pending[conn] = true
+	p.running.Go(func() {
+		ready, http2, err := sniff(conn, p.tls)
+		p.mu.Lock()
+		delete(p.pending, conn)
+		closing := p.closing
+		p.mu.Unlock()
+		switch {
+		case err != nil:
+			conn.Close()
+			if !closing {
+				p.logger().Debug("a connection ended before its first request", "peer", conn.RemoteAddr().String(), "error", err)
+			}
+		case http2:
+			p.wire.serve(ready)
+		default:
+			p.webIn.put(ready)
+		}
+	})
+}
+
+// refuse stops taking connections. It reports whether this call did it.
+func (p *Port) refuse() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closing {
+		return false
+	}
+	p.closing = true
+	for lis := range p.listeners {
+		lis.Close()
+	}
+	for conn := range p.pending {
+		conn.Close()
+	}
+	return true
+}
+
+// Drain closes the listeners, tells clients to call elsewhere (GOAWAY), and returns when no call from outside and no HTTP request runs.
+// Calls that come before a client heard of it are served; those that come after it are never processed, and clients send them
+// elsewhere. When ctx ends first, Drain returns its error and the calls go on: then Close, or Drain again.
+func (p *Port) Drain(ctx context.Context) error {
+	p.start()
+	p.refuse()
+	p.mu.Lock()
+	if p.drained == nil {
+		drained := make(chan struct{})
+		p.drained = drained
+		p.running.Go(func() {
+			defer close(drained)
+			var both sync.WaitGroup
+			both.Go(p.wire.drain)
+			both.Go(func() { p.web.Shutdown(context.Background()) })
+			both.Wait()
+		})
+	}
+	drained := p.drained
+	p.mu.Unlock()
+	select {
+	case <-drained:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("rpc: draining: %w", context.Cause(ctx))
+	}
+}
+
+// Close closes listeners and connections and waits for the port's goroutines, but not for handlers that go on although their contexts
+// are cancelled: [Server.Drain] does. Closing twice is no error.
+func (p *Port) Close() error {
+	p.start()
+	p.refuse()
+	p.wire.stop()
+	p.web.Close()
+	p.running.Wait()
+	return nil
+}

@@ -1,0 +1,128 @@
+package rpc
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+)
+
+// router finds the server that a call from outside is for.
+type router struct {
+	servers []*Server
+	byName  map[string]*Server
+	shared  *Server
+}
+
+func newRouter(servers []*Server, shared *Server) *router {
+	r := &router{servers: servers, shared: shared, byName: make(map[string]*Server)}
+	for _, s := range servers {
+		if s.Name != "" {
+			r.byName[s.Name] = s
+		}
+	}
+	return r
+}
+
+// serve runs a call on the server that it is for.
+func (r *router) serve(method string, stream grpc.ServerStream) error {
+	srv, err := r.routed(stream.Context(), method)
+	if err == nil {
+		err = srv.serveStream(method, stream)
+	}
+	if notProcessed(err) {
+		stream.SetTrailer(metadata.Pairs(notProcessedKey, "1"))
+	}
+	return err
+}
+
+// routed returns what a stats handler found before, or finds it.
+func (r *router) routed(ctx context.Context, method string) (*Server, error) {
+	if tag, ok := ctx.Value(routeKey{}).(*routeTag); ok {
+		return tag.server, tag.err
+	}
+	return r.find(ctx, method)
+}
+
+// find returns the server that a call is for. Its error is the call's.
+func (r *router) find(ctx context.Context, method string) (*Server, error) {
+	contract, _ := splitMethod(method)
+	md, _ := metadata.FromIncomingContext(ctx)
+	named := r.named(md.Get(":authority"))
+	if meant := md.Get(instanceKey); len(meant) > 0 && !r.isInstance(named, meant) {
+		return nil, errNotProcessed("the call is meant for instance %s, which is not at this address any more", meant[len(meant)-1])
+	}
+	if named != nil && (named.has(contract) || r.shared == nil || !r.shared.has(contract)) {
+		return named, nil
+	}
+	if r.shared != nil && r.shared.has(contract) {
+		return r.shared, nil
+	}
+	var having []*Server
+	for _, s := range r.servers {
+		if s.has(contract) {
+			having = append(having, s)
+		}
+	}
+	switch {
+	case len(having) == 1:
+		return having[0], nil
+	case len(having) > 1:
+		var names []string
+		for _, s := range having {
+			names = append(names, fmt.Sprintf("%q", s.Name))
+		}
+		slices.Sort(names)
+		return nil, status.Errorf(codes.Unimplemented, "several services of this app have the contract %s: call one of them by its name as the authority: %s", contract, strings.Join(names, ", "))
+	case len(r.servers) == 1:
+		return r.servers[0], nil // says what it lacks
+	}
+	return nil, status.Errorf(codes.Unimplemented, "unknown service %s", contract)
+}
+
+// named returns the server that an :authority names, or nil.
+func (r *router) named(authority []string) *Server {
+	if len(authority) == 0 {
+		return nil
+	}
+	return r.byName[authority[0]]
+}
+
+// isInstance reports whether an instance with that ID may answer here. Servers without an ID do not mind.
+func (r *router) isInstance(named *Server, meant []string) bool {
+	if named != nil {
+		return named.Instance == "" || slices.Contains(meant, named.Instance)
+	}
+	anonymous := true
+	for _, s := range r.servers {
+		if s.Instance == "" {
+			continue
+		}
+		anonymous = false
+		if slices.Contains(meant, s.Instance) {
+			return true
+		}
+	}
+	return anonymous
+}
+
+// maxRecvMsgSize is the largest limit of the servers; the smaller ones they see to themselves.
+func (r *router) maxRecvMsgSize() int {
+	limit := 0
+	for _, s := range r.all() {
+		limit = max(limit, limitOr(s.MaxRecvMsgSize, defaultMaxRecvMsgSize))
+	}
+	return limit
+}
+
+func (r *router) all() []*Server {
+	if r.shared == nil {
+		return r.servers
+	}
+	return append(r.servers[:len(r.servers):len(r.servers)], r.shared)
+}
