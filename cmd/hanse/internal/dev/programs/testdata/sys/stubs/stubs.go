@@ -1,0 +1,3 @@
+package stubs
+
+type Client struct{}
