@@ -15,9 +15,9 @@ type graph map[string]*node
 
 type node struct {
 	dir     string
-	module  string   // folder of its go.mod
-	imports []string // packages in the graph only
-	embeds  []string // patterns of go:embed, relative to dir, with slashes
+	module  string          // folder of its go.mod
+	imports []string        // packages in the graph only
+	embeds  []string        // patterns of go:embed, relative to dir, with slashes
 	other   map[string]bool // files that count besides Go files: embedded, C, assembly
 }
 
