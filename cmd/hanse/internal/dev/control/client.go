@@ -1,0 +1,129 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/logs"
+)
+
+// Client speaks to a running hanse dev. Its methods may be called concurrently.
+type Client struct{ http http.Client }
+
+// NewClient returns a client of the hanse dev whose control socket is at path.
+func NewClient(path string) *Client {
+	return &Client{http: http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", path)
+		},
+		DisableKeepAlives: true,
+	}}}
+}
+
+// Status returns what hanse dev knows of its system.
+func (c *Client) Status(ctx context.Context) (*Status, error) {
+	resp, err := c.call(ctx, http.MethodGet, "/status", nil)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	var s Status
+	if err := json.NewDecoder(resp.Body).Decode(&s); err != nil {
+		return nil, fmt.Errorf("reading the answer of hanse dev: %w", err)
+	}
+	return &s, nil
+}
+
+// Do carries out a request and waits until it is done. It passes what hanse dev says on the way to progress. A request that cannot
+// be carried out is an [*Error].
+func (c *Client) Do(ctx context.Context, r Request, progress func(string)) error {
+	resp, err := c.call(ctx, http.MethodPost, "/do", r)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	for dec := json.NewDecoder(resp.Body); ; {
+		var e Event
+		if err := dec.Decode(&e); err != nil {
+			return lost(ctx, err)
+		}
+		if e.Text != "" {
+			progress(e.Text)
+		}
+		switch {
+		case e.Error != nil:
+			return e.Error
+		case e.Done:
+			return nil
+		}
+	}
+}
+
+// Logs passes the last n lines of the services (none: all) to line, and with follow those that come until ctx ends or hanse dev
+// does.
+func (c *Client) Logs(ctx context.Context, services []string, n int, follow bool, line func(logs.Line)) error {
+	q := url.Values{"n": {strconv.Itoa(n)}, "service": services}
+	if follow {
+		q.Set("follow", "1")
+	}
+	resp, err := c.call(ctx, http.MethodGet, "/logs?"+q.Encode(), nil)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	for dec := json.NewDecoder(resp.Body); ; {
+		var l logs.Line
+		if err := dec.Decode(&l); err != nil {
+			if errors.Is(err, io.EOF) || ctx.Err() != nil {
+				return nil
+			}
+			return lost(ctx, err)
+		}
+		line(l)
+	}
+}
+
+func (c *Client) call(ctx context.Context, method, path string, body any) (*http.Response, error) {
+	var text io.Reader = http.NoBody
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return nil, err
+		}
+		text = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://dev"+Version+path, text)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, lost(ctx, err)
+	}
+	if resp.StatusCode == http.StatusOK {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	said, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
+	var e Error
+	if json.Unmarshal(said, &e) == nil && e.What != "" {
+		return nil, &e
+	}
+	return nil, fmt.Errorf("hanse dev answers %s: %s", resp.Status, strings.TrimSpace(string(said)))
+}
+
+func lost(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return fmt.Errorf("hanse dev does not answer (did it end?): %w", err)
+}
