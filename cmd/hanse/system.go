@@ -1,0 +1,72 @@
+package main
+
+import (
+	"os"
+	"strings"
+
+	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
+	"github.com/hanse-go/hanse/internal/systems"
+	"github.com/spf13/cobra"
+)
+
+// systemFlag gives cmd the flag --system.
+func systemFlag(cmd *cobra.Command) *string {
+	name := cmd.Flags().String("system", os.Getenv("HANSE_SYSTEM"), "the system to use, by `NAME` (default that of the folder, or the only one that runs)")
+	_ = cmd.RegisterFlagCompletionFunc("system", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		list, _ := systems.List()
+		return systemNames(list), cobra.ShellCompDirectiveNoFileComp
+	})
+	return name
+}
+
+// findSystem returns the running system of that name; without a name the one of the current folder or of a folder above it, or else
+// the only one that runs.
+func findSystem(name string) (systems.System, error) {
+	list, err := systems.List()
+	if err != nil {
+		return systems.System{}, err
+	}
+	if name != "" {
+		for _, s := range list {
+			if s.Name == name {
+				return s, nil
+			}
+		}
+		if len(list) == 0 {
+			return systems.System{}, ui.Errorf("no system %q runs, nor any other", name).Then("start one with hanse dev")
+		}
+		return systems.System{}, ui.Errorf("no system %q runs", name).Then("%s", ui.DidYouMean(name, systemNames(list)))
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return systems.System{}, err
+	}
+	if s, ok := systems.Nearest(list, dir); ok {
+		return s, nil
+	}
+	switch len(list) {
+	case 0:
+		return systems.System{}, ui.Errorf("no system runs").Then("start one with hanse dev")
+	case 1:
+		return list[0], nil
+	}
+	return systems.System{}, ui.Errorf("several systems run: %s", ui.List(systemNames(list), "and")).
+		Then("say which with --system NAME, or change to its folder:\n%s", folders(list))
+}
+
+func systemNames(list []systems.System) (names []string) {
+	for _, s := range list {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
+func folders(list []systems.System) string {
+	t := ui.NewTable("", "")
+	for _, s := range list {
+		t.Row("  "+s.Name, s.Dir)
+	}
+	var b strings.Builder
+	t.WriteTo(&b)
+	return strings.TrimRight(b.String(), "\n")
+}
