@@ -30,9 +30,8 @@ type callOptions struct {
 	authority    string // "": the service's name
 	creds        credentials.PerRPCCredentials
 
-	codec          codec  // never nil
+	format                // never without a codec
 	contentSubtype string // "" is proto
-	plain          bool   // the codec is grpc's own for proto
 	compressor     string // registered or "identity"; "": none
 }
 

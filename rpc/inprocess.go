@@ -1,9 +1,13 @@
 package rpc
 
 import (
+	"cmp"
+	"context"
+	"net"
 	"sync/atomic"
 
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/stats"
 )
 
@@ -18,5 +22,101 @@ type inProcessOptions struct {
 	closed   <-chan struct{}      // when it is closed, the calls that run end with Canceled; may be nil
 }
 
+// inProcess is the link to a server of the same process: no socket and no encoding, and the meaning that a wire would have. Messages
+// and metadata are copied, the handler runs on a goroutine of the server and its context has nothing of the caller's but what a wire
+// carries.
+type inProcess struct {
+	srv              *Server
+	stats            statsHandlers
+	maxRecv, maxSend int
+	waiting          *atomic.Int64
+	caller           *peer.Peer // whom the handler sees
+	callee           *peer.Peer // whom the caller sees
+	fixed            fixedHeader
+}
+
 // newInProcess returns the link to a server of this process.
-func newInProcess(o inProcessOptions, srv *Server) link { panic("skeleton") }
+func newInProcess(o inProcessOptions, srv *Server) link {
+	from, to := inProcessAddr(o.service), inProcessAddr(srv.Name)
+	return &inProcess{
+		srv:     srv,
+		stats:   o.stats,
+		maxRecv: sizeLimit(o.maxRecv, defaultMaxRecv),
+		maxSend: sizeLimit(o.maxSend, noLimit),
+		waiting: o.waiting,
+		caller:  &peer.Peer{Addr: from, LocalAddr: to, AuthInfo: o.authInfo},
+		callee:  &peer.Peer{Addr: to, LocalAddr: from},
+		fixed:   fixedHeader{authority: srv.Name, contentType: "application/grpc", userAgent: "hanse"},
+	}
+}
+
+// inProcessAddr is the address of a service within the process: its name.
+type inProcessAddr string
+
+var _ net.Addr = inProcessAddr("")
+
+func (inProcessAddr) Network() string  { return "inprocess" }
+func (a inProcessAddr) String() string { return cmp.Or(string(a), "inprocess") }
+
+// fixedHeader returns what each request with these options carries.
+func (l *inProcess) fixedHeader(o *callOptions) *fixedHeader {
+	if o.authority == "" && o.contentSubtype == "" {
+		return &l.fixed
+	}
+	h := l.fixed
+	h.authority = cmp.Or(o.authority, h.authority)
+	if o.contentSubtype != "" {
+		h.contentType += "+" + o.contentSubtype
+	}
+	return &h
+}
+
+// start reads what ctx and the options say about a call, into the context of its handler.
+func (l *inProcess) start(ctx context.Context, method string, o *callOptions, h *handlerContext) error {
+	md, err := outgoingMetadata(ctx)
+	if err != nil {
+		return err
+	}
+	h.method, h.peer, h.fixed = method, l.caller, l.fixedHeader(o)
+	if o.creds != nil {
+		if md, err = addCredentials(ctx, md, method, h.fixed.authority, o.creds); err != nil {
+			return err
+		}
+	}
+	h.sent = md
+	h.deadline, _ = ctx.Deadline()
+	return l.srv.awaitStart(ctx, l.waiting)
+}
+
+func (l *inProcess) recvLimit(o *callOptions) int {
+	if o.maxRecv != nil {
+		return *o.maxRecv
+	}
+	return l.maxRecv
+}
+
+func (l *inProcess) sendLimit(o *callOptions) int {
+	if o.maxSend != nil {
+		return *o.maxSend
+	}
+	return l.maxSend
+}
+
+// tell fills what the call's options asked for.
+func (l *inProcess) tell(o *callOptions, h *handlerContext, ended bool) {
+	if len(o.headers) > 0 {
+		md := h.receivedHeader()
+		for _, p := range o.headers {
+			*p = md.Copy()
+		}
+	}
+	for _, p := range o.trailers {
+		*p = nil
+		if ended {
+			*p = h.receivedTrailer()
+		}
+	}
+	for _, p := range o.peers {
+		*p = *l.callee
+	}
+}

@@ -1,0 +1,310 @@
+package rpc
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+)
+
+// handlerContext is the context of a handler that was called in process, and its grpc.ServerTransportStream. One object answers what
+// grpc-go keeps in a chain of seven contexts; most handlers ask for none of it, so it makes what it is asked for. It is never used for
+// a second call: handlers may keep it.
+type handlerContext struct {
+	method   string
+	deadline time.Time    // zero: none
+	sent     metadata.MD  // the caller's metadata, a copy
+	fixed    *fixedHeader // what every request of this kind carries
+	peer     *peer.Peer
+
+	mu       sync.Mutex
+	incoming metadata.MD                     // sent and fixed, made when asked for
+	std      atomic.Pointer[standardContext] // made when someone asks for Done
+	err      error                           // why the context ended before std was made
+	header   metadata.MD
+	trailer  metadata.MD
+	sentHdr  bool
+	ended    bool // the status was sent: no more headers and trailers
+
+	onHeader func() // called once, when the header is sent; may be nil
+}
+
+// fixedHeader is the metadata that each request carries on a wire.
+type fixedHeader struct{ authority, contentType, userAgent string }
+
+type standardContext struct {
+	context.Context
+	cancel context.CancelFunc
+}
+
+var (
+	_ context.Context            = (*handlerContext)(nil)
+	_ grpc.ServerTransportStream = (*handlerContext)(nil)
+)
+
+func (c *handlerContext) Deadline() (time.Time, bool) { return c.deadline, !c.deadline.IsZero() }
+
+// Done makes a standard context, so that contexts derived from this one attach to it without a goroutine of their own.
+func (c *handlerContext) Done() <-chan struct{} {
+	if std := c.std.Load(); std != nil {
+		return std.Done()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if std := c.std.Load(); std != nil {
+		return std.Done()
+	}
+	std := &standardContext{}
+	if c.deadline.IsZero() {
+		std.Context, std.cancel = context.WithCancel(context.Background())
+	} else {
+		std.Context, std.cancel = context.WithDeadline(context.Background(), c.deadline)
+	}
+	if c.err != nil {
+		std.cancel()
+	}
+	c.std.Store(std)
+	return std.Done()
+}
+
+func (c *handlerContext) Err() error {
+	if std := c.std.Load(); std != nil {
+		return std.Err()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil {
+		return c.err
+	}
+	if !c.deadline.IsZero() && !time.Now().Before(c.deadline) {
+		c.err = context.DeadlineExceeded
+	}
+	return c.err
+}
+
+// end ends the context for the given reason. A deadline that has passed ends it by itself, with its own error.
+func (c *handlerContext) end(reason error) {
+	c.mu.Lock()
+	if c.err == nil {
+		c.err = reason
+	}
+	std := c.std.Load()
+	c.mu.Unlock()
+	if std == nil || reason == context.DeadlineExceeded && !c.deadline.IsZero() && !time.Now().Before(c.deadline) {
+		return
+	}
+	std.cancel()
+}
+
+func (c *handlerContext) Value(key any) any {
+	switch keys := grpcKeys(); key {
+	case keys.stream:
+		return c
+	case keys.peer:
+		return c.peer
+	case keys.incoming:
+		return c.incomingMetadata()
+	}
+	if std := c.std.Load(); std != nil {
+		return std.Value(key) // the context package finds its own contexts by a private key
+	}
+	return nil
+}
+
+// String says what the context is; without it %v would read fields that change.
+func (c *handlerContext) String() string { return fmt.Sprintf("rpc.Context(%s)", c.method) }
+
+func (c *handlerContext) incomingMetadata() metadata.MD {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.incoming == nil {
+		md := c.sent
+		if md == nil {
+			md = make(metadata.MD, 3)
+		}
+		values := []string{c.fixed.authority, c.fixed.contentType, c.fixed.userAgent}
+		md[":authority"], md["content-type"], md["user-agent"] = values[0:1:1], values[1:2:2], values[2:3:3]
+		c.incoming, c.sent = md, nil
+	}
+	return c.incoming
+}
+
+// Method is the full method, for grpc.Method.
+func (c *handlerContext) Method() string { return c.method }
+
+// SetHeader adds to the header, for grpc.SetHeader.
+func (c *handlerContext) SetHeader(md metadata.MD) error {
+	if len(md) == 0 {
+		return nil
+	}
+	if err := checkMetadata(md); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sentHdr || c.ended {
+		return errHeaderSent
+	}
+	c.header = addMetadata(c.header, md)
+	return nil
+}
+
+// SendHeader sends the header, for grpc.SendHeader.
+func (c *handlerContext) SendHeader(md metadata.MD) error {
+	if err := checkMetadata(md); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	if c.sentHdr || c.ended {
+		c.mu.Unlock()
+		return errHeaderSent
+	}
+	c.header, c.sentHdr = addMetadata(c.header, md), true
+	c.mu.Unlock()
+	c.headerSent()
+	return nil
+}
+
+// sendHeader sends the header if it was not sent yet: before the first message.
+func (c *handlerContext) sendHeader() {
+	c.mu.Lock()
+	now := !c.sentHdr && !c.ended
+	c.sentHdr = c.sentHdr || now
+	c.mu.Unlock()
+	if now {
+		c.headerSent()
+	}
+}
+
+// endStream says that the status goes out now. A header that was set goes before it.
+func (c *handlerContext) endStream() {
+	c.mu.Lock()
+	now := !c.sentHdr && !c.ended && len(c.header) > 0
+	c.sentHdr = c.sentHdr || now
+	c.ended = true
+	c.mu.Unlock()
+	if now {
+		c.headerSent()
+	}
+}
+
+func (c *handlerContext) headerSent() {
+	if c.onHeader != nil {
+		c.onHeader()
+	}
+}
+
+// SetTrailer adds to the trailer, for grpc.SetTrailer.
+func (c *handlerContext) SetTrailer(md metadata.MD) error {
+	if len(md) == 0 {
+		return nil
+	}
+	if err := checkMetadata(md); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended {
+		return errHeaderSent
+	}
+	c.trailer = addMetadata(c.trailer, md)
+	return nil
+}
+
+// receivedHeader is the header as the caller sees it, or nil when none was sent.
+func (c *handlerContext) receivedHeader() metadata.MD {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.sentHdr {
+		return nil
+	}
+	return c.received(c.header, true)
+}
+
+// receivedTrailer is the trailer as the caller sees it. Without a header before it, it has the content type.
+func (c *handlerContext) receivedTrailer() metadata.MD {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.received(c.trailer, !c.sentHdr)
+}
+
+func (c *handlerContext) received(md metadata.MD, first bool) metadata.MD {
+	out := make(metadata.MD, len(md)+1)
+	for k, v := range md {
+		if !reservedKey(k) {
+			out[k] = slices.Clone(v)
+		}
+	}
+	if first {
+		out["content-type"] = []string{c.fixed.contentType}
+	}
+	return out
+}
+
+var errHeaderSent = status.Error(codes.Internal, "transport: the stream is done or WriteHeader was already called")
+
+// grpcPrivateKeys are the keys under which grpc's packages keep values in a context.
+type grpcPrivateKeys struct{ incoming, outgoing, peer, stream any }
+
+// grpcKeys learns the keys by asking grpc's public functions for the values of a context that tells which key it was asked for.
+var grpcKeys = sync.OnceValue(func() *grpcPrivateKeys {
+	keys := new(grpcPrivateKeys)
+	ask := func(key *any, get func(ctx context.Context)) {
+		get(keyProbe{context.Background(), key})
+	}
+	ask(&keys.incoming, func(ctx context.Context) { metadata.FromIncomingContext(ctx) })
+	ask(&keys.outgoing, func(ctx context.Context) { metadata.FromOutgoingContext(ctx) })
+	ask(&keys.peer, func(ctx context.Context) { peer.FromContext(ctx) })
+	ask(&keys.stream, func(ctx context.Context) { grpc.ServerTransportStreamFromContext(ctx) })
+	return keys
+})
+
+// keyProbe is a context without values that notes the key it is asked for.
+type keyProbe struct {
+	context.Context
+	key *any
+}
+
+func (p keyProbe) Value(key any) any {
+	*p.key = key
+	return nil
+}
+
+// keysWork reports whether grpc finds its values in a handlerContext. A release of grpc that keeps them in another way makes it false.
+var keysWork = sync.OnceValue(func() bool {
+	c := &handlerContext{
+		method: "/rpc.Test/Keys",
+		sent:   metadata.MD{"key": {"value"}},
+		fixed:  &fixedHeader{authority: "test"},
+		peer:   &peer.Peer{Addr: inProcessAddr("test")},
+	}
+	md, _ := metadata.FromIncomingContext(c)
+	p, _ := peer.FromContext(c)
+	_, outgoing := metadata.FromOutgoingContext(c)
+	name, _ := grpc.Method(c)
+	return slices.Equal(md["key"], []string{"value"}) && slices.Equal(metadata.ValueFromIncomingContext(c, "key"), []string{"value"}) &&
+		p == c.peer && grpc.ServerTransportStreamFromContext(c) == grpc.ServerTransportStream(c) && name == c.method && !outgoing
+})
+
+// context returns the context for the handler: c, or a chain that grpc's packages build themselves when they would not find their
+// values in c.
+func (c *handlerContext) context() context.Context {
+	if keysWork() {
+		return c
+	}
+	return c.chain()
+}
+
+func (c *handlerContext) chain() context.Context {
+	ctx := peer.NewContext(context.Context(c), c.peer)
+	ctx = metadata.NewIncomingContext(ctx, c.incomingMetadata())
+	return grpc.NewContextWithServerTransportStream(ctx, c)
+}

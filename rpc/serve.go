@@ -1,0 +1,161 @@
+package rpc
+
+import (
+	"context"
+	"io"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+)
+
+// serveStream runs a call, unary or streaming, that arrived from a wire, and returns the status to send. The context of stream carries
+// the incoming metadata, the deadline and the peer.
+func (s *Server) serveStream(path string, stream grpc.ServerStream) error {
+	if err := s.admit(stream.Context()); err != nil {
+		if notProcessed(err) {
+			stream.SetTrailer(metadata.Pairs(notProcessedKey, "1"))
+		}
+		return err
+	}
+	m, err := s.lookup(path)
+	if err != nil {
+		return err
+	}
+	c := &wireCall{
+		ServerStream: stream, srv: s, method: m,
+		maxRecv: sizeLimit(s.MaxRecvMsgSize, defaultMaxRecv), maxSend: sizeLimit(s.MaxSendMsgSize, noLimit),
+	}
+	c.ctx, c.cancel = context.WithCancel(stream.Context())
+	defer c.cancel()
+	c.activeCall.method, c.activeCall.call = path, c
+	if err := s.begin(&c.activeCall); err != nil {
+		stream.SetTrailer(metadata.Pairs(notProcessedKey, "1"))
+		return err
+	}
+	c.worker.jobs <- c
+	<-c.worker.done
+	s.end(&c.activeCall)
+	return c.err
+}
+
+// admit refuses calls that this server must not run.
+func (s *Server) admit(ctx context.Context) error {
+	if err := s.awaitStart(ctx, nil); err != nil {
+		return err
+	}
+	if s.Instance != "" {
+		if ids := metadata.ValueFromIncomingContext(ctx, instanceKey); len(ids) > 0 && ids[0] != s.Instance {
+			return errNotProcessed("the call is for instance %s of %q; this is instance %s", ids[0], s.Name, s.Instance)
+		}
+	}
+	return nil
+}
+
+// wireCall is a call from a wire, and the stream that its handler sees. It runs on a worker, so that a handler that ends its goroutine
+// does not end the wire's.
+type wireCall struct {
+	grpc.ServerStream
+	activeCall
+	srv              *Server
+	method           *method
+	ctx              context.Context
+	cancel           context.CancelFunc
+	maxRecv, maxSend int
+	err              error
+}
+
+func (c *wireCall) Context() context.Context { return c.ctx }
+func (c *wireCall) stop()                    { c.cancel() }
+
+func (c *wireCall) run(w *worker) {
+	returned := false
+	defer func() {
+		if !returned {
+			p := recover()
+			w.dead = p == nil
+			c.err = c.srv.caught(c.ctx, c.method.path, p)
+		}
+		w.done <- struct{}{}
+	}()
+	if err := c.srv.handle(c.method, c); err != nil {
+		c.err = handlerStatus(err).Err()
+	}
+	returned = true
+}
+
+// The servers of one port may have different limits; that of the wire is the largest of them.
+
+func (c *wireCall) RecvMsg(m any) error {
+	if err := c.ServerStream.RecvMsg(m); err != nil {
+		return err
+	}
+	if size := messageSize(m); size > c.maxRecv {
+		return status.Errorf(codes.ResourceExhausted, "grpc: received message larger than max (%d vs. %d)", size, c.maxRecv)
+	}
+	return nil
+}
+
+func (c *wireCall) SendMsg(m any) error {
+	if size := messageSize(m); size > c.maxSend {
+		return status.Errorf(codes.ResourceExhausted, "trying to send message larger than max (%d vs. %d)", size, c.maxSend)
+	}
+	return c.ServerStream.SendMsg(m)
+}
+
+// messageSize is the size of a protobuf message, and 0 of others, whose limit the wire alone can know.
+func messageSize(v any) int {
+	if m, ok := v.(proto.Message); ok {
+		return proto.Size(m)
+	}
+	return 0
+}
+
+// handle runs the method's handler and the interceptors around it.
+func (s *Server) handle(m *method, stream grpc.ServerStream) error {
+	if m.stream == nil || !m.stream.ClientStreams {
+		stream = &oneRequest{ServerStream: stream}
+	}
+	if m.unary != nil {
+		reply, err := m.unary(m.impl, stream.Context(), stream.RecvMsg, s.unary)
+		if err != nil {
+			return err
+		}
+		return stream.SendMsg(reply)
+	}
+	if s.stream == nil {
+		return m.stream.Handler(m.impl, stream)
+	}
+	info := m.info // interceptors may keep it
+	return s.stream(m.impl, stream, &info, m.stream.Handler)
+}
+
+// oneRequest is the stream of a method whose client sends exactly one message.
+type oneRequest struct {
+	grpc.ServerStream
+	got bool
+}
+
+func (s *oneRequest) RecvMsg(m any) error {
+	if s.got {
+		return io.EOF
+	}
+	s.got = true
+	switch err := s.ServerStream.RecvMsg(m); err {
+	case nil:
+	case io.EOF:
+		return errNoRequest
+	default:
+		return err
+	}
+	switch err := s.ServerStream.RecvMsg(m); err {
+	case io.EOF:
+		return nil
+	case nil:
+		return errManyRequests
+	default:
+		return err
+	}
+}

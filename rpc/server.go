@@ -1,0 +1,273 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/stats"
+	"google.golang.org/grpc/status"
+)
+
+// Server holds the registered contracts of one service and runs its calls, whatever path they take. It is a
+// [grpc.ServiceRegistrar]:
+//
+//	srv := &rpc.Server{Name: "greeter"}
+//	greeterv1.RegisterGreeterServer(srv, greeter{})
+//	if err := srv.Err(); err != nil {
+//		return err
+//	}
+//	srv.Start()
+//
+// Calls reach it through a [Port] or, within the process, through a [Client] that has it in Local. Its zero value is a server with no
+// contracts; a Server must not be copied, and its fields are set before Start.
+type Server struct {
+	// Name is the service's name, by which a Port routes calls. It may be empty when the server is alone on its Port.
+	Name string
+	// Instance is the instance ID. Calls that arrive from a wire and are addressed to another instance are refused as not processed.
+	// Empty: not checked.
+	Instance string
+
+	// UnaryInterceptors and StreamInterceptors see every call before its handler; the first is outermost.
+	UnaryInterceptors  []grpc.UnaryServerInterceptor
+	StreamInterceptors []grpc.StreamServerInterceptor
+	// StatsHandlers get the events that grpc's server gives.
+	StatsHandlers []stats.Handler
+
+	// MaxRecvMsgSize is the limit of one request message, in bytes and uncompressed; 0 is 4 MiB, -1 is no limit.
+	MaxRecvMsgSize int
+	// MaxSendMsgSize is the limit of one reply message, in bytes and uncompressed; 0 and -1 are no limit.
+	MaxSendMsgSize int
+
+	// Logger gets the panics of handlers; nil is slog.Default.
+	Logger *slog.Logger
+
+	phase   atomic.Int32 // phase, written under mu
+	started chan struct{}
+	stopped chan struct{}
+	quiet   chan struct{} // closed when the last call of a draining server ends; made by Drain
+
+	mu       sync.Mutex
+	services map[string]*contract
+	methods  map[string]*method // by "/package.Service/Method"; not changed after Start
+	mistakes []error
+	running  activeCall // head of the list of running calls
+	nRunning int
+	workers  workers
+
+	unary  grpc.UnaryServerInterceptor // the chains, made by Start
+	stream grpc.StreamServerInterceptor
+}
+
+// phase is a step in the life of a server; it only grows.
+type phase = int32
+
+const (
+	fresh phase = iota
+	serving
+	draining
+	stopped
+)
+
+// init makes what the zero value lacks. s.mu is held.
+func (s *Server) init() {
+	if s.started == nil {
+		s.started, s.stopped = make(chan struct{}), make(chan struct{})
+		s.running.next, s.running.prev = &s.running, &s.running
+	}
+}
+
+// Start lets calls run from now on; those that came before have waited for it. Registrations that come later are mistakes. Start after
+// Drain or Stop, or again, does nothing.
+func (s *Server) Start() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.init()
+	if s.phase.Load() != fresh {
+		return
+	}
+	s.unary = chainUnary(s.UnaryInterceptors)
+	s.stream = chainStream(s.StreamInterceptors)
+	s.phase.Store(serving)
+	close(s.started)
+}
+
+// Drain refuses new calls on all paths, in process too, as never processed, and waits until no call runs. When ctx ends first, the
+// error names the methods that still run; the calls go on, and Drain may be called again.
+func (s *Server) Drain(ctx context.Context) error {
+	s.mu.Lock()
+	s.init()
+	if s.phase.Load() < draining {
+		if s.phase.Load() == fresh {
+			close(s.started) // wakes the calls that wait
+		}
+		s.phase.Store(draining)
+		s.workers.endIdle()
+	}
+	if s.nRunning == 0 {
+		s.mu.Unlock()
+		return nil
+	}
+	if s.quiet == nil {
+		s.quiet = make(chan struct{})
+	}
+	quiet := s.quiet
+	s.mu.Unlock()
+
+	select {
+	case <-quiet:
+		return nil
+	case <-ctx.Done():
+		if running := s.Running(); len(running) > 0 {
+			return fmt.Errorf("rpc: calls of service %q still run: %s: %w", s.Name, strings.Join(running, ", "), context.Cause(ctx))
+		}
+		return nil
+	}
+}
+
+// Stop refuses new calls and cancels the contexts of those that run: their callers get Unavailable at once. It does not wait for
+// handlers; Drain does, also after Stop.
+func (s *Server) Stop() {
+	s.mu.Lock()
+	s.init()
+	before := s.phase.Load()
+	if before == stopped {
+		s.mu.Unlock()
+		return
+	}
+	s.phase.Store(stopped)
+	if before == fresh {
+		close(s.started)
+	}
+	close(s.stopped)
+	s.workers.endIdle()
+	var calls []*activeCall
+	for c := s.running.next; c != &s.running; c = c.next {
+		calls = append(calls, c)
+	}
+	s.mu.Unlock()
+	for _, c := range calls {
+		c.call.stop()
+	}
+}
+
+// Running returns the full methods ("/package.Service/Method") of the calls that run now, sorted, one entry for each call.
+func (s *Server) Running() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	methods := make([]string, 0, s.nRunning)
+	if s.started != nil {
+		for c := s.running.next; c != &s.running; c = c.next {
+			methods = append(methods, c.method)
+		}
+	}
+	slices.Sort(methods)
+	return methods
+}
+
+// Err returns the mistakes in registrations, joined, or nil: an implementation that is nil or lacks methods of its contract, a contract
+// registered twice, a registration after Start.
+func (s *Server) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return errors.Join(s.mistakes...)
+}
+
+func (s *Server) logger() *slog.Logger {
+	if s.Logger != nil {
+		return s.Logger
+	}
+	return slog.Default()
+}
+
+// activeCall is the entry of a running call in its server's list.
+type activeCall struct {
+	method     string
+	call       interface{ stop() } // what Server.Stop does to it
+	worker     *worker
+	prev, next *activeCall
+}
+
+// awaitStart returns when calls may run, or why they may not.
+func (s *Server) awaitStart(ctx context.Context, waiting *atomic.Int64) error {
+	if s.phase.Load() == serving {
+		return nil
+	}
+	s.mu.Lock()
+	s.init()
+	s.mu.Unlock()
+	if s.phase.Load() == fresh {
+		if waiting != nil {
+			waiting.Add(1)
+			defer waiting.Add(-1)
+		}
+		select {
+		case <-s.started:
+		case <-ctx.Done():
+			return contextStatus(ctx.Err())
+		}
+	}
+	return s.refusal()
+}
+
+// refusal says why a call may not run, or returns nil.
+func (s *Server) refusal() error {
+	switch s.phase.Load() {
+	case draining:
+		return errNotProcessed("service %q is shutting down", s.Name)
+	case stopped:
+		return errNotProcessed("service %q has stopped", s.Name)
+	}
+	return nil
+}
+
+// begin counts a call as running and gives it a worker, which waits for its job, unless the server refuses the call.
+func (s *Server) begin(c *activeCall) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.refusal(); err != nil {
+		return err
+	}
+	c.prev, c.next = s.running.prev, &s.running
+	c.prev.next, c.next.prev = c, c
+	s.nRunning++
+	if c.worker = s.workers.take(); c.worker == nil {
+		c.worker = newWorker()
+		go c.worker.run()
+	}
+	return nil
+}
+
+// end takes a call off the list, and keeps its worker for the next one.
+func (s *Server) end(c *activeCall) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.prev.next, c.next.prev = c.next, c.prev
+	s.nRunning--
+	phase := s.phase.Load()
+	if s.nRunning == 0 && phase >= draining && s.quiet != nil {
+		close(s.quiet)
+		s.quiet = nil
+	}
+	s.workers.put(c.worker, &s.mu, phase == serving)
+}
+
+// caught makes the error of a call whose handler panicked with p or, when p is nil, ended its goroutine. Called while that unwinds. The
+// caller learns nothing of the value: it may hold what only the server may know.
+func (s *Server) caught(ctx context.Context, method string, p any) error {
+	stack := slog.String("stack", string(debug.Stack()))
+	if p == nil {
+		s.logger().ErrorContext(ctx, "handler ended its goroutine by runtime.Goexit", "service", s.Name, "method", method, stack)
+		return status.Error(codes.Internal, "handler ended its goroutine; see the server's log")
+	}
+	s.logger().ErrorContext(ctx, "panic in handler", "service", s.Name, "method", method, "panic", fmt.Sprint(p), stack)
+	return status.Error(codes.Internal, "panic in handler; see the server's log")
+}
