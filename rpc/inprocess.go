@@ -41,8 +41,8 @@ func newInProcess(o inProcessOptions, srv *Server) link {
 	return &inProcess{
 		srv:     srv,
 		stats:   o.stats,
-		maxRecv: sizeLimit(o.maxRecv, defaultMaxRecv),
-		maxSend: sizeLimit(o.maxSend, noLimit),
+		maxRecv: limitOr(o.maxRecv, defaultMaxRecvMsgSize),
+		maxSend: limitOr(o.maxSend, noLimit),
 		waiting: o.waiting,
 		caller:  &peer.Peer{Addr: from, LocalAddr: to, AuthInfo: o.authInfo},
 		callee:  &peer.Peer{Addr: to, LocalAddr: from},

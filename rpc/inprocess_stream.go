@@ -321,7 +321,7 @@ func (p serverPipe) SetTrailer(md metadata.MD) {
 }
 
 func (p serverPipe) SendMsg(m any) error {
-	msg, err := p.format.pack(m, sizeLimit(p.link.srv.MaxSendMsgSize, noLimit))
+	msg, err := p.format.pack(m, limitOr(p.link.srv.MaxSendMsgSize, noLimit))
 	if err != nil {
 		p.end(err) // as on a wire, this is what the caller gets, whatever the handler returns
 		return err
@@ -340,7 +340,7 @@ func (p serverPipe) RecvMsg(m any) error {
 		return p.over()
 	}
 	size := msg.size
-	if err := p.format.unpack(msg, m, sizeLimit(p.link.srv.MaxRecvMsgSize, defaultMaxRecv)); err != nil {
+	if err := p.format.unpack(msg, m, limitOr(p.link.srv.MaxRecvMsgSize, defaultMaxRecvMsgSize)); err != nil {
 		p.end(err)
 		return err
 	}

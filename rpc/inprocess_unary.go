@@ -146,7 +146,7 @@ func (c *unaryCall) handle() error {
 	if err != nil {
 		return cmp.Or(overTheWire(handlerStatus(err)), errNoReply)
 	}
-	if c.reply, err = c.format.pack(reply, sizeLimit(srv.MaxSendMsgSize, noLimit)); err != nil {
+	if c.reply, err = c.format.pack(reply, limitOr(srv.MaxSendMsgSize, noLimit)); err != nil {
 		return err
 	}
 	c.ctx.sendHeader()
@@ -166,7 +166,7 @@ func (c *unaryCall) decode(v any) error {
 	}
 	request := c.request
 	c.request, c.pending = payload{}, false
-	if err := c.format.unpack(request, v, sizeLimit(c.link.srv.MaxRecvMsgSize, defaultMaxRecv)); err != nil {
+	if err := c.format.unpack(request, v, limitOr(c.link.srv.MaxRecvMsgSize, defaultMaxRecvMsgSize)); err != nil {
 		return err
 	}
 	c.rec.inPayload(v, request.size)

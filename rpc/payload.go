@@ -1,8 +1,6 @@
 package rpc
 
 import (
-	"math"
-
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/status"
@@ -106,19 +104,3 @@ func generated(v any) (proto.Message, *protoimpl.MessageInfo) {
 	info, _ := r.Type().(*protoimpl.MessageInfo)
 	return m, info
 }
-
-// sizeLimit reads a limit of Server or Client: 0 is the default, -1 is none.
-func sizeLimit(n, standard int) int {
-	switch {
-	case n == 0:
-		return standard
-	case n < 0:
-		return noLimit
-	}
-	return n
-}
-
-const (
-	defaultMaxRecv = 4 << 20
-	noLimit        = math.MaxInt
-)

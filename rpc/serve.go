@@ -26,7 +26,7 @@ func (s *Server) serveStream(path string, stream grpc.ServerStream) error {
 	}
 	c := &wireCall{
 		ServerStream: stream, srv: s, method: m,
-		maxRecv: sizeLimit(s.MaxRecvMsgSize, defaultMaxRecv), maxSend: sizeLimit(s.MaxSendMsgSize, noLimit),
+		maxRecv: limitOr(s.MaxRecvMsgSize, defaultMaxRecvMsgSize), maxSend: limitOr(s.MaxSendMsgSize, noLimit),
 	}
 	c.ctx, c.cancel = context.WithCancel(stream.Context())
 	defer c.cancel()
