@@ -6,18 +6,15 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 )
 
 // serveStream runs a call, unary or streaming, that arrived from a wire, and returns the status to send. The context of stream carries
-// the incoming metadata, the deadline and the peer.
+// the incoming metadata, the deadline and the peer. Of a call that was not processed, which notProcessed finds in the error, the wire
+// must tell the caller.
 func (s *Server) serveStream(path string, stream grpc.ServerStream) error {
-	if err := s.admit(stream.Context()); err != nil {
-		if notProcessed(err) {
-			stream.SetTrailer(metadata.Pairs(notProcessedKey, "1"))
-		}
+	if err := s.awaitStart(stream.Context(), nil); err != nil {
 		return err
 	}
 	m, err := s.lookup(path)
@@ -32,26 +29,12 @@ func (s *Server) serveStream(path string, stream grpc.ServerStream) error {
 	defer c.cancel()
 	c.activeCall.method, c.activeCall.call = path, c
 	if err := s.begin(&c.activeCall); err != nil {
-		stream.SetTrailer(metadata.Pairs(notProcessedKey, "1"))
 		return err
 	}
 	c.worker.jobs <- c
 	<-c.worker.done
 	s.end(&c.activeCall)
 	return c.err
-}
-
-// admit refuses calls that this server must not run.
-func (s *Server) admit(ctx context.Context) error {
-	if err := s.awaitStart(ctx, nil); err != nil {
-		return err
-	}
-	if s.Instance != "" {
-		if ids := metadata.ValueFromIncomingContext(ctx, instanceKey); len(ids) > 0 && ids[0] != s.Instance {
-			return errNotProcessed("the call is for instance %s of %q; this is instance %s", ids[0], s.Name, s.Instance)
-		}
-	}
-	return nil
 }
 
 // wireCall is a call from a wire, and the stream that its handler sees. It runs on a worker, so that a handler that ends its goroutine
