@@ -28,7 +28,7 @@ func bound(t *testing.T, client *rpc.Client, opts ...rpc.ConnOption) *rpc.Conn {
 	return conn
 }
 
-func wantCode(t *testing.T, err error, code codes.Code, parts ...string) {
+func wantError(t *testing.T, err error, code codes.Code, parts ...string) {
 	t.Helper()
 	if status.Code(err) != code {
 		t.Fatalf("error %v, want code %v", err, code)
@@ -53,12 +53,12 @@ func TestCallsBeforeBindWait(t *testing.T) {
 
 	short, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
-	_, err := call(short, conn, addMethod, "x")
-	wantCode(t, err, codes.DeadlineExceeded, "echo")
+	_, err := callEcho(short, conn, addMethod, "x")
+	wantError(t, err, codes.DeadlineExceeded, "echo")
 
 	got := make(chan string)
 	go func() {
-		reply, err := call(context.Background(), conn, addMethod, "x")
+		reply, err := callEcho(context.Background(), conn, addMethod, "x")
 		got <- reply
 		if err != nil {
 			t.Error(err)
@@ -80,14 +80,14 @@ func TestCallBeforeBindEndsWithClose(t *testing.T) {
 		conn := rpc.NewConn("echo")
 		done := make(chan error)
 		go func() {
-			_, err := call(context.Background(), conn, addMethod, "x")
+			_, err := callEcho(context.Background(), conn, addMethod, "x")
 			done <- err
 		}()
 		synctest.Wait()
 		conn.Close()
-		wantCode(t, <-done, codes.Canceled)
-		_, err := call(context.Background(), conn, addMethod, "x")
-		wantCode(t, err, codes.Canceled)
+		wantError(t, <-done, codes.Canceled)
+		_, err := callEcho(context.Background(), conn, addMethod, "x")
+		wantError(t, err, codes.Canceled)
 		if err := conn.Bind(&rpc.Client{}); err == nil {
 			t.Error("a closed Conn was bound")
 		}
@@ -97,8 +97,8 @@ func TestCallBeforeBindEndsWithClose(t *testing.T) {
 func TestCallBeforeBindHasDefaultTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
-		_, err := call(context.Background(), rpc.NewConn("echo"), addMethod, "x")
-		wantCode(t, err, codes.DeadlineExceeded)
+		_, err := callEcho(context.Background(), rpc.NewConn("echo"), addMethod, "x")
+		wantError(t, err, codes.DeadlineExceeded)
 		if took := time.Since(start); took != rpc.DefaultTimeout {
 			t.Errorf("took %v", took)
 		}
@@ -127,10 +127,10 @@ func TestNowhereToCall(t *testing.T) {
 		"inprocess is forced": {Registry: &discovery.Memory{}, Path: rpc.InProcess},
 	} {
 		conn := bound(t, client)
-		_, err := call(t.Context(), conn, addMethod, "x")
-		wantCode(t, err, codes.Unavailable, `"echo"`, name)
-		_, err = chat(t.Context(), conn)
-		wantCode(t, err, codes.Unavailable, name)
+		_, err := callEcho(t.Context(), conn, addMethod, "x")
+		wantError(t, err, codes.Unavailable, `"echo"`, name)
+		_, err = chatEcho(t.Context(), conn)
+		wantError(t, err, codes.Unavailable, name)
 		if got := conn.Stats(); got != (rpc.ConnStats{Sent: 2, Failed: 2}) {
 			t.Errorf("stats %+v", got)
 		}
@@ -155,19 +155,19 @@ func TestCloseEndsWhatIsInFlight(t *testing.T) {
 		conn := bound(t, client)
 		var calls sync.WaitGroup
 		calls.Go(func() {
-			_, err := call(context.Background(), conn, addMethod, "x")
-			wantCode(t, err, codes.Canceled)
+			_, err := callEcho(context.Background(), conn, addMethod, "x")
+			wantError(t, err, codes.Canceled)
 		})
 		calls.Go(func() {
-			_, err := list(context.Background(), conn, "x")
-			wantCode(t, err, codes.Canceled)
+			_, err := listEcho(context.Background(), conn, "x")
+			wantError(t, err, codes.Canceled)
 		})
 		<-inside
 		<-inside
 		close(client, conn)
 		calls.Wait()
-		_, err := call(t.Context(), conn, addMethod, "x")
-		wantCode(t, err, codes.Canceled)
+		_, err := callEcho(t.Context(), conn, addMethod, "x")
+		wantError(t, err, codes.Canceled)
 		if got := conn.Stats(); got != (rpc.ConnStats{Sent: 2, Failed: 2}) {
 			t.Errorf("%s: stats %+v", name, got)
 		}
@@ -206,14 +206,14 @@ func TestTimeouts(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			conn := bound(t, &rpc.Client{Registry: registry, Timeout: test.client}, test.opts...)
-			if _, err := call(test.ctx, conn, addMethod, "x"); err != nil {
+			if _, err := callEcho(test.ctx, conn, addMethod, "x"); err != nil {
 				t.Fatal(err)
 			}
 			got := <-deadline
 			if test.want < 0 && got >= 0 || test.want > 0 && (got > test.want || got < test.want-30*time.Second && got < test.want*8/10) {
 				t.Errorf("time left in the handler: %v, want %v", got, test.want)
 			}
-			if _, err := list(test.ctx, conn, "x"); err != nil {
+			if _, err := listEcho(test.ctx, conn, "x"); err != nil {
 				t.Fatal(err)
 			}
 			if got := <-deadline; (got >= 0) != (test.ctx == hour) {
@@ -229,13 +229,13 @@ func TestStreamsOfAllKinds(t *testing.T) {
 	register(t, registry, s.instance())
 	conn := bound(t, &rpc.Client{Registry: registry})
 
-	all, err := list(t.Context(), conn, "x")
+	all, err := listEcho(t.Context(), conn, "x")
 	if err != nil || strings.Join(all, " ") != "a:x0 a:x1 a:x2" {
 		t.Fatal(all, err)
 	}
 	var info rpc.CallInfo
 	finished := make(chan error, 1)
-	stream, err := chat(t.Context(), conn, &info, grpc.OnFinish(func(err error) { finished <- err }))
+	stream, err := chatEcho(t.Context(), conn, &info, grpc.OnFinish(func(err error) { finished <- err }))
 	if err != nil {
 		t.Fatal(err)
 	}

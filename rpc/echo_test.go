@@ -7,7 +7,6 @@ import (
 	"net"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/hanse-go/hanse/discovery"
 	"google.golang.org/grpc"
@@ -61,14 +60,14 @@ func init() {
 	}
 }
 
-// echo implements the contract. Its answers begin with its name.
-type echo struct {
+// echoService implements the contract. Its answers begin with its name.
+type echoService struct {
 	name  string
 	calls atomic.Int64                                   // that reached the handler
 	hook  func(ctx context.Context, method string) error // may be nil
 }
 
-func (e *echo) begin(ctx context.Context, method string) error {
+func (e *echoService) begin(ctx context.Context, method string) error {
 	e.calls.Add(1)
 	if e.hook != nil {
 		return e.hook(ctx, method)
@@ -76,11 +75,11 @@ func (e *echo) begin(ctx context.Context, method string) error {
 	return nil
 }
 
-func (e *echo) reply(text string) *wrapperspb.StringValue {
+func (e *echoService) reply(text string) *wrapperspb.StringValue {
 	return wrapperspb.String(e.name + ":" + text)
 }
 
-func (e *echo) desc(contract string) *grpc.ServiceDesc {
+func (e *echoService) desc(contract string) *grpc.ServiceDesc {
 	unary := func(name string) grpc.MethodDesc {
 		method := "/" + contract + "/" + name
 		return grpc.MethodDesc{MethodName: name, Handler: func(srv any, ctx context.Context, dec func(any) error, intercept grpc.UnaryServerInterceptor) (any, error) {
@@ -89,10 +88,10 @@ func (e *echo) desc(contract string) *grpc.ServiceDesc {
 				return nil, err
 			}
 			handle := func(ctx context.Context, in any) (any, error) {
-				if err := srv.(*echo).begin(ctx, name); err != nil {
+				if err := srv.(*echoService).begin(ctx, name); err != nil {
 					return nil, err
 				}
-				return srv.(*echo).reply(in.(*wrapperspb.StringValue).Value), nil
+				return srv.(*echoService).reply(in.(*wrapperspb.StringValue).Value), nil
 			}
 			if intercept == nil {
 				return handle(ctx, in)
@@ -106,7 +105,7 @@ func (e *echo) desc(contract string) *grpc.ServiceDesc {
 		Methods:     []grpc.MethodDesc{unary("Read"), unary("Put"), unary("Add")},
 		Streams: []grpc.StreamDesc{
 			{StreamName: "List", ServerStreams: true, Handler: func(srv any, s grpc.ServerStream) error {
-				e := srv.(*echo)
+				e := srv.(*echoService)
 				in := new(wrapperspb.StringValue)
 				if err := s.RecvMsg(in); err != nil {
 					return err
@@ -122,7 +121,7 @@ func (e *echo) desc(contract string) *grpc.ServiceDesc {
 				return nil
 			}},
 			{StreamName: "Chat", ServerStreams: true, ClientStreams: true, Handler: func(srv any, s grpc.ServerStream) error {
-				e := srv.(*echo)
+				e := srv.(*echoService)
 				if err := e.begin(s.Context(), "Chat"); err != nil {
 					return err
 				}
@@ -139,7 +138,7 @@ func (e *echo) desc(contract string) *grpc.ServiceDesc {
 				}
 			}},
 			{StreamName: "Sum", ClientStreams: true, Handler: func(srv any, s grpc.ServerStream) error {
-				e := srv.(*echo)
+				e := srv.(*echoService)
 				if err := e.begin(s.Context(), "Sum"); err != nil {
 					return err
 				}
@@ -158,22 +157,22 @@ func (e *echo) desc(contract string) *grpc.ServiceDesc {
 	}
 }
 
-func (e *echo) register(r grpc.ServiceRegistrar) { r.RegisterService(e.desc(echoContract), e) }
+func (e *echoService) register(r grpc.ServiceRegistrar) { r.RegisterService(e.desc(echoContract), e) }
 
-// call makes a unary call.
-func call(ctx context.Context, cc grpc.ClientConnInterface, method, text string, opts ...grpc.CallOption) (string, error) {
+// callEcho makes a unary call.
+func callEcho(ctx context.Context, cc grpc.ClientConnInterface, method, text string, opts ...grpc.CallOption) (string, error) {
 	out := new(wrapperspb.StringValue)
 	err := cc.Invoke(ctx, method, wrapperspb.String(text), out, opts...)
 	return out.Value, err
 }
 
-// chat opens a bidirectional stream.
-func chat(ctx context.Context, cc grpc.ClientConnInterface, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+// chatEcho opens a bidirectional stream.
+func chatEcho(ctx context.Context, cc grpc.ClientConnInterface, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 	return cc.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, chatMethod, opts...)
 }
 
-// list makes a server streaming call and returns all answers.
-func list(ctx context.Context, cc grpc.ClientConnInterface, text string, opts ...grpc.CallOption) ([]string, error) {
+// listEcho makes a server streaming call and returns all answers.
+func listEcho(ctx context.Context, cc grpc.ClientConnInterface, text string, opts ...grpc.CallOption) ([]string, error) {
 	s, err := cc.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, listMethod, opts...)
 	if err != nil {
 		return nil, err
@@ -196,21 +195,21 @@ func list(ctx context.Context, cc grpc.ClientConnInterface, text string, opts ..
 	}
 }
 
-// stock is a server of grpc-go, as a program has that knows nothing of Hanse.
-type stock struct {
-	*echo
+// stockPeer is a server of grpc-go, as a program has that knows nothing of Hanse.
+type stockPeer struct {
+	*echoService
 	server *grpc.Server
 	addr   string
 }
 
-func newStock(t *testing.T, name string, opts ...grpc.ServerOption) *stock {
+func newStock(t *testing.T, name string, opts ...grpc.ServerOption) *stockPeer {
 	t.Helper()
-	return newStockOn(t, listen(t), name, opts...)
+	return newStockOn(t, loopback(t), name, opts...)
 }
 
-func newStockOn(t *testing.T, lis net.Listener, name string, opts ...grpc.ServerOption) *stock {
+func newStockOn(t *testing.T, lis net.Listener, name string, opts ...grpc.ServerOption) *stockPeer {
 	t.Helper()
-	s := &stock{echo: &echo{name: name}, server: grpc.NewServer(opts...), addr: lis.Addr().String()}
+	s := &stockPeer{echoService: &echoService{name: name}, server: grpc.NewServer(opts...), addr: lis.Addr().String()}
 	s.register(s.server)
 	done := make(chan struct{})
 	go func() {
@@ -225,11 +224,11 @@ func newStockOn(t *testing.T, lis net.Listener, name string, opts ...grpc.Server
 }
 
 // instance is how the server looks in a registry when Hanse announced it.
-func (s *stock) instance() discovery.Instance {
+func (s *stockPeer) instance() discovery.Instance {
 	return discovery.Instance{Service: "echo", ID: s.name, State: discovery.Ready, Endpoints: []string{"tcp://" + s.addr}}
 }
 
-func listen(t *testing.T) net.Listener {
+func loopback(t *testing.T) net.Listener {
 	t.Helper()
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -241,7 +240,7 @@ func listen(t *testing.T) net.Listener {
 // refusing returns an address where nobody listens.
 func refusing(t *testing.T) string {
 	t.Helper()
-	lis := listen(t)
+	lis := loopback(t)
 	defer lis.Close()
 	return lis.Addr().String()
 }
@@ -255,11 +254,4 @@ func register(t *testing.T, r discovery.Registrar, inst discovery.Instance) disc
 	}
 	t.Cleanup(func() { lease.Close() })
 	return lease
-}
-
-func timeout(t *testing.T, d time.Duration) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), d)
-	t.Cleanup(cancel)
-	return ctx
 }
