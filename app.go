@@ -98,11 +98,18 @@ type App struct {
 
 // Conn returns a connection to the named service, for a program that only calls or for a caller that is no service. It never
 // blocks and never fails: calls find an instance when they are made, and wait for one, until their deadline, when none is ready.
-// Close closes it, and so does Run when it returns.
+// Close closes it, and so does Run when it returns. A name that cannot be a service's is logged, and all calls fail.
 func (a *App) Conn(name string, opts ...rpc.ConnOption) *rpc.Conn {
 	conn := rpc.NewConn(name, opts...)
-	if err := errors.Join(checkName(name), conn.Bind(a.client())); err != nil {
+	err := checkName(name)
+	if client, open := a.client(); !open {
+		err = errors.New("the App is closed")
+	} else if err == nil {
+		err = conn.Bind(client)
+	}
+	if err != nil {
 		a.logger().Error(fmt.Sprintf("Conn(%q): %v", name, err))
+		conn.Close() // calls fail, and do not wait
 	}
 	return conn
 }
@@ -124,17 +131,14 @@ func (a *App) Close() error {
 	return errors.Join(errs...)
 }
 
-// client returns the client of callers that are no service.
-func (a *App) client() *rpc.Client {
+// client returns the client of callers that are no service, unless the App is closed.
+func (a *App) client() (client *rpc.Client, open bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.caller == nil {
+	if a.caller == nil && !a.closed {
 		a.caller = a.newClient(nil, a.local)
-		if a.closed {
-			a.caller.Close()
-		}
 	}
-	return a.caller
+	return a.caller, !a.closed
 }
 
 // logger returns the logger that the app uses.

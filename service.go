@@ -92,6 +92,7 @@ func (s *Service) Conn(name string, opts ...rpc.ConnOption) *rpc.Conn {
 	defer s.mu.Unlock()
 	if err := checkName(name); err != nil {
 		s.mistake(fmt.Errorf("Conn: %w", err))
+		conn.Close() // calls fail, and do not wait
 		return conn
 	}
 	if s.member == nil {

@@ -1,0 +1,123 @@
+package hanse
+
+import (
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestSettings(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		env  map[string]string
+		app  *App
+		want func(v *values) bool
+		err  string
+	}{
+		{name: "services", env: map[string]string{"HANSE_SERVICES": "cart, checkout,"},
+			want: func(v *values) bool { return slices.Equal(v.services, []string{"cart", "checkout"}) }},
+		{name: "addr", env: map[string]string{"HANSE_ADDR": "127.0.0.1:1 cart=[::1]:2"}, app: &App{Addrs: map[string]string{"other": ":3"}},
+			want: func(v *values) bool {
+				return v.app.Addr == "127.0.0.1:1" && maps.Equal(v.app.Addrs, map[string]string{"cart": "[::1]:2", "other": ":3"})
+			}},
+		{name: "bad addr", env: map[string]string{"HANSE_ADDR": "8443"}, err: `HANSE_ADDR=8443: "8443" is no HOST:PORT`},
+		{name: "bad port", env: map[string]string{"HANSE_ADDR": ":65536"}, err: "want a number from 0 to 65535"},
+		{name: "registry", env: map[string]string{"HANSE_REGISTRY": "static:cart=a:1 local:"},
+			want: func(v *values) bool { return slices.Equal(v.registries, []string{"static:cart=a:1", "local:"}) }},
+		{name: "target", env: map[string]string{"HANSE_TARGET": "cart=dns:///cart:1 db=unix:///db"},
+			want: func(v *values) bool {
+				return maps.Equal(v.app.Targets, map[string]string{"cart": "dns:///cart:1", "db": "unix:///db"})
+			}},
+		{name: "bad target", env: map[string]string{"HANSE_TARGET": "cart"}, err: "want SERVICE=TARGET"},
+		{name: "bad target's name", env: map[string]string{"HANSE_TARGET": "Cart=x"}, err: "cannot be the name of a service"},
+		{name: "path", env: map[string]string{"HANSE_PATH": "unix"}, want: func(v *values) bool { return v.app.Path == "unix" }},
+		{name: "bad path", env: map[string]string{"HANSE_PATH": "udp"}, err: "want inprocess, unix or tcp"},
+		{name: "log level", env: map[string]string{"HANSE_LOG_LEVEL": "debug"}, want: func(v *values) bool { return v.logLevel == slog.LevelDebug }},
+		{name: "bad log level", env: map[string]string{"HANSE_LOG_LEVEL": "loud"}, err: "want debug, info, warn or error"},
+		{name: "log format", env: map[string]string{"HANSE_LOG_FORMAT": "json"}, want: func(v *values) bool { return v.logFormat == "json" }},
+		{name: "bad log format", env: map[string]string{"HANSE_LOG_FORMAT": "xml"}, err: "want text or json"},
+		{name: "drain timeout", env: map[string]string{"HANSE_DRAIN_TIMEOUT": "5s"}, want: func(v *values) bool { return v.app.DrainTimeout == 5*time.Second }},
+		{name: "no drain timeout", env: map[string]string{"HANSE_DRAIN_TIMEOUT": "-1"}, want: func(v *values) bool { return v.app.DrainTimeout == -1 }},
+		{name: "bad drain timeout", env: map[string]string{"HANSE_DRAIN_TIMEOUT": "5"}, err: "want a duration"},
+		{name: "reflection", env: map[string]string{"HANSE_REFLECTION": "false"}, want: func(v *values) bool { return !*v.app.Reflection }},
+		{name: "bad reflection", env: map[string]string{"HANSE_REFLECTION": "maybe"}, err: "want true or false"},
+		{name: "list", env: map[string]string{"HANSE_LIST_SERVICES": "1"}, want: func(v *values) bool { return v.list == "names" }},
+		{name: "list as JSON", env: map[string]string{"HANSE_LIST_SERVICES": "json"}, want: func(v *values) bool { return v.list == "json" }},
+		{name: "bad list", env: map[string]string{"HANSE_LIST_SERVICES": "xml"}, err: "want nothing, or json"},
+		{name: "text", env: map[string]string{"HANSE_ADVERTISE": "a:1", "HANSE_ADMIN_ADDR": "off", "HANSE_SYSTEM": "shop", "HANSE_CONFIG": "shop.yaml"},
+			want: func(v *values) bool {
+				return v.app.Advertise == "a:1" && v.app.AdminAddr == "off" && v.app.System == "shop" && v.app.ConfigFile == "shop.yaml"
+			}},
+		{name: "fields stay", app: &App{Addr: ":1", System: "shop"}, env: map[string]string{"HANSE_ADDR": ""},
+			want: func(v *values) bool { return v.app.Addr == ":1" && v.app.System == "shop" }},
+		{name: "all mistakes at once", env: map[string]string{"HANSE_ADDR": "x", "HANSE_PATH": "y"}, err: "HANSE_PATH=y"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if tt.app == nil {
+				tt.app = new(App)
+			}
+			fields, before := tt.app.Addrs, maps.Clone(tt.app.Addrs)
+			v := &values{app: tt.app}
+			err := v.fromEnv(func(name string) string { return tt.env[name] })
+			if tt.err != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.err) {
+					t.Errorf("error %v, want %q", err, tt.err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !tt.want(v) {
+				t.Errorf("got %+v, %+v", v, v.app)
+			}
+			if !maps.Equal(fields, before) {
+				t.Error("the program's own map was changed")
+			}
+		})
+	}
+}
+
+// TestFlagsReplace holds that a repeatable flag replaces what its variable said, and does not add to it.
+func TestFlagsReplace(t *testing.T) {
+	v := &values{app: new(App)}
+	env := map[string]string{"HANSE_REGISTRY": "local:", "HANSE_SERVICES": "cart"}
+	if err := v.fromEnv(func(name string) string { return env[name] }); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range settings() {
+		f := &settingFlag{setting: s, values: v}
+		switch s.flag {
+		case "registry":
+			f.Set("static:a=b:1")
+			f.Set("dns:///{service}:1")
+		case "services":
+			f.Set("checkout")
+		}
+	}
+	if want := []string{"static:a=b:1", "dns:///{service}:1"}; !slices.Equal(v.registries, want) {
+		t.Errorf("registries %q, want %q", v.registries, want)
+	}
+	if want := []string{"checkout"}; !slices.Equal(v.services, want) {
+		t.Errorf("services %q, want %q", v.services, want)
+	}
+}
+
+// TestSettingsAreComplete holds that everything people can set with a flag, tools can set with a variable of the same name.
+func TestSettingsAreComplete(t *testing.T) {
+	for _, s := range settings() {
+		want := "HANSE_" + strings.ToUpper(strings.ReplaceAll(s.flag, "-", "_"))
+		if s.flag == "set" { // each setting has a variable of its own
+			want = ""
+		}
+		if s.env != want {
+			t.Errorf("--%s has the variable %q, want %q", s.flag, s.env, want)
+		}
+		if s.help == "" || s.group == "" || s.apply == nil {
+			t.Errorf("--%s lacks something: %+v", s.flag, s)
+		}
+	}
+}
