@@ -1,0 +1,215 @@
+package rpc_test
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"math"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/internal/memnet"
+	"github.com/hanse-go/hanse/rpc"
+	pb "github.com/hanse-go/hanse/rpc/internal/paritypb"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+)
+
+var columns = []column{
+	{name: "inprocess", ourServer: true, ourClient: true, path: rpc.InProcess, start: inProcess},
+	{name: "unix", ourServer: true, ourClient: true, path: rpc.Unix, start: overUnix},
+	{name: "tcp", ourServer: true, ourClient: true, path: rpc.TCP, start: overTCP},
+	{name: "memory", ourServer: true, ourClient: true, start: overMemory},
+	{name: "to grpc-go", ourClient: true, start: toStock},
+	{name: "from grpc-go", ourServer: true, start: fromStock},
+	{name: "grpc-go alone", start: stock},
+}
+
+const instance = "parity-1"
+
+func ourServer(t *testing.T, s *setup) *rpc.Server {
+	srv := &rpc.Server{
+		Name: "parity", Instance: cmp.Or(s.instance, instance),
+		UnaryInterceptors: s.server.unary, StreamInterceptors: s.server.stream, StatsHandlers: s.server.stats,
+		MaxRecvMsgSize: s.server.maxRecv, MaxSendMsgSize: s.server.maxSend,
+		Logger: s.logger(t),
+	}
+	pb.RegisterParityServer(srv, &s.handlers)
+	if err := srv.Err(); err != nil {
+		t.Fatal(err)
+	}
+	srv.Start()
+	t.Cleanup(srv.Stop)
+	return srv
+}
+
+func ourClient(t *testing.T, s *setup, client *rpc.Client) *rpc.Conn {
+	client.UnaryInterceptors, client.StreamInterceptors, client.StatsHandlers = s.client.unary, s.client.stream, s.client.stats
+	client.MaxRecvMsgSize, client.MaxSendMsgSize = s.client.maxRecv, s.client.maxSend
+	client.Logger = s.logger(t)
+	conn := rpc.NewConn("parity")
+	if err := conn.Bind(client); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(conn.Close(), client.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return conn
+}
+
+// serve runs a server of ours on a listener.
+func serve(t *testing.T, s *setup, lis net.Listener) {
+	port := &rpc.Port{Servers: []*rpc.Server{ourServer(t, s)}, Logger: s.logger(t)}
+	done := make(chan error, 1)
+	go func() { done <- port.Serve(lis) }()
+	t.Cleanup(func() {
+		if err := errors.Join(port.Close(), <-done); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// announced is a registry in which the server of the case is announced at an endpoint.
+func announced(t *testing.T, endpoint string) discovery.Registry {
+	m := &discovery.Memory{}
+	lease, err := m.Register(t.Context(), discovery.Instance{
+		Service: "parity", ID: instance, State: discovery.Ready, Endpoints: []string{endpoint}, Host: "here",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { lease.Close() })
+	return m
+}
+
+// known is a registry that knows one instance that was not announced by Hanse.
+type known string
+
+func (endpoint known) Watch(ctx context.Context, service string, notify func([]discovery.Instance)) error {
+	notify([]discovery.Instance{{Service: service, State: discovery.Ready, Endpoints: []string{string(endpoint)}}})
+	<-ctx.Done()
+	return nil
+}
+
+func inProcess(t *testing.T, s setup) grpc.ClientConnInterface {
+	return ourClient(t, &s, &rpc.Client{Local: map[string]*rpc.Server{"parity": ourServer(t, &s)}})
+}
+
+func overUnix(t *testing.T, s setup) grpc.ClientConnInterface {
+	dir, err := os.MkdirTemp("", "p") // t.TempDir is too long for a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	lis := listen(t, "unix", filepath.Join(dir, "s"))
+	serve(t, &s, lis)
+	return ourClient(t, &s, &rpc.Client{Registry: announced(t, "unix://"+lis.Addr().String()), Host: "here"})
+}
+
+func overTCP(t *testing.T, s setup) grpc.ClientConnInterface {
+	lis := listen(t, "tcp", "127.0.0.1:0")
+	serve(t, &s, lis)
+	return ourClient(t, &s, &rpc.Client{Registry: announced(t, "tcp://"+lis.Addr().String())})
+}
+
+// memory is a transport over a network in memory.
+type memory struct{ host memnet.Host }
+
+func (memory) Schemes() []string { return []string{"mem"} }
+
+func (m memory) Dial(ctx context.Context, endpoint *url.URL) (net.Conn, error) {
+	return m.host.Dial(ctx, endpoint.Host)
+}
+
+func (m memory) Listen(_ context.Context, endpoint *url.URL) (net.Listener, error) {
+	return m.host.Listen(endpoint.Port())
+}
+
+func overMemory(t *testing.T, s setup) grpc.ClientConnInterface {
+	var n memnet.Network
+	lis, err := n.Host("parity").Listen("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	serve(t, &s, lis)
+	return ourClient(t, &s, &rpc.Client{Registry: announced(t, "mem://"+lis.Addr().String()), Transports: []rpc.Transport{memory{n.Host("caller")}}})
+}
+
+func stockServer(t *testing.T, s *setup) string {
+	opts := []grpc.ServerOption{
+		grpc.ChainUnaryInterceptor(s.server.unary...),
+		grpc.ChainStreamInterceptor(s.server.stream...),
+		grpc.MaxRecvMsgSize(stockLimit(s.server.maxRecv, 4<<20)),
+		grpc.MaxSendMsgSize(stockLimit(s.server.maxSend, math.MaxInt32)),
+	}
+	for _, h := range s.server.stats {
+		opts = append(opts, grpc.StatsHandler(h))
+	}
+	srv := grpc.NewServer(opts...)
+	pb.RegisterParityServer(srv, &s.handlers)
+	lis := listen(t, "tcp", "127.0.0.1:0")
+	done := make(chan error, 1)
+	go func() { done <- srv.Serve(lis) }()
+	t.Cleanup(func() {
+		srv.Stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return lis.Addr().String()
+}
+
+func stockClient(t *testing.T, s *setup, address string) *grpc.ClientConn {
+	opts := []grpc.DialOption{
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithChainUnaryInterceptor(s.client.unary...),
+		grpc.WithChainStreamInterceptor(s.client.stream...),
+		grpc.WithDefaultCallOptions(
+			grpc.MaxCallRecvMsgSize(stockLimit(s.client.maxRecv, 4<<20)),
+			grpc.MaxCallSendMsgSize(stockLimit(s.client.maxSend, math.MaxInt32)),
+		),
+	}
+	for _, h := range s.client.stats {
+		opts = append(opts, grpc.WithStatsHandler(h))
+	}
+	conn, err := grpc.NewClient(address, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := conn.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return conn
+}
+
+func stockLimit(n, byDefault int) int {
+	switch n {
+	case 0:
+		return byDefault
+	case -1:
+		return math.MaxInt32
+	}
+	return n
+}
+
+func toStock(t *testing.T, s setup) grpc.ClientConnInterface {
+	return ourClient(t, &s, &rpc.Client{Registry: known("tcp://" + stockServer(t, &s))})
+}
+
+func fromStock(t *testing.T, s setup) grpc.ClientConnInterface {
+	lis := listen(t, "tcp", "127.0.0.1:0")
+	serve(t, &s, lis)
+	return stockClient(t, &s, lis.Addr().String())
+}
+
+func stock(t *testing.T, s setup) grpc.ClientConnInterface {
+	return stockClient(t, &s, stockServer(t, &s))
+}
