@@ -25,6 +25,8 @@ var callCases = []parityCase{
 	{name: "200 streams open at once", run: manyStreams},
 	{name: "unary method called as a stream", run: unaryAsStream},
 	{name: "server stream called as unary", run: streamAsUnary},
+	{name: "a unary call without request", run: noRequest},
+	{name: "a unary call with two requests", run: twoRequests},
 	{name: "unknown service", run: unknownService},
 	{name: "unknown method", run: unknownMethod},
 	{name: "malformed method", run: malformedMethod},
@@ -207,9 +209,39 @@ func streamAsUnary(t *testing.T, c *column) {
 		t.Errorf("one reply: %v, %v", &out, err)
 	}
 	err := client.conn.Invoke(soon(t), pb.Parity_Download_FullMethodName, &pb.Request{Count: 2}, &out)
-	wantCode(t, err, codes.Internal)
+	wantCode(t, err, cardinality(c.ourClient))
 	err = client.conn.Invoke(soon(t), pb.Parity_Download_FullMethodName, &pb.Request{Count: 0}, &out)
-	wantCode(t, err, codes.Internal)
+	wantCode(t, err, cardinality(c.ourClient))
+}
+
+// anyStream calls a method as a stream of any number of messages.
+func anyStream(t *testing.T, client calls, method string, requests int) error {
+	t.Helper()
+	s, err := client.conn.NewStream(soon(t), &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, method)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range requests {
+		if err := s.SendMsg(&pb.Request{}); err != nil && err != io.EOF {
+			t.Fatal(err)
+		}
+	}
+	if err := s.CloseSend(); err != nil {
+		t.Fatal(err)
+	}
+	return s.RecvMsg(&pb.Reply{})
+}
+
+func noRequest(t *testing.T, c *column) {
+	client := c.serve(t, setup{})
+	wantCode(t, anyStream(t, client, pb.Parity_Unary_FullMethodName, 0), cardinality(c.ourServer))
+	wantCode(t, anyStream(t, client, pb.Parity_Download_FullMethodName, 0), cardinality(c.ourServer))
+}
+
+func twoRequests(t *testing.T, c *column) {
+	client := c.serve(t, setup{})
+	wantCode(t, anyStream(t, client, pb.Parity_Unary_FullMethodName, 2), cardinality(c.ourServer))
+	wantCode(t, anyStream(t, client, pb.Parity_Download_FullMethodName, 2), cardinality(c.ourServer))
 }
 
 func unknownService(t *testing.T, c *column) {

@@ -22,13 +22,14 @@ type routeStats struct{ router *router }
 // routeTag keeps what was found out about a call for those that come after.
 type routeTag struct {
 	server *Server
+	path   string
 	err    error
 }
 
 type routeKey struct{}
 
 func (h routeStats) TagRPC(ctx context.Context, info *stats.RPCTagInfo) context.Context {
-	tag := &routeTag{}
+	tag := &routeTag{path: info.FullMethodName}
 	tag.server, tag.err = h.router.find(ctx, info.FullMethodName)
 	ctx = context.WithValue(ctx, routeKey{}, tag)
 	if tag.server != nil {
@@ -43,6 +44,13 @@ func (h routeStats) HandleRPC(ctx context.Context, s stats.RPCStats) {
 	tag, ok := ctx.Value(routeKey{}).(*routeTag)
 	if !ok || tag.server == nil || len(tag.server.StatsHandlers) == 0 {
 		return
+	}
+	if begin, ok := s.(*stats.Begin); ok { // grpc-go, which knows no methods here, takes all for streams
+		if m, err := tag.server.lookup(tag.path); err == nil {
+			b := *begin
+			b.IsClientStream, b.IsServerStream = m.info.IsClientStream, m.info.IsServerStream
+			s = &b
+		}
 	}
 	for _, sh := range tag.server.StatsHandlers {
 		sh.HandleRPC(ctx, s)

@@ -5,18 +5,21 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	_ "google.golang.org/grpc/encoding/gzip" // what a stock peer may compress with
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/stats"
+	"google.golang.org/grpc/status"
 )
 
 const (
@@ -130,18 +133,34 @@ func (l *grpcgoLink) watch(ctx context.Context) {
 }
 
 func (l *grpcgoLink) invoke(ctx context.Context, method string, args, reply any, opts []grpc.CallOption, r *report) error {
-	return l.cc.Invoke(context.WithValue(ctx, reportKey{}, r), method, args, reply, opts...)
+	return specified(l.cc.Invoke(context.WithValue(ctx, reportKey{}, r), method, args, reply, opts...))
 }
 
 func (l *grpcgoLink) newStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts []grpc.CallOption, r *report, done func(error)) (grpc.ClientStream, error) {
 	var once sync.Once
-	finish := func(err error) { once.Do(func() { done(err) }) }
+	finish := func(err error) { once.Do(func() { done(specified(err)) }) }
 	opts = append(opts[:len(opts):len(opts)], grpc.OnFinish(finish))
 	stream, err := l.cc.NewStream(context.WithValue(ctx, reportKey{}, r), desc, method, opts...)
 	if err != nil {
 		finish(err) // grpc-go tells most errors, but not those of what it checks first
 	}
+	if err == nil && !desc.ServerStreams {
+		stream = oneReply{stream}
+	}
 	return stream, err
+}
+
+// oneReply is the stream of a method that replies once.
+type oneReply struct{ grpc.ClientStream }
+
+func (s oneReply) RecvMsg(m any) error { return specified(s.ClientStream.RecvMsg(m)) }
+
+// specified turns what grpc-go says about the wrong number of replies into what the specification of gRPC says, as all our paths do.
+func specified(err error) error {
+	if s, ok := status.FromError(err); ok && s.Code() == codes.Internal && strings.HasPrefix(s.Message(), "cardinality violation") {
+		return status.Error(codes.Unimplemented, s.Message())
+	}
+	return err
 }
 
 func (l *grpcgoLink) retire()  { l.retired.Store(true) }
