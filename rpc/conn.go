@@ -220,7 +220,7 @@ func newBinding(c *Conn, client *Client) (*binding, error) {
 	if client.Picker != nil {
 		b.picker = client.Picker()
 	} else {
-		b.picker = defaultPicker()
+		b.picker = new(balancer.P2C)
 	}
 	if err := b.chain(); err != nil {
 		return nil, err

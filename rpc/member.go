@@ -19,7 +19,6 @@ import (
 // member is one instance as a [pool] knows it, with the link to it.
 type member struct {
 	pool *pool
-	near bool       // on this host
 	link remoteLink // nil when no endpoint can be used
 
 	// Guarded by pool.mu.
@@ -44,7 +43,7 @@ type route struct {
 // newMember makes the member and its link, which begins to connect.
 func newMember(p *pool, inst discovery.Instance) *member {
 	c := p.client
-	m := &member{pool: p, inst: &inst, candidate: &balancer.Candidate{Instance: inst}, near: inst.Host != "" && inst.Host == c.Host}
+	m := &member{pool: p, inst: &inst, candidate: &balancer.Candidate{Instance: inst}}
 	m.refs.Store(1)
 	routes, err := c.routes(inst)
 	if err != nil {

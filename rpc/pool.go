@@ -117,7 +117,7 @@ func (p *pool) onState(m *member, state linkState, err error) {
 
 // publish makes a new view. The caller holds p.mu.
 func (p *pool) publish() {
-	old := p.view.Swap(newView(p.ordered, p.err))
+	old := p.view.Swap(newView(balancer.Locality{Host: p.client.Host}, p.ordered, p.err))
 	close(old.changed)
 }
 

@@ -14,6 +14,7 @@ import (
 
 // view is the state of a [pool] at one moment. It does not change.
 type view struct {
+	from    balancer.Locality
 	changed chan struct{} // closed when there is a newer one
 	err     error         // all calls fail with it
 	seats   []seat        // of the instances that are ready, whether they can be reached or not
@@ -31,8 +32,8 @@ type seat struct {
 }
 
 // newView is called with the pool's lock held.
-func newView(members []*member, err error) *view {
-	v := &view{changed: make(chan struct{}), err: err, seats: make([]seat, len(members))}
+func newView(from balancer.Locality, members []*member, err error) *view {
+	v := &view{from: from, changed: make(chan struct{}), err: err, seats: make([]seat, len(members))}
 	for i, m := range members {
 		v.seats[i] = seat{m, m.inst, m.candidate, m.state, m.err}
 	}
@@ -42,7 +43,7 @@ func newView(members []*member, err error) *view {
 // choices are the instances that implement one contract.
 type choices struct {
 	seats []seat
-	near  []*balancer.Candidate // connected, on this host
+	near  []*balancer.Candidate // connected and nearest to the caller
 	all   []*balancer.Candidate // connected
 }
 
@@ -59,18 +60,16 @@ func (v *view) choices(contract string) *choices {
 		c.seats = append(c.seats, s)
 		if s.state == linkReady {
 			c.all = append(c.all, s.candidate)
-			if s.member.near {
-				c.near = append(c.near, s.candidate)
-			}
 		}
 	}
+	c.near = v.from.Nearest(c.all)
 	if len(c.seats) > 0 { // so that calls of contracts that do not exist fill no memory
 		v.byContract.Store(contract, c)
 	}
 	return c
 }
 
-// pick chooses among the instances on this host or, when there is none that was not tried, among all. It returns nil when all were
+// pick chooses among the nearest instances or, when there is none that was not tried, among all. It returns nil when all were
 // tried or none is connected.
 func (c *choices) pick(picker balancer.Picker, tried []*member) (*member, *balancer.Candidate) {
 	for _, candidates := range [...][]*balancer.Candidate{c.near, c.all} {
