@@ -358,7 +358,7 @@ func TestAuthorityAndInstance(t *testing.T) {
 	type seen struct{ authority, instance []string }
 	got := make(chan seen, 1)
 	s.hook = func(ctx context.Context, _ string) error {
-		got <- seen{incoming(ctx, ":authority"), incoming(ctx, "hanse-instance")}
+		got <- seen{incomingValues(ctx, ":authority"), incomingValues(ctx, "hanse-instance")}
 		return nil
 	}
 	announced := s.instance()

@@ -259,6 +259,6 @@ func register(t *testing.T, r discovery.Registrar, inst discovery.Instance) disc
 
 func stringValue(s string) *wrapperspb.StringValue { return wrapperspb.String(s) }
 
-func incoming(ctx context.Context, key string) []string {
+func incomingValues(ctx context.Context, key string) []string {
 	return metadata.ValueFromIncomingContext(ctx, key)
 }

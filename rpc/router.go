@@ -33,7 +33,7 @@ func newRouter(servers []*Server, shared *Server) *router {
 func (r *router) serve(method string, stream grpc.ServerStream) error {
 	srv, err := r.routed(stream.Context(), method)
 	if err == nil {
-		return srv.serveStream(method, stream)
+		err = srv.serveStream(method, stream)
 	}
 	if notProcessed(err) {
 		stream.SetTrailer(metadata.Pairs(notProcessedKey, "1"))
