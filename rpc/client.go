@@ -150,7 +150,7 @@ func (c *Client) local(conn *Conn, srv *Server) link {
 		maxRecv: c.MaxRecvMsgSize,
 		maxSend: c.MaxSendMsgSize,
 		waiting: waiting,
-		closed:  conn.ctx.Done(),
+		closed:  conn.ctx,
 	}, srv)
 }
 

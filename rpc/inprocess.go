@@ -19,7 +19,7 @@ type inProcessOptions struct {
 	maxRecv  int                  // bytes of a reply; 0 is 4 MiB, -1 is no limit
 	maxSend  int                  // bytes of a request; 0 and -1 are no limit
 	waiting  *atomic.Int64        // counts calls while they wait for the server to start; may be nil
-	closed   <-chan struct{}      // when it is closed, the calls that run end with Canceled; may be nil
+	closed   context.Context      // when it ends, the calls that run end with Canceled; nil: never
 }
 
 // inProcess is the link to a server of the same process: no socket and no encoding, and the meaning that a wire would have. Messages
@@ -30,6 +30,7 @@ type inProcess struct {
 	stats            statsHandlers
 	maxRecv, maxSend int
 	waiting          *atomic.Int64
+	closed           context.Context
 	caller           *peer.Peer // whom the handler sees
 	callee           *peer.Peer // whom the caller sees
 	fixed            fixedHeader
@@ -38,12 +39,16 @@ type inProcess struct {
 // newInProcess returns the link to a server of this process.
 func newInProcess(o inProcessOptions, srv *Server) link {
 	from, to := inProcessAddr(o.service), inProcessAddr(srv.Name)
+	if o.closed == nil {
+		o.closed = context.Background()
+	}
 	return &inProcess{
 		srv:     srv,
 		stats:   o.stats,
 		maxRecv: limitOr(o.maxRecv, defaultMaxRecvMsgSize),
 		maxSend: limitOr(o.maxSend, noLimit),
 		waiting: o.waiting,
+		closed:  o.closed,
 		caller:  &peer.Peer{Addr: from, LocalAddr: to, AuthInfo: o.authInfo},
 		callee:  &peer.Peer{Addr: to, LocalAddr: from},
 		fixed:   fixedHeader{authority: srv.Name, contentType: "application/grpc", userAgent: "hanse"},
@@ -85,7 +90,7 @@ func (l *inProcess) start(ctx context.Context, method string, o *callOptions, h 
 	}
 	h.sent = md
 	h.deadline, _ = ctx.Deadline()
-	return l.srv.awaitStart(ctx, l.waiting)
+	return l.srv.awaitStart(ctx, l.closed, l.waiting)
 }
 
 func (l *inProcess) recvLimit(o *callOptions) int {

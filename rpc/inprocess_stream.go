@@ -40,7 +40,7 @@ type pipe struct {
 	serverRec  *statsRecord
 
 	mu        sync.Mutex
-	unwatch   func() bool
+	unwatch   [2]func() bool // of the caller's context and of the Conn
 	finished  bool
 	clientErr error // a status error, or io.EOF
 	ended     bool
@@ -99,8 +99,9 @@ func (l *inProcess) newPipe(ctx context.Context, desc *grpc.StreamDesc, path str
 	p.worker.jobs <- p
 
 	p.mu.Lock()
-	p.unwatch = context.AfterFunc(ctx, func() { p.finish(contextStatus(ctx.Err()), ctx.Err()) })
-	p.mu.Unlock()
+	defer p.mu.Unlock()
+	p.unwatch[0] = context.AfterFunc(ctx, func() { p.finish(contextStatus(ctx.Err()), ctx.Err()) })
+	p.unwatch[1] = context.AfterFunc(l.closed, func() { p.finish(errClosed, context.Canceled) })
 	return p, nil
 }
 
@@ -115,8 +116,8 @@ func (p *pipe) finish(err, reason error) {
 	unwatch, ended := p.unwatch, p.ended
 	p.mu.Unlock()
 
-	if unwatch != nil {
-		unwatch()
+	for _, stop := range unwatch {
+		stop()
 	}
 	close(p.clientDone)
 	p.handlerCtx.end(reason)

@@ -78,13 +78,13 @@ func (l *inProcess) call(ctx context.Context, path string, args, reply any, o *c
 	select {
 	case <-c.worker.done:
 	case <-ctx.Done():
-		if c.state.CompareAndSwap(callRuns, callLeft) {
-			c.withdraw()
-			c.ctx.end(ctx.Err())
-			l.tell(o, &c.ctx, false)
+		if c.leave(ctx.Err(), o) {
 			return contextStatus(ctx.Err())
 		}
-		<-c.worker.done // the reply has just come
+	case <-l.closed.Done():
+		if c.leave(context.Canceled, o) {
+			return errClosed
+		}
 	}
 	if c.state.Load() == callStopped {
 		c.withdraw()
@@ -103,6 +103,18 @@ func (l *inProcess) call(ctx context.Context, path string, args, reply any, o *c
 	l.tell(o, &c.ctx, true)
 	l.srv.end(&c.activeCall)
 	return err
+}
+
+// leave ends the call for its caller. It returns false when the handler was faster: then the worker is done.
+func (c *unaryCall) leave(reason error, o *callOptions) bool {
+	if !c.state.CompareAndSwap(callRuns, callLeft) {
+		<-c.worker.done
+		return false
+	}
+	c.withdraw()
+	c.ctx.end(reason)
+	c.link.tell(o, &c.ctx, false)
+	return true
 }
 
 // withdraw makes sure that the handler does not touch the caller's message any more. It waits while it is copied.

@@ -14,7 +14,7 @@ import (
 // the incoming metadata, the deadline and the peer. Of a call that was not processed, which notProcessed finds in the error, the wire
 // must tell the caller.
 func (s *Server) serveStream(path string, stream grpc.ServerStream) error {
-	if err := s.awaitStart(stream.Context(), nil); err != nil {
+	if err := s.awaitStart(stream.Context(), context.Background(), nil); err != nil {
 		return err
 	}
 	m, err := s.lookup(path)

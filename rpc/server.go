@@ -196,8 +196,8 @@ type activeCall struct {
 	prev, next *activeCall
 }
 
-// awaitStart returns when calls may run, or why they may not.
-func (s *Server) awaitStart(ctx context.Context, waiting *atomic.Int64) error {
+// awaitStart returns when calls may run, or why they may not; closed ends when the caller's connection was closed.
+func (s *Server) awaitStart(ctx, closed context.Context, waiting *atomic.Int64) error {
 	if s.phase.Load() == serving {
 		return nil
 	}
@@ -213,6 +213,8 @@ func (s *Server) awaitStart(ctx context.Context, waiting *atomic.Int64) error {
 		case <-s.started:
 		case <-ctx.Done():
 			return contextStatus(ctx.Err())
+		case <-closed.Done():
+			return errClosed
 		}
 	}
 	return s.refusal()
