@@ -184,15 +184,22 @@ func (c *handlerContext) sendHeader() {
 	}
 }
 
-// endStream says that the status goes out now. A header that was set goes before it.
-func (c *handlerContext) endStream() {
+// finish says that the status goes out now, after a reply or not, and ends the context. A header that was set goes before it.
+func (c *handlerContext) finish(replied bool) {
 	c.mu.Lock()
-	now := !c.sentHdr && !c.ended && len(c.header) > 0
+	now := !c.sentHdr && !c.ended && (replied || len(c.header) > 0)
 	c.sentHdr = c.sentHdr || now
 	c.ended = true
+	if c.err == nil {
+		c.err = context.Canceled
+	}
+	std := c.std.Load()
 	c.mu.Unlock()
 	if now {
 		c.headerSent()
+	}
+	if std != nil {
+		std.cancel()
 	}
 }
 

@@ -142,7 +142,7 @@ func (p *pipe) run(w *worker) {
 			w.dead = v == nil
 			err = p.link.srv.caught(&p.handlerCtx, p.activeCall.method, v)
 		}
-		p.handlerCtx.endStream()
+		p.handlerCtx.finish(false)
 		p.serverRec.trailerSent(&p.handlerCtx)
 		p.serverRec.end(err)
 		p.end(err)
@@ -177,8 +177,7 @@ func (p *pipe) end(err error) {
 	p.ended, p.status = true, err
 	p.mu.Unlock()
 
-	p.handlerCtx.endStream()
-	p.handlerCtx.end(context.Canceled)
+	p.handlerCtx.finish(false)
 	close(p.serverDone)
 }
 

@@ -133,10 +133,9 @@ func (c *unaryCall) run(w *worker) {
 			w.dead = p == nil
 			c.err = c.link.srv.caught(&c.ctx, c.method.path, p)
 		}
-		c.ctx.endStream()
+		c.ctx.finish(c.err == nil)
 		c.rec.trailerSent(&c.ctx)
 		c.rec.end(c.err)
-		c.ctx.end(context.Canceled)
 		if c.state.CompareAndSwap(callRuns, callFinished) {
 			w.done <- struct{}{}
 		} else {
@@ -161,8 +160,10 @@ func (c *unaryCall) handle() error {
 	if c.reply, err = c.format.pack(reply, limitOr(srv.MaxSendMsgSize, noLimit)); err != nil {
 		return err
 	}
-	c.ctx.sendHeader()
-	c.rec.outPayload(reply, c.reply.size)
+	if c.rec != nil {
+		c.ctx.sendHeader()
+		c.rec.outPayload(reply, c.reply.size)
+	}
 	return nil
 }
 

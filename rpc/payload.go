@@ -1,6 +1,8 @@
 package rpc
 
 import (
+	"reflect"
+
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/status"
@@ -12,6 +14,7 @@ import (
 // generated protobuf message, to be copied field by field, or encoded.
 type payload struct {
 	msg  proto.Message
+	info *protoimpl.MessageInfo // of msg
 	data mem.BufferSlice
 	size int // bytes that it has, or would have, encoded
 }
@@ -47,12 +50,12 @@ func (f format) packAny(v any) (payload, error) {
 		if !text.extensible {
 			err := proto.CheckInitialized(m)
 			if err == nil {
-				err = text.check(m.ProtoReflect())
+				err = text.check(reflect.ValueOf(m))
 			}
 			if err != nil {
 				return payload{}, status.Errorf(codes.Internal, "grpc: error while marshaling: %v", err)
 			}
-			return payload{msg: m, size: proto.Size(m)}, nil
+			return payload{msg: m, info: info, size: proto.Size(m)}, nil
 		}
 	}
 	data, err := marshal(f.codec, v)
@@ -75,10 +78,9 @@ func (f format) unpack(p payload, dst any, limit int) error {
 	}
 	data := p.data
 	if p.msg != nil {
-		src, from := generated(p.msg)
-		if d, info := generated(dst); f.plain && info == from {
+		if d, info := generated(dst); f.plain && info == p.info {
 			proto.Reset(d)
-			proto.Merge(d, src)
+			proto.Merge(d, p.msg)
 			return nil
 		}
 		b, err := proto.Marshal(p.msg)
