@@ -13,14 +13,14 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// echo is the smallest useful service.
-type echo struct{ pb.UnimplementedParityServer }
+// benchEcho is the smallest useful service.
+type benchEcho struct{ pb.UnimplementedParityServer }
 
-func (echo) Unary(_ context.Context, in *pb.Request) (*pb.Reply, error) {
+func (benchEcho) Unary(_ context.Context, in *pb.Request) (*pb.Reply, error) {
 	return &pb.Reply{Data: in.Data}, nil
 }
 
-func (echo) Chat(s grpc.BidiStreamingServer[pb.Request, pb.Reply]) error {
+func (benchEcho) Chat(s grpc.BidiStreamingServer[pb.Request, pb.Reply]) error {
 	for {
 		in, err := s.Recv()
 		if err == io.EOF {
@@ -90,8 +90,8 @@ func BenchmarkUnary(b *testing.B) {
 				cancel()
 			}
 		}
-		b.Run(name+"/direct", func(b *testing.B) { run(b, direct{echo{}}) })
-		b.Run(name+"/inprocess", func(b *testing.B) { run(b, inProcessConn(b, &rpc.Server{}, echo{})) })
+		b.Run(name+"/direct", func(b *testing.B) { run(b, direct{benchEcho{}}) })
+		b.Run(name+"/inprocess", func(b *testing.B) { run(b, inProcessConn(b, &rpc.Server{}, benchEcho{})) })
 	}
 }
 
@@ -112,13 +112,13 @@ func BenchmarkUnaryParallel(b *testing.B) {
 			}
 		})
 	}
-	b.Run("direct", func(b *testing.B) { run(b, direct{echo{}}) })
-	b.Run("inprocess", func(b *testing.B) { run(b, inProcessConn(b, &rpc.Server{}, echo{})) })
+	b.Run("direct", func(b *testing.B) { run(b, direct{benchEcho{}}) })
+	b.Run("inprocess", func(b *testing.B) { run(b, inProcessConn(b, &rpc.Server{}, benchEcho{})) })
 }
 
 // BenchmarkChat sends a message and waits for its answer, on one stream.
 func BenchmarkChat(b *testing.B) {
-	s, err := pb.NewParityClient(inProcessConn(b, &rpc.Server{}, echo{})).Chat(b.Context())
+	s, err := pb.NewParityClient(inProcessConn(b, &rpc.Server{}, benchEcho{})).Chat(b.Context())
 	if err != nil {
 		b.Fatal(err)
 	}
