@@ -48,6 +48,7 @@ check: ## formatting, vet (linux, darwin, windows), the analyser, generated code
 	@$(STEP) build-staticcheck $(GO) -C tools/staticcheck build -o $(CURDIR)/.tmp/bin/staticcheck honnef.co/go/tools/cmd/staticcheck
 	@$(STEP) staticcheck .tmp/bin/staticcheck ./...
 	@for m in $(TESTED); do $(STEP) staticcheck-$$m bash -c 'cd '$$m' && $(CURDIR)/.tmp/bin/staticcheck ./...' || exit 1; done
+	@$(STEP) house $(GO) test -count=1 -run '^Test(Floors|Bans|NestedModules|Size)$$' .
 	@$(STEP) tidy bash -c 'for m in . $(MODULES); do $(GO) -C $$m mod tidy -diff || { echo "run go mod tidy in $$m"; exit 1; }; done'
 
 .PHONY: ci
