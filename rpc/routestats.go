@@ -45,7 +45,8 @@ func (h routeStats) HandleRPC(ctx context.Context, s stats.RPCStats) {
 	if !ok || tag.server == nil || len(tag.server.StatsHandlers) == 0 {
 		return
 	}
-	if begin, ok := s.(*stats.Begin); ok { // grpc-go, which knows no methods here, takes all for streams
+	// grpc-go, which knows no methods here, takes all for streams. (Before Start, methods may still be added.)
+	if begin, ok := s.(*stats.Begin); ok && tag.server.phase.Load() >= serving {
 		if m, err := tag.server.lookup(tag.path); err == nil {
 			b := *begin
 			b.IsClientStream, b.IsServerStream = m.info.IsClientStream, m.info.IsServerStream
