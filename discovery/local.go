@@ -43,18 +43,37 @@ func (l *Local) dir() (lease.Dir, error) {
 		}
 		return lease.Dir(l.Dir), nil
 	}
-	system := l.System
-	if system == "" {
-		system = "default"
+	if err := l.check(); err != nil {
+		return "", fmt.Errorf("discovery: %w", err)
 	}
-	if len(system) > 64 || checkID(system) != nil {
-		return "", fmt.Errorf("discovery: system %q: want up to 64 letters, digits, '.', '_' and '-', beginning with a letter or digit", system)
-	}
-	dir, err := rundir.Path("local", system)
+	dir, err := rundir.Path("local", l.system())
 	if err != nil {
 		return "", fmt.Errorf("discovery: local registry: %w", err)
 	}
 	return lease.Dir(dir), nil
+}
+
+func (l *Local) system() string {
+	if l.System == "" {
+		return "default"
+	}
+	return l.System
+}
+
+// check reports whether System can be the name of one.
+func (l *Local) check() error {
+	if system := l.system(); len(system) > 64 || checkID(system) != nil {
+		return fmt.Errorf("system %q: want up to 64 letters, digits, '.', '_' and '-', beginning with a letter or digit", system)
+	}
+	return nil
+}
+
+// String returns the registry's URL.
+func (l *Local) String() string {
+	if l.Dir != "" {
+		return "local:" + l.Dir
+	}
+	return "local:" + l.system()
 }
 
 // Register implements [Registrar]. It returns [ErrTaken] when a live process announces the ID.

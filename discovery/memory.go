@@ -17,6 +17,9 @@ var _ Registrar = (*Memory)(nil)
 // Scope returns [ScopeProcess].
 func (m *Memory) Scope() Scope { return ScopeProcess }
 
+// String returns memory:.
+func (m *Memory) String() string { return "memory:" }
+
 // Watch implements [Registry].
 func (m *Memory) Watch(ctx context.Context, service string, notify func([]Instance)) error {
 	if err := checkWatch(service); err != nil {

@@ -1,0 +1,105 @@
+package discovery
+
+import (
+	"context"
+	"net"
+	"sync"
+	"time"
+
+	"golang.org/x/net/dns/dnsmessage"
+)
+
+// answerTTL learns the time to live of answers, which net.Resolver keeps to itself, by reading along on its connections. So everything
+// else of resolving (resolv.conf, search list, hosts file, truncated answers) stays Go's. The zero value is for one lookup.
+type answerTTL struct {
+	mu    sync.Mutex
+	least uint32 // seconds
+	known bool
+}
+
+// resolver returns one whose answers are read along. Server replaces the system's servers unless it is empty.
+func (t *answerTTL) resolver(server string) *net.Resolver {
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+		if server != "" {
+			address = server
+		}
+		var d net.Dialer
+		c, err := d.DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		if udp, ok := c.(*net.UDPConn); ok {
+			return &packetTap{UDPConn: udp, ttl: t}, nil
+		}
+		return &streamTap{Conn: c, ttl: t}, nil
+	}}
+}
+
+// clamped returns for how long the answers hold, within bounds.
+func (t *answerTTL) clamped() time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.known {
+		return noTTL
+	}
+	return min(max(time.Duration(t.least)*time.Second, minTTL), maxTTL)
+}
+
+// read takes the times of the records in an answer's message. What is not well-formed the resolver refuses itself.
+func (t *answerTTL) read(message []byte) {
+	var p dnsmessage.Parser
+	header, err := p.Start(message)
+	if err != nil || !header.Response || header.RCode != dnsmessage.RCodeSuccess || p.SkipAllQuestions() != nil {
+		return
+	}
+	for {
+		answer, err := p.AnswerHeader()
+		if err != nil || p.SkipAnswer() != nil {
+			return
+		}
+		ttl := answer.TTL
+		if ttl > 1<<31-1 { // RFC 2181, section 8: to be taken for 0
+			ttl = 0
+		}
+		t.mu.Lock()
+		if !t.known || ttl < t.least {
+			t.known, t.least = true, ttl
+		}
+		t.mu.Unlock()
+	}
+}
+
+// packetTap reads along on a connection where each read is a message. (The resolver knows it by its being a net.PacketConn.)
+type packetTap struct {
+	*net.UDPConn
+	ttl *answerTTL
+}
+
+func (c *packetTap) Read(b []byte) (int, error) {
+	n, err := c.UDPConn.Read(b)
+	if err == nil {
+		c.ttl.read(b[:n])
+	}
+	return n, err
+}
+
+// streamTap reads along on a connection where two bytes of length precede each message.
+type streamTap struct {
+	net.Conn
+	ttl    *answerTTL
+	buffer []byte
+}
+
+func (c *streamTap) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.buffer = append(c.buffer, b[:n]...)
+	for len(c.buffer) >= 2 {
+		end := 2 + int(c.buffer[0])<<8 + int(c.buffer[1])
+		if len(c.buffer) < end {
+			break
+		}
+		c.ttl.read(c.buffer[2:end])
+		c.buffer = c.buffer[end:]
+	}
+	return n, err
+}
