@@ -1,0 +1,407 @@
+package call
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/dynamicpb"
+)
+
+// fields builds one message from arguments like address.city=Lübeck.
+type fields struct {
+	msg   *dynamicpb.Message
+	types *Types
+	set   map[string]bool // paths of singular fields and oneofs that were set
+}
+
+func newFields(msg *dynamicpb.Message, types *Types) *fields {
+	return &fields{msg: msg, types: types, set: map[string]bool{}}
+}
+
+// assign sets what path names to value.
+//
+// A path is field names (or their JSON names) joined by dots; below a map comes a key, below a list an index or nothing. A value is
+// written plainly: numbers, true, text without quotes, an enum's name, base64 for bytes, times and durations as in protobuf's JSON,
+// and JSON for everything else. Assigning to a list appends, or replaces it when the value is a JSON array.
+func (f *fields) assign(path, value string) error {
+	if !utf8.ValidString(path) || !utf8.ValidString(value) {
+		return errors.New("it is no valid UTF-8 text")
+	}
+	return f.assignIn(f.msg, strings.Split(path, "."), "", value)
+}
+
+func (f *fields) assignIn(m protoreflect.Message, path []string, at, value string) error {
+	name := path[0]
+	fd := lookup(m.Descriptor(), name)
+	if fd == nil {
+		return noField(m.Descriptor(), name)
+	}
+	at += "." + string(fd.Name())
+	rest := path[1:]
+	if err := f.claimOneof(fd, at); err != nil {
+		return err
+	}
+	switch {
+	case fd.IsMap():
+		return f.assignMap(m, fd, rest, at, value)
+	case fd.IsList():
+		return f.assignList(m, fd, rest, at, value)
+	case len(rest) > 0:
+		if fd.Message() == nil {
+			return fmt.Errorf("%s is %s and has no fields", fd.Name(), kindOf(fd))
+		}
+		if f.set[at] {
+			return fmt.Errorf("%s has a value already", strings.TrimPrefix(at, "."))
+		}
+		return f.assignIn(m.Mutable(fd).Message(), rest, at, value)
+	}
+	if f.set[at] || fd.Message() != nil && m.Has(fd) && f.hasBelow(at) {
+		return fmt.Errorf("%s is set twice", strings.TrimPrefix(at, "."))
+	}
+	f.set[at] = true
+	v, err := f.parse(m.NewField(fd), fd, value)
+	if err != nil {
+		return err
+	}
+	m.Set(fd, v)
+	return nil
+}
+
+// hasBelow reports whether a field below the path was set.
+func (f *fields) hasBelow(at string) bool {
+	for path := range f.set {
+		if strings.HasPrefix(path, at+".") {
+			return true
+		}
+	}
+	return false
+}
+
+// claimOneof refuses the second member of a oneof.
+func (f *fields) claimOneof(fd protoreflect.FieldDescriptor, at string) error {
+	o := fd.ContainingOneof()
+	if o == nil || o.IsSynthetic() {
+		return nil
+	}
+	prefix := at[:strings.LastIndexByte(at, '.')+1]
+	for i := range o.Fields().Len() {
+		other := o.Fields().Get(i)
+		path := prefix + string(other.Name())
+		if other != fd && (f.set[path] || f.hasBelow(path)) {
+			return fmt.Errorf("%s and %s exclude each other", other.Name(), fd.Name())
+		}
+	}
+	return nil
+}
+
+func (f *fields) assignMap(m protoreflect.Message, fd protoreflect.FieldDescriptor, rest []string, at, value string) error {
+	if len(rest) == 0 {
+		if !strings.HasPrefix(strings.TrimSpace(value), "{") {
+			return fmt.Errorf("%s is a map; write %s.KEY=VALUE, or a JSON object", fd.Name(), fd.Name())
+		}
+		return f.parseJSONField(m, fd, value)
+	}
+	key, err := parseScalar(fd.MapKey(), rest[0])
+	if err != nil {
+		return fmt.Errorf("the key %w", err)
+	}
+	entries := m.Mutable(fd).Map()
+	at += "." + rest[0]
+	if len(rest) > 1 {
+		if fd.MapValue().Message() == nil {
+			return fmt.Errorf("what %s holds is %s and has no fields", fd.Name(), kindOf(fd.MapValue()))
+		}
+		return f.assignIn(entries.Mutable(key.MapKey()).Message(), rest[1:], at, value)
+	}
+	if f.set[at] {
+		return fmt.Errorf("%s is set twice", strings.TrimPrefix(at, "."))
+	}
+	f.set[at] = true
+	v, err := f.parse(entries.NewValue(), fd.MapValue(), value)
+	if err != nil {
+		return err
+	}
+	entries.Set(key.MapKey(), v)
+	return nil
+}
+
+func (f *fields) assignList(m protoreflect.Message, fd protoreflect.FieldDescriptor, rest []string, at, value string) error {
+	if len(rest) == 0 {
+		if strings.HasPrefix(strings.TrimSpace(value), "[") && (fd.Kind() != protoreflect.StringKind || isArray(value)) {
+			return f.parseJSONField(m, fd, value)
+		}
+		list := m.Mutable(fd).List()
+		v, err := f.parse(list.NewElement(), fd, value)
+		if err != nil {
+			return err
+		}
+		list.Append(v)
+		return nil
+	}
+	i, err := strconv.ParseUint(rest[0], 10, 31)
+	if err != nil {
+		return fmt.Errorf("%s is a list; write %s=VALUE to append, or %s.0.FIELD=VALUE", fd.Name(), fd.Name(), fd.Name())
+	}
+	list := m.Mutable(fd).List()
+	switch n := uint64(list.Len()); {
+	case i > n:
+		return fmt.Errorf("%s has no element %d yet; the next one is %d", fd.Name(), i, n)
+	case i == n:
+		list.Append(list.NewElement())
+	}
+	at += "." + rest[0]
+	if len(rest) > 1 {
+		if fd.Message() == nil {
+			return fmt.Errorf("what %s holds is %s and has no fields", fd.Name(), kindOf(fd))
+		}
+		return f.assignIn(list.Get(int(i)).Message(), rest[1:], at, value)
+	}
+	v, err := f.parse(list.NewElement(), fd, value)
+	if err != nil {
+		return err
+	}
+	list.Set(int(i), v)
+	return nil
+}
+
+// parse reads one value of the field's type; fresh is a new one.
+func (f *fields) parse(fresh protoreflect.Value, fd protoreflect.FieldDescriptor, text string) (protoreflect.Value, error) {
+	if fd.Message() == nil {
+		v, err := parseScalar(fd, text)
+		if err != nil {
+			return v, fmt.Errorf("%s %w", fd.Name(), err)
+		}
+		return v, nil
+	}
+	m := fresh.Message()
+	js := text
+	switch name := fd.Message().FullName(); name {
+	case "google.protobuf.Timestamp", "google.protobuf.FieldMask":
+		js = strconv.Quote(text)
+	case "google.protobuf.Duration":
+		if d, err := time.ParseDuration(text); err == nil { // 1m30s; protobuf's JSON has seconds only
+			js = strconv.Quote(strconv.FormatFloat(d.Seconds(), 'f', -1, 64) + "s")
+		} else {
+			js = strconv.Quote(text)
+		}
+	case "google.protobuf.StringValue", "google.protobuf.BytesValue":
+		js = quoteJSON(text)
+	case "google.protobuf.DoubleValue", "google.protobuf.FloatValue", "google.protobuf.Int64Value", "google.protobuf.UInt64Value",
+		"google.protobuf.Int32Value", "google.protobuf.UInt32Value", "google.protobuf.BoolValue":
+		v, err := parseScalar(fd.Message().Fields().ByNumber(1), text)
+		if err != nil {
+			return fresh, fmt.Errorf("%s %w", fd.Name(), err)
+		}
+		m.Set(fd.Message().Fields().ByNumber(1), v)
+		return fresh, nil
+	case "google.protobuf.Value":
+		if !isJSON(text) {
+			js = quoteJSON(text)
+		}
+	case "google.protobuf.Struct", "google.protobuf.ListValue", "google.protobuf.Any":
+	default:
+		if !strings.HasPrefix(strings.TrimSpace(text), "{") {
+			return fresh, fmt.Errorf("%s is a message; write %s.FIELD=VALUE, or JSON such as %s='{…}'", fd.Name(), fd.Name(), fd.Name())
+		}
+		if err := checkNames([]byte(text), fd.Message()); err != nil {
+			return fresh, err
+		}
+	}
+	if err := (protojson.UnmarshalOptions{Resolver: f.types}).Unmarshal([]byte(js), m.Interface()); err != nil {
+		return fresh, fmt.Errorf("%s is %s: %s", fd.Name(), kindOf(fd), protoMessage(err))
+	}
+	return fresh, nil
+}
+
+// parseJSONField sets a map or list field to a JSON value.
+func (f *fields) parseJSONField(m protoreflect.Message, fd protoreflect.FieldDescriptor, value string) error {
+	doc := "{" + quoteJSON(fd.JSONName()) + ":" + value + "}"
+	if err := checkNames([]byte(doc), m.Descriptor()); err != nil {
+		return err
+	}
+	part := m.New()
+	if err := (protojson.UnmarshalOptions{Resolver: f.types, AllowPartial: true}).Unmarshal([]byte(doc), part.Interface()); err != nil {
+		return fmt.Errorf("%s: %s", fd.Name(), protoMessage(err))
+	}
+	if part.Has(fd) {
+		m.Set(fd, part.Get(fd))
+	} else {
+		m.Clear(fd)
+	}
+	return nil
+}
+
+// parseScalar reads a number, a truth value, text, bytes or an enum. Its error continues a sentence that begins with the field.
+func parseScalar(fd protoreflect.FieldDescriptor, text string) (v protoreflect.Value, err error) {
+	bad := func() error { return fmt.Errorf("is %s, which %q is not", kindOf(fd), text) }
+	switch fd.Kind() {
+	case protoreflect.StringKind:
+		return protoreflect.ValueOfString(text), nil
+	case protoreflect.BytesKind:
+		for _, enc := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding, base64.RawStdEncoding, base64.RawURLEncoding} {
+			if b, err := enc.DecodeString(text); err == nil {
+				return protoreflect.ValueOfBytes(b), nil
+			}
+		}
+		return v, bad()
+	case protoreflect.BoolKind:
+		switch text {
+		case "true", "1", "yes":
+			return protoreflect.ValueOfBool(true), nil
+		case "false", "0", "no":
+			return protoreflect.ValueOfBool(false), nil
+		}
+		return v, bad()
+	case protoreflect.Int32Kind, protoreflect.Sint32Kind, protoreflect.Sfixed32Kind:
+		n, err := strconv.ParseInt(text, 10, 32)
+		if err != nil {
+			return v, numberError(err, bad)
+		}
+		return protoreflect.ValueOfInt32(int32(n)), nil
+	case protoreflect.Int64Kind, protoreflect.Sint64Kind, protoreflect.Sfixed64Kind:
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return v, numberError(err, bad)
+		}
+		return protoreflect.ValueOfInt64(n), nil
+	case protoreflect.Uint32Kind, protoreflect.Fixed32Kind:
+		n, err := strconv.ParseUint(text, 10, 32)
+		if err != nil {
+			return v, numberError(err, bad)
+		}
+		return protoreflect.ValueOfUint32(uint32(n)), nil
+	case protoreflect.Uint64Kind, protoreflect.Fixed64Kind:
+		n, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			return v, numberError(err, bad)
+		}
+		return protoreflect.ValueOfUint64(n), nil
+	case protoreflect.FloatKind:
+		n, err := strconv.ParseFloat(text, 32)
+		if err != nil {
+			return v, numberError(err, bad)
+		}
+		return protoreflect.ValueOfFloat32(float32(n)), nil
+	case protoreflect.DoubleKind:
+		n, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return v, numberError(err, bad)
+		}
+		return protoreflect.ValueOfFloat64(n), nil
+	case protoreflect.EnumKind:
+		return parseEnum(fd.Enum(), text)
+	}
+	return v, bad()
+}
+
+func numberError(err error, bad func() error) error {
+	if errors.Is(err, strconv.ErrRange) {
+		return fmt.Errorf("%w: it is out of range", bad())
+	}
+	return bad()
+}
+
+// parseEnum takes a value's name, its name without the enum's prefix in any case (red for COLOUR_RED), or its number.
+func parseEnum(ed protoreflect.EnumDescriptor, text string) (protoreflect.Value, error) {
+	if v := ed.Values().ByName(protoreflect.Name(text)); v != nil {
+		return protoreflect.ValueOfEnum(v.Number()), nil
+	}
+	if n, err := strconv.ParseInt(text, 10, 32); err == nil {
+		return protoreflect.ValueOfEnum(protoreflect.EnumNumber(n)), nil
+	}
+	want := strings.ToUpper(strings.ReplaceAll(text, "-", "_"))
+	var found []protoreflect.EnumValueDescriptor
+	var names []string
+	prefix := commonPrefix(ed)
+	for i := range ed.Values().Len() {
+		v := ed.Values().Get(i)
+		name := strings.ToUpper(string(v.Name()))
+		if name == want || strings.TrimPrefix(name, prefix) == want {
+			found = append(found, v)
+		}
+		names = append(names, string(v.Name()))
+	}
+	if len(found) > 0 && want != "" {
+		return protoreflect.ValueOfEnum(found[0].Number()), nil
+	}
+	err := fmt.Errorf("has no value %q", text)
+	if hint := ui.DidYouMean(text, names); hint != "" {
+		err = fmt.Errorf("%w; %s", err, hint)
+	}
+	return protoreflect.Value{}, err
+}
+
+// commonPrefix is what all names of the enum begin with, up to an underscore, in capitals: COLOUR_.
+func commonPrefix(ed protoreflect.EnumDescriptor) string {
+	first := strings.ToUpper(string(ed.Values().Get(0).Name()))
+	prefix := first[:strings.LastIndexByte(first, '_')+1]
+	for i := range ed.Values().Len() {
+		name := strings.ToUpper(string(ed.Values().Get(i).Name()))
+		for !strings.HasPrefix(name, prefix) {
+			prefix = prefix[:strings.LastIndexByte(strings.TrimSuffix(prefix, "_"), '_')+1]
+		}
+	}
+	return prefix
+}
+
+// lookup finds a field by its name or its JSON name.
+func lookup(md protoreflect.MessageDescriptor, name string) protoreflect.FieldDescriptor {
+	if fd := md.Fields().ByName(protoreflect.Name(name)); fd != nil {
+		return fd
+	}
+	return md.Fields().ByJSONName(name)
+}
+
+// noField is the error for a field that the message does not have.
+func noField(md protoreflect.MessageDescriptor, name string) error {
+	var names []string
+	for i := range md.Fields().Len() {
+		names = append(names, string(md.Fields().Get(i).Name()))
+	}
+	if len(names) == 0 {
+		return fmt.Errorf("%s has no field %q, nor any other", md.Name(), name)
+	}
+	e := ui.Errorf("%s has no field %q", md.Name(), name)
+	if near := ui.Nearest(name, names); len(near) > 0 {
+		return e.Then("did you mean %s?", ui.List(near, "or"))
+	}
+	return e.Then("it has %s", ui.List(names, "and"))
+}
+
+// kindOf names the type of a field for people.
+func kindOf(fd protoreflect.FieldDescriptor) string {
+	switch fd.Kind() {
+	case protoreflect.BoolKind:
+		return "true or false"
+	case protoreflect.StringKind:
+		return "text"
+	case protoreflect.BytesKind:
+		return "bytes in base64"
+	case protoreflect.EnumKind:
+		return "one of " + string(fd.Enum().Name())
+	case protoreflect.FloatKind, protoreflect.DoubleKind:
+		return "a number"
+	case protoreflect.Uint32Kind, protoreflect.Fixed32Kind:
+		return "a whole number from 0 to " + strconv.FormatUint(math.MaxUint32, 10)
+	case protoreflect.Uint64Kind, protoreflect.Fixed64Kind:
+		return "a whole number from 0"
+	case protoreflect.MessageKind, protoreflect.GroupKind:
+		switch fd.Message().FullName() {
+		case "google.protobuf.Timestamp":
+			return "a time like 2026-01-31T12:00:00Z"
+		case "google.protobuf.Duration":
+			return "a duration like 1.5s or 2m"
+		}
+		return "a " + string(fd.Message().Name())
+	}
+	return "a whole number"
+}

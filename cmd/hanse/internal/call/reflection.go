@@ -1,0 +1,193 @@
+package call
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/types/dynamicpb"
+)
+
+// The two versions of gRPC's reflection, which have the same messages.
+var reflectionMethods = []string{
+	"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+	"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+}
+
+// Reflection asks a server for its contracts, over one stream. It is not safe for concurrent use.
+type Reflection struct {
+	conn   grpc.ClientConnInterface
+	cancel context.CancelFunc
+	stream grpc.ClientStream
+	files  map[string]*descriptorpb.FileDescriptorProto
+}
+
+// NewReflection returns a Reflection on the connection. Close it.
+func NewReflection(conn grpc.ClientConnInterface) *Reflection {
+	return &Reflection{conn: conn, files: map[string]*descriptorpb.FileDescriptorProto{}}
+}
+
+// Close ends the stream.
+func (r *Reflection) Close() {
+	if r.cancel == nil {
+		return
+	}
+	if r.stream != nil && r.stream.CloseSend() == nil {
+		for r.stream.RecvMsg(&reflectionpb.ServerReflectionResponse{}) == nil { // until the server ends it, too
+		}
+	}
+	r.cancel()
+}
+
+// ask sends one request and returns its answer.
+func (r *Reflection) ask(ctx context.Context, req *reflectionpb.ServerReflectionRequest) (*reflectionpb.ServerReflectionResponse, error) {
+	if r.stream != nil {
+		return r.exchange(req)
+	}
+	var last error
+	for _, method := range reflectionMethods {
+		streamCtx, cancel := context.WithCancel(ctx)
+		stream, err := r.conn.NewStream(streamCtx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, method)
+		if err == nil {
+			r.stream, r.cancel = stream, cancel
+			var res *reflectionpb.ServerReflectionResponse
+			if res, err = r.exchange(req); err == nil {
+				return res, nil
+			}
+			r.stream, r.cancel = nil, nil
+		}
+		cancel()
+		last = err
+		if status.Code(err) != codes.Unimplemented {
+			break
+		}
+	}
+	return nil, last
+}
+
+func (r *Reflection) exchange(req *reflectionpb.ServerReflectionRequest) (*reflectionpb.ServerReflectionResponse, error) {
+	// An error of SendMsg is io.EOF when the server ended the stream; why, is what RecvMsg says.
+	sendErr := r.stream.SendMsg(req)
+	res := &reflectionpb.ServerReflectionResponse{}
+	if err := r.stream.RecvMsg(res); err != nil {
+		return nil, err
+	}
+	if sendErr != nil {
+		return nil, sendErr
+	}
+	if e := res.GetErrorResponse(); e != nil {
+		return nil, status.Error(codes.Code(e.GetErrorCode()), e.GetErrorMessage())
+	}
+	return res, nil
+}
+
+// infrastructure are contracts that every server has.
+var infrastructure = []string{"grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"}
+
+// Contracts returns the full names of the server's contracts, sorted, without health and reflection.
+func (r *Reflection) Contracts(ctx context.Context) ([]string, error) {
+	res, err := r.ask(ctx, &reflectionpb.ServerReflectionRequest{
+		MessageRequest: &reflectionpb.ServerReflectionRequest_ListServices{},
+	})
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, s := range res.GetListServicesResponse().GetService() {
+		if !slices.Contains(infrastructure, s.GetName()) {
+			names = append(names, s.GetName())
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// Contract returns the descriptor of a contract, with all that it uses.
+func (r *Reflection) Contract(ctx context.Context, name string) (protoreflect.ServiceDescriptor, *Types, error) {
+	res, err := r.ask(ctx, &reflectionpb.ServerReflectionRequest{
+		MessageRequest: &reflectionpb.ServerReflectionRequest_FileContainingSymbol{FileContainingSymbol: name},
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := r.add(res); err != nil {
+		return nil, nil, err
+	}
+	if err := r.fetchImports(ctx); err != nil {
+		return nil, nil, err
+	}
+	set := &descriptorpb.FileDescriptorSet{}
+	for _, f := range r.files {
+		set.File = append(set.File, f)
+	}
+	files, err := protodesc.FileOptions{AllowUnresolvable: true}.NewFiles(set)
+	if err != nil {
+		return nil, nil, fmt.Errorf("the server's description of %s is broken: %w", name, err)
+	}
+	d, err := files.FindDescriptorByName(protoreflect.FullName(name))
+	if err != nil {
+		return nil, nil, fmt.Errorf("the server's description of %s does not have it: %w", name, err)
+	}
+	sd, ok := d.(protoreflect.ServiceDescriptor)
+	if !ok {
+		return nil, nil, fmt.Errorf("%s is no contract", name)
+	}
+	return sd, &Types{dynamicpb.NewTypes(files)}, nil
+}
+
+// fetchImports asks for the files that are imported and not there yet.
+func (r *Reflection) fetchImports(ctx context.Context) error {
+	for {
+		missing := ""
+		for _, f := range r.files {
+			for _, dep := range f.GetDependency() {
+				if r.files[dep] == nil && (missing == "" || dep < missing) {
+					missing = dep
+				}
+			}
+		}
+		if missing == "" {
+			return nil
+		}
+		res, err := r.ask(ctx, &reflectionpb.ServerReflectionRequest{
+			MessageRequest: &reflectionpb.ServerReflectionRequest_FileByFilename{FileByFilename: missing},
+		})
+		if err == nil {
+			err = r.add(res)
+		}
+		if err == nil && r.files[missing] != nil {
+			continue
+		}
+		// Some servers do not have the files that everybody knows.
+		fd, globalErr := protoregistry.GlobalFiles.FindFileByPath(missing)
+		if globalErr != nil {
+			return fmt.Errorf("the server does not tell what is in %s: %w", missing, errors.Join(err, globalErr))
+		}
+		r.files[missing] = protodesc.ToFileDescriptorProto(fd)
+	}
+}
+
+func (r *Reflection) add(res *reflectionpb.ServerReflectionResponse) error {
+	for _, data := range res.GetFileDescriptorResponse().GetFileDescriptorProto() {
+		f := &descriptorpb.FileDescriptorProto{}
+		if err := proto.Unmarshal(data, f); err != nil {
+			return fmt.Errorf("the server's description of its contracts is broken: %w", err)
+		}
+		r.files[f.GetName()] = f
+	}
+	return nil
+}
+
+// short is the last part of a full name.
+func short(name string) string { return name[strings.LastIndexByte(name, '.')+1:] }
