@@ -17,6 +17,7 @@ type node struct {
 	dir     string
 	module  string          // folder of its go.mod
 	imports []string        // packages in the graph only
+	all     []string        // all packages that it imports
 	embeds  []string        // patterns of go:embed, relative to dir, with slashes
 	other   map[string]bool // files that count besides Go files: embedded, C, assembly
 }
@@ -41,6 +42,7 @@ func newGraph(roots []*packages.Package) graph {
 	packages.Visit(roots, nil, func(p *packages.Package) {
 		if n := g[p.PkgPath]; n != nil && n.imports == nil {
 			for _, imp := range p.Imports {
+				n.all = append(n.all, imp.PkgPath)
 				if g[imp.PkgPath] != nil {
 					n.imports = append(n.imports, imp.PkgPath)
 				}
@@ -132,6 +134,20 @@ func (s *Set) Folders() []string {
 	}
 	delete(dirs, "")
 	return sortedKeys(dirs)
+}
+
+// Imports returns the packages that the given main packages import, sorted: with what these import in turn, that is all that they
+// are made of.
+func (s *Set) Imports(mains []string) []string {
+	seen := make(map[string]bool)
+	for _, m := range mains {
+		if n := s.graph[m]; n != nil {
+			for _, imp := range n.all {
+				seen[imp] = true
+			}
+		}
+	}
+	return sortedKeys(seen)
 }
 
 // Owners returns the packages that the files belong to, by import path, sorted. A file that is part of no program has none.

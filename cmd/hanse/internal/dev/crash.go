@@ -1,0 +1,121 @@
+package dev
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/process"
+	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/programs"
+	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
+)
+
+const (
+	firstPause = 500 * time.Millisecond // before a process that ended is started again; doubled each time
+	lastPause  = 30 * time.Second
+	// steady is how long a process must have been ready for its end to count as the first.
+	steady = 30 * time.Second
+)
+
+// ended sees to a process that ended by itself: it says so, pins it to the terminal and starts another one after a pause.
+func (s *supervisor) ended(c *child, exit process.Exit) {
+	sl, u := c.slot, c.slot.unit
+	label := s.label(sl, c)
+	client := !u.foreign() && u.program.Kind == programs.Client
+	s.mu.Lock()
+	last := slices.Clone(c.last)
+	if sl.child != c || sl.closed { // it was to replace another one, which is still there
+		s.mu.Unlock()
+		s.failf(u.name, "the new %s ended before it was ready: %s; the old one keeps running", label, exit.Text)
+		return
+	}
+	if client && exit.Code == 0 {
+		u.slots = slices.DeleteFunc(u.slots, func(o *slot) bool { return o == sl })
+		u.want = len(u.slots)
+		s.mu.Unlock()
+		s.notef(u.name, "%s has finished", label)
+		return
+	}
+	if !c.readyAt.IsZero() && time.Since(c.readyAt) > steady {
+		sl.restarts = 0
+	}
+	pause := min(firstPause<<min(sl.restarts, 10), lastPause)
+	sl.restarts++
+	f := &failure{reason: exit.Text, last: last}
+	if !client {
+		f.retry = time.Now().Add(pause)
+	}
+	sl.failure = f
+	s.mu.Unlock()
+
+	if client {
+		s.failf(u.name, "%s ended: %s", label, exit.Text)
+		s.updatePins()
+		return
+	}
+	s.failf(u.name, "%s ended: %s; started again in %v", label, exit.Text, pause)
+	s.updatePins()
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-s.ctx.Done():
+		return
+	}
+	ctx, end, err := s.hold(s.ctx, u, false)
+	if err != nil {
+		return
+	}
+	defer end()
+	s.mu.Lock()
+	current := sl.failure == f && !sl.closed
+	s.mu.Unlock()
+	if !current { // someone was faster
+		return
+	}
+	if err := s.startSlot(ctx, sl, func(text string) { s.notef(u.name, "%s again", text) }); err != nil && !errors.Is(err, errEnded) && ctx.Err() == nil {
+		s.failf(u.name, "%v", err)
+	}
+}
+
+// updatePins shows at the foot of the terminal what does not work.
+func (s *supervisor) updatePins() {
+	s.mu.Lock()
+	var pins []string
+	if s.ready && !s.stopping {
+		for _, p := range unique(s.programs) {
+			if p.failure != nil {
+				line, _, _ := strings.Cut(p.failure.Error(), "\n")
+				pins = append(pins, fmt.Sprintf("%s %s does not build: %s", ui.Bad.Sprint("✗"), ui.Strong.Sprint(p.shown), line))
+			}
+		}
+		for _, u := range s.units {
+			for _, sl := range u.slots {
+				if sl.failure != nil {
+					pins = append(pins, sl.pin())
+				}
+			}
+		}
+	}
+	s.mu.Unlock()
+	s.screen.pin(pins)
+}
+
+func (sl *slot) pin() string {
+	name := sl.unit.name
+	if len(sl.unit.slots) > 1 {
+		name = fmt.Sprintf("%s.%d", name, sl.number)
+	}
+	text := fmt.Sprintf("%s %s %s", ui.Bad.Sprint("✗"), ui.Strong.Sprint(name), sl.failure.reason)
+	if sl.restarts > 1 {
+		text += fmt.Sprintf(", %d times", sl.restarts)
+	}
+	for _, l := range slices.Backward(sl.failure.last) {
+		if l = strings.TrimSpace(l); l != "" {
+			return text + ui.Faint.Sprint(" │ ") + l
+		}
+	}
+	return text
+}

@@ -1,0 +1,249 @@
+// Package dev is `hanse dev`: it runs a system of services on this machine, restarts what a change concerns, and obeys the commands
+// of other terminals.
+//
+// [Run] does all of it. A supervisor has units, each the processes that run the same services of the same program; a unit has a
+// slot for each copy; and a slot has a child, which is replaced when the program changes.
+package dev
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/builds"
+	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/control"
+	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/logs"
+	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/programs"
+	"github.com/hanse-go/hanse/cmd/hanse/internal/manifest"
+	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
+	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/internal/rundir"
+	"github.com/hanse-go/hanse/internal/systems"
+)
+
+// Options says what to run and how.
+type Options struct {
+	Dir      string         // folder of the system
+	Name     string         // of the system; "": as hanse.yaml says, else the folder's
+	One      bool           // each program whole, in one process
+	Services []string       // start only these; none: all
+	Replicas map[string]int // copies by service; default 1, or what hanse.yaml says
+	Guard    []string       // the command that runs [process.Guard]
+	UI       *ui.UI
+
+	// Generate makes code from .proto files that changed, and returns what it wrote. Nil: nothing is generated.
+	Generate func(ctx context.Context, files []string) (written []string, err error)
+
+	// Kill, when it is closed, ends all processes at once instead of waiting for them to drain.
+	Kill <-chan struct{}
+}
+
+// ringLines is how many lines of logs are kept for hanse logs.
+const ringLines = 20_000
+
+// supervisor runs one system.
+type supervisor struct {
+	Options
+	ctx      context.Context // of what happens by itself; ends when all is to stop
+	stop     context.CancelFunc
+	began    time.Time
+	manifest *manifest.File
+	lease    *systems.Lease
+	builds   builds.Dir
+	registry *discovery.Local
+	board    board
+	ring     *logs.Ring
+	screen   *screen
+	printed  printer
+	doors    *doors
+	work     sync.WaitGroup // goroutines that end after ctx
+
+	mu       sync.Mutex // guards what follows, and all units, slots and children
+	set      *programs.Set
+	programs []*program
+	units    []*unit
+	ready    bool // the first start is over
+	stopping bool
+}
+
+// program is a main package with its newest build.
+type program struct {
+	*programs.Program
+	root    string            // where the go command runs
+	shown   string            // its folder as a user would write it: ./cart
+	entry   *manifest.Process // of hanse.yaml; nil without one
+	offers  []string          // services
+	file    string            // to run; "" before the first build
+	failure error             // of the last build
+}
+
+// Run runs the system until ctx ends, and then drains it.
+func Run(ctx context.Context, o Options) error {
+	s := &supervisor{Options: o, began: time.Now(), ring: logs.NewRing(ringLines), screen: newScreen(o.UI)}
+	s.ctx, s.stop = context.WithCancel(ctx)
+	defer s.stop()
+	defer s.screen.close()
+	if err := s.open(); err != nil {
+		return err
+	}
+	defer s.lease.Close()
+	return s.run(ctx)
+}
+
+// open finds out which system it is and claims it.
+func (s *supervisor) open() error {
+	dir, err := filepath.Abs(s.Dir)
+	if err == nil {
+		dir, err = filepath.EvalSymlinks(dir)
+	}
+	if err != nil {
+		return ui.Errorf("no folder %s", s.Dir).Then("give the folder of a system, or none for the current one")
+	}
+	if fi, err := os.Stat(dir); err != nil || !fi.IsDir() {
+		return ui.Errorf("%s is no folder", s.Dir).Then("give the folder of a system, or none for the current one")
+	}
+	s.Dir = dir
+	if s.manifest, _, err = manifest.Read(dir); err != nil {
+		return err
+	}
+	name := s.Name
+	if name == "" {
+		name = s.manifest.Name
+	}
+	if name == "" {
+		name = folderName(dir)
+	}
+	s.lease, err = systems.Hold(systems.System{Name: name, Dir: dir, PID: os.Getpid(), Started: s.began})
+	if running, ok := errors.AsType[*systems.RunningError](err); ok {
+		return ui.Errorf("%w", running).Then("hanse ps shows it; Ctrl-C in its terminal ends it")
+	}
+	if err != nil {
+		return err
+	}
+	s.Options.Name = s.lease.System.Name
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return errors.Join(err, s.lease.Close())
+	}
+	sum := sha256.Sum256([]byte(dir))
+	s.builds.Path = filepath.Join(cache, "hanse", "dev", folderName(dir)+"-"+hex.EncodeToString(sum[:6]))
+	if err := s.builds.Clean(); err != nil {
+		return errors.Join(fmt.Errorf("preparing the folder for built programs: %w", err), s.lease.Close())
+	}
+	s.registry = &discovery.Local{System: s.Name}
+	s.doors = newDoors(filepath.Join(s.builds.Path, "ports.json"), &s.board)
+	return nil
+}
+
+// folderName makes the last part of a path a name.
+func folderName(dir string) string {
+	name := strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
+			return r
+		case r >= 'A' && r <= 'Z':
+			return r + 'a' - 'A'
+		}
+		return '-'
+	}, filepath.Base(dir))
+	name = strings.Trim(name, "-")
+	if name == "" {
+		return "system"
+	}
+	if name[0] >= '0' && name[0] <= '9' {
+		name = "s" + name
+	}
+	return name[:min(len(name), 60)]
+}
+
+func (s *supervisor) run(ctx context.Context) error {
+	s.sayf("%s %s", ui.Strong.Sprint("hanse dev "+s.Name), ui.Faint.Sprint(s.shownDir()))
+	if err := s.load(ctx); err != nil {
+		return quietly(ctx, err)
+	}
+	// The registry, the control socket and the doors outlive ctx: they serve until the last process has drained.
+	background, end := context.WithCancel(context.WithoutCancel(ctx))
+	var services sync.WaitGroup
+	defer services.Wait()
+	defer end()
+
+	watchErr := make(chan error, 1)
+	services.Go(func() { watchErr <- s.registry.Watch(background, "", s.board.set) })
+	services.Go(func() { s.doors.run(background) })
+	services.Go(func() { s.printLogs(background) })
+	defer s.ring.Close()
+	if err := s.listen(background, &services); err != nil {
+		return err
+	}
+	s.startAll(s.ctx)
+	s.summary(s.ctx)
+	var reloads sync.WaitGroup
+	reloads.Go(func() { s.reloads(s.ctx) })
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-watchErr: // nothing can be seen any more
+		err = fmt.Errorf("watching the registry: %w", err)
+	}
+	s.stopAll()
+	reloads.Wait()
+	return err
+}
+
+// listen opens the control socket and makes the system known.
+func (s *supervisor) listen(ctx context.Context, services *sync.WaitGroup) error {
+	path, err := rundir.Socket("dev " + s.Name)
+	if err != nil {
+		return fmt.Errorf("the control socket: %w", err)
+	}
+	lis, err := control.Listen(path)
+	if err != nil {
+		return fmt.Errorf("the control socket: %w", err)
+	}
+	services.Go(func() {
+		if err := control.Serve(ctx, lis, s); err != nil && ctx.Err() == nil {
+			s.problemf("the control socket failed, other terminals do not reach this system any more: %v", err)
+		}
+	})
+	rec := s.lease.System
+	rec.Registry, rec.Control = "local:"+s.Name, path
+	return s.lease.Publish(rec)
+}
+
+func (s *supervisor) shownDir() string {
+	if wd, err := os.Getwd(); err == nil {
+		if rel, err := filepath.Rel(wd, s.Dir); err == nil && filepath.IsLocal(rel) {
+			if rel == "." {
+				return s.Dir
+			}
+			return "." + string(filepath.Separator) + rel
+		}
+	}
+	return s.Dir
+}
+
+// quietly drops an error that only says that the user ended it.
+func quietly(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// freePort returns a port that nobody listens on at the moment.
+func freePort() (int, error) {
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer lis.Close()
+	return lis.Addr().(*net.TCPAddr).Port, nil
+}

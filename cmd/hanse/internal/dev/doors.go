@@ -1,0 +1,214 @@
+package dev
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hanse-go/hanse/discovery"
+)
+
+// httpKey is the metadata key of an instance that serves pages; its value is their URL.
+const httpKey = "http"
+
+// doorWait is how long a request waits for an instance, while the service restarts.
+const doorWait = 10 * time.Second
+
+// doors give each service that serves pages an address that stays the same, whatever instances come and go, and in the next run of
+// hanse dev too. A request goes to one of the ready instances, and waits when there is none.
+type doors struct {
+	file  string // remembers ports
+	board *board
+
+	mu    sync.Mutex
+	ports map[string]int // by service
+	open  map[string]*door
+	fixed map[string]int // ports that hanse.yaml asks for
+	ended bool
+	serve sync.WaitGroup
+}
+
+type door struct {
+	service string
+	board   *board
+	addr    string
+	server  *http.Server
+	next    atomic.Uint64
+	h1, h2  *http.Transport
+}
+
+func newDoors(file string, b *board) *doors {
+	d := &doors{file: file, board: b, ports: make(map[string]int), open: make(map[string]*door), fixed: make(map[string]int)}
+	if text, err := os.ReadFile(file); err == nil {
+		_ = json.Unmarshal(text, &d.ports) // remembered ports are a convenience
+	}
+	return d
+}
+
+// run opens a door for each service that has pages, until ctx ends.
+func (d *doors) run(ctx context.Context) {
+	d.board.await(ctx, nil, func(list []discovery.Instance) bool {
+		d.update(list)
+		return false
+	})
+	d.mu.Lock()
+	d.ended = true
+	for _, o := range d.open {
+		o.server.Close()
+		o.h1.CloseIdleConnections()
+		o.h2.CloseIdleConnections()
+	}
+	d.mu.Unlock()
+	d.serve.Wait()
+}
+
+func (d *doors) update(list []discovery.Instance) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, i := range list {
+		if i.Metadata[httpKey] != "" && d.open[i.Service] == nil && !d.ended {
+			d.openLocked(i.Service)
+		}
+	}
+}
+
+func (d *doors) openLocked(service string) {
+	lis := d.listenLocked(service)
+	if lis == nil {
+		return
+	}
+	o := &door{service: service, board: d.board, addr: lis.Addr().String(), h1: new(http.Transport), h2: new(http.Transport)}
+	o.h1.Protocols, o.h2.Protocols = new(http.Protocols), new(http.Protocols)
+	o.h1.Protocols.SetHTTP1(true)
+	o.h2.Protocols.SetUnencryptedHTTP2(true) // gRPC, for tools that know no registry
+	proxy := &httputil.ReverseProxy{Rewrite: o.rewrite, Transport: o, FlushInterval: -1, ErrorHandler: o.unavailable, ErrorLog: log.New(io.Discard, "", 0)}
+	o.server = &http.Server{Handler: proxy, ReadHeaderTimeout: 10 * time.Second, Protocols: new(http.Protocols), ErrorLog: log.New(io.Discard, "", 0)}
+	// What net/http logs about connections that browsers cut off is nobody's business.
+	o.server.Protocols.SetHTTP1(true)
+	o.server.Protocols.SetUnencryptedHTTP2(true)
+	d.open[service] = o
+	d.serve.Go(func() { o.server.Serve(lis) })
+}
+
+// listenLocked takes the port that hanse.yaml asks for, or that of the last run, or any.
+func (d *doors) listenLocked(service string) net.Listener {
+	for _, port := range []int{d.fixed[service], d.ports[service], 0} {
+		lis, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err != nil {
+			continue
+		}
+		if d.fixed[service] == 0 {
+			d.ports[service] = lis.Addr().(*net.TCPAddr).Port
+			if text, err := json.Marshal(d.ports); err == nil {
+				_ = os.WriteFile(d.file, text, 0o600)
+			}
+		}
+		return lis
+	}
+	return nil
+}
+
+// url returns the address of a service's pages, or "".
+func (d *doors) url(service string) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if o := d.open[service]; o != nil {
+		return "http://" + o.addr
+	}
+	return ""
+}
+
+// pick returns a ready instance other than the one with the ID not, and whether its address has pages of other services too.
+func (o *door) pick(ctx context.Context, not string) (inst discovery.Instance, shared, ok bool) {
+	ok = o.board.await(ctx, nil, func(list []discovery.Instance) bool {
+		var ready []discovery.Instance
+		for _, i := range list {
+			if i.Service == o.service && i.State == discovery.Ready && i.Metadata[httpKey] != "" && i.ID != not {
+				ready = append(ready, i)
+			}
+		}
+		if len(ready) == 0 {
+			return false
+		}
+		inst = ready[o.next.Add(1)%uint64(len(ready))]
+		for _, i := range list {
+			shared = shared || i.Service != o.service && i.Metadata[httpKey] == inst.Metadata[httpKey]
+		}
+		return true
+	})
+	return inst, shared, ok
+}
+
+func (o *door) rewrite(r *httputil.ProxyRequest) {
+	r.Out.URL.Scheme, r.Out.URL.Host = "http", o.service // RoundTrip says where it is
+	r.Out.Host = r.In.Host
+	r.SetXForwarded()
+}
+
+// RoundTrip sends a request to an instance. One that was not taken, or that may be repeated, is sent to another one.
+func (o *door) RoundTrip(r *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), doorWait)
+	defer cancel()
+	not := ""
+	for try := 1; ; try++ {
+		inst, shared, ok := o.pick(ctx, not)
+		if !ok {
+			if err := r.Context().Err(); err != nil {
+				return nil, err
+			}
+			return nil, fmt.Errorf("no instance of %s has been ready for %v", o.service, doorWait)
+		}
+		target, err := url.Parse(inst.Metadata[httpKey])
+		if err != nil {
+			return nil, fmt.Errorf("instance %s of %s announces a bad address: %w", inst.ID, o.service, err)
+		}
+		out := r.Clone(r.Context())
+		out.URL.Host = target.Host
+		if host, _, err := net.SplitHostPort(r.Host); shared && (err != nil || host == "localhost" || net.ParseIP(host) != nil) {
+			out.Host = o.service + ".localhost"
+		}
+		transport := o.h1
+		if r.ProtoMajor == 2 {
+			transport = o.h2
+		}
+		resp, err := transport.RoundTrip(out)
+		if err == nil || try == 3 || r.Context().Err() != nil || !again(r, err) {
+			return resp, err
+		}
+		not = inst.ID
+	}
+}
+
+// again reports whether a failed request may be sent once more.
+func again(r *http.Request, err error) bool {
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
+		return true
+	}
+	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && (r.Body == nil || r.Body == http.NoBody)
+}
+
+// unavailable answers when there is no instance, with a page that tries again by itself.
+func (o *door) unavailable(w http.ResponseWriter, r *http.Request, err error) {
+	if r.Context().Err() != nil {
+		return // nobody is listening
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusBadGateway)
+	fmt.Fprintf(w, "<!doctype html><meta charset=utf-8><meta http-equiv=refresh content=2><title>%[1]s</title>"+
+		"<body style=\"font:16px/1.5 system-ui;margin:15vh auto;max-width:36em\"><h1>%[1]s does not answer</h1><p>hanse dev says why. This page tries again by itself.</p><pre>%[2]s</pre>\n",
+		o.service, html.EscapeString(err.Error()))
+}
