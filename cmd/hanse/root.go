@@ -15,8 +15,8 @@ type group struct {
 func newRoot(u *ui.UI) *cobra.Command {
 	groups := []group{
 		{"Write", []*cobra.Command{newNew(u), newGen(u)}},
-		{"Run", []*cobra.Command{}},
-		{"Look and try", []*cobra.Command{}},
+		{"Run", []*cobra.Command{newDev(u), newStart(u), newStop(u), newRestart(u), newScale(u)}},
+		{"Look and try", []*cobra.Command{newPs(u), newLogs(u)}},
 		{"More", []*cobra.Command{newCompletion(u), newVersion(u)}},
 	}
 	root := &cobra.Command{
@@ -39,6 +39,7 @@ func newRoot(u *ui.UI) *cobra.Command {
 			root.AddCommand(cmd)
 		}
 	}
+	root.AddCommand(newGuard())
 	root.PersistentFlags().BoolP("help", "h", false, "explain the command")
 	return root
 }

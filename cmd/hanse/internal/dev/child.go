@@ -42,7 +42,7 @@ func (s *supervisor) launch(sl *slot, beside bool) (*child, error) {
 		file, failure := u.program.file, u.program.failure
 		s.mu.Unlock()
 		if file == "" {
-			return nil, &control.Error{What: fmt.Sprintf("%s is not built: %v", u.program.shown, failure), Do: "mend it and save; hanse dev builds it then"}
+			return nil, &control.Error{What: fmt.Sprintf("%s is not built: %v", u.program.label(), failure), Do: "mend it and save; hanse dev builds it then"}
 		}
 		spec.Command = []string{file}
 		spec.Dir = u.program.root

@@ -43,11 +43,8 @@ func (s *supervisor) ended(c *child, exit process.Exit) {
 	}
 	pause := min(firstPause<<min(sl.restarts, 10), lastPause)
 	sl.restarts++
-	f := &failure{reason: exit.Text, last: last}
-	if !client {
-		f.retry = time.Now().Add(pause)
-	}
-	sl.failure = f
+	f := &failure{reason: exit.Text, last: last, at: time.Now()}
+	sl.failure, sl.crash = f, f
 	s.mu.Unlock()
 
 	if client {
@@ -75,8 +72,19 @@ func (s *supervisor) ended(c *child, exit process.Exit) {
 	if !current { // someone was faster
 		return
 	}
-	if err := s.startSlot(ctx, sl, func(text string) { s.notef(u.name, "%s again", text) }); err != nil && !errors.Is(err, errEnded) && ctx.Err() == nil {
+	err = s.startSlot(ctx, sl, func(text string) { s.notef(u.name, "%s again", text) })
+	if err != nil && !errors.Is(err, errEnded) && ctx.Err() == nil {
 		s.failf(u.name, "%v", err)
+	}
+	if err == nil { // let the terminal forget it in a while
+		time.AfterFunc(steady, func() {
+			s.mu.Lock()
+			if sl.crash == f {
+				sl.crash = nil
+			}
+			s.mu.Unlock()
+			s.updatePins()
+		})
 	}
 }
 
@@ -88,34 +96,49 @@ func (s *supervisor) updatePins() {
 		for _, p := range unique(s.programs) {
 			if p.failure != nil {
 				line, _, _ := strings.Cut(p.failure.Error(), "\n")
-				pins = append(pins, fmt.Sprintf("%s %s does not build: %s", ui.Bad.Sprint("✗"), ui.Strong.Sprint(p.shown), line))
+				pins = append(pins, fmt.Sprintf("%s %s does not build: %s", ui.Bad.Sprint("✗"), ui.Strong.Sprint(p.label()), line))
 			}
 		}
 		for _, u := range s.units {
 			for _, sl := range u.slots {
-				if sl.failure != nil {
-					pins = append(pins, sl.pin())
-				}
+				pins = append(pins, sl.pin()...)
 			}
 		}
 	}
 	s.mu.Unlock()
-	s.screen.pin(pins)
+	s.screen.pin(pins[:min(len(pins), maxPins)])
 }
 
-func (sl *slot) pin() string {
+const (
+	maxPins  = 15
+	pinLines = 3 // of what a process printed last
+)
+
+// pin tells how the slot's process ended, if one did lately.
+func (sl *slot) pin() (lines []string) {
 	name := sl.unit.name
 	if len(sl.unit.slots) > 1 {
 		name = fmt.Sprintf("%s.%d", name, sl.number)
 	}
-	text := fmt.Sprintf("%s %s %s", ui.Bad.Sprint("✗"), ui.Strong.Sprint(name), sl.failure.reason)
-	if sl.restarts > 1 {
-		text += fmt.Sprintf(", %d times", sl.restarts)
+	f := sl.failure
+	switch {
+	case f != nil:
+		text := fmt.Sprintf("%s %s %s", ui.Bad.Sprint("✗"), ui.Strong.Sprint(name), f.reason)
+		if sl.restarts > 1 {
+			text += fmt.Sprintf(", %d times", sl.restarts)
+		}
+		lines = append(lines, text)
+	case sl.crash != nil:
+		f = sl.crash
+		lines = append(lines, fmt.Sprintf("%s %s runs again; it ended at %s: %s", ui.Warning.Sprint("!"), ui.Strong.Sprint(name), f.at.Format(time.TimeOnly), f.reason))
+	default:
+		return nil
 	}
-	for _, l := range slices.Backward(sl.failure.last) {
+	var last []string
+	for _, l := range f.last {
 		if l = strings.TrimSpace(l); l != "" {
-			return text + ui.Faint.Sprint(" │ ") + l
+			last = append(last, ui.Faint.Sprint("    "+l))
 		}
 	}
-	return text
+	return append(lines, last[max(0, len(last)-pinLines):]...)
 }

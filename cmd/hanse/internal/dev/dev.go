@@ -85,6 +85,14 @@ type program struct {
 	failure error             // of the last build
 }
 
+// label is the folder, or for that of the system the name.
+func (p *program) label() string {
+	if p.shown == "." {
+		return p.Name
+	}
+	return p.shown
+}
+
 // Run runs the system until ctx ends, and then drains it.
 func Run(ctx context.Context, o Options) error {
 	s := &supervisor{Options: o, began: time.Now(), ring: logs.NewRing(ringLines), screen: newScreen(o.UI)}

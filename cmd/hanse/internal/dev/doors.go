@@ -158,7 +158,7 @@ func (o *door) rewrite(r *httputil.ProxyRequest) {
 	r.SetXForwarded()
 }
 
-// RoundTrip sends a request to an instance. One that was not taken, or that may be repeated, is sent to another one.
+// RoundTrip sends a request to an instance, and to another one when the first is not there any more.
 func (o *door) RoundTrip(r *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), doorWait)
 	defer cancel()
@@ -185,19 +185,18 @@ func (o *door) RoundTrip(r *http.Request) (*http.Response, error) {
 			transport = o.h2
 		}
 		resp, err := transport.RoundTrip(out)
-		if err == nil || try == 3 || r.Context().Err() != nil || !again(r, err) {
+		if err == nil || try == 3 || r.Context().Err() != nil || !untaken(err) {
 			return resp, err
 		}
 		not = inst.ID
 	}
 }
 
-// again reports whether a failed request may be sent once more.
-func again(r *http.Request, err error) bool {
-	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
-		return true
-	}
-	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && (r.Body == nil || r.Body == http.NoBody)
+// untaken reports whether a request failed before an instance had any of it. (A request on a kept connection that turns out to be
+// closed is sent again by net/http.) Others are not repeated: the request may be what ended the instance.
+func untaken(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "dial"
 }
 
 // unavailable answers when there is no instance, with a page that tries again by itself.

@@ -33,7 +33,7 @@ func (s *supervisor) load(ctx context.Context) error {
 	if err := s.compile(ctx, progs); err != nil {
 		return err
 	}
-	if _, err := s.buildAll(ctx, progs); err != nil {
+	if _, err := s.buildAll(ctx, progs, func(began time.Time, p *program) { s.stepf(began, "built %s", p.label()) }); err != nil {
 		return err
 	}
 	failed := 0
@@ -213,8 +213,8 @@ func (s *supervisor) compile(ctx context.Context, progs []*program) error {
 }
 
 // buildAll builds programs, a few at a time, and returns those of which there is a new build. What does not build is noted in the
-// program, which keeps its last build; the error is for anything else.
-func (s *supervisor) buildAll(ctx context.Context, progs []*program) (rebuilt []*program, err error) {
+// program, which keeps its last build; the error is for anything else. What was built is told to done.
+func (s *supervisor) buildAll(ctx context.Context, progs []*program, done func(began time.Time, p *program)) (rebuilt []*program, err error) {
 	bar := s.screen.progress("building")
 	defer bar.done()
 	g, ctx := errgroup.WithContext(ctx)
@@ -230,7 +230,7 @@ func (s *supervisor) buildAll(ctx context.Context, progs []*program) (rebuilt []
 					return err
 				}
 			} else if changed {
-				s.stepf(began, "built %s", p.shown)
+				done(began, p)
 			}
 			s.mu.Lock()
 			defer s.mu.Unlock()
@@ -277,7 +277,7 @@ func (s *supervisor) list(ctx context.Context, progs []*program) error {
 			continue
 		}
 		g.Go(func() error {
-			names, err := s.builds.Services(ctx, p.shown, p.file)
+			names, err := s.builds.Services(ctx, p.label(), p.file)
 			if err != nil {
 				return err
 			}
@@ -292,7 +292,7 @@ func (s *supervisor) list(ctx context.Context, progs []*program) error {
 
 // buildFailed shows the compiler's errors.
 func (s *supervisor) buildFailed(p *program) {
-	s.screen.print(fmt.Sprintf("%s %s\n%s\n", ui.Bad.Sprint("✗"), ui.Strong.Sprint("building "+p.shown+" failed"), indent(p.failure.Error())))
+	s.screen.print(fmt.Sprintf("%s %s\n%s\n", ui.Bad.Sprint("✗"), ui.Strong.Sprint("building "+p.label()+" failed"), indent(p.failure.Error())))
 }
 
 func indent(text string) string {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/process"
 )
@@ -56,7 +57,7 @@ func (s *supervisor) startSlot(ctx context.Context, sl *slot, progress func(stri
 	c, err := s.launch(sl, false)
 	if err != nil {
 		s.mu.Lock()
-		sl.failure = &failure{reason: err.Error()}
+		sl.failure = &failure{reason: err.Error(), at: time.Now()}
 		s.mu.Unlock()
 		s.updatePins()
 		return err
@@ -66,7 +67,7 @@ func (s *supervisor) startSlot(ctx context.Context, sl *slot, progress func(stri
 		if !errors.Is(err, errEnded) { // else attend sees to it
 			s.drain(c)
 			s.mu.Lock()
-			sl.failure = &failure{reason: err.Error(), last: slices.Clone(c.last)}
+			sl.failure = &failure{reason: err.Error(), last: slices.Clone(c.last), at: time.Now()}
 			s.mu.Unlock()
 			s.updatePins()
 		}
@@ -94,7 +95,7 @@ func (s *supervisor) replace(ctx context.Context, u *unit, progress func(string)
 func (s *supervisor) replaceSlot(ctx context.Context, sl *slot, progress func(string)) error {
 	s.mu.Lock()
 	old, failed := sl.child, sl.failure != nil
-	sl.restarts = 0
+	sl.restarts, sl.crash = 0, nil
 	s.mu.Unlock()
 	if old == nil || failed || ended(old.process) {
 		return s.startSlot(ctx, sl, progress)

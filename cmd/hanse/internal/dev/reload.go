@@ -233,13 +233,13 @@ func (s *supervisor) rebuild(ctx context.Context, files []string) error {
 	}
 	began := time.Now()
 	s.notef(devName, "%s changed: building %s", s.short(files), names(affected))
-	rebuilt, err := s.buildAll(ctx, affected)
+	rebuilt, err := s.buildAll(ctx, affected, func(time.Time, *program) {})
 	if err != nil {
 		return err
 	}
 	for _, p := range unique(affected) {
 		if p.failure != nil {
-			s.failf(devName, "building %s failed; what runs keeps running\n%v", p.shown, p.failure)
+			s.failf(devName, "building %s failed; what runs keeps running\n%v", p.label(), p.failure)
 		}
 	}
 	if len(rebuilt) == 0 {
@@ -409,7 +409,7 @@ func (s *supervisor) short(files []string) string {
 func names(progs []*program) string {
 	var list []string
 	for _, p := range unique(progs) {
-		list = append(list, p.shown)
+		list = append(list, p.label())
 	}
 	return ui.List(list, "and")
 }

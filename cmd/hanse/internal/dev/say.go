@@ -97,3 +97,18 @@ func (s *supervisor) flushLogs() {
 		<-changed
 	}
 }
+
+// settle waits until what the processes print about their start is printed too: nothing has come for a moment, or enough has.
+func (s *supervisor) settle() {
+	const moment, atMost = 60 * time.Millisecond, 400 * time.Millisecond
+	for began := time.Now(); time.Since(began) < atMost; {
+		_, seq := s.ring.Last(0, nil)
+		ctx, cancel := context.WithTimeout(s.ctx, moment)
+		more := s.ring.After(ctx, seq)
+		cancel()
+		if len(more) == 0 {
+			break
+		}
+	}
+	s.flushLogs()
+}

@@ -41,7 +41,7 @@ func (s *supervisor) Status() control.Status {
 	slices.SortFunc(st.Services, func(a, b control.Service) int { return cmp.Compare(a.Name, b.Name) })
 	for _, p := range unique(s.programs) {
 		if p.failure != nil {
-			st.Problems = append(st.Problems, fmt.Sprintf("%s does not build:\n%s", p.shown, indent(p.failure.Error())))
+			st.Problems = append(st.Problems, fmt.Sprintf("%s does not build:\n%s", p.label(), indent(p.failure.Error())))
 		}
 	}
 	return st
@@ -53,7 +53,7 @@ func (sl *slot) status() control.Process {
 		p.PID, p.Started, p.State = c.process.PID(), c.started, c.state
 	}
 	if f := sl.failure; f != nil {
-		p.State, p.Reason, p.Last = control.Failed, f.reason, f.last
+		p.State, p.Reason, p.Last, p.PID = control.Failed, f.reason, f.last, 0
 	}
 	return p
 }

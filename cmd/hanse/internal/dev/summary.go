@@ -19,7 +19,7 @@ func (s *supervisor) summary(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
 	}
-	s.flushLogs()
+	s.settle()
 	list, _ := s.board.get()
 	s.doors.update(list)
 	table := ui.NewTable("", "SERVICE", "PROCESS", "LISTENS ON", "PAGE")

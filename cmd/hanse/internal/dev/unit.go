@@ -27,10 +27,11 @@ func newUnit(w *wish) *unit { return &unit{wish: w, gate: make(chan struct{}, 1)
 // slot is the place of one copy.
 type slot struct {
 	unit     *unit
-	number   int    // from 1
-	child    *child // that runs, or ran last; nil before the first
-	failure  *failure
-	restarts int // since it was ready for a while
+	number   int      // from 1
+	child    *child   // that runs, or ran last; nil before the first
+	failure  *failure // why there is no process now
+	crash    *failure // the last one, until the process has been ready for a while
+	restarts int      // since then
 	closed   bool
 }
 
@@ -38,7 +39,7 @@ type slot struct {
 type failure struct {
 	reason string   // "exit status 2"
 	last   []string // its last lines
-	retry  time.Time
+	at     time.Time
 }
 
 // child is a process of a slot.

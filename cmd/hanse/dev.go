@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/hanse-go/hanse/cmd/hanse/internal/dev"
+	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/process"
+	"github.com/hanse-go/hanse/cmd/hanse/internal/gen"
+	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
+	"github.com/spf13/cobra"
+)
+
+func newDev(u *ui.UI) *cobra.Command {
+	o := dev.Options{UI: u}
+	var replicas []string
+	cmd := &cobra.Command{
+		Use:   "dev [DIR]",
+		Short: "Run a system on this machine and restart what changes",
+		Long: `Run the services below DIR (default: the current folder), each as a process of its own, until Ctrl-C.
+
+The programs are the main packages that call hanse.Main, or those that hanse.yaml names, which may be in any language. They find
+each other without settings, and a program started by hand in the same folder joins them. When a file changes, the services that
+it concerns are built again and replaced: the new process is ready before the old one drains, and when the code does not build
+the old one stays. Programs that only call services are started by hanse start.`,
+		Example: `  hanse dev                                  the system of this folder
+  hanse dev --one                            each program in one process
+  hanse dev --replicas cart=3 ./shop         three copies of a service
+  hanse dev --services cart,checkout         these only; hanse start starts others`,
+		Args: argCount(0, 1, "one folder"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.Dir = "."
+			if len(args) == 1 {
+				o.Dir = args[0]
+			}
+			var err error
+			if o.Replicas, err = parseReplicas(replicas); err != nil {
+				return err
+			}
+			self, err := os.Executable()
+			if err != nil {
+				return err
+			}
+			o.Guard = []string{self, guardCommand}
+			o.Generate = generate
+			kill, end := secondSignal(cmd.Context())
+			defer end()
+			o.Kill = kill
+			return dev.Run(cmd.Context(), o)
+		},
+	}
+	f := cmd.Flags()
+	f.BoolVar(&o.One, "one", false, "run each program whole, in one process")
+	f.StringArrayVar(&replicas, "replicas", nil, "run a service in several copies: `SERVICE=N` (repeatable)")
+	f.StringSliceVar(&o.Services, "services", nil, "start these services only: `NAME,…` (default all)")
+	f.StringVar(&o.Name, "system", os.Getenv("HANSE_SYSTEM"), "`name` of the system (default that in hanse.yaml, or the folder's)")
+	return cmd
+}
+
+// parseReplicas reads SERVICE=N.
+func parseReplicas(args []string) (map[string]int, error) {
+	replicas := make(map[string]int)
+	for _, arg := range args {
+		name, n, err := serviceCount(arg)
+		if err != nil {
+			return nil, ui.Usagef("--replicas: %w", err).Then("write --replicas SERVICE=N, such as --replicas cart=3")
+		}
+		replicas[name] = n
+	}
+	return replicas, nil
+}
+
+func serviceCount(arg string) (name string, n int, err error) {
+	name, number, ok := strings.Cut(arg, "=")
+	if n, err = strconv.Atoi(number); !ok || name == "" || err != nil || n < 0 {
+		return "", 0, errors.New(strconv.Quote(arg) + " is not SERVICE=N")
+	}
+	return name, n, nil
+}
+
+// secondSignal returns a channel that is closed at the first signal after ctx has ended.
+func secondSignal(ctx context.Context) (kill <-chan struct{}, end func()) {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	killed := make(chan struct{})
+	over, stop := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			select {
+			case <-signals:
+				if ctx.Err() == nil { // the first one, which ends ctx
+					select {
+					case <-ctx.Done():
+						continue
+					case <-over.Done():
+						return
+					}
+				}
+				close(killed)
+				return
+			case <-over.Done():
+				return
+			}
+		}
+	})
+	return killed, func() {
+		signal.Stop(signals)
+		stop()
+		wg.Wait()
+	}
+}
+
+// generate is hanse gen for those of the files that were generated before; writing a .proto file asks for no code by itself.
+func generate(ctx context.Context, files []string) (written []string, err error) {
+	var known []string
+	for _, f := range files {
+		if made, _ := filepath.Glob(filepath.Join(filepath.Dir(f), "*.pb.go")); len(made) > 0 {
+			known = append(known, f)
+		}
+	}
+	if len(known) == 0 {
+		return nil, nil
+	}
+	dir := filepath.Dir(known[0])
+	res, err := gen.Run(ctx, gen.Options{Dir: dir, Args: known})
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range append(res.Written, res.Removed...) {
+		if !filepath.IsAbs(f) {
+			f = filepath.Join(dir, f)
+		}
+		written = append(written, f)
+	}
+	return written, nil
+}
+
+// guardCommand is what hanse dev runs commands in other languages under; see [process.Guard].
+const guardCommand = "guard-command"
+
+func newGuard() *cobra.Command {
+	return &cobra.Command{
+		Use:                guardCommand + " COMMAND [ARG]…",
+		Short:              "Run a command that ends with hanse dev; for hanse dev itself",
+		Hidden:             true,
+		DisableFlagParsing: true,
+		Args:               argCount(1, -1, "a command"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			code, err := process.Guard(args)
+			if err != nil {
+				return err
+			}
+			if code != 0 {
+				return ui.Silent{Exit: code}
+			}
+			return nil
+		},
+	}
+}
