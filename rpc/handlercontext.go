@@ -90,18 +90,21 @@ func (c *handlerContext) Err() error {
 	return c.err
 }
 
-// end ends the context for the given reason. A deadline that has passed ends it by itself, with its own error.
+// end ends the context for the given reason, unless its deadline has passed: that ends it by itself.
 func (c *handlerContext) end(reason error) {
+	late := !c.deadline.IsZero() && !time.Now().Before(c.deadline)
 	c.mu.Lock()
 	if c.err == nil {
 		c.err = reason
+		if late {
+			c.err = context.DeadlineExceeded
+		}
 	}
 	std := c.std.Load()
 	c.mu.Unlock()
-	if std == nil || reason == context.DeadlineExceeded && !c.deadline.IsZero() && !time.Now().Before(c.deadline) {
-		return
+	if std != nil && !late {
+		std.cancel()
 	}
-	std.cancel()
 }
 
 func (c *handlerContext) Value(key any) any {
