@@ -126,8 +126,8 @@ func writeHelp(w io.Writer, program string, services []string, own []*flag.Flag)
 			}
 		}
 	}
-	b.WriteString("\nFlags may be given with one dash or two. A flag wins over its environment variable. Variables take several\n" +
-		"addresses, registries or targets separated by spaces, flags are repeated.\n")
+	b.WriteString("\nFlags take one dash or two. A flag wins over its environment variable. Where there may be several\n" +
+		"addresses, registries or targets, repeat the flag or put spaces between them in the variable.\n")
 	io.WriteString(w, b.String())
 }
 

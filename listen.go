@@ -129,6 +129,7 @@ func (p *port) close() error {
 	if p.rpc == nil {
 		return nil
 	}
+	p.rpc.Shared.Stop()
 	err := p.rpc.Close()
 	p.serving.Wait()
 	return err

@@ -5,8 +5,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -16,6 +16,7 @@ import (
 
 	"github.com/hanse-go/hanse"
 	"go.uber.org/goleak"
+	testpb "google.golang.org/grpc/interop/grpc_testing"
 )
 
 // programEnv makes the test binary run one of programs instead of the tests.
@@ -45,11 +46,25 @@ type program struct {
 // start runs a program with flags and environment (NAME=value). Nothing of the surroundings of the test reaches it.
 func start(t *testing.T, name string, args []string, env ...string) *program {
 	t.Helper()
+	p := prepare(t, name, args, env...)
+	p.start()
+	return p
+}
+
+// prepare makes a program that does not run yet.
+func prepare(t *testing.T, name string, args []string, env ...string) *program {
+	t.Helper()
 	p := &program{t: t, more: make(chan struct{}, 1), exited: make(chan struct{})}
 	p.cmd = exec.Command(os.Args[0], args...)
 	p.cmd.Args[0] = name
 	p.cmd.Dir = t.TempDir()
 	p.cmd.Env = append([]string{programEnv + "=" + name, "XDG_RUNTIME_DIR=" + runtimeDir(t), "PATH=" + os.Getenv("PATH")}, env...)
+	return p
+}
+
+func (p *program) start() {
+	t := p.t
+	t.Helper()
 	p.cmd.Stdout = &p.stdout
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
@@ -75,10 +90,9 @@ func start(t *testing.T, name string, args []string, env ...string) *program {
 		p.cmd.Process.Kill()
 		<-p.exited
 		if t.Failed() {
-			t.Logf("%s wrote:\n%s", name, p.errors())
+			t.Logf("%s wrote:\n%s", p.cmd.Args[0], p.errors())
 		}
 	})
-	return p
 }
 
 // runtimeDir returns a folder for sockets and leases, short enough for the path of a socket.
@@ -145,7 +159,9 @@ func field(line, key string) string {
 var programs = map[string]func(){
 	"greeter": func() { greeter().Main() },
 	"shop": func() {
-		hanse.Main(named("catalog"), named("cart"), named("checkout"))
+		catalog := named("catalog")
+		testpb.RegisterTestServiceServer(catalog, greetServer{})
+		hanse.Main(catalog, named("cart"), named("checkout"))
 	},
 	"failing": func() {
 		hanse.Main(&hanse.Service{Name: "db", Setup: func(context.Context, *hanse.Service) error {
@@ -153,10 +169,31 @@ var programs = map[string]func(){
 		}})
 	},
 	"twins": func() { hanse.Main(named("cart"), named("cart")) },
-	"stubborn": func() { // its task does not heed its context
-		s := named("stubborn")
-		s.Go("deaf", func(context.Context) error { select {} })
-		(&hanse.App{DrainTimeout: 50 * time.Millisecond}).Main(s)
+	"slow to stop": func() {
+		s := named("slow")
+		s.Go("slow", func(ctx context.Context) error {
+			<-ctx.Done()
+			fmt.Fprintln(os.Stderr, "the task was told to end")
+			time.Sleep(time.Minute)
+			return nil
+		})
+		s.Main()
+	},
+	"with flags": func() {
+		greeting := flag.String("greeting", "Moin", "what to `say`")
+		s := named("greeter")
+		s.Setup = func(_ context.Context, s *hanse.Service) error {
+			var cfg struct{ Times int }
+			err := s.Config(&cfg)
+			s.Logger().Info("set up", "greeting", *greeting, "times", cfg.Times)
+			return err
+		}
+		(&hanse.App{Addr: "127.0.0.1:1"}).Main(s) // which nobody may use: the flag must win
+		fmt.Println("main goes on")
+	},
+	"conflict": func() {
+		flag.String("addr", "", "")
+		named("greeter").Main()
 	},
 	"caller": func() {
 		app, err := hanse.FromEnv()
@@ -167,8 +204,13 @@ var programs = map[string]func(){
 		defer app.Close()
 		fmt.Println(hello(app.Conn("greeter"), "Lübeck"))
 	},
+	"waiting caller": func() {
+		if _, err := hanse.FromEnv(); err != nil {
+			panic(err)
+		}
+		fmt.Fprintln(os.Stderr, "waiting")
+		select {}
+	},
 }
 
 func named(name string) *hanse.Service { return &hanse.Service{Name: name} }
-
-var _ io.Writer

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -209,3 +210,5 @@ func (l *logBuffer) String() string {
 }
 
 var errTest = errors.New("this went wrong")
+
+func writeFile(name, content string) error { return os.WriteFile(name, []byte(content), 0o600) }

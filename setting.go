@@ -73,7 +73,7 @@ func settings() []*setting {
 		{flag: "log-level", env: "HANSE_LOG_LEVEL", arg: "LEVEL", group: "How it behaves",
 			help: "debug, info, warn or error (default info)", apply: (*values).setLogLevel},
 		{flag: "log-format", env: "HANSE_LOG_FORMAT", arg: "text|json", group: "How it behaves",
-			help: "(default text)", apply: (*values).setLogFormat},
+			help: "text for people, json for programs (default text)", apply: (*values).setLogFormat},
 		{flag: "drain-timeout", env: "HANSE_DRAIN_TIMEOUT", arg: "DURATION", group: "How it behaves",
 			help: "how long calls may take to finish when it stops; -1 for ever (default 30s)", apply: (*values).setDrainTimeout},
 	}

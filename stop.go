@@ -81,6 +81,11 @@ func (r *run) newLimit(ctx context.Context) limit {
 		for _, m := range r.members {
 			m.server.Stop()
 		}
+		for _, p := range r.ports {
+			if p.rpc != nil {
+				p.rpc.Shared.Stop()
+			}
+		}
 		r.tasks.cancel()
 	})
 	return limit{drain, last, func() {
