@@ -23,6 +23,7 @@ var contextCases = []parityCase{
 	{name: "cancellation reaches the handler", run: cancelReachesHandler},
 	{name: "cancellation reaches the handler of a stream", run: cancelReachesStream},
 	{name: "a stream without deadline has none", run: streamWithoutDeadline},
+	{name: "a unary call without deadline gets ten seconds", run: defaultDeadline, needsClient: "it has no default"},
 	{name: "a handler that ignores its context", run: stubbornHandler},
 	{name: "a stream's handler that ignores its context", run: stubbornStream},
 	{name: "values do not leak to the handler", run: noLeak},
@@ -217,6 +218,21 @@ func cancelReachesStream(t *testing.T, c *column) {
 	wantCode(t, receive(t, ended, "end of Recv"), codes.Canceled)
 	if err := receive(t, ended, "end of the context"); err != context.Canceled {
 		t.Errorf("the handler's context: %v", err)
+	}
+}
+
+func defaultDeadline(t *testing.T, c *column) {
+	var h handlers
+	h.unary = func(ctx context.Context, in *pb.Request) (*pb.Reply, error) {
+		at, ok := ctx.Deadline()
+		if left := time.Until(at); !ok || left <= 0 || left > 10*time.Second {
+			return nil, errors.New("the time left is " + left.String())
+		}
+		return &pb.Reply{}, nil
+	}
+	client := c.serve(t, setup{handlers: h})
+	if _, err := client.Unary(context.Background(), &pb.Request{}); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -24,6 +24,7 @@ var interceptorCases = []parityCase{
 	{name: "order of stream interceptors", run: streamInterceptorOrder},
 	{name: "interceptors change what passes", run: interceptorChanges},
 	{name: "interceptors answer themselves", run: interceptorAnswers},
+	{name: "interceptors do not see unknown methods", run: interceptorUnknown},
 	{name: "a server interceptor that panics", run: interceptorPanics, needsServer: "a panic ends its process"},
 	{name: "the connection that client interceptors see", run: interceptorConnection},
 	{name: "stats handlers", run: statsHandlers},
@@ -212,6 +213,24 @@ func interceptorAnswers(t *testing.T, c *column) {
 	}
 	_, err = s.Recv()
 	wantStatus(t, err, codes.PermissionDenied, "no")
+	tr.want(t)
+}
+
+func interceptorUnknown(t *testing.T, c *column) {
+	var tr trace
+	calls := c.serve(t, setup{server: side{
+		unary: []grpc.UnaryServerInterceptor{func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+			tr.add("%s", info.FullMethod)
+			return handler(ctx, req)
+		}},
+		stream: []grpc.StreamServerInterceptor{func(srv any, s grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+			tr.add("%s", info.FullMethod)
+			return handler(srv, s)
+		}},
+	}})
+	for _, method := range []string{"/hanse.parity.v1.Parity/Nothing", "/hanse.parity.v1.Other/Unary"} {
+		wantCode(t, calls.conn.Invoke(soon(t), method, &pb.Request{}, &pb.Reply{}), codes.Unimplemented)
+	}
 	tr.want(t)
 }
 

@@ -31,6 +31,7 @@ var metadataCases = []parityCase{
 	{name: "binary values", run: binaryMetadata},
 	{name: "metadata is copied", run: metadataIsCopied},
 	{name: "a proxy's metadata", run: proxiedMetadata},
+	{name: "the authority of one call", run: callAuthority},
 }
 
 // incoming is a handler that answers with the metadata it got for some keys.
@@ -330,4 +331,10 @@ func proxiedMetadata(t *testing.T, c *column) {
 	delete(md, "hanse-instance")
 	out, err := client.Unary(metadata.NewOutgoingContext(soon(t), md), &pb.Request{})
 	wantList(t, out, err, `content-type=["application/grpc"]`, `mine=["1"]`)
+}
+
+func callAuthority(t *testing.T, c *column) {
+	client := c.serve(t, setup{handlers: incoming(":authority")})
+	out, err := client.Unary(soon(t), &pb.Request{}, grpc.CallAuthority("other.example:443"))
+	wantList(t, out, err, `:authority=["other.example:443"]`)
 }

@@ -10,6 +10,7 @@ import (
 	pb "github.com/hanse-go/hanse/rpc/internal/paritypb"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 )
 
@@ -24,6 +25,9 @@ var streamCases = []parityCase{
 	{name: "sending after CloseSend", run: sendAfterClose},
 	{name: "sending from a handler that returned", run: sendAfterReturn},
 	{name: "both sides send at once", run: bothSend},
+	{name: "replies are read after the handler ended", run: readLater},
+	{name: "the end stays the end", run: endStays},
+	{name: "a received message replaces what was there", run: filledStreamMessage},
 }
 
 func halfClose(t *testing.T, c *column) {
@@ -331,4 +335,84 @@ func bothSend(t *testing.T, c *column) {
 	if err := receive(t, result, "end of sending"); err != nil {
 		t.Error(err)
 	}
+}
+
+func readLater(t *testing.T, c *column) {
+	ended := make(chan bool, 1)
+	var h handlers
+	h.download = func(in *pb.Request, s grpc.ServerStreamingServer[pb.Reply]) error {
+		defer func() { ended <- true }()
+		for i := range int32(10) {
+			if err := s.Send(&pb.Reply{Count: i}); err != nil {
+				return err
+			}
+		}
+		s.SetTrailer(metadata.Pairs("t", "1"))
+		return status.Error(codes.Aborted, "at the end")
+	}
+	client := c.serve(t, setup{handlers: h})
+	s, err := client.Download(soon(t), &pb.Request{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	receive(t, ended, "end of the handler")
+	for i := range int32(10) {
+		if out, err := s.Recv(); err != nil || out.Count != i {
+			t.Fatalf("reply %d is %v, %v", i, out, err)
+		}
+	}
+	_, err = s.Recv()
+	wantStatus(t, err, codes.Aborted, "at the end")
+	if got := s.Trailer().Get("t"); len(got) != 1 || got[0] != "1" {
+		t.Errorf("trailer = %v", s.Trailer())
+	}
+}
+
+func endStays(t *testing.T, c *column) {
+	var h handlers
+	h.chat = func(s grpc.BidiStreamingServer[pb.Request, pb.Reply]) error {
+		for range 3 {
+			if _, err := s.Recv(); err != io.EOF {
+				return status.Errorf(codes.DataLoss, "Recv: %v", err)
+			}
+		}
+		return nil
+	}
+	client := c.serve(t, setup{handlers: h})
+	s, err := client.Chat(soon(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.CloseSend(); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if _, err := s.Recv(); err != io.EOF {
+			t.Errorf("Recv: %v", err)
+		}
+	}
+}
+
+func filledStreamMessage(t *testing.T, c *column) {
+	var h handlers
+	h.chat = func(s grpc.BidiStreamingServer[pb.Request, pb.Reply]) error {
+		in := &pb.Request{Text: "old", List: []string{"old"}}
+		if err := s.RecvMsg(in); err != nil {
+			return err
+		}
+		return s.Send(echo(in))
+	}
+	client := c.serve(t, setup{handlers: h})
+	s, err := client.Chat(soon(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Send(&pb.Request{List: []string{"new"}}); err != nil {
+		t.Fatal(err)
+	}
+	out := &pb.Reply{Text: "old", Map: map[string]string{"old": "1"}}
+	if err := s.RecvMsg(out); err != nil {
+		t.Fatal(err)
+	}
+	wantEqual(t, out, &pb.Reply{List: []string{"new"}})
 }
