@@ -53,7 +53,8 @@ type Port struct {
 	running sync.WaitGroup // accept loops, connections that are not handed over yet, the HTTP server
 
 	mu        sync.Mutex
-	closing   bool // takes no new connections
+	closing   bool          // takes no new connections
+	quit      chan struct{} // closed with it
 	listeners map[net.Listener]bool
 	pending   map[net.Conn]bool // not handed over yet
 	drained   chan struct{}     // closed when Drain's work is done; nil before Drain
@@ -63,6 +64,7 @@ type Port struct {
 func (p *Port) start() {
 	p.once.Do(func() {
 		p.listeners = make(map[net.Listener]bool)
+		p.quit = make(chan struct{})
 		p.pending = make(map[net.Conn]bool)
 		p.tls = portTLS(p.TLS)
 		p.router = newRouter(p.Servers, p.Shared)
@@ -130,8 +132,13 @@ func (p *Port) Serve(lis net.Listener) error {
 			pause = firstAcceptPause
 			p.logger().Warn("accepting a connection failed; trying again", "addr", lis.Addr().String(), "error", err)
 		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-p.quit:
+			timer.Stop()
+		}
 		pause = min(2*pause, longestAcceptWait)
-		time.Sleep(pause)
 	}
 }
 
@@ -172,6 +179,7 @@ func (p *Port) refuse() bool {
 		return false
 	}
 	p.closing = true
+	close(p.quit)
 	for lis := range p.listeners {
 		lis.Close()
 	}
