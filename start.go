@@ -85,10 +85,7 @@ func (r *run) bind() error {
 	}
 	var mistakes []error
 	for _, m := range r.members {
-		client, err := a.newClient(m.Service, r.local)
-		if err != nil {
-			return err
-		}
+		client := a.newClient(m.Service, r.local)
 		m.Service.mu.Lock()
 		m.client = client
 		for _, conn := range m.unbound {

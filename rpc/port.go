@@ -199,13 +199,13 @@ func (p *Port) Drain(ctx context.Context) error {
 	if p.drained == nil {
 		drained := make(chan struct{})
 		p.drained = drained
-		go func() { // not one of p.running: it lasts as long as handlers do, which Close does not wait for
+		p.running.Go(func() {
 			defer close(drained)
 			var both sync.WaitGroup
 			both.Go(p.wire.drain)
 			both.Go(func() { p.web.Shutdown(context.Background()) })
 			both.Wait()
-		}()
+		})
 	}
 	drained := p.drained
 	p.mu.Unlock()

@@ -322,13 +322,11 @@ func TestUnprocessedByHTTP2(t *testing.T) {
 			fr.WriteGoAway(0, http2.ErrCodeNo, nil)
 			return false
 		},
-		"refused stream": func(fr *http2.Framer, f *http2.HeadersFrame, _ net.Listener) bool {
+		"refused stream, then gone": func(fr *http2.Framer, f *http2.HeadersFrame, lis net.Listener) bool {
+			lis.Close()
 			fr.WriteRSTStream(f.StreamID, http2.ErrCodeRefusedStream)
-			return true
-		},
-		"goaway each time": func(fr *http2.Framer, _ *http2.HeadersFrame, _ net.Listener) bool {
-			fr.WriteGoAway(0, http2.ErrCodeNo, nil)
-			return true
+			fr.WriteGoAway(f.StreamID-2&(1<<31-1), http2.ErrCodeNo, nil)
+			return false
 		},
 	}
 	for name, misbehave := range tests {

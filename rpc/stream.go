@@ -44,17 +44,8 @@ type streamAttempt struct {
 
 	mu       sync.Mutex
 	opened   bool
-	replaced bool
 	finished bool
 	err      error
-}
-
-// replace ends an attempt that another one takes over from.
-func (sa *streamAttempt) replace() {
-	sa.mu.Lock()
-	sa.replaced = true
-	sa.mu.Unlock()
-	sa.cancel()
 }
 
 func (b *binding) newRemoteStream(ctx context.Context, desc *grpc.StreamDesc, method string, o *callOptions) (grpc.ClientStream, error) {
@@ -104,8 +95,8 @@ func (s *remoteStream) open(a *attempt) error {
 		cancel()
 		return err
 	}
-	if old := s.current; old != nil {
-		old.replace()
+	if s.current != nil {
+		s.current.cancel()
 	}
 	s.current = sa
 
@@ -139,9 +130,9 @@ func (s *remoteStream) finished(sa *streamAttempt, err error) {
 	sa.end(s.call.ctx, err)
 	sa.mu.Lock()
 	sa.finished, sa.err = true, err
-	current := sa.opened && !sa.replaced
+	opened := sa.opened
 	sa.mu.Unlock()
-	if current {
+	if opened {
 		s.settle(sa, err)
 	}
 }

@@ -25,8 +25,8 @@ type UI struct {
 	// JSON is set by the flag --json of the commands that have it: Out gets JSON and nothing else.
 	JSON bool
 
-	// Terminal reports whether Err is a terminal that can redraw a line, and OutTerminal whether Out is one.
-	Terminal, OutTerminal bool
+	// Terminal reports whether Err is a terminal that can redraw a line; InTerminal and OutTerminal, whether In and Out are terminals.
+	Terminal, InTerminal, OutTerminal bool
 
 	width int
 }
@@ -38,6 +38,7 @@ func New(in, out, errw *os.File, env []string) *UI {
 		Out:         writer(out, env),
 		Err:         writer(errw, env),
 		Terminal:    isTerminal(errw) && lookup(env, "TERM") != "dumb",
+		InTerminal:  isTerminal(in),
 		OutTerminal: isTerminal(out),
 	}
 	for _, f := range []*os.File{out, errw} {

@@ -1,0 +1,352 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hanse-go/hanse"
+	"github.com/hanse-go/hanse/cmd/hanse/internal/call"
+	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
+	"github.com/hanse-go/hanse/rpc"
+	"github.com/spf13/cobra"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// defaultCallTimeout is how long finding and describing a service may take, and a unary call.
+const defaultCallTimeout = 10 * time.Second
+
+// callFlags are the flags of hanse call.
+type callFlags struct {
+	place   placeFlags
+	target  string
+	headers []string
+	timeout time.Duration
+	verbose bool
+}
+
+func newCall(u *ui.UI) *cobra.Command {
+	f := &callFlags{}
+	cmd := &cobra.Command{
+		Use:   "call SERVICE/METHOD [FIELD=VALUE… | JSON… | -]",
+		Short: "Call a method of a running service, without stubs",
+		Long: `Call a method of a running service. The service is found as every caller finds it, and describes itself by gRPC reflection.
+Without a method, its methods are listed.
+
+The message is given by field=value arguments or as JSON:
+  name=Ada address.city=Kiel tags=a tags=b      fields, also of messages within, and of lists
+  stock.apples=3 items.0.sku=X-1                keys of maps, elements of lists
+  colour=red at=2026-01-31T12:00:00Z for=1m30s  enums, times, durations as people write them
+  '{"name": "Ada"}'                             several JSON values are several messages of a client stream
+  -                                             JSON from standard input; a client stream without arguments reads it, too
+
+SERVICE/pkg.Contract/METHOD says which contract, when the service has several with that method.`,
+		Example: `  hanse call greeter                                  list its methods
+  hanse call greeter/Hello name=World
+  hanse call greeter/Hello '{"name": "World"}'
+  hanse call --target localhost:8443 greeter.v1.Greeter/Hello name=World`,
+		Args: argCount(1, -1, "a method, such as greeter/Hello"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runCall(cmd.Context(), u, f, args)
+		},
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+			return completeCall(cmd.Context(), f, args, toComplete)
+		},
+	}
+	f.place.add(cmd)
+	cmd.Flags().StringVar(&f.target, "target", "", "call this `host:port` (or unix:///PATH, dns:///HOST:PORT), whatever runs there; SERVICE may be left out")
+	cmd.Flags().StringArrayVarP(&f.headers, "header", "H", nil, "send the header `name:value`; repeatable, a name that ends in -bin takes base64")
+	cmd.Flags().DurationVar(&f.timeout, "timeout", 0, "give up after this `time` (default 10s, none for streams)")
+	cmd.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "show headers and trailers, and which instance answered how fast")
+	u.JSONFlag(cmd, "each reply on a line, and an error as the last one,")
+	return cmd
+}
+
+func runCall(ctx context.Context, u *ui.UI, f *callFlags, args []string) error {
+	if f.timeout < 0 {
+		return ui.Usagef("call: the timeout %v is negative", f.timeout)
+	}
+	header, err := parseHeaders(f.headers)
+	if err != nil {
+		return err
+	}
+	target, err := call.ParseTarget(args[0], f.target != "")
+	if err != nil {
+		return err
+	}
+	err = f.call(ctx, u, target, args[1:], header)
+	var failed *call.StatusError
+	if !errors.As(err, &failed) {
+		return err
+	}
+	if u.JSON {
+		line, err := json.Marshal(map[string]any{"error": failed})
+		if err != nil {
+			return err
+		}
+		u.Printf("%s\n", line)
+		return ui.Silent{Exit: ui.ExitFailure}
+	}
+	return err
+}
+
+// call finds the service and its method, and calls it.
+func (f *callFlags) call(ctx context.Context, u *ui.UI, target call.Target, args []string, header metadata.MD) error {
+	describing, cancel := context.WithTimeout(ctx, max(f.timeout, defaultCallTimeout))
+	defer cancel()
+	if f.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, f.timeout)
+		defer cancel()
+		describing = ctx
+	}
+	conn, offered, end, err := f.connect(describing, u, target.Service)
+	if err != nil {
+		return err
+	}
+	defer end()
+	reflection := call.NewReflection(conn)
+	progress := u.Progress("asking %s for its contracts", cmp.Or(target.Service, f.target))
+	var method *call.Method
+	var methods []protoreflect.MethodDescriptor
+	if target.Method == "" {
+		methods, err = call.Methods(describing, reflection, target, offered)
+	} else {
+		method, err = call.Find(describing, reflection, target, offered)
+	}
+	reflection.Close()
+	progress.Done()
+	if err != nil {
+		return err
+	}
+	if target.Method == "" {
+		return listMethods(u, target, methods)
+	}
+
+	var info rpc.CallInfo
+	c := call.Call{
+		Conn:    conn,
+		Method:  method,
+		Args:    args,
+		In:      u.In,
+		Indent:  !u.JSON,
+		Options: []grpc.CallOption{&info},
+		Reply: func(js []byte) error {
+			_, err := fmt.Fprintf(u.Out, "%s\n", js)
+			return err
+		},
+	}
+	if f.verbose {
+		c.Header = func(md metadata.MD) { showMetadata(u, "header", md) }
+	}
+	if method.Desc.IsStreamingClient() && len(args) == 0 && u.InTerminal {
+		u.Notef("%s", ui.Faint.Sprint("reading messages as JSON; Ctrl-D ends them"))
+	}
+	start := time.Now()
+	trailer, err := c.Run(metadata.NewOutgoingContext(ctx, header))
+	if f.verbose {
+		showMetadata(u, "trailer", trailer)
+		if info.Endpoint != "" {
+			u.Notef("%s", ui.Faint.Sprint(fmt.Sprintf("answered by %s at %s in %v", cmp.Or(info.Instance, "an instance"), info.Endpoint, time.Since(start).Round(10*time.Microsecond))))
+		}
+	}
+	return hint(err, f)
+}
+
+// hint says more about statuses whose cause is here rather than in the service.
+func hint(err error, f *callFlags) error {
+	var failed *call.StatusError
+	if errors.As(err, &failed) && failed.Status.Code() == codes.DeadlineExceeded && f.timeout == 0 {
+		return fmt.Errorf("%w\n  (the limit of %v is hanse call's; --timeout sets another)", err, defaultCallTimeout)
+	}
+	return err
+}
+
+// connect returns a connection to the service, with the contracts that its instances announce, and a function that ends it.
+func (f *callFlags) connect(ctx context.Context, u *ui.UI, service string) (conn *rpc.Conn, contracts []string, end func(), err error) {
+	if f.target != "" {
+		conn, err := rpc.Dial(f.target)
+		if err != nil {
+			return nil, nil, nil, ui.Usagef("%w", err)
+		}
+		return conn, nil, func() { conn.Close() }, nil
+	}
+	place, err := f.place.find()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	instances, err := place.instances(ctx, service)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	for _, i := range instances {
+		for _, c := range i.Contracts {
+			if !slices.Contains(contracts, c.Name) {
+				contracts = append(contracts, c.Name)
+			}
+		}
+	}
+	slices.Sort(contracts)
+	app := &hanse.App{Registry: place.registry, Logger: quiet}
+	return app.Conn(service), contracts, func() { app.Close() }, nil
+}
+
+// parseHeaders reads name:value and name=value.
+func parseHeaders(list []string) (metadata.MD, error) {
+	md := metadata.MD{}
+	for _, h := range list {
+		i := strings.IndexAny(h, ":=")
+		if i <= 0 {
+			return nil, ui.Usagef("the header %q has no name", h).Then("write name:value")
+		}
+		name, value := strings.ToLower(strings.TrimSpace(h[:i])), strings.TrimSpace(h[i+1:])
+		if strings.ContainsFunc(name, func(r rune) bool {
+			return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '_' && r != '.'
+		}) {
+			return nil, ui.Usagef("%q cannot be the name of a header", name).Then("use letters, digits, hyphens, underscores and dots")
+		}
+		if strings.HasPrefix(name, "grpc-") {
+			return nil, ui.Usagef("the header %s is gRPC's own", name)
+		}
+		if strings.HasSuffix(name, "-bin") {
+			b, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(value, "="))
+			if err != nil {
+				return nil, ui.Usagef("the header %s is no base64: %w", name, err)
+			}
+			value = string(b)
+		} else if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' }) {
+			return nil, ui.Usagef("the header %s has characters that are not printable ASCII", name).Then("send them in base64 as %s-bin", name)
+		}
+		md.Append(name, value)
+	}
+	return md, nil
+}
+
+// showMetadata prints headers or trailers, sorted.
+func showMetadata(u *ui.UI, kind string, md metadata.MD) {
+	var keys []string
+	for k := range md {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	for _, k := range keys {
+		for _, v := range md[k] {
+			if strings.HasSuffix(k, "-bin") {
+				v = base64.StdEncoding.EncodeToString([]byte(v))
+			}
+			u.Notef("%s", ui.Faint.Sprint(kind+" "+k+": "+v))
+		}
+	}
+}
+
+// methodReport is an element of the answer of `hanse call SERVICE --json`.
+type methodReport struct {
+	Method       string `json:"method"` // as hanse call takes it
+	Request      string `json:"request"`
+	Response     string `json:"response"`
+	ClientStream bool   `json:"clientStream"`
+	ServerStream bool   `json:"serverStream"`
+}
+
+// listMethods shows what can be called, and with which fields.
+func listMethods(u *ui.UI, target call.Target, methods []protoreflect.MethodDescriptor) error {
+	named := map[protoreflect.Name]int{}
+	for _, m := range methods {
+		named[m.Name()]++
+	}
+	table := ui.NewTable("METHOD", "FIELDS", "ANSWERS")
+	reports := []methodReport{}
+	for _, m := range methods {
+		path := string(m.Name())
+		if named[m.Name()] > 1 || target.Service == "" {
+			path = string(m.Parent().FullName()) + "/" + path
+		}
+		if target.Service != "" {
+			path = target.Service + "/" + path
+		}
+		reports = append(reports, methodReport{path, string(m.Input().FullName()), string(m.Output().FullName()), m.IsStreamingClient(), m.IsStreamingServer()})
+		var fields []string
+		for i := range m.Input().Fields().Len() {
+			fields = append(fields, string(m.Input().Fields().Get(i).Name())+"=")
+		}
+		request, answer := strings.Join(fields, " "), string(m.Output().Name())
+		if m.IsStreamingClient() {
+			request = "stream of " + request
+		}
+		if m.IsStreamingServer() {
+			answer = "stream of " + answer
+		}
+		table.Row(ui.Accent.Sprint(path), request, ui.Faint.Sprint(answer))
+	}
+	if u.JSON {
+		return u.PrintJSON(reports)
+	}
+	_, err := table.WriteTo(u.Out)
+	return err
+}
+
+// completeCall completes services, then methods, then fields.
+func completeCall(ctx context.Context, f *callFlags, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second) // somebody waits for a key to do something
+	defer cancel()
+	const done = cobra.ShellCompDirectiveNoFileComp
+	const more = cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+	if len(args) == 0 && !strings.Contains(toComplete, "/") && f.target == "" {
+		place, err := f.place.find()
+		if err != nil {
+			return nil, done
+		}
+		var names []string
+		for _, name := range place.services(ctx) {
+			names = append(names, name+"/")
+		}
+		return names, more
+	}
+	first := toComplete
+	if len(args) > 0 {
+		first = args[0]
+	} else if i := strings.LastIndexByte(first, '/'); i >= 0 {
+		first = first[:i]
+	}
+	target, err := call.ParseTarget(first, f.target != "")
+	if err != nil {
+		return nil, done
+	}
+	conn, offered, end, err := f.connect(ctx, nil, target.Service)
+	if err != nil {
+		return nil, done
+	}
+	defer end()
+	reflection := call.NewReflection(conn)
+	defer reflection.Close()
+	if len(args) == 0 {
+		target.Method = ""
+		methods, err := call.Methods(ctx, reflection, target, offered)
+		if err != nil {
+			return nil, done
+		}
+		var names []string
+		for _, m := range methods {
+			names = append(names, first+"/"+string(m.Name()))
+		}
+		return names, done
+	}
+	method, err := call.Find(ctx, reflection, target, offered)
+	if err != nil {
+		return nil, done
+	}
+	var names []string
+	for i := range method.Desc.Input().Fields().Len() {
+		names = append(names, string(method.Desc.Input().Fields().Get(i).Name())+"=")
+	}
+	return names, more
+}

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
+	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/internal/systems"
+	"github.com/spf13/cobra"
+)
+
+// quiet is the logger for what happens on the way to a result that is told anyway.
+var quiet = slog.New(slog.DiscardHandler)
+
+// placeFlags say where services are looked for.
+type placeFlags struct {
+	system     *string
+	registries []string
+}
+
+// add adds the flags --system and --registry.
+func (f *placeFlags) add(cmd *cobra.Command) {
+	f.system = systemFlag(cmd)
+	cmd.Flags().StringArrayVar(&f.registries, "registry", nil, "look for services at this `url` instead (local:NAME, static:cart=host:port, dns:///…); repeatable (variable HANSE_REGISTRY)")
+}
+
+// place is where services are looked for.
+type place struct {
+	registry discovery.Registry
+	name     string // for people: the system shop
+}
+
+// find returns the place that the flags mean: the given registries; the system of that name; the system that hanse dev runs for the
+// current folder or one above it; what the programs of the module there use by themselves; else the only system that runs.
+func (f *placeFlags) find() (*place, error) {
+	urls := f.registries
+	if len(urls) == 0 && *f.system == "" {
+		urls = strings.Fields(os.Getenv("HANSE_REGISTRY"))
+	}
+	if len(urls) > 0 {
+		var list []discovery.Registry
+		for _, url := range urls {
+			r, err := discovery.Parse(url, nil)
+			if err != nil {
+				return nil, ui.Usagef("%w", err)
+			}
+			list = append(list, r)
+		}
+		return &place{discovery.First(list...), "the registry " + strings.Join(urls, " ")}, nil
+	}
+	running, err := systems.List()
+	if err != nil {
+		return nil, err
+	}
+	if *f.system != "" {
+		return namedPlace(running, *f.system)
+	}
+	return folderPlace(running)
+}
+
+// namedPlace returns the running system of that name, or else the programs that were told the same name.
+func namedPlace(running []systems.System, name string) (*place, error) {
+	for _, s := range running {
+		if s.Name == name {
+			return systemPlace(s)
+		}
+	}
+	registry, err := discovery.Parse("local:"+name, nil)
+	if err != nil {
+		return nil, ui.Usagef("%w", err)
+	}
+	p := &place{registry, "the system " + name}
+	if len(p.services(context.Background())) == 0 {
+		if len(running) == 0 {
+			return nil, ui.Errorf("no system %q runs, nor any other", name).Then("start one with hanse dev")
+		}
+		return nil, ui.Errorf("no system %q runs", name).Then("%s", ui.DidYouMean(name, systemNames(running)))
+	}
+	return p, nil
+}
+
+// folderPlace returns what runs for the current folder.
+func folderPlace(running []systems.System) (*place, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return nil, err
+	}
+	if s, ok := systems.Nearest(running, dir); ok {
+		return systemPlace(s)
+	}
+	if root := moduleFolder(dir); root != "" {
+		p := &place{&discovery.Local{System: systems.OfFolder(root), Logger: quiet}, "what runs for " + root}
+		if len(p.services(context.Background())) > 0 {
+			return p, nil
+		}
+	}
+	switch len(running) {
+	case 0:
+		return nil, ui.Errorf("nothing runs for this folder").Then("start it with hanse dev, or name another place with --system, --registry or --target")
+	case 1:
+		return systemPlace(running[0])
+	}
+	return nil, ui.Errorf("several systems run: %s", ui.List(systemNames(running), "and")).
+		Then("say which with --system NAME, or change to its folder:\n%s", folders(running))
+}
+
+func systemPlace(s systems.System) (*place, error) {
+	registry, err := discovery.Parse(s.Registry, nil)
+	return &place{registry, "the system " + s.Name}, err
+}
+
+// moduleFolder returns the folder of the go.mod that dir belongs to, "" without one.
+func moduleFolder(dir string) string {
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		if filepath.Dir(dir) == dir {
+			return ""
+		}
+		dir = filepath.Dir(dir)
+	}
+}
+
+// snapshot returns what the registry has now of a service, or of all with the name "".
+func (p *place) snapshot(ctx context.Context, service string) (list []discovery.Instance, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	seen := false
+	err = p.registry.Watch(ctx, service, func(now []discovery.Instance) {
+		if !seen {
+			list, seen = now, true
+			cancel()
+		}
+	})
+	if err == nil && !seen {
+		return nil, fmt.Errorf("%s does not answer: %w", p.name, context.Cause(ctx))
+	}
+	return list, err
+}
+
+// services returns the names of all services, as far as the registry can list them.
+func (p *place) services(ctx context.Context) []string {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	list, _ := p.snapshot(ctx, "") // some registries cannot
+	var names []string
+	for _, i := range list {
+		names = append(names, i.Service)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// instances returns the instances of a service; that there are none is an error.
+func (p *place) instances(ctx context.Context, service string) ([]discovery.Instance, error) {
+	if err := discovery.CheckName(service); err != nil {
+		return nil, ui.Usagef("%w", err)
+	}
+	list, err := p.snapshot(ctx, service)
+	if err != nil {
+		return nil, err
+	}
+	if len(list) > 0 {
+		return list, nil
+	}
+	others := p.services(ctx)
+	if len(others) == 0 {
+		return nil, ui.Errorf("no service runs in %s", p.name).Then("start some with hanse dev")
+	}
+	return nil, ui.Errorf("no service %q runs in %s", service, p.name).Then("%s", cmp.Or(ui.DidYouMean(service, others), "hanse ps lists those that run"))
+}
