@@ -46,7 +46,11 @@ CREATE INDEX IF NOT EXISTS requests_at ON requests (at);`
 // Service returns the cart service.
 func Service() *hanse.Service {
 	return &hanse.Service{Name: "cart", Setup: func(ctx context.Context, s *hanse.Service) error {
-		dir, err := database.Dir()
+		var cfg database.Settings
+		if err := s.Config(&cfg); err != nil {
+			return err
+		}
+		dir, err := cfg.Dir()
 		if err != nil {
 			return err
 		}

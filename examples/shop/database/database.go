@@ -20,10 +20,18 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// Dir returns the folder that holds the shop's files: the environment variable SHOP_DATA, else kontor in the user's cache folder.
-func Dir() (string, error) {
-	if dir := os.Getenv("SHOP_DATA"); dir != "" {
-		return filepath.Abs(dir)
+// Settings say where a service keeps its file.
+type Settings struct {
+	Data string `desc:"folder of the database; default: $SHOP_DATA, else kontor in the user's cache folder"`
+}
+
+// Dir returns the folder that the settings name.
+func (s Settings) Dir() (string, error) {
+	if s.Data == "" {
+		s.Data = os.Getenv("SHOP_DATA")
+	}
+	if s.Data != "" {
+		return filepath.Abs(s.Data)
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {

@@ -39,7 +39,11 @@ CREATE TABLE IF NOT EXISTS payments (
 // Service returns the payment service.
 func Service() *hanse.Service {
 	return &hanse.Service{Name: "payment", Setup: func(ctx context.Context, s *hanse.Service) error {
-		dir, err := database.Dir()
+		var cfg database.Settings
+		if err := s.Config(&cfg); err != nil {
+			return err
+		}
+		dir, err := cfg.Dir()
 		if err != nil {
 			return err
 		}

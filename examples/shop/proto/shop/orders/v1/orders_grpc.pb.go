@@ -37,13 +37,14 @@ type OrdersClient interface {
 	CreateOrder(ctx context.Context, in *CreateOrderRequest, opts ...grpc.CallOption) (*CreateOrderResponse, error)
 	// ConfirmPayment turns a received order into a paid one. A cancelled order: FailedPrecondition.
 	ConfirmPayment(ctx context.Context, in *ConfirmPaymentRequest, opts ...grpc.CallOption) (*ConfirmPaymentResponse, error)
-	// CancelOrder ends an order that is not paid. A paid one: FailedPrecondition.
+	// CancelOrder ends an order that is not paid; a charge made for it under its ID is given back. A paid one: FailedPrecondition.
 	CancelOrder(ctx context.Context, in *CancelOrderRequest, opts ...grpc.CallOption) (*CancelOrderResponse, error)
 	// GetOrder returns one order. Unknown: NotFound.
 	GetOrder(ctx context.Context, in *GetOrderRequest, opts ...grpc.CallOption) (*GetOrderResponse, error)
 	// ListOrders returns a customer's orders, newest first.
 	ListOrders(ctx context.Context, in *ListOrdersRequest, opts ...grpc.CallOption) (*ListOrdersResponse, error)
-	// WatchOrder sends the order as it is, then after each change, and ends when it is delivered or cancelled.
+	// WatchOrder sends the order as it is, then after each change, and ends when it is delivered or cancelled. It also ends after some
+	// seconds: then watch again.
 	WatchOrder(ctx context.Context, in *WatchOrderRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchOrderResponse], error)
 }
 
@@ -134,13 +135,14 @@ type OrdersServer interface {
 	CreateOrder(context.Context, *CreateOrderRequest) (*CreateOrderResponse, error)
 	// ConfirmPayment turns a received order into a paid one. A cancelled order: FailedPrecondition.
 	ConfirmPayment(context.Context, *ConfirmPaymentRequest) (*ConfirmPaymentResponse, error)
-	// CancelOrder ends an order that is not paid. A paid one: FailedPrecondition.
+	// CancelOrder ends an order that is not paid; a charge made for it under its ID is given back. A paid one: FailedPrecondition.
 	CancelOrder(context.Context, *CancelOrderRequest) (*CancelOrderResponse, error)
 	// GetOrder returns one order. Unknown: NotFound.
 	GetOrder(context.Context, *GetOrderRequest) (*GetOrderResponse, error)
 	// ListOrders returns a customer's orders, newest first.
 	ListOrders(context.Context, *ListOrdersRequest) (*ListOrdersResponse, error)
-	// WatchOrder sends the order as it is, then after each change, and ends when it is delivered or cancelled.
+	// WatchOrder sends the order as it is, then after each change, and ends when it is delivered or cancelled. It also ends after some
+	// seconds: then watch again.
 	WatchOrder(*WatchOrderRequest, grpc.ServerStreamingServer[WatchOrderResponse]) error
 	mustEmbedUnimplementedOrdersServer()
 }
