@@ -3,7 +3,6 @@ package hanse
 import (
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"sync"
@@ -44,6 +43,9 @@ type App struct {
 	// Registry is where the app finds instances and, when it is a [discovery.Registrar], announces its own. Default: memory in
 	// Run, so that nobody else's processes are touched; what fits the folder in Main.
 	Registry discovery.Registry
+
+	// RegistrySchemes are the registries that --registry can name besides those of [discovery.Parse], by the scheme of their URL.
+	RegistrySchemes discovery.Schemes
 
 	// Targets sends the calls of a service, by its name, to a fixed target instead of the registry, such as
 	// "cart": "dns:///cart.example.com:8443".
@@ -93,7 +95,6 @@ type App struct {
 	closed bool
 	local  map[string]*rpc.Server // what runs here
 	caller *rpc.Client            // of Conn
-	owned  []io.Closer            // made by FromEnv or Main
 }
 
 // Conn returns a connection to the named service, for a program that only calls or for a caller that is no service. It never
@@ -102,10 +103,11 @@ type App struct {
 func (a *App) Conn(name string, opts ...rpc.ConnOption) *rpc.Conn {
 	conn := rpc.NewConn(name, opts...)
 	err := checkName(name)
-	if client, open := a.client(); !open {
-		err = errors.New("the App is closed")
-	} else if err == nil {
-		err = conn.Bind(client)
+	if err == nil {
+		var client *rpc.Client
+		if client, err = a.client(); err == nil {
+			err = conn.Bind(client)
+		}
 	}
 	if err != nil {
 		a.logger().Error(fmt.Sprintf("Conn(%q): %v", name, err))
@@ -114,31 +116,34 @@ func (a *App) Conn(name string, opts ...rpc.ConnOption) *rpc.Conn {
 	return conn
 }
 
-// Close closes the connections that were made with Conn and what FromEnv opened. Calls in flight end with the status Canceled.
+// Close closes the connections that were made with Conn. Calls in flight end with the status Canceled.
 // Only an App that does not Run needs it.
 func (a *App) Close() error {
 	a.mu.Lock()
-	caller, owned := a.caller, a.owned
-	a.closed, a.owned = true, nil
+	caller := a.caller
+	a.closed = true
 	a.mu.Unlock()
-	var errs []error
-	if caller != nil {
-		errs = append(errs, caller.Close())
+	if caller == nil {
+		return nil
 	}
-	for _, c := range owned {
-		errs = append(errs, c.Close())
-	}
-	return errors.Join(errs...)
+	return caller.Close()
 }
 
-// client returns the client of callers that are no service, unless the App is closed.
-func (a *App) client() (client *rpc.Client, open bool) {
+// client returns the client of callers that are no service.
+func (a *App) client() (*rpc.Client, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.caller == nil && !a.closed {
-		a.caller = a.newClient(nil, a.local)
+	if a.closed {
+		return nil, errors.New("the App is closed")
 	}
-	return a.caller, !a.closed
+	if a.caller == nil {
+		c, err := a.newClient(nil, a.local)
+		if err != nil {
+			return nil, err
+		}
+		a.caller = c
+	}
+	return a.caller, nil
 }
 
 // logger returns the logger that the app uses.

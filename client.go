@@ -1,6 +1,8 @@
 package hanse
 
 import (
+	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/hanse-go/hanse/discovery"
@@ -8,10 +10,14 @@ import (
 )
 
 // newClient returns what the connections of one caller share: of a service, or of a caller that is none when s is nil.
-func (a *App) newClient(s *Service, local map[string]*rpc.Server) *rpc.Client {
+func (a *App) newClient(s *Service, local map[string]*rpc.Server) (*rpc.Client, error) {
+	registry, err := discovery.Targets(a.Targets, a.registry())
+	if err != nil {
+		return nil, fmt.Errorf("App.Targets (--target): %w", err)
+	}
 	c := &rpc.Client{
-		Registry:           a.targets(a.registry()),
-		Local:              local,
+		Registry:           registry,
+		Local:              a.withoutTargets(local),
 		Host:               hostID(),
 		Path:               a.Path,
 		Transports:         a.Transports,
@@ -27,7 +33,7 @@ func (a *App) newClient(s *Service, local map[string]*rpc.Server) *rpc.Client {
 		c.StatsHandlers = slices.Concat(a.StatsHandlers, s.StatsHandlers)
 		c.Logger = a.logger().With("service", s.Name)
 	}
-	return c
+	return c, nil
 }
 
 // registry returns the registry that the app uses: one in memory when it was given none. The caller does not hold a.mu.
@@ -36,4 +42,16 @@ func (a *App) registry() discovery.Registry {
 		return a.Registry
 	}
 	return &a.memory
+}
+
+// withoutTargets returns the servers of this process that its callers may use directly: a target comes first, even for those.
+func (a *App) withoutTargets(local map[string]*rpc.Server) map[string]*rpc.Server {
+	if len(a.Targets) == 0 {
+		return local
+	}
+	rest := maps.Clone(local)
+	for name := range a.Targets {
+		delete(rest, name)
+	}
+	return rest
 }

@@ -11,8 +11,8 @@ import (
 
 // moduleRoot returns the folder that stands for this checkout of the program, so that two of them never meet: from the working
 // folder upward the one whose go.mod names the program's main module; else the one of the source of package main; else that of the
-// executable.
-func moduleRoot() string {
+// executable. inModule tells that it was found from the working folder.
+func moduleRoot() (dir string, inModule bool) {
 	main := ""
 	if info, ok := debug.ReadBuildInfo(); ok {
 		main = info.Main.Path
@@ -20,7 +20,7 @@ func moduleRoot() string {
 	if wd, err := os.Getwd(); err == nil && main != "" {
 		for dir := wd; ; dir = filepath.Dir(dir) {
 			if modulePath(filepath.Join(dir, "go.mod")) == main {
-				return dir
+				return dir, true
 			}
 			if dir == filepath.Dir(dir) {
 				break
@@ -30,18 +30,18 @@ func moduleRoot() string {
 	if dir := mainSource(); dir != "" {
 		for up := dir; up != filepath.Dir(up); up = filepath.Dir(up) {
 			if modulePath(filepath.Join(up, "go.mod")) != "" {
-				return up
+				return up, false
 			}
 		}
-		return dir
+		return dir, false
 	}
 	if exe, err := os.Executable(); err == nil {
 		if real, err := filepath.EvalSymlinks(exe); err == nil {
 			exe = real
 		}
-		return filepath.Dir(exe)
+		return filepath.Dir(exe), false
 	}
-	return "."
+	return ".", false
 }
 
 // mainSource returns the folder with the source of the function main that is running, when it is on this machine.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hanse-go/hanse/discovery"
 	"github.com/hanse-go/hanse/rpc"
 )
 
@@ -146,6 +147,9 @@ func (v *values) setTarget(s string) error {
 		return errors.New("want SERVICE=TARGET, such as cart=dns:///cart.example.com:8443")
 	}
 	if err := checkName(name); err != nil {
+		return err
+	}
+	if _, err := discovery.ParseTarget(target); err != nil {
 		return err
 	}
 	v.app.Targets = maps.Clone(v.app.Targets)

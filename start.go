@@ -85,7 +85,10 @@ func (r *run) bind() error {
 	}
 	var mistakes []error
 	for _, m := range r.members {
-		client := a.newClient(m.Service, r.local)
+		client, err := a.newClient(m.Service, r.local)
+		if err != nil {
+			return err
+		}
 		m.Service.mu.Lock()
 		m.client = client
 		for _, conn := range m.unbound {

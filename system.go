@@ -1,49 +1,116 @@
 package hanse
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/internal/systems"
 )
 
 // chooseSystem decides which registry the app uses, and so which system it belongs to, and says so in the log: what was set
-// explicitly; else that of the system that runs for the program's folder or one above it; else one that programs of the same folder
-// share.
+// explicitly; else the system that runs for the program's folder or one above it; else the registry that programs of the same
+// module share.
 func (v *values) chooseSystem(env func(string) string) error {
 	a := v.app
-	var because string
+	because := "it was set"
+	var err error
 	switch {
 	case len(v.registries) > 0:
-		registry, err := parseRegistries(v.registries)
-		if err != nil {
-			return err
-		}
-		a.Registry, because = registry, "it was set"
+		a.Registry, err = v.parseRegistries()
 	case a.Registry != nil:
 		because = "the program chose it"
 	case env("KUBERNETES_SERVICE_HOST") != "":
-		return errors.New(kubernetesHelp)
+		err = errors.New(kubernetesHelp)
+	case a.System != "":
+		because, err = v.joinNamed()
 	default:
-		return errors.New("no registry")
+		because, err = v.joinFolder()
 	}
-	a.logger().Info("registry", "registry", fmt.Sprint(a.Registry), "system", a.System, "because", because)
+	if err != nil {
+		return err
+	}
+	a.logger().Info("system chosen", "system", a.System, "registry", fmt.Sprint(a.Registry), "because", because)
 	return nil
 }
 
 // kubernetesHelp is for a program in a pod that was told nothing: its neighbours are not on its machine.
-const kubernetesHelp = `this is a Kubernetes pod and no registry was given, so that other services would not be found. Add to the container:
+const kubernetesHelp = `this is a Kubernetes pod (KUBERNETES_SERVICE_HOST is set) and no registry was given, so other services would not be found. Add to the container:
   env:
   - {name: HANSE_ADDR, value: ":8443"}
   - {name: HANSE_REGISTRY, value: "dns:///{service}:8443"}
-with a headless Service (clusterIP: None) named like each service, in the same namespace; or, for a program that needs no others,
+together with a headless Service (clusterIP: None) named like each service. A program that calls no others takes
   - {name: HANSE_REGISTRY, value: "memory:"}`
 
-// parseRegistries returns the registry for one or several URLs.
-func parseRegistries(urls []string) (discovery.Registry, error) {
-	return nil, fmt.Errorf("unknown registries %s", strings.Join(urls, " "))
+// parseRegistries sets the registry to those of the URLs, the first of which that knows a service wins.
+func (v *values) parseRegistries() (discovery.Registry, error) {
+	var all []discovery.Registry
+	for _, url := range v.registries {
+		r, err := discovery.Parse(url, v.app.RegistrySchemes)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, r)
+	}
+	return discovery.First(all...), nil
 }
 
-// targets returns the registry with the targets of the App put before it.
-func (a *App) targets(r discovery.Registry) discovery.Registry { return r }
+// joinNamed joins the running system that has the name of the app's, or the programs that were told the same name.
+func (v *values) joinNamed() (because string, err error) {
+	a := v.app
+	running, err := systems.List()
+	if err != nil {
+		return "", err
+	}
+	for _, s := range running {
+		if s.Name == a.System {
+			a.Registry, err = discovery.Parse(s.Registry, a.RegistrySchemes)
+			return fmt.Sprintf("hanse dev runs a system of that name in %s", s.Dir), err
+		}
+	}
+	a.Registry, err = discovery.Parse("local:"+a.System, nil)
+	return "no running system has that name: programs with the same --system meet", err
+}
+
+// joinFolder joins the system that runs for the program's folder, or else the programs of the same module.
+func (v *values) joinFolder() (because string, err error) {
+	a := v.app
+	running, err := systems.List()
+	if err != nil {
+		return "", err
+	}
+	root, inModule := moduleRoot()
+	folders := []string{mainSource()}
+	if wd, err := os.Getwd(); err == nil && inModule {
+		folders = append(folders, wd)
+	}
+	for _, dir := range append(folders, root) {
+		if dir == "" {
+			continue
+		}
+		if s, ok := systems.Nearest(running, dir); ok {
+			a.System = s.Name
+			a.Registry, err = discovery.Parse(s.Registry, a.RegistrySchemes)
+			return fmt.Sprintf("hanse dev runs for %s", s.Dir), err
+		}
+	}
+	a.Registry = &discovery.Local{System: folderName(root)}
+	return fmt.Sprintf("no hanse dev runs for %s: the programs of that folder meet", root), nil
+}
+
+// folderName names the system of the programs of a folder.
+func folderName(dir string) string {
+	sum := sha256.Sum256([]byte(dir))
+	base := strings.Map(func(r rune) rune {
+		if 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' {
+			return r
+		}
+		return '-'
+	}, filepath.Base(dir))
+	return "in-" + base[:min(len(base), 40)] + "-" + hex.EncodeToString(sum[:6])
+}

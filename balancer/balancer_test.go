@@ -280,6 +280,24 @@ func TestP2CPicksAnyOfTheSet(t *testing.T) {
 	}
 }
 
+// The two that are compared are never the same one, so the worse of two is never picked.
+func TestP2CComparesTwo(t *testing.T) {
+	for _, weights := range [][2]int{{1, 1}, {1, 3}, {3, 1}} {
+		busy, idle := newServer("busy", weights[0], 0).Candidate, newServer("idle", weights[1], 0).Candidate
+		for range 100 {
+			busy.Begin()
+		}
+		for _, set := range [][]*balancer.Candidate{{busy, idle}, {idle, busy}} {
+			var p balancer.P2C
+			for range 200 {
+				if p.Pick(set) != idle {
+					t.Fatalf("weights %v: the busy one was picked", weights)
+				}
+			}
+		}
+	}
+}
+
 func TestNearest(t *testing.T) {
 	at := func(id, host string) *balancer.Candidate {
 		return &balancer.Candidate{Instance: discovery.Instance{ID: id, Host: host}}

@@ -25,8 +25,10 @@ type member struct {
 	inst      *discovery.Instance // replaced, never changed
 	candidate *balancer.Candidate // replaced with the instance, for its own must not change
 	state     linkState
-	err       error // why it is unreachable
-	left      bool  // no longer in the registry, or draining
+	err       error       // of the last attempt to connect
+	lost      time.Time   // when the connection broke; zero while there is one, and before the first
+	giveUp    *time.Timer // makes a lost member unreachable
+	left      bool        // no longer in the registry, or draining
 
 	dialled atomic.Pointer[route]
 	refs    atomic.Int64 // the pool's, and one for each call
@@ -182,6 +184,9 @@ func (m *member) update(inst discovery.Instance) bool {
 func (m *member) retire() {
 	if !m.left {
 		m.left = true
+		if m.giveUp != nil {
+			m.giveUp.Stop()
+		}
 		if m.link != nil {
 			m.link.retire()
 		}

@@ -2,9 +2,11 @@ package rpc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/hanse-go/hanse/balancer"
 	"github.com/hanse-go/hanse/discovery"
@@ -102,17 +104,55 @@ func (p *pool) sync(instances []discovery.Instance) {
 	}
 }
 
+// afterLoss is how long calls wait for an instance whose connection broke, or for another one, before it counts as unreachable. It is
+// what a registry may need to tell that an instance is gone or that another has come.
+const afterLoss = time.Second
+
 // onState is told by the member's link.
 func (p *pool) onState(m *member, state linkState, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if state == linkConnecting && m.state == linkUnreachable {
-		return // it stays unreachable until an attempt succeeds
+	if m.state == linkReady && state != linkReady {
+		m.lost = time.Now()
+	}
+	switch state {
+	case linkReady:
+		m.lost = time.Time{}
+	case linkConnecting:
+		if m.state == linkUnreachable {
+			return // it stays unreachable until an attempt succeeds
+		}
+	case linkUnreachable:
+		if left := afterLoss - time.Since(m.lost); left > 0 {
+			if m.giveUp == nil && !m.left {
+				m.giveUp = time.AfterFunc(left, func() { p.giveUp(m) })
+			}
+			state = linkConnecting
+		}
 	}
 	m.state, m.err = state, err
 	if !m.left {
 		p.publish()
 	}
+}
+
+// giveUp lets a member that was lost count as unreachable, unless it has come back.
+func (p *pool) giveUp(m *member) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	m.giveUp = nil
+	if m.state != linkConnecting || m.left {
+		return
+	}
+	if left := afterLoss - time.Since(m.lost); left > 0 { // it came back, and was lost again
+		m.giveUp = time.AfterFunc(left, func() { p.giveUp(m) })
+		return
+	}
+	m.state = linkUnreachable
+	if m.err == nil {
+		m.err = errors.New("the connection broke, and there is no new one yet")
+	}
+	p.publish()
 }
 
 // publish makes a new view. The caller holds p.mu.

@@ -199,13 +199,13 @@ func (p *Port) Drain(ctx context.Context) error {
 	if p.drained == nil {
 		drained := make(chan struct{})
 		p.drained = drained
-		p.running.Go(func() {
+		go func() { // not one of p.running: it lasts as long as handlers do, which Close does not wait for
 			defer close(drained)
 			var both sync.WaitGroup
 			both.Go(p.wire.drain)
 			both.Go(func() { p.web.Shutdown(context.Background()) })
 			both.Wait()
-		})
+		}()
 	}
 	drained := p.drained
 	p.mu.Unlock()

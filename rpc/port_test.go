@@ -40,6 +40,7 @@ func newServer(t *testing.T, name string, contracts ...string) (*rpc.Server, *ec
 		t.Fatal(err)
 	}
 	srv.Start()
+	t.Cleanup(srv.Stop)
 	return srv, e
 }
 
@@ -389,6 +390,7 @@ func TestDrainUnderLoadLosesNoCall(t *testing.T) {
 		srv := &rpc.Server{Name: "echo", Instance: id}
 		e.register(srv)
 		srv.Start()
+		t.Cleanup(srv.Stop)
 		port := &rpc.Port{Servers: []*rpc.Server{srv}}
 		inst := discovery.Instance{Service: "echo", ID: id, State: discovery.Ready, Endpoints: []string{"tcp://" + servePort(t, port)}}
 		return &running{register(t, registry, inst), port, inst, e}

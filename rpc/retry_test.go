@@ -322,11 +322,13 @@ func TestUnprocessedByHTTP2(t *testing.T) {
 			fr.WriteGoAway(0, http2.ErrCodeNo, nil)
 			return false
 		},
-		"refused stream, then gone": func(fr *http2.Framer, f *http2.HeadersFrame, lis net.Listener) bool {
-			lis.Close()
+		"refused stream": func(fr *http2.Framer, f *http2.HeadersFrame, _ net.Listener) bool {
 			fr.WriteRSTStream(f.StreamID, http2.ErrCodeRefusedStream)
-			fr.WriteGoAway(f.StreamID-2&(1<<31-1), http2.ErrCodeNo, nil)
-			return false
+			return true
+		},
+		"goaway each time": func(fr *http2.Framer, _ *http2.HeadersFrame, _ net.Listener) bool {
+			fr.WriteGoAway(0, http2.ErrCodeNo, nil)
+			return true
 		},
 	}
 	for name, misbehave := range tests {

@@ -44,8 +44,17 @@ type streamAttempt struct {
 
 	mu       sync.Mutex
 	opened   bool
+	replaced bool
 	finished bool
 	err      error
+}
+
+// replace ends an attempt that another one takes over from.
+func (sa *streamAttempt) replace() {
+	sa.mu.Lock()
+	sa.replaced = true
+	sa.mu.Unlock()
+	sa.cancel()
 }
 
 func (b *binding) newRemoteStream(ctx context.Context, desc *grpc.StreamDesc, method string, o *callOptions) (grpc.ClientStream, error) {
@@ -95,8 +104,8 @@ func (s *remoteStream) open(a *attempt) error {
 		cancel()
 		return err
 	}
-	if s.current != nil {
-		s.current.cancel()
+	if old := s.current; old != nil {
+		old.replace()
 	}
 	s.current = sa
 
@@ -130,9 +139,9 @@ func (s *remoteStream) finished(sa *streamAttempt, err error) {
 	sa.end(s.call.ctx, err)
 	sa.mu.Lock()
 	sa.finished, sa.err = true, err
-	opened := sa.opened
+	current := sa.opened && !sa.replaced
 	sa.mu.Unlock()
-	if opened {
+	if current {
 		s.settle(sa, err)
 	}
 }

@@ -133,12 +133,19 @@ func (l *grpcgoLink) watch(ctx context.Context) {
 }
 
 func (l *grpcgoLink) invoke(ctx context.Context, method string, args, reply any, opts []grpc.CallOption, r *report) error {
-	return specified(l.cc.Invoke(context.WithValue(ctx, reportKey{}, r), method, args, reply, opts...))
+	err := l.cc.Invoke(context.WithValue(ctx, reportKey{}, r), method, args, reply, opts...)
+	r.note(err)
+	return specified(err)
 }
 
 func (l *grpcgoLink) newStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts []grpc.CallOption, r *report, done func(error)) (grpc.ClientStream, error) {
 	var once sync.Once
-	finish := func(err error) { once.Do(func() { done(specified(err)) }) }
+	finish := func(err error) {
+		once.Do(func() {
+			r.note(err)
+			done(specified(err))
+		})
+	}
 	opts = append(opts[:len(opts):len(opts)], grpc.OnFinish(finish))
 	stream, err := l.cc.NewStream(context.WithValue(ctx, reportKey{}, r), desc, method, opts...)
 	if err != nil {
@@ -148,6 +155,19 @@ func (l *grpcgoLink) newStream(ctx context.Context, desc *grpc.StreamDesc, metho
 		stream = oneReply{stream}
 	}
 	return stream, err
+}
+
+// note reads what grpc-go tells by an error's message alone: that the peer did not process a call which it had sent a second time. A
+// message that is the peer's own comes with trailers.
+func (r *report) note(err error) {
+	if err == nil || r.answered.Load() {
+		return
+	}
+	switch message := status.Convert(err).Message(); message {
+	case "stream terminated by RST_STREAM with error code: REFUSED_STREAM",
+		"the stream is rejected because server is draining the connection", "the connection is draining":
+		r.notProcessed.Store(true)
+	}
 }
 
 // oneReply is the stream of a method that replies once.

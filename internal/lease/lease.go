@@ -1,12 +1,14 @@
 // Package lease keeps records in a folder, each of which vanishes with the process that holds it, also when that is killed.
 //
 // A record is a file ID.json that its owner keeps open and locked. The system drops the lock when the owner dies, and whoever
-// watches the folder finds out by trying the lock. Three rules make that safe:
+// watches the folder finds out by trying the lock. Four rules make that safe:
 //
 //   - The owner locks a temporary file first and then renames it to ID.json, so a file with that name was locked before anyone could
 //     see it. (A file that was created first and locked then would look dead in between, and live leases would be lost.)
 //   - A watcher tries a shared lock without waiting, so watchers do not get in each other's way. It holds a record for dead only if it
 //     got the lock and the file still has the name, and it removes the file only under the exclusive lock.
+//   - A file is emptied before it is withdrawn. So a watcher tells a withdrawal from a folder that somebody swept away, and keeps the
+//     records whose locks are held. Their owners put them back.
 //   - New content comes as a new file: locked, written, renamed over the old one, whose lock is dropped last. So the name always
 //     belongs to a locked and complete file.
 //
@@ -64,7 +66,7 @@ type Lease struct {
 	touched time.Time
 }
 
-// Hold publishes the content under the ID until the lease is closed or the process ends. It makes the folder if it is not there. It
+// Hold publishes the content, which must not be empty, under the ID until the lease is closed or the process ends. It makes the folder if it is not there. It
 // returns [ErrHeld] when a live owner, in this process or another, holds the ID.
 func (d Dir) Hold(id string, content []byte) (*Lease, error) {
 	if !validID(id) {
@@ -104,9 +106,9 @@ func (l *Lease) Close() error {
 	}
 	close(l.stop)
 	<-l.done
-	var err error
+	err := f.Truncate(0)
 	if hasName(f, l.path()) {
-		err = os.Remove(l.path()) // while it is locked: the name cannot be another owner's
+		err = errors.Join(err, os.Remove(l.path())) // while it is locked: the name cannot be another owner's
 	}
 	return errors.Join(err, f.Close())
 }
@@ -118,6 +120,9 @@ func (d Dir) tmpPath(id string) string { return filepath.Join(string(d), "."+id+
 
 // publish puts the content in place: lock, write, rename, and then let go of the file that had the name.
 func (l *Lease) publish(content []byte) error {
+	if len(content) == 0 {
+		return fmt.Errorf("lease %s: no content", l.id)
+	}
 	tmp := l.dir.tmpPath(l.id)
 	f, err := createLocked(tmp)
 	if err != nil {

@@ -334,11 +334,44 @@ func TestWatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect("-a")
-	if err := os.RemoveAll(string(d)); err != nil { // b comes back, into a new folder
+}
+
+// When the folder is swept away, those whose owners live stay known. They come back as soon as there can be a folder, and are then
+// told again, as new files.
+func TestFolderIsSweptAway(t *testing.T) {
+	d := newDir(t)
+	changes := follow(t, d)
+	expect := func(want string) {
+		t.Helper()
+		if got := next(t, changes); got != want {
+			t.Fatalf("got %q, want %q", got, want)
+		}
+	}
+	expect("")
+	hold(t, d, "a", "1")
+	expect("+a=1")
+	b := hold(t, d, "b", "1")
+	expect("+b=1")
+	cmd := child(t, "hold", d)
+	expect("+child=of child")
+	if err := os.RemoveAll(string(d)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(string(d), nil, 0o600); err != nil { // no folder can be there now
+		t.Fatal(err)
+	}
+	if err := b.Close(); err != nil { // what happens is noticed all the same
 		t.Fatal(err)
 	}
 	expect("-b")
-	expect("+b=1")
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	expect("†child")
+	if err := os.Remove(string(d)); err != nil {
+		t.Fatal(err)
+	}
+	expect("+a=1")
 	hold(t, d, "c", "1")
 	expect("+c=1")
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -52,8 +53,8 @@ func (d Dir) List() ([]Record, error) {
 
 // Watch tells of all records, then of each change, until ctx ends. The first call of notify comes at once, with all live records as
 // changes, perhaps none; later ones have at least one change. Records that are withdrawn or updated are noticed by notification, the
-// death of an owner within a second. The records of this process are told as well. Watch makes the folder if it is not there; while
-// it cannot be read, what is known stays. It returns nil when ctx has ended and fails only where the folder can't be made or read to
+// death of an owner within a second. The records of this process are told as well. Watch makes the folder if it is not there; when it
+// is removed or can't be read later, known records stay as long as their owners live. It returns nil when ctx has ended and fails only where the folder can't be made or read to
 // begin with.
 func (d Dir) Watch(ctx context.Context, notify func([]Change)) error {
 	if err := os.MkdirAll(string(d), 0o700); err != nil {
@@ -242,8 +243,8 @@ func (w *watch) refresh(id string) (Change, bool) {
 	path := w.dir.path(id)
 	for range 10 { // a new owner or a new content at each turn
 		f, err := open(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			return w.forget(id, false)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+			return w.nameless(id)
 		}
 		if err != nil {
 			return Change{}, false // what is known stays
@@ -274,6 +275,10 @@ func (w *watch) refresh(id string) (Change, bool) {
 			f.Close()
 			return Change{}, false
 		}
+		if len(content) == 0 { // it is being withdrawn
+			f.Close()
+			return w.forget(id, false)
+		}
 		if old := w.known[id]; old != nil {
 			old.Close()
 		}
@@ -281,6 +286,22 @@ func (w *watch) refresh(id string) (Change, bool) {
 		return Change{Record: Record{ID: id, Content: content}}, true
 	}
 	return Change{}, false // the next probe or scan sees it
+}
+
+// nameless looks at a known record whose file is gone: it was withdrawn, or its owner died and another watcher removed the file, or
+// someone swept the folder away and the owner lives.
+func (w *watch) nameless(id string) (Change, bool) {
+	f := w.known[id]
+	if f == nil {
+		return Change{}, false
+	}
+	if info, err := f.Stat(); err == nil && info.Size() == 0 {
+		return w.forget(id, false)
+	}
+	if dead, err := tryLock(f, false); err != nil || !dead {
+		return Change{}, false // the next probe asks again
+	}
+	return w.forget(id, true)
 }
 
 // forget drops the record. The death of an unknown owner is told too, by the watcher that removed its file: it may have left other
