@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -80,12 +81,16 @@ func (r *run) serveIndex(w http.ResponseWriter, _ *http.Request) {
 
 // serveReady tells whether the app, or one service, takes calls, as text or as JSON.
 func (r *run) serveReady(w http.ResponseWriter, req *http.Request) {
-	service := req.FormValue("service")
-	if _, ok := r.local[service]; service != "" && !ok {
-		http.Error(w, fmt.Sprintf("no service %q here: %s", service, suggest(service, r.names())), http.StatusNotFound)
-		return
+	members := r.members
+	if name := req.FormValue("service"); name != "" {
+		i := slices.Index(r.names(), name)
+		if i < 0 {
+			http.Error(w, fmt.Sprintf("no service %q here: %s", name, suggest(name, r.names())), http.StatusNotFound)
+			return
+		}
+		members = members[i : i+1]
 	}
-	ready, conditions := r.readiness(req.Context(), service)
+	ready, conditions := r.readiness(req.Context(), members)
 	code := http.StatusOK
 	if !ready {
 		code = http.StatusServiceUnavailable

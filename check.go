@@ -2,8 +2,8 @@ package hanse
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -73,43 +73,35 @@ type condition struct {
 	Reason  string `json:"reason,omitempty"` // why it is not met; empty when it is
 }
 
-// readiness asks the checks of the named service, or of all when the name is empty. The app's phase is the first condition.
-func (r *run) readiness(ctx context.Context, service string) (ready bool, conditions []condition) {
+// readiness asks the checks of some services, all at once. The app's phase is the first condition of each.
+func (r *run) readiness(ctx context.Context, members []*member) (ready bool, conditions []condition) {
 	phase, _ := r.state()
 	ready = phase == discovery.Ready
-	type question struct {
-		*member
-		*check
-	}
-	var questions []question
-	for _, m := range r.members {
-		if service != "" && service != m.Name {
-			continue
+	var all []*condition
+	var asking sync.WaitGroup
+	for _, m := range members {
+		state := &condition{Service: m.Name, Check: "state"}
+		if !ready {
+			state.Reason = string(phase)
 		}
-		c := condition{Service: m.Name, Check: "state"}
-		if phase != discovery.Ready {
-			c.Reason = string(phase)
-		}
-		conditions = append(conditions, c)
+		all = append(all, state)
 		m.Service.mu.Lock()
-		for _, c := range m.checks {
-			questions = append(questions, question{m, c})
-		}
+		checks := slices.Clone(m.checks)
 		m.Service.mu.Unlock()
+		for _, c := range checks {
+			answer := &condition{Service: m.Name, Check: c.name}
+			all = append(all, answer)
+			asking.Go(func() {
+				if err := c.ask(ctx, m); err != nil {
+					answer.Reason = err.Error()
+				}
+			})
+		}
 	}
-	answers := make([]condition, len(questions))
-	var all sync.WaitGroup
-	for i, q := range questions {
-		all.Go(func() {
-			answers[i] = condition{Service: q.Name, Check: q.check.name}
-			if err := q.ask(ctx, q.member); err != nil {
-				answers[i].Reason = errors.Join(err).Error()
-			}
-		})
+	asking.Wait()
+	for _, c := range all {
+		ready = ready && c.Reason == ""
+		conditions = append(conditions, *c)
 	}
-	all.Wait()
-	for _, a := range answers {
-		ready = ready && a.Reason == ""
-	}
-	return ready, append(conditions, answers...)
+	return ready, conditions
 }

@@ -56,10 +56,8 @@ func (h *health) about(name string) (members []*member, ok bool) {
 
 // status returns the health of some services: SERVING when all are.
 func (h *health) status(ctx context.Context, members []*member) healthpb.HealthCheckResponse_ServingStatus {
-	for _, m := range members {
-		if ready, _ := h.run.readiness(ctx, m.Name); !ready {
-			return healthpb.HealthCheckResponse_NOT_SERVING
-		}
+	if ready, _ := h.run.readiness(ctx, members); !ready {
+		return healthpb.HealthCheckResponse_NOT_SERVING
 	}
 	return healthpb.HealthCheckResponse_SERVING
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -161,14 +162,19 @@ func (v *values) offer(services []*Service) {
 
 // choose returns the services that are to run.
 func (v *values) choose(services []*Service) ([]*Service, error) {
-	if len(v.services) == 0 {
-		return services, nil
-	}
 	var errs []error
 	for _, name := range v.services {
 		if !slices.Contains(v.offered, name) {
 			errs = append(errs, fmt.Errorf("no service %q in this program: %s", name, suggest(name, v.offered)))
 		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(v.app.Addrs)) {
+		if !slices.Contains(v.offered, name) {
+			errs = append(errs, fmt.Errorf("--addr %s=%s: no service %q in this program: %s", name, v.app.Addrs[name], name, suggest(name, v.offered)))
+		}
+	}
+	if len(errs) > 0 || len(v.services) == 0 {
+		return services, errors.Join(errs...)
 	}
 	var chosen []*Service
 	for _, s := range services {
@@ -176,7 +182,9 @@ func (v *values) choose(services []*Service) ([]*Service, error) {
 			chosen = append(chosen, s)
 		}
 	}
-	return chosen, errors.Join(errs...)
+	v.app.Addrs = maps.Clone(v.app.Addrs)
+	maps.DeleteFunc(v.app.Addrs, func(name, _ string) bool { return !slices.Contains(v.services, name) }) // they run elsewhere
+	return chosen, nil
 }
 
 // list prints the services of the program, for --list-services. Contracts that a Setup registers are not known yet.

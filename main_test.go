@@ -36,7 +36,7 @@ func TestWrongUse(t *testing.T) {
 		{"shop", nil, "HANSE_ADDR=8443", 2, `shop: HANSE_ADDR=8443: "8443" is no HOST:PORT: write 127.0.0.1:8443, [::1]:8443 or :8443`},
 		{"shop", nil, "HANSE_LIFELINE=x", 2, `shop: HANSE_LIFELINE=x: want the number of an inherited pipe`},
 		{"conflict", nil, "", 2, `conflict: the flag -addr is registered by this program, but Main has one of that name: rename the program's`},
-		{"shop", []string{"--addr=crat=:0"}, "", 1, `shop: App.Addrs (--addr) gives "crat" an address of its own, but no such service runs here: did you mean cart?`},
+		{"shop", []string{"--addr=crat=:0"}, "", 2, `shop: --addr crat=:0: no service "crat" in this program: did you mean cart?`},
 		{"shop", []string{"--registry=lokal:"}, "", 1, `shop: discovery: registry "lokal:": unknown scheme "lokal", did you mean local:? (known are dns, local, memory, static)`},
 		{"shop", []string{"--set=cart.x=1"}, "", 1, `shop: flag cart.x: there is no such setting: it has none`},
 		{"failing", nil, "", 1, "failing: service db: set-up failed: no database at 127.0.0.1:5432"},
@@ -135,6 +135,18 @@ func TestFlagsAndEnvironment(t *testing.T) {
 	terminate(t, p)
 	if status := p.exit(); status != 0 || p.stdout.String() != "main goes on\n" {
 		t.Errorf("status %d, output %q", status, &p.stdout)
+	}
+}
+
+// TestSomeServices holds that what was said of a service that runs elsewhere is left alone.
+func TestSomeServices(t *testing.T) {
+	p := start(t, "shop", []string{"--services", "cart,checkout", "--addr", "catalog=:1", "--addr", "cart=127.0.0.1:0", "--set=catalog.x=1"})
+	line := p.await("msg=ready")
+	if got := field(line, "services"); got != "cart,checkout" {
+		t.Errorf("runs %s", got)
+	}
+	if shared, own := field(line, "addr"), field(line, "addr.cart"); shared == "" || own == "" || shared == own {
+		t.Errorf("log: %s", line)
 	}
 }
 

@@ -53,6 +53,7 @@ type run struct {
 	failed   chan error // what stops the app; the first wins
 	began    time.Time
 
+	announced  bool           // others may call
 	background sync.WaitGroup // of what outlives its handler by a moment
 
 	mu      sync.Mutex
@@ -184,12 +185,6 @@ func (r *run) state() (discovery.State, <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.phase, r.changed
-}
-
-// phaseNow returns the phase of the app.
-func (r *run) phaseNow() discovery.State {
-	phase, _ := r.state()
-	return phase
 }
 
 // newID returns the ID of a new instance.

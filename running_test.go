@@ -90,11 +90,10 @@ func begin(t *testing.T, app *hanse.App, services ...*hanse.Service) *runningApp
 		defer close(r.done)
 		r.err = app.Run(ctx, services...)
 	}()
-	checked := false
 	r.t.Cleanup(func() {
 		cancel()
 		<-r.done
-		if t.Failed() && !checked {
+		if t.Failed() {
 			t.Logf("log:\n%s", r.log)
 		}
 	})
@@ -191,15 +190,20 @@ func wantError(t *testing.T, err error, texts ...string) {
 	}
 }
 
-// logBuffer keeps a log.
+// logBuffer keeps a log. Its zero value is an empty one.
 type logBuffer struct {
-	mu sync.Mutex
-	b  strings.Builder
+	mu   sync.Mutex
+	b    strings.Builder
+	wait chan struct{} // closed at the next write
 }
 
 func (l *logBuffer) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.wait != nil {
+		close(l.wait)
+		l.wait = nil
+	}
 	return l.b.Write(p)
 }
 
@@ -207,6 +211,28 @@ func (l *logBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
+}
+
+// await returns when the log has the text. It must come before end is closed.
+func (l *logBuffer) await(t *testing.T, text string, end <-chan struct{}) {
+	t.Helper()
+	for {
+		l.mu.Lock()
+		has := strings.Contains(l.b.String(), text)
+		if l.wait == nil {
+			l.wait = make(chan struct{})
+		}
+		wait := l.wait
+		l.mu.Unlock()
+		if has {
+			return
+		}
+		select {
+		case <-wait:
+		case <-end:
+			t.Fatalf("ended without %q in the log:\n%s", text, l)
+		}
+	}
 }
 
 var errTest = errors.New("this went wrong")

@@ -49,6 +49,7 @@ func (r *run) start(ctx context.Context) error {
 	if err := r.announceReady(ctx); err != nil {
 		return quietly(ctx, err)
 	}
+	r.announced = true
 	attrs := []any{"services", strings.Join(r.names(), ","), "took", time.Since(r.began).Round(time.Millisecond)}
 	for _, p := range r.ports {
 		if p.addr != nil {

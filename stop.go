@@ -32,13 +32,12 @@ func (s *Service) OnStop(f func(ctx context.Context) error) {
 
 // stop drains and ends what start began, as far as it got.
 func (r *run) stop(ctx context.Context) error {
-	wasReady := r.phaseNow() == discovery.Ready
 	r.enter(discovery.Draining)
 	limit := r.newLimit(context.WithoutCancel(ctx))
 	defer limit.end()
 
 	r.announceDraining(limit.drain)
-	if wasReady {
+	if r.announced {
 		r.waitUntilSeen(limit.drain)
 	}
 	r.drainPorts(limit.last)

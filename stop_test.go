@@ -11,7 +11,6 @@ import (
 
 	"github.com/hanse-go/hanse"
 	"github.com/hanse-go/hanse/discovery"
-	"google.golang.org/grpc"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
 )
 
@@ -20,6 +19,7 @@ import (
 func TestDrainUnderLoad(t *testing.T) {
 	registry := new(discovery.Memory)
 	var handled, broken atomic.Int64
+	one := make(chan struct{}) // received from for each call that was handled
 	start := func() *runningApp {
 		back := &hanse.Service{Name: "back", Setup: func(_ context.Context, s *hanse.Service) error {
 			testpb.RegisterTestServiceServer(s, greetServer{})
@@ -33,12 +33,16 @@ func TestDrainUnderLoad(t *testing.T) {
 					return fmt.Errorf("back said %q", got)
 				}
 				handled.Add(1)
+				select {
+				case one <- struct{}{}:
+				default:
+				}
 				return nil
 			}})
 			return nil
 		}}
 		r := begin(t, &hanse.App{Registry: registry}, front, back)
-		r.awaitReadyInstance(2)
+		r.log.await(t, "msg=ready", r.done) // others in the registry are ready already
 		return r
 	}
 	current := start()
@@ -70,10 +74,9 @@ func TestDrainUnderLoad(t *testing.T) {
 		}
 	}
 	for range 6 {
-		before := handled.Load()
 		next := start()
-		for handled.Load() < before+50 { // calls run while it drains
-			time.Sleep(time.Millisecond)
+		for range 50 { // calls run while it drains
+			<-one
 		}
 		current.end()
 		current = next
@@ -84,18 +87,6 @@ func TestDrainUnderLoad(t *testing.T) {
 	t.Logf("sent %d, failed %d, handled %d", sent.Load(), failed.Load(), handled.Load())
 	if failed.Load() > 0 || broken.Load() > 0 || handled.Load() < sent.Load() {
 		t.Errorf("%d of %d calls failed (the first with %q), %d were cut off from their sibling", failed.Load(), sent.Load(), *firstFailure.Load(), broken.Load())
-	}
-}
-
-// awaitReadyInstance waits until instances of this app itself are ready: others in the registry do not count.
-func (r *runningApp) awaitReadyInstance(n int) {
-	r.t.Helper()
-	for !strings.Contains(r.log.String(), "msg=ready") {
-		select {
-		case <-r.done:
-			r.t.Fatalf("Run returned: %v", r.err)
-		case <-time.After(time.Millisecond):
-		}
 	}
 }
 
@@ -202,5 +193,3 @@ func TestDrainOrder(t *testing.T) {
 		t.Errorf("state at the end of the task %q, at OnStop %q, after Run %q", atTask, atStop, state())
 	}
 }
-
-var _ grpc.ClientConnInterface
