@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hanse-go/hanse/cmd/hanse/internal/dev"
@@ -58,16 +59,16 @@ failed.`,
 func instances(ctx context.Context, sys systems.System) (list []discovery.Instance, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	registry := &discovery.Local{System: registryName(sys)}
+	registry, err := discovery.Parse(sys.Registry, nil)
+	if err != nil {
+		return nil, err
+	}
 	err = registry.Watch(ctx, "", func(now []discovery.Instance) {
 		list = now
 		cancel()
 	})
 	return list, err
 }
-
-// registryName is the name of the local registry of a system.
-func registryName(sys systems.System) string { return strings.TrimPrefix(sys.Registry, "local:") }
 
 // psRow is an instance, or a process that should be one.
 type psRow struct {
@@ -203,19 +204,24 @@ func since(t time.Time) string {
 // watchPs shows the list again after each change: on a terminal in place, elsewhere one below the other; with --json one array a
 // line.
 func watchPs(ctx context.Context, u *ui.UI, sys systems.System) error {
+	registry, err := discovery.Parse(sys.Registry, nil)
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
+	var watching sync.WaitGroup
+	defer watching.Wait()
 	defer cancel(nil)
 	changes := make(chan []discovery.Instance, 1)
-	go func() {
-		err := (&discovery.Local{System: registryName(sys)}).Watch(ctx, "", func(now []discovery.Instance) {
+	watching.Go(func() {
+		cancel(registry.Watch(ctx, "", func(now []discovery.Instance) {
 			select {
 			case <-changes: // replace what was not shown yet
 			default:
 			}
 			changes <- now
-		})
-		cancel(err)
-	}()
+		}))
+	})
 	tick := time.NewTicker(time.Second) // for what is not in the registry, and for the times
 	defer tick.Stop()
 	var list []discovery.Instance

@@ -10,7 +10,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"hanse": main, "served": served})
+	testscript.Main(m, map[string]func(){"hanse": main, "served": served, "foreign": foreign})
 }
 
 // TestScript runs the terminal sessions in testdata/script.

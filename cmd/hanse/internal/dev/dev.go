@@ -147,7 +147,7 @@ func (s *supervisor) open() error {
 		return errors.Join(fmt.Errorf("preparing the folder for built programs: %w", err), s.lease.Close())
 	}
 	s.registry = &discovery.Local{System: s.Name}
-	s.doors = newDoors(filepath.Join(s.builds.Path, "ports.json"), &s.board)
+	s.doors = newDoors(filepath.Join(s.builds.Path, "ports.json"), &s.board, s.problemf)
 	return nil
 }
 

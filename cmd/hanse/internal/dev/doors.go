@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"html"
 	"io"
 	"log"
@@ -18,6 +19,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hanse-go/hanse/cmd/hanse/internal/manifest"
 	"github.com/hanse-go/hanse/discovery"
 )
 
@@ -32,6 +34,8 @@ const doorWait = 10 * time.Second
 type doors struct {
 	file  string // remembers ports
 	board *board
+
+	problemf func(format string, args ...any)
 
 	mu    sync.Mutex
 	ports map[string]int // by service
@@ -50,8 +54,8 @@ type door struct {
 	h1, h2  *http.Transport
 }
 
-func newDoors(file string, b *board) *doors {
-	d := &doors{file: file, board: b, ports: make(map[string]int), open: make(map[string]*door), fixed: make(map[string]int)}
+func newDoors(file string, b *board, problemf func(string, ...any)) *doors {
+	d := &doors{file: file, board: b, problemf: problemf, ports: make(map[string]int), open: make(map[string]*door), fixed: make(map[string]int)}
 	if text, err := os.ReadFile(file); err == nil {
 		_ = json.Unmarshal(text, &d.ports) // remembered ports are a convenience
 	}
@@ -73,6 +77,20 @@ func (d *doors) run(ctx context.Context) {
 	}
 	d.mu.Unlock()
 	d.serve.Wait()
+}
+
+// fix says which ports hanse.yaml asks for.
+func (d *doors) fix(wishes []*wish) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, w := range wishes {
+		if w.foreign() || w.entry == nil || w.entry.Port == 0 {
+			continue
+		}
+		for _, service := range w.services {
+			d.fixed[service] = w.entry.Port
+		}
+	}
 }
 
 func (d *doors) update(list []discovery.Instance) {
@@ -103,17 +121,36 @@ func (d *doors) openLocked(service string) {
 	d.serve.Go(func() { o.server.Serve(lis) })
 }
 
-// listenLocked takes the port that hanse.yaml asks for, or that of the last run, or any.
+// Ports of pages are taken from a range that no system hands out by itself, so that they are still free in the next run.
+const (
+	firstPort = 20000
+	portCount = 10000
+	anyPort   = -1
+)
+
+// listenLocked takes the port that hanse.yaml asks for, or that of the last run, or one that goes by the names.
 func (d *doors) listenLocked(service string) net.Listener {
-	for _, port := range []int{d.fixed[service], d.ports[service], 0} {
-		lis, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err != nil {
+	candidates := []int{d.fixed[service], d.ports[service]}
+	h := fnv.New32a()
+	io.WriteString(h, d.file+"\x00"+service)
+	for i := range uint32(100) {
+		candidates = append(candidates, firstPort+int((h.Sum32()+i)%portCount))
+	}
+	for _, port := range append(candidates, anyPort) {
+		if port == 0 {
 			continue
 		}
-		if d.fixed[service] == 0 {
+		lis, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(max(0, port))))
+		if err != nil {
+			if port == d.fixed[service] {
+				d.problemf("the pages of %s cannot be at port %d, which %s asks for: %v", service, port, manifest.Name, err)
+			}
+			continue
+		}
+		if d.ports[service] != lis.Addr().(*net.TCPAddr).Port && port != d.fixed[service] {
 			d.ports[service] = lis.Addr().(*net.TCPAddr).Port
 			if text, err := json.Marshal(d.ports); err == nil {
-				_ = os.WriteFile(d.file, text, 0o600)
+				_ = os.WriteFile(d.file, text, 0o600) // another port in the next run is no harm
 			}
 		}
 		return lis

@@ -53,6 +53,7 @@ func (s *supervisor) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.doors.fix(wishes)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, w := range wishes {

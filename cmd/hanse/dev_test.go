@@ -1,0 +1,735 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/tools/txtar"
+)
+
+// The tests below run hanse dev on systems that they write, as a user would: in child processes, with a build of their own.
+
+// patience is how long something may take on a machine that is busy.
+const patience = 90 * time.Second
+
+// foreign is a server that knows nothing of Hanse, run by the command "foreign". With an argument it listens on that port, else on
+// that of the variable PORT.
+func foreign() {
+	port := os.Getenv("PORT")
+	if len(os.Args) > 1 {
+		port = os.Args[1]
+	}
+	fmt.Println("the foreign server is process", os.Getpid())
+	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "foreign %d, lifeline %q", os.Getpid(), os.Getenv("HANSE_LIFELINE"))
+	})
+	fmt.Println(http.ListenAndServe("127.0.0.1:"+port, nil))
+	os.Exit(1)
+}
+
+// place is a machine of its own for a test: a run-time folder, caches, and the commands.
+type place struct {
+	t   *testing.T
+	bin string
+	env []string
+}
+
+func newPlace(t *testing.T) *place {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("builds and runs programs")
+	}
+	if runtime.GOOS == "windows" {
+		t.Skip("ends processes with signals")
+	}
+	tmp, err := os.MkdirTemp("", "hd") // short, for sockets
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(tmp) })
+	goCache, err := exec.Command("go", "env", "GOCACHE").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &place{t: t, bin: filepath.Join(tmp, "bin")}
+	for _, dir := range []string{p.bin, filepath.Join(tmp, "run")} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"hanse", "foreign"} { // testscript.Main goes by the name
+		if err := copyFile(filepath.Join(p.bin, name), self); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.env = append(slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "HANSE_") }),
+		"XDG_RUNTIME_DIR="+filepath.Join(tmp, "run"), "XDG_CACHE_HOME="+filepath.Join(tmp, "cache"), "GOCACHE="+strings.TrimSpace(string(goCache)),
+		"PATH="+p.bin+string(filepath.ListSeparator)+os.Getenv("PATH"), "NO_COLOR=1")
+	return p
+}
+
+func copyFile(to, from string) error {
+	if os.Link(from, to) == nil {
+		return nil
+	}
+	b, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, b, 0o700)
+}
+
+// system writes the files of an archive as a module that uses this checkout of Hanse, with free ports for PORT1 and PORT2, and
+// returns its folder.
+func (p *place) system(archive string) string {
+	p.t.Helper()
+	ar, err := txtar.ParseFile(filepath.Join("testdata", "dev", archive))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	dir := filepath.Join(p.t.TempDir(), strings.TrimSuffix(archive, ".txtar"))
+	ports := strings.NewReplacer("PORT1", freePort(p.t), "PORT2", freePort(p.t))
+	for _, f := range ar.Files {
+		write(p.t, filepath.Join(dir, filepath.FromSlash(f.Name)), ports.Replace(string(f.Data)))
+	}
+	root, err := filepath.Abs(filepath.Join("..", ".."))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	mod, err := os.ReadFile(filepath.Join(root, "go.mod"))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	sum, err := os.ReadFile(filepath.Join(root, "go.sum"))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	text := strings.Replace(string(mod), "module github.com/hanse-go/hanse", "module example.com/"+strings.TrimSuffix(archive, ".txtar"), 1)
+	write(p.t, filepath.Join(dir, "go.mod"), text+"\nrequire github.com/hanse-go/hanse v0.0.0\n\nreplace github.com/hanse-go/hanse => "+root+"\n")
+	write(p.t, filepath.Join(dir, "go.sum"), string(sum))
+	return dir
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lis.Close()
+	_, port, _ := net.SplitHostPort(lis.Addr().String())
+	return port
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func edit(t *testing.T, path, old, new string) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(b, []byte(old)) {
+		t.Fatalf("%s has no %q", path, old)
+	}
+	write(t, path, strings.Replace(string(b), old, new, 1))
+}
+
+// output collects what a command prints.
+type output struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+// devRun is a running hanse dev.
+type devRun struct {
+	*place
+	dir    string
+	cmd    *exec.Cmd
+	out    output
+	exited chan struct{}
+}
+
+// dev starts hanse dev in dir and waits until it is ready. It is ended with the test.
+func (p *place) dev(dir string, args ...string) *devRun {
+	p.t.Helper()
+	d := &devRun{place: p, dir: dir, exited: make(chan struct{})}
+	d.cmd = exec.Command(filepath.Join(p.bin, "hanse"), append([]string{"dev"}, args...)...)
+	d.cmd.Dir, d.cmd.Env = dir, p.env
+	d.cmd.Stdout, d.cmd.Stderr = &d.out, &d.out
+	if err := d.cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	go func() {
+		d.cmd.Wait()
+		close(d.exited)
+	}()
+	p.t.Cleanup(func() {
+		d.cmd.Process.Signal(os.Interrupt)
+		select {
+		case <-d.exited:
+		case <-time.After(patience):
+			d.cmd.Process.Kill()
+			<-d.exited
+		}
+		if p.t.Failed() {
+			p.t.Logf("hanse dev printed:\n%s", d.out.String())
+		}
+	})
+	d.await("ready", func() bool {
+		select {
+		case <-d.exited:
+			p.t.Fatalf("hanse dev ended: %v", d.cmd.ProcessState)
+		default:
+		}
+		return strings.Contains(d.out.String(), "Ctrl-C here ends all")
+	})
+	return d
+}
+
+// await polls until cond holds.
+func (p *place) await(what string, cond func() bool) {
+	p.t.Helper()
+	deadline := time.After(patience)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !cond() {
+		select {
+		case <-deadline:
+			p.t.Fatalf("waited in vain: %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
+// hanse runs a command in dir and returns what it prints and its exit status.
+func (p *place) hanse(dir string, args ...string) (stdout, stderr string, status int) {
+	p.t.Helper()
+	cmd := exec.Command(filepath.Join(p.bin, "hanse"), args...)
+	cmd.Dir, cmd.Env = dir, p.env
+	var out, errs strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	cmd.Run() // its error is the status
+	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+}
+
+// must runs a command that must succeed.
+func (d *devRun) must(args ...string) string {
+	d.t.Helper()
+	out, errs, status := d.hanse(d.dir, args...)
+	if status != 0 {
+		d.t.Fatalf("hanse %s: status %d\n%s%s", strings.Join(args, " "), status, out, errs)
+	}
+	return out
+}
+
+// ps returns the rows of a service, or all.
+func (d *devRun) ps(service string) []psRow {
+	d.t.Helper()
+	var rows []psRow
+	if err := json.Unmarshal([]byte(d.must("ps", "--json")), &rows); err != nil {
+		d.t.Fatal(err)
+	}
+	if service == "" {
+		return rows
+	}
+	return slices.DeleteFunc(rows, func(r psRow) bool { return r.Service != service })
+}
+
+// one returns the only row of a service, which must be ready.
+func (d *devRun) one(service string) psRow {
+	d.t.Helper()
+	rows := d.ps(service)
+	if len(rows) != 1 || rows[0].State != "ready" || rows[0].PID == 0 || rows[0].Instance == "" || len(rows[0].Endpoints) == 0 || rows[0].Started.IsZero() {
+		d.t.Fatalf("instances of %s: %+v", service, rows)
+	}
+	return rows[0]
+}
+
+// url returns the address of a service's pages.
+func (d *devRun) url(service string) string {
+	d.t.Helper()
+	for line := range strings.Lines(d.out.String()) {
+		if f := strings.Fields(line); len(f) >= 5 && f[0] == "●" && f[1] == service {
+			return f[4]
+		}
+	}
+	d.t.Fatalf("no page of %s was announced", service)
+	return ""
+}
+
+func (d *devRun) get(url string) string {
+	d.t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return string(b)
+}
+
+// gone waits until a process has ended.
+func (p *place) gone(pid int) {
+	p.t.Helper()
+	p.await(fmt.Sprintf("process %d ends", pid), func() bool {
+		state, err := exec.Command("ps", "-o", "stat=", "-p", fmt.Sprint(pid)).Output()
+		return err != nil || strings.HasPrefix(string(state), "Z")
+	})
+}
+
+// TestDevSession is a working day with one system: each part goes on from where the last one ended.
+func TestDevSession(t *testing.T) {
+	p := newPlace(t)
+	dir := p.system("shop.txtar")
+	d := p.dev(dir)
+	part := func(name string, f func()) {
+		if !t.Failed() {
+			t.Log(name)
+			f()
+		}
+	}
+
+	part("start", func() {
+		out := d.out.String()
+		first, _, _ := strings.Cut(out, "\n")
+		if !strings.HasPrefix(first, "hanse dev shop "+dir) {
+			t.Errorf("first line: %q", first)
+		}
+		for _, want := range []string{"✓ found 1 program with services, 1 that only calls", "✓ built ./all ", "✓ built ./client ",
+			"✓ ready in ", "hanse start client", "INF the cart is set up word=first"} {
+			if !strings.Contains(out, want) {
+				t.Errorf("not printed: %s", want)
+			}
+		}
+		if d.one("cart").PID == d.one("catalog").PID {
+			t.Error("two services share a process")
+		}
+		if got := d.get(d.url("cart") + "/cart"); !strings.HasPrefix(got, "first from ") {
+			t.Errorf("page: %q", got)
+		}
+		if text := d.must("ps"); !strings.Contains(text, "stopped: client") || !strings.Contains(text, "catalog") {
+			t.Errorf("ps:\n%s", text)
+		}
+	})
+
+	part("scale", func() {
+		before := d.one("cart")
+		if out := d.must("scale", "cart=3"); strings.Count(out, "is ready") != 2 {
+			t.Errorf("scale: %s", out)
+		}
+		if rows := d.ps("cart"); len(rows) != 3 || slices.ContainsFunc(rows, func(r psRow) bool { return r.State != "ready" }) {
+			t.Errorf("%+v", rows)
+		}
+		seen := make(map[string]bool)
+		for range 6 {
+			seen[d.get(d.url("cart")+"/cart")] = true
+		}
+		if len(seen) != 3 {
+			t.Errorf("pages come from %v", seen)
+		}
+		d.must("scale", "cart=1")
+		if got := d.one("cart"); got.PID != before.PID {
+			t.Errorf("the first copy was not the one that stays: %+v", got)
+		}
+	})
+
+	part("restart, losing no request", func() {
+		before := d.one("cart")
+		url := d.url("cart") + "/cart"
+		stop := make(chan struct{})
+		var load sync.WaitGroup
+		var failed output
+		load.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if resp, err := http.Get(url); err != nil {
+					fmt.Fprintln(&failed, err)
+				} else if resp.Body.Close(); resp.StatusCode != http.StatusOK {
+					fmt.Fprintln(&failed, resp.Status)
+				}
+			}
+		})
+		d.must("restart", "cart")
+		close(stop)
+		load.Wait()
+		if failed.String() != "" {
+			t.Error(failed.String())
+		}
+		if after := d.one("cart"); after.PID == before.PID {
+			t.Error("the process is the same")
+		}
+	})
+
+	part("stop and start", func() {
+		catalog := d.one("catalog")
+		d.must("stop", "cart")
+		if rows := d.ps("cart"); len(rows) != 0 {
+			t.Errorf("after stop: %+v", rows)
+		}
+		if out := d.must("stop", "cart"); !strings.Contains(out, "cart does not run") {
+			t.Error(out)
+		}
+		d.must("start", "cart")
+		d.one("cart")
+		if d.one("catalog").PID != catalog.PID {
+			t.Error("the other service was touched")
+		}
+		d.must("start", "client")
+		p.await("the client runs and ends", func() bool {
+			return strings.Contains(d.must("logs", "client"), "the client has called") && strings.Contains(d.must("ps"), "stopped: client")
+		})
+	})
+
+	part("mistakes", func() {
+		for _, tt := range []struct {
+			args   string
+			status int
+			want   string
+		}{
+			{"stop crat", 1, `hanse: there is no service "crat" in shop; did you mean cart?`},
+			{"scale cart", 2, `hanse: scale: "cart" is not SERVICE=N; write hanse scale cart=3`},
+			{"scale cart=1000", 1, `hanse: cart cannot have 1000 copies; give a number from 0 to 100`},
+			{"restart", 2, `hanse: restart needs the name of a service`},
+			{"restart client", 1, `hanse: client does not run; hanse start client`},
+			{"logs crat", 1, `hanse: there is no service "crat" in shop; did you mean cart?`},
+			{"ps --system shpo", 1, `hanse: no system "shpo" runs; did you mean shop?`},
+			{"dev", 1, "hanse: the system shop runs already (hanse dev, process "},
+		} {
+			_, errs, status := d.hanse(dir, strings.Fields(tt.args)...)
+			if status != tt.status || !strings.HasPrefix(errs, tt.want) {
+				t.Errorf("hanse %s: status %d, %s", tt.args, status, errs)
+			}
+		}
+	})
+
+	part("reload", func() {
+		cart, catalog := d.one("cart"), d.one("catalog")
+		edit(t, filepath.Join(dir, "words", "words.go"), "first", "second")
+		p.await("the new page", func() bool { return strings.HasPrefix(d.get(d.url("cart")+"/cart"), "second") })
+		p.await("the old process ends", func() bool { return len(d.ps("cart")) == 1 })
+		if d.one("cart").PID == cart.PID || d.one("catalog").PID != catalog.PID {
+			t.Error("not the right process was replaced")
+		}
+		p.await("the reason is told", func() bool {
+			out := d.out.String()
+			return strings.Contains(out, "words/words.go changed: building ./all") &&
+				strings.Contains(out, "words/words.go changed, it imports example.com/shop/words")
+		})
+	})
+
+	part("a build that fails", func() {
+		cart := d.one("cart")
+		edit(t, filepath.Join(dir, "words", "words.go"), `"second"`, `second`)
+		p.await("the compiler's error", func() bool {
+			return strings.Contains(d.out.String(), "building ./all failed; what runs keeps running") &&
+				strings.Contains(d.out.String(), "words/words.go:3:14: undefined: second")
+		})
+		if d.one("cart").PID != cart.PID {
+			t.Error("the old process is gone")
+		}
+		p.await("ps shows it", func() bool { return strings.Contains(d.must("ps"), "✗ ./all does not build:") })
+		// What runs is still what was built last: a restart must not need the broken code.
+		d.must("restart", "cart")
+		if got := d.get(d.url("cart") + "/cart"); !strings.HasPrefix(got, "second") {
+			t.Errorf("page: %q", got)
+		}
+		edit(t, filepath.Join(dir, "words", "words.go"), `second`, `"third"`)
+		p.await("the new page", func() bool { return strings.HasPrefix(d.get(d.url("cart")+"/cart"), "third") })
+		p.await("no more errors", func() bool { return !strings.Contains(d.must("ps"), "does not build") })
+	})
+
+	part("a start that fails", func() {
+		p.await("one process", func() bool { return len(d.ps("cart")) == 1 })
+		cart := d.one("cart")
+		edit(t, filepath.Join(dir, "cart", "cart.go"), "	s.Logger().Info", "	if words.Cart != \"\" {\n		return fmt.Errorf(\"no cart today\")\n	}\n	s.Logger().Info")
+		p.await("the failure is told", func() bool {
+			return strings.Contains(d.out.String(), "ended before it was ready: exit status 1; the old one keeps running")
+		})
+		if d.one("cart").PID != cart.PID {
+			t.Error("the old process is gone")
+		}
+		edit(t, filepath.Join(dir, "cart", "cart.go"), "words.Cart != \"\"", "words.Cart == \"\"")
+		p.await("the new process", func() bool { rows := d.ps("cart"); return len(rows) == 1 && rows[0].PID != cart.PID })
+	})
+
+	part("a crash", func() {
+		cart := d.one("cart")
+		http.Get(d.url("cart") + "/crash")
+		p.await("it is told", func() bool {
+			return strings.Contains(d.out.String(), fmt.Sprintf("cart (process %d) ended: exit status 3; started again in", cart.PID)) &&
+				strings.Contains(d.out.String(), "the cart falls over")
+		})
+		p.await("it runs again", func() bool {
+			rows := d.ps("cart")
+			return len(rows) == 1 && rows[0].State == "ready" && rows[0].PID != cart.PID
+		})
+	})
+
+	part("a new service", func() {
+		write(t, filepath.Join(dir, "mail", "main.go"), "package main\n\nimport \"github.com/hanse-go/hanse\"\n\nfunc main() { (&hanse.Service{Name: \"mail\"}).Main() }\n")
+		p.await("it runs", func() bool { rows := d.ps("mail"); return len(rows) == 1 && rows[0].State == "ready" })
+	})
+
+	part("logs", func() {
+		if out := d.must("logs", "-n", "1", "catalog"); strings.Count(out, "\n") != 1 || !strings.HasPrefix(out, "catalog") {
+			t.Errorf("%q", out)
+		}
+		follow := exec.Command(filepath.Join(p.bin, "hanse"), "logs", "-f", "-n", "0", "cart", "--json")
+		follow.Dir, follow.Env = dir, p.env
+		var out output
+		follow.Stdout = &out
+		if err := follow.Start(); err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		p.await("a line of the new process", func() bool {
+			if n++; n%25 == 1 { // the follower may not be connected at first
+				d.must("restart", "cart")
+			}
+			return strings.Contains(out.String(), `"msg":"the cart is set up"`)
+		})
+		follow.Process.Signal(os.Interrupt)
+		if err := follow.Wait(); err != nil {
+			t.Errorf("logs -f ended with %v", err)
+		}
+	})
+
+	part("end", func() {
+		var pids []int
+		for _, r := range d.ps("") {
+			pids = append(pids, r.PID)
+		}
+		url := d.url("cart")
+		d.cmd.Process.Signal(os.Interrupt)
+		<-d.exited
+		if status := d.cmd.ProcessState.ExitCode(); status != 0 {
+			t.Errorf("exit status %d", status)
+		}
+		if !strings.Contains(d.out.String(), fmt.Sprintf("✓ stopped %d processes\n", len(pids))) {
+			t.Error("the end is not told")
+		}
+		for _, pid := range pids {
+			p.gone(pid)
+		}
+		if _, errs, status := p.hanse(dir, "ps"); status != 1 || errs != "hanse: no system runs; start one with hanse dev\n" {
+			t.Errorf("ps: %d, %s", status, errs)
+		}
+		// The next run is at the same address.
+		again := p.dev(dir, "--services", "cart")
+		if again.url("cart") != url {
+			t.Errorf("pages moved from %s to %s", url, again.url("cart"))
+		}
+		if rows := again.ps("catalog"); len(rows) != 0 {
+			t.Errorf("%+v", rows)
+		}
+	})
+}
+
+func TestDevOne(t *testing.T) {
+	p := newPlace(t)
+	d := p.dev(p.system("shop.txtar"), "--one")
+	if d.one("cart").PID != d.one("catalog").PID {
+		t.Error("two processes")
+	}
+	if got := d.get(d.url("cart") + "/cart"); !strings.HasPrefix(got, "first from ") {
+		t.Errorf("page: %q", got)
+	}
+	d.must("scale", "catalog=3")
+	if n := len(d.ps("catalog")); n != 3 {
+		t.Errorf("%d catalogs", n)
+	}
+	d.one("cart")
+	d.must("scale", "catalog=1")
+	d.one("catalog")
+	_, errs, status := d.hanse(d.dir, "stop", "catalog")
+	if status != 1 || errs != "hanse: catalog runs in one process with cart; hanse stop all stops them all\n" {
+		t.Errorf("status %d, %s", status, errs)
+	}
+	before := d.one("cart").PID
+	d.must("restart", "catalog")
+	if d.one("cart").PID == before {
+		t.Error("not restarted")
+	}
+}
+
+// When hanse dev is killed, everything that it started ends.
+func TestDevKilled(t *testing.T) {
+	p := newPlace(t)
+	dir := p.system("mixed.txtar")
+	d := p.dev(dir)
+	var pids []int
+	for _, r := range d.ps("") {
+		pids = append(pids, r.PID)
+	}
+	if len(pids) != 3 {
+		t.Fatalf("processes %v", pids)
+	}
+	d.cmd.Process.Kill()
+	<-d.exited
+	for _, pid := range pids {
+		p.gone(pid)
+	}
+	if _, errs, _ := p.hanse(dir, "ps"); errs != "hanse: no system runs; start one with hanse dev\n" {
+		t.Error(errs)
+	}
+	d = p.dev(dir) // nothing is in the way of the next one
+	d.one("greeter")
+}
+
+// A command in another language is announced, scaled and ended like a service.
+func TestDevForeign(t *testing.T) {
+	p := newPlace(t)
+	d := p.dev(p.system("mixed.txtar"))
+	rec := d.one("recommendation")
+	if got := d.get(d.url("recommendation")); !strings.HasPrefix(got, "foreign ") || !strings.HasSuffix(got, `, lifeline ""`) {
+		t.Errorf("page: %q", got)
+	}
+	yaml, err := os.ReadFile(filepath.Join(d.dir, "hanse.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := d.url("greeter")
+	if !strings.Contains(string(yaml), strings.TrimPrefix(url, "http://127.0.0.1:")) || d.get(url) != "yaml" {
+		t.Errorf("hanse.yaml's port and environment: %s, %q", url, d.get(url))
+	}
+	d.must("scale", "recommendation=2")
+	if rows := d.ps("recommendation"); len(rows) != 2 || rows[0].Endpoints[0] == rows[1].Endpoints[0] {
+		t.Errorf("%+v", rows)
+	}
+	d.must("scale", "recommendation=1")
+	if d.one("recommendation").PID != rec.PID {
+		t.Error("the first copy was not the one that stays")
+	}
+	_, errs, status := d.hanse(d.dir, "scale", "fixed=2")
+	if status != 1 || !strings.HasPrefix(errs, "hanse: 2 copies of fixed cannot serve its one port") {
+		t.Errorf("status %d, %s", status, errs)
+	}
+	before := d.one("fixed")
+	d.must("restart", "fixed")
+	if after := d.one("fixed"); after.PID == before.PID || after.Endpoints[0] != before.Endpoints[0] {
+		t.Errorf("%+v became %+v", before, after)
+	}
+	// Watched files restart it.
+	write(t, filepath.Join(d.dir, "rec", "model.txt"), "better")
+	p.await("a new process", func() bool {
+		rows := d.ps("recommendation")
+		return len(rows) == 1 && rows[0].PID != rec.PID && rows[0].State == "ready"
+	})
+	// With its processes, those that it started end.
+	pid := d.one("recommendation").PID
+	d.must("stop", "recommendation")
+	p.gone(pid)
+}
+
+// Two systems run side by side, and commands say which they mean.
+func TestDevTwo(t *testing.T) {
+	p := newPlace(t)
+	one, two := p.system("greeter.txtar"), p.system("greeter.txtar")
+	a, b := p.dev(one), p.dev(two)
+	if a.one("greeter").PID == b.one("greeter").PID {
+		t.Error("they share a process")
+	}
+	elsewhere := t.TempDir()
+	_, errs, status := p.hanse(elsewhere, "ps")
+	if status != 1 || !strings.HasPrefix(errs, "hanse: several systems run: greeter and greeter-2; say which with --system NAME") ||
+		!strings.Contains(errs, one) || !strings.Contains(errs, two) {
+		t.Errorf("status %d, %s", status, errs)
+	}
+	out, _, status := p.hanse(elsewhere, "ps", "--system", "greeter-2", "--json")
+	if status != 0 || !strings.Contains(out, b.one("greeter").Instance) {
+		t.Errorf("status %d, %s", status, out)
+	}
+	b.cmd.Process.Signal(os.Interrupt)
+	<-b.exited
+	out, _, status = p.hanse(elsewhere, "ps", "--json")
+	if status != 0 || !strings.Contains(out, a.one("greeter").Instance) {
+		t.Errorf("the only one is not found from elsewhere: status %d, %s", status, out)
+	}
+}
+
+// Two programs that offer the same service are refused, with the hanse.yaml that makes it right.
+func TestDevDuplicates(t *testing.T) {
+	p := newPlace(t)
+	dir := p.system("twice.txtar")
+	out, errs, status := p.hanse(dir, "dev")
+	want := `hanse: the service cart is offered by two programs, ./all and ./cart; say in hanse.yaml which to take, for instance:
+
+processes:
+  - run: ./all
+  - run: ./mail
+
+`
+	if status != 1 || errs != want {
+		t.Fatalf("status %d\n%s\n%s\nwant\n%s", status, errs, out, want)
+	}
+	_, yaml, _ := strings.Cut(strings.TrimSpace(errs), "\n\n")
+	write(t, filepath.Join(dir, "hanse.yaml"), yaml)
+	d := p.dev(dir)
+	d.one("cart")
+	d.one("catalog")
+	d.one("mail")
+}
+
+// A port that is taken does not keep pages from being served.
+func TestDevPageMoves(t *testing.T) {
+	p := newPlace(t)
+	dir := p.system("shop.txtar")
+	d := p.dev(dir, "--services", "cart")
+	url := d.url("cart")
+	d.cmd.Process.Signal(os.Interrupt)
+	<-d.exited
+	lis, err := net.Listen("tcp", strings.TrimPrefix(url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lis.Close()
+	d = p.dev(dir, "--services", "cart")
+	if got := d.get(d.url("cart") + "/cart"); d.url("cart") == url || !strings.HasPrefix(got, "first from ") {
+		t.Errorf("%s: %q", d.url("cart"), got)
+	}
+}
