@@ -40,14 +40,14 @@ func foreign() {
 	os.Exit(1)
 }
 
-// place is a machine of its own for a test: a run-time folder, caches, and the commands.
-type place struct {
+// machine stands for a computer of a test's own: a run-time folder, caches, and the commands.
+type machine struct {
 	t   *testing.T
 	bin string
 	env []string
 }
 
-func newPlace(t *testing.T) *place {
+func newMachine(t *testing.T) *machine {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("builds and runs programs")
@@ -68,7 +68,7 @@ func newPlace(t *testing.T) *place {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &place{t: t, bin: filepath.Join(tmp, "bin")}
+	p := &machine{t: t, bin: filepath.Join(tmp, "bin")}
 	for _, dir := range []string{p.bin, filepath.Join(tmp, "run")} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			t.Fatal(err)
@@ -98,7 +98,7 @@ func copyFile(to, from string) error {
 
 // system writes the files of an archive as a module that uses this checkout of Hanse, with free ports for PORT1 and PORT2, and
 // returns its folder.
-func (p *place) system(archive string) string {
+func (p *machine) system(archive string) string {
 	p.t.Helper()
 	ar, err := txtar.ParseFile(filepath.Join("testdata", "dev", archive))
 	if err != nil {
@@ -180,7 +180,7 @@ func (o *output) String() string {
 
 // devRun is a running hanse dev.
 type devRun struct {
-	*place
+	*machine
 	dir    string
 	cmd    *exec.Cmd
 	out    output
@@ -188,9 +188,9 @@ type devRun struct {
 }
 
 // dev starts hanse dev in dir and waits until it is ready. It is ended with the test.
-func (p *place) dev(dir string, args ...string) *devRun {
+func (p *machine) dev(dir string, args ...string) *devRun {
 	p.t.Helper()
-	d := &devRun{place: p, dir: dir, exited: make(chan struct{})}
+	d := &devRun{machine: p, dir: dir, exited: make(chan struct{})}
 	d.cmd = exec.Command(filepath.Join(p.bin, "hanse"), append([]string{"dev"}, args...)...)
 	d.cmd.Dir, d.cmd.Env = dir, p.env
 	d.cmd.Stdout, d.cmd.Stderr = &d.out, &d.out
@@ -225,7 +225,7 @@ func (p *place) dev(dir string, args ...string) *devRun {
 }
 
 // await polls until cond holds.
-func (p *place) await(what string, cond func() bool) {
+func (p *machine) await(what string, cond func() bool) {
 	p.t.Helper()
 	deadline := time.After(patience)
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -240,7 +240,7 @@ func (p *place) await(what string, cond func() bool) {
 }
 
 // hanse runs a command in dir and returns what it prints and its exit status.
-func (p *place) hanse(dir string, args ...string) (stdout, stderr string, status int) {
+func (p *machine) hanse(dir string, args ...string) (stdout, stderr string, status int) {
 	p.t.Helper()
 	cmd := exec.Command(filepath.Join(p.bin, "hanse"), args...)
 	cmd.Dir, cmd.Env = dir, p.env
@@ -310,7 +310,7 @@ func (d *devRun) get(url string) string {
 }
 
 // gone waits until a process has ended.
-func (p *place) gone(pid int) {
+func (p *machine) gone(pid int) {
 	p.t.Helper()
 	p.await(fmt.Sprintf("process %d ends", pid), func() bool {
 		state, err := exec.Command("ps", "-o", "stat=", "-p", fmt.Sprint(pid)).Output()
@@ -320,7 +320,7 @@ func (p *place) gone(pid int) {
 
 // TestDevSession is a working day with one system: each part goes on from where the last one ended.
 func TestDevSession(t *testing.T) {
-	p := newPlace(t)
+	p := newMachine(t)
 	dir := p.system("shop.txtar")
 	d := p.dev(dir)
 	part := func(name string, f func()) {
@@ -571,7 +571,7 @@ func TestDevSession(t *testing.T) {
 }
 
 func TestDevOne(t *testing.T) {
-	p := newPlace(t)
+	p := newMachine(t)
 	d := p.dev(p.system("shop.txtar"), "--one")
 	if d.one("cart").PID != d.one("catalog").PID {
 		t.Error("two processes")
@@ -599,7 +599,7 @@ func TestDevOne(t *testing.T) {
 
 // When hanse dev is killed, everything that it started ends.
 func TestDevKilled(t *testing.T) {
-	p := newPlace(t)
+	p := newMachine(t)
 	dir := p.system("mixed.txtar")
 	d := p.dev(dir)
 	var pids []int
@@ -623,7 +623,7 @@ func TestDevKilled(t *testing.T) {
 
 // A command in another language is announced, scaled and ended like a service.
 func TestDevForeign(t *testing.T) {
-	p := newPlace(t)
+	p := newMachine(t)
 	d := p.dev(p.system("mixed.txtar"))
 	rec := d.one("recommendation")
 	if got := d.get(d.url("recommendation")); !strings.HasPrefix(got, "foreign ") || !strings.HasSuffix(got, `, lifeline ""`) {
@@ -668,7 +668,7 @@ func TestDevForeign(t *testing.T) {
 
 // Two systems run side by side, and commands say which they mean.
 func TestDevTwo(t *testing.T) {
-	p := newPlace(t)
+	p := newMachine(t)
 	one, two := p.system("greeter.txtar"), p.system("greeter.txtar")
 	a, b := p.dev(one), p.dev(two)
 	if a.one("greeter").PID == b.one("greeter").PID {
@@ -694,7 +694,7 @@ func TestDevTwo(t *testing.T) {
 
 // Two programs that offer the same service are refused, with the hanse.yaml that makes it right.
 func TestDevDuplicates(t *testing.T) {
-	p := newPlace(t)
+	p := newMachine(t)
 	dir := p.system("twice.txtar")
 	out, errs, status := p.hanse(dir, "dev")
 	want := `hanse: the service cart is offered by two programs, ./all and ./cart; say in hanse.yaml which to take, for instance:
@@ -717,7 +717,7 @@ processes:
 
 // A port that is taken does not keep pages from being served.
 func TestDevPageMoves(t *testing.T) {
-	p := newPlace(t)
+	p := newMachine(t)
 	dir := p.system("shop.txtar")
 	d := p.dev(dir, "--services", "cart")
 	url := d.url("cart")
