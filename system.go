@@ -1,13 +1,9 @@
 package hanse
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
-	"strings"
 
 	"github.com/hanse-go/hanse/discovery"
 	"github.com/hanse-go/hanse/internal/systems"
@@ -99,18 +95,6 @@ func (v *values) joinFolder() (because string, err error) {
 			return fmt.Sprintf("hanse dev runs for %s", s.Dir), err
 		}
 	}
-	a.Registry = &discovery.Local{System: folderName(root)}
+	a.Registry = &discovery.Local{System: systems.OfFolder(root)}
 	return fmt.Sprintf("no hanse dev runs for %s: the programs of that folder meet", root), nil
-}
-
-// folderName names the system of the programs of a folder.
-func folderName(dir string) string {
-	sum := sha256.Sum256([]byte(dir))
-	base := strings.Map(func(r rune) rune {
-		if 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' {
-			return r
-		}
-		return '-'
-	}, filepath.Base(dir))
-	return "in-" + base[:min(len(base), 40)] + "-" + hex.EncodeToString(sum[:6])
 }

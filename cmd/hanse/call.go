@@ -65,7 +65,7 @@ SERVICE/pkg.Contract/METHOD says which contract, when the service has several wi
 	f.place.add(cmd)
 	cmd.Flags().StringVar(&f.target, "target", "", "call this `host:port` (or unix:///PATH, dns:///HOST:PORT), whatever runs there; SERVICE may be left out")
 	cmd.Flags().StringArrayVarP(&f.headers, "header", "H", nil, "send the header `name:value`; repeatable, a name that ends in -bin takes base64")
-	cmd.Flags().DurationVar(&f.timeout, "timeout", 0, "give up after this `time` (default 10s, none for streams)")
+	cmd.Flags().DurationVar(&f.timeout, "timeout", 0, "give the call this much `time` (default 10s, no limit for streams)")
 	cmd.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "show headers and trailers, and which instance answered how fast")
 	u.JSONFlag(cmd, "each reply on a line, and an error as the last one,")
 	return cmd
@@ -103,12 +103,6 @@ func runCall(ctx context.Context, u *ui.UI, f *callFlags, args []string) error {
 func (f *callFlags) call(ctx context.Context, u *ui.UI, target call.Target, args []string, header metadata.MD) error {
 	describing, cancel := context.WithTimeout(ctx, max(f.timeout, defaultCallTimeout))
 	defer cancel()
-	if f.timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, f.timeout)
-		defer cancel()
-		describing = ctx
-	}
 	conn, offered, end, err := f.connect(describing, u, target.Service)
 	if err != nil {
 		return err
@@ -150,6 +144,11 @@ func (f *callFlags) call(ctx context.Context, u *ui.UI, target call.Target, args
 	}
 	if method.Desc.IsStreamingClient() && len(args) == 0 && u.InTerminal {
 		u.Notef("%s", ui.Faint.Sprint("reading messages as JSON; Ctrl-D ends them"))
+	}
+	if f.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, f.timeout)
+		defer cancel()
 	}
 	start := time.Now()
 	trailer, err := c.Run(metadata.NewOutgoingContext(ctx, header))
