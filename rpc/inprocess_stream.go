@@ -122,6 +122,7 @@ func (p *pipe) finish(err, reason error) {
 	close(p.clientDone)
 	p.handlerCtx.end(reason)
 	if ended {
+		clientPipe{p}.headerSeen()
 		p.rec.trailerReceived(&p.handlerCtx)
 	}
 	p.link.tell(p.o, &p.handlerCtx, ended)

@@ -92,8 +92,8 @@ func (l *inProcess) call(ctx context.Context, path string, args, reply any, o *c
 		return status.Errorf(codes.Unavailable, "service %q was stopped while the call ran", l.srv.Name)
 	}
 	err = c.err
+	rec.headerReceived(&c.ctx)
 	if err == nil {
-		rec.headerReceived(&c.ctx)
 		size := c.reply.size
 		if err = o.format.unpack(c.reply, reply, l.recvLimit(o)); err == nil {
 			rec.inPayload(reply, size)

@@ -127,6 +127,19 @@ func TestTextOfUsualMessages(t *testing.T) {
 	}
 }
 
+// Extensions are not walked, so their messages are left to the encoder.
+func TestExtensibleMessagesAreEncoded(t *testing.T) {
+	o, err := parseCallOptions(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range []proto.Message{&pb.LegacyRequest{Name: proto.String("a")}, &descriptorpb.FileDescriptorProto{}} {
+		if p, err := o.format.pack(m, noLimit); err != nil || p.msg != nil {
+			t.Errorf("%T: %v, %v", m, p, err)
+		}
+	}
+}
+
 func TestPackNothing(t *testing.T) {
 	o, err := parseCallOptions(nil)
 	if err != nil {
