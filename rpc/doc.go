@@ -3,4 +3,15 @@
 // A [Server] takes the registrations of protoc-gen-go-grpc, a [Conn] is what its clients call through, and a [Port] serves several
 // servers and plain HTTP on one listener. Errors are gRPC statuses; metadata, peer, codecs, compressors, interceptors and stats
 // handlers are those of grpc's packages.
+//
+// # Within the process
+//
+// A call to a [Server] in the Local of its [Client] crosses no socket and is not encoded, and yet means what it would mean over TCP.
+// The handler runs on a goroutine of its own with a context that has nothing of the caller's but the metadata, the deadline and the
+// cancellation. Messages are copied, and refused when a wire would refuse them. The caller returns at its deadline even when the
+// handler does not. [google.golang.org/grpc/peer.FromContext] tells a network named "inprocess" and, as the address, the service's name.
+//
+// What is different, for want of a wire: compressors are checked but nothing is compressed; stats handlers hear of no connection;
+// credentials that demand transport security are satisfied, for nothing leaves the process; and three functions that take grpc-go's
+// own transport for granted return errors: grpc.SetSendCompressor, grpc.ClientSupportedCompressors and grpc.PreparedMsg's Encode.
 package rpc
