@@ -86,7 +86,7 @@ func (g *taskGroup) done(t *backgroundTask, label string, err error) {
 	delete(g.running, t)
 	switch {
 	case err == nil:
-	case !g.stopped:
+	case g.ctx.Err() == nil:
 		g.fail(fmt.Errorf("%s failed: %w", label, err))
 	case !isCancellation(err):
 		g.errs = append(g.errs, fmt.Errorf("%s failed while it was stopped: %w", label, err))
