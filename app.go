@@ -55,7 +55,7 @@ type App struct {
 	Transports []rpc.Transport
 
 	// Path forces all calls onto one path: "inprocess", "unix" or "tcp". Default: the nearest.
-	Path rpc.Path
+	Path Path
 
 	// Reflection says whether clients may ask which contracts there are. Default (nil): yes when the listener is bound to
 	// loopback, no otherwise.
@@ -96,6 +96,9 @@ type App struct {
 	local  map[string]*rpc.Server // what runs here
 	caller *rpc.Client            // of Conn
 }
+
+// Path is the way that a call takes to an instance: "inprocess", "unix" or "tcp".
+type Path = rpc.Path
 
 // Conn returns a connection to the named service, for a program that only calls or for a caller that is no service. It never
 // blocks and never fails: calls find an instance when they are made, and wait for one, until their deadline, when none is ready.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -124,6 +125,63 @@ func TestCycleOfSetUps(t *testing.T) {
 	wantError(t, r.wait(), "not ready after 100ms", "cart waits for checkout", "checkout waits for cart", "shop waits for nowhere", "cart → checkout → cart")
 	if strings.Contains(r.err.Error(), "greeter") {
 		t.Errorf("greeter waits for nobody: %v", r.err)
+	}
+}
+
+// TestSetUpsThatDoNotHeedTheirContext holds that a set-up which waits in a call without deadline ends with the start, and that one which
+// cannot be ended is named.
+func TestSetUpsThatDoNotHeedTheirContext(t *testing.T) {
+	release := make(chan struct{})
+	defer close(release)
+	waiting := &hanse.Service{Name: "waiting", Setup: func(_ context.Context, s *hanse.Service) error {
+		_, err := testpb.NewTestServiceClient(s.Conn("nowhere")).UnaryCall(context.Background(), &testpb.SimpleRequest{})
+		return err
+	}}
+	began := time.Now()
+	r := begin(t, &hanse.App{StartTimeout: 50 * time.Millisecond}, waiting)
+	wantError(t, r.wait(), "waiting waits for nowhere")
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("took %v", took)
+	}
+	deaf := &hanse.Service{Name: "deaf", Setup: func(context.Context, *hanse.Service) error { <-release; return nil }}
+	r = begin(t, &hanse.App{StartTimeout: 50 * time.Millisecond}, deaf)
+	wantError(t, r.wait(), "the set-up of deaf has not returned", "set-up of deaf still runs 2s after its context was cancelled")
+}
+
+// TestPaths holds that each path can be taken and that the nearest is the default.
+func TestPaths(t *testing.T) {
+	r := run(t, new(hanse.App), greeter())
+	caller := func(path hanse.Path) *hanse.App {
+		app := &hanse.App{Registry: r.registry, Path: path}
+		t.Cleanup(func() { app.Close() })
+		return app
+	}
+	for _, tt := range []struct {
+		app  *hanse.App
+		path hanse.Path
+	}{
+		{r.App, "inprocess"},
+		{caller(""), "unix"},
+		{caller("unix"), "unix"},
+		{caller("tcp"), "tcp"},
+	} {
+		var info hanse.CallInfo
+		_, err := testpb.NewTestServiceClient(tt.app.Conn("greeter")).UnaryCall(t.Context(), &testpb.SimpleRequest{}, &info)
+		if err != nil || info.Path != tt.path || info.Service != "greeter" || info.Attempts != 1 {
+			t.Errorf("want path %s: %+v, %v", tt.path, info, err)
+		}
+	}
+	socket := r.instances["greeter"].Endpoints[0]
+	if !strings.HasPrefix(socket, "unix:///") {
+		t.Fatalf("endpoints %v", r.instances["greeter"].Endpoints)
+	}
+	file := strings.TrimPrefix(socket, "unix://")
+	if _, err := os.Stat(file); err != nil {
+		t.Error(err)
+	}
+	r.end()
+	if _, err := os.Stat(file); err == nil {
+		t.Errorf("socket %s was left behind", file)
 	}
 }
 
