@@ -64,6 +64,13 @@ func (c *Client) Close() error {
 	return nil
 }
 
+func (c *Client) logger() *slog.Logger {
+	if c.Logger != nil {
+		return c.Logger
+	}
+	return slog.Default()
+}
+
 // Waiting returns the services that calls wait for now because none of their instances is ready, sorted.
 func (c *Client) Waiting() []string {
 	c.mu.Lock()

@@ -19,12 +19,18 @@ import (
 //	catalog := catalogv1.NewCatalogClient(conn)
 //
 // An instance of the service is chosen for each call. A call waits while no instance is known to be ready, until its context ends; when
-// instances are known but none can be reached it fails with Unavailable, unless it has the option [grpc.WaitForReady].
+// instances are known but none can be reached it fails with Unavailable, unless it has the option [grpc.WaitForReady]. An instance
+// whose connection broke counts as unreachable after a second without a new one. An instance that does not announce the called
+// contract gets no call; if none announces it, the call fails with Unimplemented.
 //
-// A call that an instance has not processed, for it could not be reached or refused it, is sent to another one. A unary call that may
-// have been processed, because the connection broke while it was in flight, is sent again only when its method is marked with
-// idempotency_level NO_SIDE_EFFECTS or IDEMPOTENT in its protobuf file; at most twice, and not more than one call in five in the long
-// run. A status that the service itself returned is never a reason to send a call again.
+// A call that an instance has not processed is sent to another one: when the instance cannot be reached, when the request's headers
+// were not sent, when HTTP/2 says so (GOAWAY, REFUSED_STREAM), and when a Hanse server says so. A stream moves until the first answer
+// came or it has sent 16 messages or 64 KiB. A call goes to each instance at most once in a round, and there are three rounds; with
+// WaitForReady there are rounds until the context ends.
+//
+// A unary call that may have been processed, because the connection broke before its status came, is sent again only when its method is
+// marked with idempotency_level NO_SIDE_EFFECTS or IDEMPOTENT in its protobuf file: at most twice, and in the long run for not more than
+// one call in five. A status that the peer sent, Unavailable too, is an answer and no reason to send a call again.
 //
 // Errors are gRPC statuses. A Conn is safe for concurrent use.
 type Conn struct {

@@ -1,8 +1,23 @@
 // Package rpc carries gRPC calls between services: in process, over a unix socket or over TCP, with one meaning on every path.
 //
-// A [Server] takes the registrations of protoc-gen-go-grpc, a [Conn] is what its clients call through, and a [Port] serves several
-// servers and plain HTTP on one listener. Errors are gRPC statuses; metadata, peer, codecs, compressors, interceptors and stats
-// handlers are those of grpc's packages.
+// A [Server] takes the registrations of protoc-gen-go-grpc, a [Port] serves several servers and plain HTTP on one listener, and a [Conn]
+// is what generated clients call through:
+//
+//	srv := &rpc.Server{Name: "greeter"}
+//	greeterv1.RegisterGreeterServer(srv, greeter{})
+//	srv.Start()
+//	port := &rpc.Port{Servers: []*rpc.Server{srv}}
+//	go port.Serve(lis)
+//
+//	conn, err := rpc.Dial("greeter.example.org:8443", rpc.WithTLS(&tls.Config{}))
+//	defer conn.Close()
+//	reply, err := greeterv1.NewGreeterClient(conn).SayHello(ctx, req)
+//
+// Dial knows its server by address. To find a service by name, bind a Conn to a [Client] that has a registry; package hanse does so for
+// the services of an app.
+//
+// Errors are gRPC statuses; metadata, peer, codecs, compressors, interceptors and stats handlers are those of grpc's packages. Either end
+// may be any other gRPC program.
 //
 // # Within the process
 //

@@ -49,6 +49,7 @@ func newPool(c *Client, service string) *pool {
 		if err == nil {
 			err = fmt.Errorf("the registry's watch ended")
 		}
+		c.logger().Error("instances of a service cannot be found any more", "service", service, "error", err)
 		p.fail(status.Errorf(codes.Unavailable, "looking for instances of %q: %v", service, err))
 	})
 	return p
@@ -130,9 +131,25 @@ func (p *pool) onState(m *member, state linkState, err error) {
 			state = linkConnecting
 		}
 	}
+	if m.state != state {
+		p.logState(m, state, err)
+	}
 	m.state, m.err = state, err
 	if !m.left {
 		p.publish()
+	}
+}
+
+// logState tells of a change that explains where calls go. The caller holds p.mu.
+func (p *pool) logState(m *member, state linkState, err error) {
+	log := p.client.logger().With("service", p.service, "instance", m.inst.ID, "endpoints", m.inst.Endpoints)
+	switch {
+	case state == linkReady:
+		log.Debug("connected to an instance")
+	case state == linkUnreachable && !m.left:
+		log.Warn("an instance cannot be reached", "error", err)
+	case m.state == linkReady:
+		log.Debug("the connection to an instance ended")
 	}
 }
 
@@ -148,10 +165,11 @@ func (p *pool) giveUp(m *member) {
 		m.giveUp = time.AfterFunc(left, func() { p.giveUp(m) })
 		return
 	}
-	m.state = linkUnreachable
 	if m.err == nil {
 		m.err = errors.New("the connection broke, and there is no new one yet")
 	}
+	p.logState(m, linkUnreachable, m.err)
+	m.state = linkUnreachable
 	p.publish()
 }
 

@@ -2,9 +2,11 @@ package rpc_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -375,4 +377,143 @@ func TestPauseEndsWithCaller(t *testing.T) {
 		wantError(t, <-done, codes.Canceled)
 		conn.Close()
 	})
+}
+
+// What was sent before the refusal came is sent again, whichever of the stream's methods finds out.
+func TestRefusedStreamIsReplayed(t *testing.T) {
+	a, b := newStock(t, "a"), newStock(t, "b")
+	var refusing atomic.Bool
+	a.hook = func(ctx context.Context, method string) error {
+		if refusing.Load() {
+			return refuse(ctx, method)
+		}
+		return nil
+	}
+	conn := bound(t, &rpc.Client{Registry: newScript(a.instance(), b.instance()), Picker: func() balancer.Picker { return prefer{"a"} }})
+	connected(t, conn, "a")
+	refusing.Store(true)
+	connected(t, conn, "b")
+	for n := range 14 {
+		finished := make(chan error, 2)
+		sum, err := conn.NewStream(t.Context(), &grpc.StreamDesc{ClientStreams: true}, sumMethod, grpc.OnFinish(func(err error) { finished <- err }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		in := stringValue("x")
+		for range n {
+			in.Value = "x"
+			if err := sum.SendMsg(in); err != nil {
+				t.Fatal(err)
+			}
+			in.Value = "changed" // the message is the caller's again
+			if n%3 == 0 {
+				runtime.Gosched() // let the refusal come in between
+			}
+		}
+		if err := sum.CloseSend(); err != nil {
+			t.Fatal(err)
+		}
+		out := stringValue("")
+		if err := sum.RecvMsg(out); err != nil || out.Value != "b:"+strings.Repeat("x", n) {
+			t.Fatal(n, out, err)
+		}
+		if err := <-finished; err != nil || len(finished) > 0 {
+			t.Errorf("finished with %v", err)
+		}
+	}
+
+	// Both directions at once.
+	for range 20 {
+		stream, err := chatEcho(t.Context(), conn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var sender sync.WaitGroup
+		sender.Go(func() {
+			for range 10 {
+				if err := stream.SendMsg(stringValue("x")); err != nil {
+					t.Error(err)
+				}
+			}
+			if err := stream.CloseSend(); err != nil {
+				t.Error(err)
+			}
+		})
+		for range 10 {
+			out := stringValue("")
+			if err := stream.RecvMsg(out); err != nil || out.Value != "b:x" {
+				t.Error(out, err)
+				break
+			}
+		}
+		if err := stream.RecvMsg(stringValue("")); err != io.EOF {
+			t.Error(err)
+		}
+		sender.Wait()
+	}
+	if got := conn.Stats(); got.Failed > 0 {
+		t.Errorf("stats %+v", got)
+	}
+}
+
+// One of three instances is killed and comes back, again and again: no call of a method that is marked safe fails.
+func TestKillsUnderLoad(t *testing.T) {
+	registry := &discovery.Memory{}
+	conn := bound(t, &rpc.Client{Registry: registry})
+	begin := func(id string) func() {
+		e := &echoService{name: id, hook: func(context.Context, string) error {
+			runtime.Gosched()
+			return nil
+		}}
+		srv := &rpc.Server{Name: "echo", Instance: id}
+		e.register(srv)
+		srv.Start()
+		port := &rpc.Port{Servers: []*rpc.Server{srv}}
+		lease := register(t, registry, discovery.Instance{
+			Service: "echo", ID: id, State: discovery.Ready, Endpoints: []string{"tcp://" + servePort(t, port)},
+		})
+		return func() {
+			port.Close() // as a crash does: connections end in the middle of calls
+			srv.Stop()
+			lease.Close() // which the registry notices later
+		}
+	}
+	var kill []func()
+	for i := range 3 {
+		kill = append(kill, begin(fmt.Sprint("first", i)))
+	}
+	stop := make(chan struct{})
+	var calls sync.WaitGroup
+	var made atomic.Int64
+	for range 24 {
+		calls.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if _, err := callEcho(context.Background(), conn, putMethod, "x"); err != nil {
+					t.Error(err)
+				}
+				made.Add(1)
+			}
+		})
+	}
+	for i := range 6 {
+		n := made.Load()
+		until(t, "calls", func() bool { return made.Load() > n+150 })
+		kill[i%3]()
+		kill[i%3] = begin(fmt.Sprint("next", i))
+	}
+	close(stop)
+	calls.Wait()
+	got := conn.Stats()
+	t.Logf("sent %d, ok %d, failed %d, retried %d", got.Sent, got.OK, got.Failed, got.Retried)
+	if got.Failed > 0 || got.Sent != got.OK || got.Retried == 0 {
+		t.Errorf("stats %+v", got)
+	}
+	for _, k := range kill {
+		k()
+	}
 }

@@ -191,23 +191,23 @@ func (s *remoteStream) commit() {
 	}
 }
 
-// keep remembers a message in case it must be sent again, and returns the stream to send it on.
-func (s *remoteStream) keep(m any) *streamAttempt {
+// keep remembers a message in case it must be sent again, unless the stream stays where it is, and returns the stream to send it on.
+func (s *remoteStream) keep(m any) (_ *streamAttempt, kept bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.committed.Load() {
-		return s.current
+		return s.current, false
 	}
 	msg, ok := m.(proto.Message)
 	if ok && s.call.o.plain && len(s.kept) < maxKeptMessages {
 		if s.keptBytes += proto.Size(msg); s.keptBytes <= maxKeptBytes {
 			s.kept = append(s.kept, proto.Clone(msg)) // the caller may change its own
-			return s.current
+			return s.current, true
 		}
 	}
 	s.committed.Store(true)
 	s.kept = nil
-	return s.current
+	return s.current, false
 }
 
 func (s *remoteStream) attempt() *streamAttempt {
@@ -221,9 +221,9 @@ var errRefused = status.Error(codes.Unavailable, "the instance did not process t
 
 // SendMsg implements grpc.ClientStream.
 func (s *remoteStream) SendMsg(m any) error {
-	sa := s.keep(m)
+	sa, kept := s.keep(m)
 	err := sa.stream.SendMsg(m)
-	if err == nil || s.committed.Load() {
+	if err == nil || !kept {
 		return err
 	}
 	cause := err

@@ -13,7 +13,8 @@ import (
 //	unix:///path/to.sock   a unix socket
 //	tcp://host:port        as host:port
 //
-// or another that [discovery.ParseTarget] reads. Dial does not wait for a connection; a malformed target is an error. The Conn must be closed. The servers need not be Hanse's.
+// or another that [discovery.ParseTarget] reads. Dial does not wait for a connection; a malformed target is an error. The Conn must be
+// closed. The servers need not be Hanse's.
 func Dial(target string, opts ...ConnOption) (*Conn, error) {
 	registry, err := discovery.ParseTarget(target)
 	if err != nil {
@@ -21,5 +22,8 @@ func Dial(target string, opts ...ConnOption) (*Conn, error) {
 	}
 	c := NewConn(target, opts...)
 	client := &Client{Registry: registry, TLS: c.opts.tls, StatsHandlers: c.opts.statsHandlers}
-	return c, c.bind(client) // the Conn is the client's only one: closing it ends all
+	if err := c.bind(client); err != nil { // the Conn is the client's only one: closing it ends all
+		return nil, err
+	}
+	return c, nil
 }

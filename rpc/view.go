@@ -78,10 +78,16 @@ func (c *choices) pick(picker balancer.Picker, tried []*member) (*member, *balan
 				return slices.Contains(tried, c.member(x))
 			})
 		}
-		if len(candidates) > 0 {
-			candidate := picker.Pick(candidates)
-			return c.member(candidate), candidate
+		if len(candidates) == 0 {
+			continue
 		}
+		candidate := picker.Pick(candidates)
+		m := c.member(candidate)
+		if m == nil { // a picker must not answer with what it was not asked about
+			candidate = candidates[0]
+			m = c.member(candidate)
+		}
+		return m, candidate
 	}
 	return nil, nil
 }
