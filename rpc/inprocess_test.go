@@ -34,7 +34,7 @@ func startLocal(t *testing.T, h *handlers) pb.ParityClient {
 }
 
 // byHand is a contract whose handler is not generated, so that it can do what generated ones do not.
-func byHand(t *testing.T, handler grpc.MethodHandler) *rpc.Conn {
+func byHand(t *testing.T, handler grpc.MethodHandler) (*rpc.Server, *rpc.Conn) {
 	t.Helper()
 	srv := &rpc.Server{Name: "parity"}
 	srv.RegisterService(&grpc.ServiceDesc{ServiceName: "hanse.parity.v1.Parity", Methods: []grpc.MethodDesc{{MethodName: "Unary", Handler: handler}}}, t)
@@ -54,39 +54,54 @@ func byHand(t *testing.T, handler grpc.MethodHandler) *rpc.Conn {
 			t.Error(err)
 		}
 	})
-	return conn
+	return srv, conn
 }
 
 // The caller's message is its own again when the call returns, whatever the handler does.
 func TestRequestIsNotReadAfterTheCall(t *testing.T) {
-	entered, leave := make(chan struct{}), make(chan struct{})
-	read := make(chan error, 1)
-	conn := byHand(t, func(_ any, _ context.Context, dec func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
-		close(entered)
-		<-leave
-		in := &pb.Request{}
-		err := dec(in)
-		if in.Text != "" {
-			err = fmt.Errorf("the handler reads %q", in.Text)
-		}
-		read <- err
-		return &pb.Reply{}, err
-	})
-	ctx, cancel := context.WithCancel(t.Context())
-	in := &pb.Request{Text: "before"}
-	go func() { <-entered; cancel() }()
-	if _, err := pb.NewParityClient(conn).Unary(ctx, in); status.Code(err) != codes.Canceled {
-		t.Errorf("the caller gets %v", err)
-	}
-	in.Text = "after" // a race, if it is still read
-	close(leave)
-	if err := <-read; status.Code(err) != codes.Canceled {
-		t.Errorf("the handler gets %v", err)
+	for name, tt := range map[string]struct {
+		end  func(srv *rpc.Server, conn *rpc.Conn, cancel func())
+		code codes.Code
+	}{
+		"cancel": {func(_ *rpc.Server, _ *rpc.Conn, cancel func()) { cancel() }, codes.Canceled},
+		"close":  {func(_ *rpc.Server, conn *rpc.Conn, _ func()) { conn.Close() }, codes.Canceled},
+		"stop":   {func(srv *rpc.Server, _ *rpc.Conn, _ func()) { srv.Stop() }, codes.Unavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			entered, leave := make(chan struct{}), make(chan struct{})
+			read := make(chan error, 1)
+			srv, conn := byHand(t, func(_ any, _ context.Context, dec func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
+				close(entered)
+				<-leave
+				in := &pb.Request{}
+				err := dec(in)
+				if in.Text != "" {
+					err = fmt.Errorf("the handler reads %q", in.Text)
+				}
+				read <- err
+				return &pb.Reply{}, err
+			})
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			go func() {
+				<-entered
+				tt.end(srv, conn, cancel)
+			}()
+			in := &pb.Request{Text: "before"}
+			if _, err := pb.NewParityClient(conn).Unary(ctx, in); status.Code(err) != tt.code {
+				t.Errorf("the caller gets %v", err)
+			}
+			in.Text = "after" // a race, if it is still read
+			close(leave)
+			if err := <-read; status.Code(err) != codes.Canceled {
+				t.Errorf("the handler gets %v", err)
+			}
+		})
 	}
 }
 
 func TestRequestReadTwice(t *testing.T) {
-	conn := byHand(t, func(_ any, _ context.Context, dec func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
+	_, conn := byHand(t, func(_ any, _ context.Context, dec func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
 		in := &pb.Request{}
 		if err := errors.Join(dec(in)); err != nil {
 			return nil, err
