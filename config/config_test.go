@@ -127,6 +127,17 @@ func TestDefaultKeepsWhatTheStructHeld(t *testing.T) {
 	}
 }
 
+func TestDefaultOfAPointer(t *testing.T) {
+	mine := &db{URL: "mine", MaxConns: 2}
+	cfg := settings{Fallback: mine}
+	if err := loader(t, "", map[string]string{"CART_FALLBACK_MAX_CONNS": "3"}, nil).Load("cart", &cfg); err != nil {
+		t.Fatal(err)
+	}
+	if cfg.Fallback.URL != "mine" || cfg.Fallback.MaxConns != 3 || mine.MaxConns != 2 {
+		t.Errorf("filled %+v, given %+v", cfg.Fallback, mine)
+	}
+}
+
 func TestFileValues(t *testing.T) {
 	three := 3
 	for _, tt := range []struct {
@@ -158,7 +169,8 @@ func TestFileValues(t *testing.T) {
 		{"any", "extra: {a: [1, true, 'true', 1.5, x, null]}", settings{Extra: map[string]any{"a": []any{int64(1), true, "true", 1.5, "x", nil}}}},
 		{"alias", "names: &n [a]\n  extra: *n", settings{Names: []string{"a"}, Extra: []any{"a"}}},
 		{"merge", "limits:\n    a: &a {burst: 1, per-minute: 2}\n    b:\n      <<: *a\n      burst: 9", settings{Limits: map[string]limits{"a": {2, 1}, "b": {2, 9}}}},
-		{"single value as flow of the service", "", settings{}},
+		{"merge after a key", "limits:\n    a: &a {burst: 1, per-minute: 2}\n    b:\n      burst: 9\n      <<: [*a]", settings{Limits: map[string]limits{"a": {2, 1}, "b": {2, 9}}}},
+		{"nothing", "", settings{}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, l, err := load(t, "cart:\n  "+tt.yaml+"\n", nil, nil)
@@ -401,6 +413,7 @@ func TestValidate(t *testing.T) {
 		{"{inner: {min: 1}}", "cart.inner: min 1 is over max 0"},
 		{"{list: [{max: 1}, {min: 1}]}", "cart.list[1]: min 1 is over max 0"},
 		{"{by: {x: {min: 1}}}", "cart.by.x: min 1 is over max 0"},
+		{"{even: 1, inner: {min: 1}}", "cart.inner: min 1 is over max 0"}, // the outer one may rely on the inner ones
 	} {
 		l := loader(t, "cart: "+tt.yaml+"\n", nil, nil)
 		cfg := validated{Even: 4}

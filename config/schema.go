@@ -58,7 +58,7 @@ func appendFields(list []field, t reflect.Type, index []int, outer reflect.Type)
 			return nil, fmt.Errorf("field %s of %s: %w", sf.Name, outer, err)
 		}
 		for _, other := range list {
-			if other.name == name || envName(other.name) == envName(name) {
+			if envName(other.name) == envName(name) {
 				return nil, fmt.Errorf("fields %s and %s of %s are both called %s in the environment: name one with a yaml tag",
 					outer.FieldByIndex(other.index).Name, sf.Name, outer, envName(name))
 			}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -157,6 +158,9 @@ func TestKill(t *testing.T) {
 			want(t, sys, "a", "a,b")
 		}
 		all[1].Kill()
+		if _, err := sys.HTTP("b").Get("http://b/"); !errors.Is(err, syscall.ECONNREFUSED) { // the registry still knows it
+			t.Errorf("just after the last instance was killed: %v", err)
+		}
 		time.Sleep(2 * time.Second)
 		if left := sys.Instances("b"); len(left) != 0 {
 			t.Errorf("instances: %v", left)
@@ -167,6 +171,48 @@ func TestKill(t *testing.T) {
 		sys.Heal() // brings nobody back to life
 		sys.Start(chain("b", ""))
 		want(t, sys, "a", "a,b")
+	})
+}
+
+// revenant calls another service when it has long been dead.
+type revenant struct {
+	testpb.UnimplementedTestServiceServer
+	next    testpb.TestServiceClient
+	started chan bool
+	result  chan error
+}
+
+func (r *revenant) EmptyCall(context.Context, *testpb.Empty) (*testpb.Empty, error) {
+	r.started <- true
+	time.Sleep(5 * time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_, err := r.next.UnaryCall(ctx, &testpb.SimpleRequest{})
+	r.result <- err
+	return nil, err
+}
+
+func TestTheDeadStayDead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &revenant{started: make(chan bool), result: make(chan error, 1)}
+		svc := &hanse.Service{Name: "a"}
+		r.next = testpb.NewTestServiceClient(svc.Conn("b"))
+		testpb.RegisterTestServiceServer(svc, r)
+		sys := hansetest.Run(t, svc, chain("b", ""))
+		failed := make(chan error, 1)
+		go func() {
+			_, err := testpb.NewTestServiceClient(sys.Conn("a")).EmptyCall(t.Context(), &testpb.Empty{})
+			failed <- err
+		}()
+		<-r.started
+		sys.Instances("a")[0].Kill()
+		if err := <-failed; status.Code(err) != codes.Unavailable {
+			t.Errorf("the call that was in flight: %v", err)
+		}
+		sys.Heal()
+		if err := <-r.result; err == nil {
+			t.Error("a killed instance called another one")
+		}
 	})
 }
 

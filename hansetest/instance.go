@@ -58,7 +58,6 @@ func (i *Instance) Kill() {
 		n.bury()
 	})
 	n.mu.Unlock()
-	s.network.Isolate(n.host) // nothing that it still does is seen
 	s.network.Kill(n.host)
 	n.stop()
 }

@@ -49,18 +49,7 @@ func (s *System) Partition(a, b string) {
 }
 
 // Heal ends all partitions, and what [Instance.Isolate] did. What was held back arrives.
-func (s *System) Heal() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.network.Heal()
-	for _, n := range s.nodes {
-		n.mu.Lock()
-		if n.killed {
-			s.network.Isolate(n.host) // the dead stay dead
-		}
-		n.mu.Unlock()
-	}
-}
+func (s *System) Heal() { s.network.Heal() }
 
 // hosts lists where a service runs.
 func (s *System) hosts(service string) (hosts []string) {

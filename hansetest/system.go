@@ -174,7 +174,7 @@ func (s *System) close() {
 	s.mu.Lock()
 	nodes, closers := s.nodes, s.closers
 	s.mu.Unlock()
-	s.Heal()
+	s.network.Heal()
 	s.network.SetLatency(0)
 	for _, f := range closers {
 		f()

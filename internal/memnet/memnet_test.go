@@ -211,6 +211,13 @@ func TestLatency(t *testing.T) {
 		if all != "xxxy" || len(took) != 3 || took[0] != 50*time.Millisecond || took[2] != 70*time.Millisecond {
 			t.Errorf("read %q after %v", all, took)
 		}
+		near, far = connect(t, &n)
+		n.SetLatency(50 * time.Millisecond)
+		start = time.Now()
+		near.Close()
+		if _, err := far.Read(b); err != io.EOF || time.Since(start) != 50*time.Millisecond {
+			t.Errorf("the end came after %v: %v", time.Since(start), err)
+		}
 	})
 }
 
@@ -293,10 +300,16 @@ func TestKill(t *testing.T) {
 		if _, err := n.Host("a").Dial(t.Context(), "b:1"); !errors.Is(err, syscall.ECONNREFUSED) {
 			t.Errorf("dial: %v", err)
 		}
-		again, err := n.Host("b").Listen("1")
-		if err != nil {
-			t.Fatalf("listen again: %v", err)
+		if _, err := n.Host("b").Listen("1"); err == nil {
+			t.Error("the dead listen")
 		}
-		again.Close()
+		a, err := n.Host("a").Listen("1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer a.Close()
+		if _, err := n.Host("b").Dial(t.Context(), "a:1"); err == nil {
+			t.Error("the dead dial")
+		}
 	})
 }

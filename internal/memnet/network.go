@@ -11,6 +11,7 @@ package memnet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -28,6 +29,7 @@ type Network struct {
 	listeners map[string]*listener // by host:port
 	links     map[[2]string]*link
 	isolated  map[string]bool
+	dead      map[string]bool
 	cut       map[[2]string]bool
 	latency   time.Duration
 	lastPort  int
@@ -66,6 +68,9 @@ func (h Host) Listen(port string) (net.Listener, error) {
 	n := h.net
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.dead[h.name] {
+		return nil, &net.OpError{Op: "listen", Net: "mem", Addr: Addr(net.JoinHostPort(h.name, port)), Err: errDead}
+	}
 	if port == "" || port == "0" {
 		port = n.port()
 	}
@@ -130,12 +135,16 @@ func (h Host) dial(ctx context.Context, address string) (net.Conn, error) {
 			continue
 		}
 		l := n.listeners[address]
-		local := Addr(net.JoinHostPort(h.name, n.port()))
-		n.mu.Unlock()
-		if l == nil {
+		if l == nil || n.dead[h.name] {
+			dead := n.dead[h.name]
+			n.mu.Unlock()
+			if dead {
+				return nil, errDead
+			}
 			return nil, os.NewSyscallError("connect", syscall.ECONNREFUSED)
 		}
-		near, far := pair(k, local, l.addr)
+		near, far := pair(k, Addr(net.JoinHostPort(h.name, n.port())), l.addr) // under the lock, so that Kill sees it
+		n.mu.Unlock()
 		if err := l.offer(ctx, far); err != nil {
 			near.abort()
 			far.abort()
@@ -227,9 +236,16 @@ func (n *Network) update(change func()) {
 	}
 }
 
-// Kill ends a host as a crash does: its listeners are gone, and its connections are reset. The host can listen again.
+var errDead = errors.New("the host was killed")
+
+// Kill ends a host for good, as a crash of what runs there does: its listeners are gone, so that others are refused, its connections
+// are reset, and it makes no new ones.
 func (n *Network) Kill(host string) {
 	n.mu.Lock()
+	if n.dead == nil {
+		n.dead = map[string]bool{}
+	}
+	n.dead[host] = true
 	var links []*link
 	for key, k := range n.links {
 		if key[0] == host || key[1] == host {

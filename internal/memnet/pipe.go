@@ -132,20 +132,12 @@ func (p *pipe) write(b []byte) (n int, err error) {
 	}
 }
 
-// arrivalTime is when what is sent now arrives: never before what was sent earlier.
+// arrivalTime is when what is sent now arrives, if what was sent earlier has arrived by then; zero: at once.
 func (p *pipe) arrivalTime() time.Time {
-	d := time.Duration(p.link.latency.Load())
-	var last time.Time
-	if len(p.sent) > 0 {
-		last = p.sent[len(p.sent)-1].at
+	if d := time.Duration(p.link.latency.Load()); d > 0 {
+		return time.Now().Add(d)
 	}
-	if d <= 0 {
-		return last
-	}
-	if at := time.Now().Add(d); at.After(last) {
-		return at
-	}
-	return last
+	return time.Time{}
 }
 
 // closeWrite ends the direction from the writer's side. Later writes fail with err.
