@@ -442,6 +442,14 @@ func TestSeveralStructsShareASection(t *testing.T) {
 	}
 }
 
+func TestServicesOfSimilarNames(t *testing.T) {
+	l := loader(t, "card: {a: 1}\n", nil, nil)
+	l.Services = []string{"cart", "card"}
+	if err := errors.Join(l.Load("cart", &struct{ A int }{}), l.Check("cart")); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestUnreadSection(t *testing.T) {
 	l := loader(t, "cart: {a: 1}\n", nil, nil)
 	err := l.Check("cart")

@@ -67,6 +67,10 @@ func TestWatch(t *testing.T) {
 		if len(got) != 1 || got[0].Max != 5 || got[0].Token.Reveal() != "t" {
 			t.Fatalf("first: %+v", got)
 		}
+		change(t, "cart: {max: 5}\n")
+		if log.Len() > 0 {
+			t.Errorf("without a change: %s", log)
+		}
 		change(t, "cart: {max: 6, names: [a]}\n")
 		if len(got) != 2 || got[1].Max != 6 || got[1].Token.Reveal() != "t" {
 			t.Fatalf("after a change: %+v", got)

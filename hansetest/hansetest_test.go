@@ -158,6 +158,7 @@ func TestKill(t *testing.T) {
 			want(t, sys, "a", "a,b")
 		}
 		all[1].Kill()
+		synctest.Wait()
 		if _, err := sys.HTTP("b").Get("http://b/"); !errors.Is(err, syscall.ECONNREFUSED) { // the registry still knows it
 			t.Errorf("just after the last instance was killed: %v", err)
 		}
