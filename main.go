@@ -39,12 +39,19 @@ func (a *App) Main(services ...*Service) {
 }
 
 // FromEnv returns an App with the settings of the environment, for programs that only call: it finds the running system as Main
-// does. Close it at the end.
+// does. Close it at the end. When HANSE_LIST_SERVICES asks which services the program has, FromEnv prints that it has none and ends
+// the program.
 func FromEnv() (*App, error) {
 	a := new(App)
 	v, err := a.fromEnv()
 	if err != nil {
 		return nil, err
+	}
+	if v.list != "" { // whoever asks wants no more than the list, and here it is empty
+		if err := list(os.Stdout, nil, v.list == "json"); err != nil {
+			return nil, err
+		}
+		os.Exit(0)
 	}
 	if err := a.watchLifeline(v.lifeline, endProcess); err != nil {
 		return nil, err

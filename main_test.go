@@ -83,6 +83,16 @@ func TestList(t *testing.T) {
 	}
 }
 
+// TestListOfACaller holds that a program without services says so and does not run when it is asked for them.
+func TestListOfACaller(t *testing.T) {
+	for as, want := range map[string]string{"1": "", "json": "[]\n"} {
+		p := start(t, "caller", nil, "HANSE_LIST_SERVICES="+as)
+		if status := p.exit(); status != 0 || p.stdout.String() != want || p.errors() != "" {
+			t.Errorf("%s: status %d, %q, %q", as, status, &p.stdout, p.errors())
+		}
+	}
+}
+
 func TestHelp(t *testing.T) {
 	p := start(t, "with flags", []string{"--help"})
 	if status := p.exit(); status != 0 {

@@ -28,6 +28,9 @@ import (
 // Run returns nil after a drain that ctx asked for. Otherwise it returns what went wrong first: mistakes in the declarations of the
 // services, all of them at once; a set-up that failed; set-ups that wait for each other; an address in use; a task that failed.
 func (a *App) Run(ctx context.Context, services ...*Service) error {
+	if a.Listener != nil {
+		defer a.Listener.Close() // the port that serves it closes it sooner, when Run gets that far
+	}
 	r, err := a.newRun(services)
 	if err != nil {
 		return err
@@ -120,6 +123,9 @@ func (a *App) newRun(services []*Service) (*run, error) {
 		}
 	}
 	mistakes = append(mistakes, a.checkAddrs()...)
+	if a.Listener != nil && len(services) > 0 && len(a.Addrs) == len(seen) {
+		mistakes = append(mistakes, errors.New("App.Listener is for services without an entry in App.Addrs, and there are none"))
+	}
 	slices.SortFunc(mistakes, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	for _, m := range r.members {
 		if err := m.claim(); err != nil {
@@ -157,7 +163,7 @@ func (r *run) wait(ctx context.Context) error {
 		r.log.Info("stopping", "because", context.Cause(ctx))
 		return nil
 	case err := <-r.failed:
-		r.log.Error("stopping", "because", err)
+		r.log.Warn("stopping", "because", err)
 		return err
 	}
 }

@@ -401,7 +401,21 @@ func TestListenerAndTargets(t *testing.T) {
 	if r.addr("greeter") != lis.Addr().String() {
 		t.Errorf("announced as %s, listens on %s", r.addr("greeter"), lis.Addr())
 	}
-	caller := &hanse.App{Targets: map[string]string{"other-name": lis.Addr().String()}}
+	r.end()
+	if conn, err := net.Dial("tcp", lis.Addr().String()); err == nil {
+		conn.Close()
+		t.Error("Run left the listener open")
+	}
+	if lis, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	unused := begin(t, &hanse.App{Listener: lis, Addrs: map[string]string{"greeter": ":0"}}, greeter())
+	wantError(t, unused.wait(), "App.Listener is for services without an entry in App.Addrs")
+	if err := lis.Close(); err == nil {
+		t.Error("Run left the listener open when it failed")
+	}
+	r = run(t, new(hanse.App), greeter())
+	caller := &hanse.App{Targets: map[string]string{"other-name": r.addr("greeter")}}
 	defer caller.Close()
 	if got := hello(caller.Conn("other-name"), "x"); got != "Hello, x!" {
 		t.Errorf("by target: %q", got)
