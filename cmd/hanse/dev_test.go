@@ -666,6 +666,57 @@ func TestDevForeign(t *testing.T) {
 	p.gone(pid)
 }
 
+// A program that is started by hand joins the system of its folder, in ps and in the registry.
+func TestDevJoin(t *testing.T) {
+	p := newMachine(t)
+	d := p.dev(p.system("shop.txtar"), "--services", "cart")
+	lone := exec.Command("go", "run", "./all", "--services=catalog")
+	lone.Dir, lone.Env = d.dir, p.env
+	var out output
+	lone.Stdout, lone.Stderr = &out, &out
+	startGroup(t, lone, &out)
+	p.await("it joins", func() bool { rows := d.ps("catalog"); return len(rows) == 1 && rows[0].State == "ready" })
+	if !strings.HasPrefix(d.one("catalog").Endpoints[0], "unix:") && !strings.HasPrefix(d.one("catalog").Endpoints[0], "tcp:") {
+		t.Errorf("%+v", d.one("catalog"))
+	}
+	// It is no process of hanse dev's.
+	if out := d.must("stop", "catalog"); !strings.Contains(out, "catalog was started by hand") {
+		t.Error(out)
+	}
+	d.one("catalog")
+}
+
+// Without hanse dev, ps lists what was started by hand in the folder.
+func TestPsAlone(t *testing.T) {
+	p := newMachine(t)
+	dir := p.system("greeter.txtar")
+	lone := exec.Command("go", "run", ".")
+	lone.Dir, lone.Env = dir, p.env
+	var out output
+	lone.Stdout, lone.Stderr = &out, &out
+	startGroup(t, lone, &out)
+	p.await("ps lists it", func() bool {
+		text, _, _ := p.hanse(dir, "ps")
+		return strings.HasPrefix(text, "what runs for "+dir+"\n") && strings.Contains(text, "greeter") && strings.Contains(text, "ready")
+	})
+}
+
+// startGroup starts a command, with what it starts in turn ended with the test.
+func startGroup(t *testing.T, cmd *exec.Cmd, out *output) {
+	t.Helper()
+	inGroup(cmd)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		endGroup(cmd)
+		cmd.Wait() // killed
+		if t.Failed() {
+			t.Logf("%s printed:\n%s", cmd, out.String())
+		}
+	})
+}
+
 // Two systems run side by side, and commands say which they mean.
 func TestDevTwo(t *testing.T) {
 	p := newMachine(t)

@@ -35,7 +35,8 @@ func (f *placeFlags) add(cmd *cobra.Command) {
 // place is where services are looked for.
 type place struct {
 	registry discovery.Registry
-	name     string // for people: the system shop
+	name     string          // for people: the system shop
+	running  *systems.System // run by hanse dev; nil: programs that were started by hand, or another registry
 }
 
 // find returns the place that the flags mean: the given registries; the system of that name; the system that hanse dev runs for the
@@ -54,7 +55,7 @@ func (f *placeFlags) find() (*place, error) {
 			}
 			list = append(list, r)
 		}
-		return &place{discovery.First(list...), "the registry " + strings.Join(urls, " ")}, nil
+		return &place{registry: discovery.First(list...), name: "the registry " + strings.Join(urls, " ")}, nil
 	}
 	running, err := systems.List()
 	if err != nil {
@@ -77,7 +78,7 @@ func namedPlace(running []systems.System, name string) (*place, error) {
 	if err != nil {
 		return nil, ui.Usagef("%w", err)
 	}
-	p := &place{registry, "the system " + name}
+	p := &place{registry: registry, name: "the system " + name}
 	if len(p.services(context.Background())) == 0 {
 		if len(running) == 0 {
 			return nil, ui.Errorf("no system %q runs, nor any other", name).Then("start one with hanse dev")
@@ -97,7 +98,7 @@ func folderPlace(running []systems.System) (*place, error) {
 		return systemPlace(s)
 	}
 	if root := moduleFolder(dir); root != "" {
-		p := &place{&discovery.Local{System: systems.OfFolder(root), Logger: quiet}, "what runs for " + root}
+		p := &place{registry: &discovery.Local{System: systems.OfFolder(root), Logger: quiet}, name: "what runs for " + root}
 		if len(p.services(context.Background())) > 0 {
 			return p, nil
 		}
@@ -114,7 +115,7 @@ func folderPlace(running []systems.System) (*place, error) {
 
 func systemPlace(s systems.System) (*place, error) {
 	registry, err := discovery.Parse(s.Registry, nil)
-	return &place{registry, "the system " + s.Name}, err
+	return &place{registry: registry, name: "the system " + s.Name, running: &s}, err
 }
 
 // moduleFolder returns the folder of the go.mod that dir belongs to, "" without one.

@@ -15,7 +15,6 @@ import (
 	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/control"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
 	"github.com/hanse-go/hanse/discovery"
-	"github.com/hanse-go/hanse/internal/systems"
 	"github.com/spf13/cobra"
 )
 
@@ -25,49 +24,40 @@ func newPs(u *ui.UI) *cobra.Command {
 		Use:   "ps",
 		Short: "List the services that run, with their instances",
 		Long: `List the instances of all services of the running system: those that hanse dev started, those that joined it, and those that
-failed.`,
+failed. Where no hanse dev runs, list the programs of this folder that were started by hand.`,
 		Example: `  hanse ps
   hanse ps --watch
   hanse ps --json | jq -r '.[] | select(.state != "ready") | .service'`,
 		Args: argCount(0, 0, "no arguments"),
 	}
-	system := systemFlag(cmd)
+	var flags placeFlags
+	flags.add(cmd)
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show the list again when it changes, until Ctrl-C")
 	u.JSONFlag(cmd, "an array of instances")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		sys, err := findSystem(*system)
+		where, err := flags.find()
 		if err != nil {
 			return err
 		}
 		if watch {
-			return watchPs(cmd.Context(), u, sys)
+			return watchPs(cmd.Context(), u, where)
 		}
-		list, err := instances(cmd.Context(), sys)
+		list, err := where.snapshot(cmd.Context(), "")
 		if err != nil {
 			return err
 		}
-		rows, status, err := psRows(cmd.Context(), sys, list)
+		rows, status, err := psRows(cmd.Context(), where, list)
 		if err != nil {
 			return err
 		}
-		return showPs(u, sys, rows, status)
+		if u.JSON {
+			return u.PrintJSON(rows)
+		}
+		text, err := psText(where, rows, status)
+		u.Printf("%s", text)
+		return err
 	}
 	return cmd
-}
-
-// instances returns what the registry of the system has at the moment.
-func instances(ctx context.Context, sys systems.System) (list []discovery.Instance, err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	registry, err := discovery.Parse(sys.Registry, nil)
-	if err != nil {
-		return nil, err
-	}
-	err = registry.Watch(ctx, "", func(now []discovery.Instance) {
-		list = now
-		cancel()
-	})
-	return list, err
 }
 
 // psRow is an instance, or a process that should be one.
@@ -82,11 +72,14 @@ type psRow struct {
 	Reason    string          `json:"reason,omitempty"` // why it failed
 }
 
-// psRows joins the registry with what hanse dev knows of processes that are not in it.
-func psRows(ctx context.Context, sys systems.System, list []discovery.Instance) ([]psRow, *control.Status, error) {
-	status, err := control.NewClient(sys.Control).Status(ctx)
-	if err != nil {
-		return nil, nil, err
+// psRows joins the registry with what hanse dev, if it runs there, knows of processes that are not in it.
+func psRows(ctx context.Context, where *place, list []discovery.Instance) ([]psRow, *control.Status, error) {
+	status := new(control.Status)
+	if where.running != nil {
+		var err error
+		if status, err = control.NewClient(where.running.Control).Status(ctx); err != nil {
+			return nil, nil, err
+		}
 	}
 	rows := []psRow{}
 	type key struct {
@@ -116,20 +109,14 @@ func psRows(ctx context.Context, sys systems.System, list []discovery.Instance) 
 	return rows, status, nil
 }
 
-func showPs(u *ui.UI, sys systems.System, rows []psRow, status *control.Status) error {
-	if u.JSON {
-		return u.PrintJSON(rows)
-	}
+// psText is the list as people read it.
+func psText(where *place, rows []psRow, status *control.Status) (string, error) {
 	var b strings.Builder
-	if err := writePs(&b, sys, rows, status); err != nil {
-		return err
+	if where.running != nil {
+		fmt.Fprintf(&b, "%s %s\n\n", ui.Strong.Sprint(where.running.Name), ui.Faint.Sprint(where.running.Dir))
+	} else {
+		fmt.Fprintf(&b, "%s\n\n", where.name)
 	}
-	u.Printf("%s", b.String())
-	return nil
-}
-
-func writePs(b *strings.Builder, sys systems.System, rows []psRow, status *control.Status) error {
-	fmt.Fprintf(b, "%s %s\n\n", ui.Strong.Sprint(sys.Name), ui.Faint.Sprint(sys.Dir))
 	t := ui.NewTable("SERVICE", "INSTANCE", "VERSION", "STATE", "PROCESS", "LISTENS ON", "SINCE")
 	last := ""
 	for _, r := range rows {
@@ -154,16 +141,16 @@ func writePs(b *strings.Builder, sys systems.System, rows []psRow, status *contr
 			stopped = append(stopped, s.Name)
 		}
 	}
-	if _, err := t.WriteTo(b); err != nil {
-		return err
+	if _, err := t.WriteTo(&b); err != nil {
+		return "", err
 	}
 	if len(stopped) > 0 {
-		fmt.Fprintf(b, "\n%s %s\n", ui.Faint.Sprint("stopped:"), strings.Join(stopped, ", "))
+		fmt.Fprintf(&b, "\n%s %s\n", ui.Faint.Sprint("stopped:"), strings.Join(stopped, ", "))
 	}
 	for _, p := range status.Problems {
-		fmt.Fprintf(b, "\n%s %s\n", ui.Bad.Sprint("✗"), p)
+		fmt.Fprintf(&b, "\n%s %s\n", ui.Bad.Sprint("✗"), p)
 	}
-	return nil
+	return b.String(), nil
 }
 
 // shortID is enough of an instance's ID to tell it from others.
@@ -201,20 +188,15 @@ func since(t time.Time) string {
 	}
 }
 
-// watchPs shows the list again after each change: on a terminal in place, elsewhere one below the other; with --json one array a
-// line.
-func watchPs(ctx context.Context, u *ui.UI, sys systems.System) error {
-	registry, err := discovery.Parse(sys.Registry, nil)
-	if err != nil {
-		return err
-	}
+// watchPs shows the list again after each change: on a terminal in place, elsewhere one below the other.
+func watchPs(ctx context.Context, u *ui.UI, where *place) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var watching sync.WaitGroup
 	defer watching.Wait()
 	defer cancel(nil)
 	changes := make(chan []discovery.Instance, 1)
 	watching.Go(func() {
-		cancel(registry.Watch(ctx, "", func(now []discovery.Instance) {
+		cancel(where.registry.Watch(ctx, "", func(now []discovery.Instance) {
 			select {
 			case <-changes: // replace what was not shown yet
 			default:
@@ -225,7 +207,10 @@ func watchPs(ctx context.Context, u *ui.UI, sys systems.System) error {
 	tick := time.NewTicker(time.Second) // for what is not in the registry, and for the times
 	defer tick.Stop()
 	var list []discovery.Instance
-	shown, drawn := "", 0
+	shown := ""
+	if u.OutTerminal && !u.JSON {
+		u.Printf("\x1b[2J")
+	}
 	for {
 		select {
 		case list = <-changes:
@@ -236,41 +221,31 @@ func watchPs(ctx context.Context, u *ui.UI, sys systems.System) error {
 			}
 			return nil
 		}
-		rows, status, err := psRows(ctx, sys, list)
+		rows, status, err := psRows(ctx, where, list)
 		if err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}
 			return err
 		}
-		if u.JSON {
-			if text := fmt.Sprint(rows); text != shown {
-				shown = text
-				if err := u.PrintJSON(rows); err != nil {
-					return err
-				}
-			}
-			continue
-		}
-		var b strings.Builder
-		if err := writePs(&b, sys, rows, status); err != nil {
+		text, err := psText(where, rows, status)
+		if err != nil {
 			return err
 		}
-		text := b.String()
+		now := states(rows)
 		switch {
-		case u.OutTerminal:
-			if drawn > 0 {
-				text = fmt.Sprintf("\x1b[%dA\r\x1b[J", drawn) + text
+		case u.OutTerminal && !u.JSON:
+			// From the upper left corner, each line over the one that was there.
+			u.Printf("\x1b[H%s\x1b[J", strings.ReplaceAll(text, "\n", "\x1b[K\n"))
+		case now == shown:
+		case u.JSON:
+			if err := u.PrintJSON(rows); err != nil {
+				return err
 			}
-			drawn = strings.Count(b.String(), "\n")
-			u.Printf("%s", text)
 		default:
-			state := states(rows)
-			if state != shown {
-				shown = state
-				u.Printf("%s\n", text)
-			}
+			u.Printf("%s\n", text)
 		}
+		shown = now
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/control"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/manifest"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
+	"github.com/hanse-go/hanse/discovery"
 )
 
 // maxCopies is how many copies of a service a slip of the finger may ask for.
@@ -69,7 +70,11 @@ func (s *supervisor) action(r control.Request, name string, progress func(string
 		}
 		if want == 0 {
 			return func(context.Context) error {
-				progress(fmt.Sprintf("%s does not run", name))
+				if list, _ := s.board.get(); slices.ContainsFunc(list, func(i discovery.Instance) bool { return i.Service == name }) {
+					progress(fmt.Sprintf("%s was started by hand: end it where that was done", name))
+				} else {
+					progress(fmt.Sprintf("%s does not run", name))
+				}
 				return nil
 			}, nil
 		}

@@ -1,0 +1,144 @@
+package dev
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/hanse-go/hanse/discovery"
+)
+
+// openDoors runs doors for a board.
+func openDoors(t *testing.T, b *board) *doors {
+	t.Helper()
+	d := newDoors(filepath.Join(t.TempDir(), "ports.json"), b, t.Errorf)
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { d.run(ctx) })
+	t.Cleanup(func() {
+		cancel()
+		wg.Wait()
+		http.DefaultClient.CloseIdleConnections()
+	})
+	return d
+}
+
+// backend serves pages that say who they are from and which host was asked for.
+func backend(t *testing.T, name string) string {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/die" {
+			panic(http.ErrAbortHandler)
+		}
+		host, _, _ := strings.Cut(r.Host, ":")
+		fmt.Fprintf(w, "%s %s", name, host)
+	}))
+	t.Cleanup(srv.Close)
+	return srv.URL
+}
+
+func pages(service, id, url string) discovery.Instance {
+	return discovery.Instance{Service: service, ID: id, State: discovery.Ready, Metadata: map[string]string{httpKey: url}}
+}
+
+func fetch(t *testing.T, url string) (status int, body string) {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(b)
+}
+
+func TestDoorFollowsInstances(t *testing.T) {
+	var b board
+	d := openDoors(t, &b)
+	first := []discovery.Instance{pages("web", "1", backend(t, "one"))}
+	b.set(first)
+	d.update(first)
+	url := d.url("web")
+	if url == "" {
+		t.Fatal("no door")
+	}
+	if _, got := fetch(t, url); got != "one 127.0.0.1" {
+		t.Errorf("%q", got)
+	}
+	draining := first[0]
+	draining.State = discovery.Draining
+	b.set([]discovery.Instance{draining, pages("web", "2", backend(t, "two"))})
+	if _, got := fetch(t, url); got != "two 127.0.0.1" || d.url("web") != url {
+		t.Errorf("%q at %s", got, d.url("web"))
+	}
+	// One that is gone, but not yet from the registry.
+	gone := httptest.NewServer(nil)
+	gone.Close()
+	b.set([]discovery.Instance{pages("web", "3", gone.URL), pages("web", "4", backend(t, "four"))})
+	for range 4 {
+		if status, got := fetch(t, url); got != "four 127.0.0.1" {
+			t.Errorf("%d %q", status, got)
+		}
+	}
+}
+
+// A request waits while there is no instance.
+func TestDoorWaits(t *testing.T) {
+	var b board
+	d := openDoors(t, &b)
+	list := []discovery.Instance{pages("web", "1", backend(t, "one"))}
+	d.update(list)
+	got := make(chan string)
+	url := d.url("web")
+	go func() {
+		_, body := fetch(t, url)
+		got <- body
+	}()
+	b.set(list)
+	if body := <-got; body != "one 127.0.0.1" {
+		t.Errorf("%q", body)
+	}
+}
+
+// Where several services have one address, each is asked for by its name.
+func TestDoorNamesService(t *testing.T) {
+	var b board
+	d := openDoors(t, &b)
+	url := backend(t, "both")
+	list := []discovery.Instance{pages("web", "1", url), pages("shop", "2", url)}
+	b.set(list)
+	d.update(list)
+	for _, service := range []string{"web", "shop"} {
+		if _, got := fetch(t, d.url(service)); got != "both "+service+".localhost" {
+			t.Errorf("%q", got)
+		}
+	}
+}
+
+// A request that an instance took is not repeated: it may be what killed it.
+func TestDoorDoesNotRepeat(t *testing.T) {
+	var b board
+	d := openDoors(t, &b)
+	var n atomic.Int32
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n.Add(1)
+		panic(http.ErrAbortHandler)
+	}))
+	defer srv.Close()
+	list := []discovery.Instance{pages("web", "1", srv.URL), pages("web", "2", srv.URL)}
+	b.set(list)
+	d.update(list)
+	status, body := fetch(t, d.url("web"))
+	if status != http.StatusBadGateway || !strings.Contains(body, "web does not answer") || n.Load() != 1 {
+		t.Errorf("%d after %d requests: %s", status, n.Load(), body)
+	}
+}
