@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -140,5 +141,37 @@ func TestDoorDoesNotRepeat(t *testing.T) {
 	status, body := fetch(t, d.url("web"))
 	if status != http.StatusBadGateway || !strings.Contains(body, "web does not answer") || n.Load() != 1 {
 		t.Errorf("%d after %d requests: %s", status, n.Load(), body)
+	}
+}
+
+// Pages stay at their port in the next run, unless another program has it by then.
+func TestDoorKeepsPort(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "ports.json")
+	list := []discovery.Instance{pages("web", "1", "http://127.0.0.1:1")}
+	open := func() (url string, end func()) {
+		var b board
+		d := newDoors(file, &b, t.Errorf)
+		ctx, cancel := context.WithCancel(context.Background())
+		var wg sync.WaitGroup
+		wg.Go(func() { d.run(ctx) })
+		d.update(list)
+		return d.url("web"), func() { cancel(); wg.Wait() }
+	}
+	first, end := open()
+	end()
+	again, end := open()
+	end()
+	if first == "" || first != again {
+		t.Errorf("pages moved from %s to %s", first, again)
+	}
+	lis, err := net.Listen("tcp", strings.TrimPrefix(first, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lis.Close()
+	moved, end := open()
+	end()
+	if moved == "" || moved == first {
+		t.Errorf("pages are at %s, which is taken", moved)
 	}
 }
