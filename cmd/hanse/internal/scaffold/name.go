@@ -12,6 +12,7 @@ import (
 	"strings"
 	"text/template"
 
+	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
 	"golang.org/x/mod/module"
 )
 
@@ -47,7 +48,7 @@ func parseName(arg, modulePath string) (names, error) {
 	}
 	if n.Module != "" {
 		if err := module.CheckPath(n.Module); err != nil {
-			return n, fmt.Errorf("%w; a module path is like github.com/me/%s", err, n.Service)
+			return n, ui.Usagef("%w", err).Then("a module path is like github.com/me/%s", n.Service)
 		}
 	}
 	if !serviceName.MatchString(n.Service) {
@@ -55,10 +56,10 @@ func parseName(arg, modulePath string) (names, error) {
 		if hint != "" {
 			hint = ", such as " + hint
 		}
-		return n, fmt.Errorf("%q cannot be the name of a service; use lower-case letters, digits and hyphens%s", n.Service, hint)
+		return n, ui.Usagef("%q cannot be the name of a service", n.Service).Then("use lower-case letters, digits and hyphens%s", hint)
 	}
 	if slices.Contains(taken, n.Service) || token.IsKeyword(n.Service) {
-		return n, fmt.Errorf("the name %s means something else to Go; choose another, such as %s-service", n.Service, n.Service)
+		return n, ui.Usagef("the name %s means something else to Go", n.Service).Then("choose another, such as %s-service", n.Service)
 	}
 	n.Package = strings.ReplaceAll(n.Service, "-", "")
 	for _, part := range strings.Split(n.Service, "-") {
