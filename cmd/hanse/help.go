@@ -42,7 +42,7 @@ func rootHelp(u *ui.UI, root *cobra.Command, groups []group) {
 	if root.Example != "" {
 		fmt.Fprintf(u.Out, "\n%s\n%s\n", heading("Examples"), root.Example)
 	}
-	fmt.Fprintf(u.Out, "\n%s explains one of them.\n", ui.Accent.Sprint("hanse help COMMAND"))
+	fmt.Fprintf(u.Out, "\n%s explains a command.\n", ui.Accent.Sprint("hanse help COMMAND"))
 }
 
 func commandHelp(u *ui.UI, cmd *cobra.Command) {

@@ -20,8 +20,12 @@ func newRoot(u *ui.UI) *cobra.Command {
 		{"More", []*cobra.Command{newCompletion(u), newVersion(u)}},
 	}
 	root := &cobra.Command{
-		Use:               "hanse",
-		Short:             "Write ordinary gRPC services; run them as one process or as a hundred",
+		Use:   "hanse",
+		Short: "Write ordinary gRPC services; run them as one process or as a hundred",
+		Example: `  hanse new greeter                      a service that builds, tests and answers
+  cd greeter && hanse dev                run it; what changes is restarted
+  hanse call greeter/Hello name=World    call it from another terminal, without stubs
+  hanse ps                               see what runs`,
 		Args:              noSuchCommand(&groups),
 		RunE:              func(cmd *cobra.Command, args []string) error { return cmd.Help() },
 		SilenceErrors:     true,

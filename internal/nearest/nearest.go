@@ -7,15 +7,15 @@ package nearest
 func Name(name string, candidates []string) string {
 	best, least := "", max(1, len(name)/3)+1
 	for _, c := range candidates {
-		if d := distance(name, c); d < least {
+		if d := Distance(name, c); d < least {
 			best, least = c, d
 		}
 	}
 	return best
 }
 
-// distance is the number of edits between a and b, with a swap of neighbours as one edit (optimal string alignment).
-func distance(a, b string) int {
+// Distance is the number of edits between a and b, with a swap of neighbours as one edit (optimal string alignment).
+func Distance(a, b string) int {
 	x, y := []rune(a), []rune(b)
 	before, last, row := make([]int, len(y)+1), make([]int, len(y)+1), make([]int, len(y)+1)
 	for j := range last {

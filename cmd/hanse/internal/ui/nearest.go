@@ -3,6 +3,8 @@ package ui
 import (
 	"slices"
 	"strings"
+
+	"github.com/hanse-go/hanse/internal/nearest"
 )
 
 // Nearest returns the candidates that name was most likely meant to be, best first, at most three: those that are equal but for
@@ -16,7 +18,7 @@ func Nearest(name string, candidates []string) []string {
 	low := strings.ToLower(name)
 	for _, c := range candidates {
 		lc := strings.ToLower(c)
-		cost := 10 * distance(low, lc)
+		cost := 10 * nearest.Distance(low, lc)
 		limit := 10 * max(1, min(len(low), len(lc))/3)
 		switch {
 		case lc == low:
@@ -74,30 +76,4 @@ func List(names []string, word string) string {
 	default:
 		return strings.Join(names[:n-1], ", ") + " " + word + " " + names[n-1]
 	}
-}
-
-// distance is the number of insertions, removals, changes and swaps of neighbours that turn a into b.
-func distance(a, b string) int {
-	ra, rb := []rune(a), []rune(b)
-	d := make([][]int, len(ra)+1)
-	for i := range d {
-		d[i] = make([]int, len(rb)+1)
-		d[i][0] = i
-	}
-	for j := range d[0] {
-		d[0][j] = j
-	}
-	for i := 1; i <= len(ra); i++ {
-		for j := 1; j <= len(rb); j++ {
-			cost := 1
-			if ra[i-1] == rb[j-1] {
-				cost = 0
-			}
-			d[i][j] = min(d[i-1][j]+1, d[i][j-1]+1, d[i-1][j-1]+cost)
-			if i > 1 && j > 1 && ra[i-1] == rb[j-2] && ra[i-2] == rb[j-1] {
-				d[i][j] = min(d[i][j], d[i-2][j-2]+1)
-			}
-		}
-	}
-	return d[len(ra)][len(rb)]
 }
