@@ -407,3 +407,40 @@ func TestAllocationsOfACall(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// As on a wire, a message that cannot be sent or received ends the stream, whatever the handler makes of the error.
+func TestBadMessageEndsTheStream(t *testing.T) {
+	for name, tt := range map[string]struct {
+		chat func(s grpc.BidiStreamingServer[pb.Request, pb.Reply]) error
+		code codes.Code
+	}{
+		"sent": {func(s grpc.BidiStreamingServer[pb.Request, pb.Reply]) error {
+			if status.Code(s.Send(&pb.Reply{Text: "\xff"})) != codes.Internal {
+				return status.Error(codes.Aborted, "the message was sent")
+			}
+			return nil
+		}, codes.Internal},
+		"received": {func(s grpc.BidiStreamingServer[pb.Request, pb.Reply]) error {
+			if _, err := s.Recv(); status.Code(err) != codes.ResourceExhausted {
+				return status.Error(codes.Aborted, "the message was received")
+			}
+			return nil
+		}, codes.ResourceExhausted},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := &rpc.Server{MaxRecvMsgSize: 100}
+			conn, _ := localConn(t, srv, &handlers{chat: tt.chat})
+			srv.Start()
+			s, err := pb.NewParityClient(conn).Chat(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Send(&pb.Request{Data: make([]byte, 200)}); err != nil && err != io.EOF {
+				t.Fatal(err)
+			}
+			if _, err := s.Recv(); status.Code(err) != tt.code {
+				t.Errorf("got %v, want %v", err, tt.code)
+			}
+		})
+	}
+}
