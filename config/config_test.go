@@ -30,26 +30,26 @@ type common struct{ Region string }
 
 type settings struct {
 	common
-	MaxItems  int           `default:"50" desc:"items in one cart"`
-	TTL       time.Duration `default:"24h"`
-	Open      bool
-	Rate      float64
-	Names     []string
-	Ports     [2]uint16
-	Weights   map[string]int
-	Limits    map[string]limits
-	Rules     []limits
-	DB        db
-	Fallback  *db
-	Retries   *int
-	Bind      netip.Addr
-	Level     slog.Level
-	Since     time.Time
-	Extra     any
-	Renamed   string `yaml:"called"`
-	Tokens    []config.Secret
-	Skipped   chan int `yaml:"-"`
-	unreached func()
+	MaxItems int           `default:"50" desc:"items in one cart"`
+	TTL      time.Duration `default:"24h"`
+	Open     bool
+	Rate     float64
+	Names    []string
+	Ports    [2]uint16
+	Weights  map[string]int
+	Limits   map[string]limits
+	Rules    []limits
+	DB       db
+	Fallback *db
+	Retries  *int
+	Bind     netip.Addr
+	Level    slog.Level
+	Since    time.Time
+	Extra    any
+	Renamed  string `yaml:"called"`
+	Tokens   []config.Secret
+	Skipped  chan int `yaml:"-"`
+	_        func()   // unexported fields are ignored
 }
 
 // load fills a settings from a file with this content, an environment and flags.
