@@ -19,7 +19,8 @@ func newGen(u *ui.UI) *cobra.Command {
 
 The stock protoc-gen-go and protoc-gen-go-grpc run at fixed versions; neither protoc nor buf is needed. The code lands where
 option go_package says. Imports are relative to the nearest folder called proto, or to the module; google/protobuf, google/api
-and google/rpc are always there. Files that were not generated are never touched, leftovers of earlier runs are removed.
+and google/rpc are always there. Files that were not generated are never touched, leftovers of earlier runs are removed, and what
+differs from protoc's output in the name of the compiler only is left alone.
 
 hanse.yaml beside go.mod can add plugins and folders:
 

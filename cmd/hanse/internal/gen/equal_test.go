@@ -132,3 +132,21 @@ func write(t *testing.T, dir, name, content string) {
 		t.Fatal(err)
 	}
 }
+
+// TestCompilerVersion holds that the version in generated code is that of the compiler in go.mod.
+func TestCompilerVersion(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join("..", "..", "..", "..", "go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	required := regexp.MustCompile(`github.com/bufbuild/protocompile (v\S+)`).FindSubmatch(data)
+	dir := module(t, "proto/thing/v1/thing.proto", thing)
+	mustRun(t, gen.Options{Dir: dir})
+	code, err := os.ReadFile(filepath.Join(dir, "proto/thing/v1/thing.pb.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "// \tprotoc        " + string(required[1]) + "-hanse\n"; !strings.Contains(string(code), want) {
+		t.Errorf("the code does not say %q:\n%s", want, code[:200])
+	}
+}

@@ -90,6 +90,18 @@ func TestRunTwice(t *testing.T) {
 		}
 	}
 
+	// Nor is what differs in the name of the compiler only.
+	code, err := os.ReadFile(filepath.Join(dir, made[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir, made[0], strings.Replace(string(code), "v0.14.1-hanse", "v6.31.1", 1))
+	if res := mustRun(t, gen.Options{Dir: dir, Check: true}); !res.Current() {
+		t.Errorf("would write %q over protoc's", res.Written)
+	}
+	write(t, dir, made[0], strings.Replace(string(code), "protoc-gen-go v1.", "protoc-gen-go v0.", 1))
+	equal(t, "made by another plugin", mustRun(t, gen.Options{Dir: dir}).Written, made[0])
+
 	// Only what a change affects is written.
 	write(t, dir, "proto/thing/v1/thing.proto", strings.Replace(thing, "name = 1", "title = 1", 1))
 	res = mustRun(t, gen.Options{Dir: dir})

@@ -237,12 +237,10 @@ func below(dir, path string) bool {
 	return err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator))
 }
 
-// display shortens path for people: relative to base where it is below it.
+// display shortens path for people: relative to base, unless that is longer.
 func display(base, path string) string {
-	if below(base, path) {
-		if rel, err := filepath.Rel(base, path); err == nil {
-			return rel
-		}
+	if rel, err := filepath.Rel(base, path); err == nil && len(rel) < len(path) {
+		return rel
 	}
 	return path
 }

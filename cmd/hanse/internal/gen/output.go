@@ -47,7 +47,7 @@ func (o *output) flush(j *job, check bool, res *Result) error {
 			write = append(write, path)
 		case err != nil:
 			return err
-		case bytes.Equal(old, f.content):
+		case same(old, f.content):
 			res.Unchanged = append(res.Unchanged, path)
 		case !isGenerated(old):
 			foreign = append(foreign, display(j.base, path))
@@ -128,7 +128,14 @@ func (j *job) elsewhere(head []byte) bool {
 	return s != nil && !j.files[s.path]
 }
 
+// same reports whether generated code is equal but for the name of the compiler: a project may use protoc, too.
+func same(a, b []byte) bool {
+	return bytes.Equal(a, b) || bytes.Equal(compilerLine.ReplaceAll(a, nil), compilerLine.ReplaceAll(b, nil)) && isGenerated(a)
+}
+
 var (
+	// compilerLine is the comment that names the compiler and its version.
+	compilerLine = regexp.MustCompile(`(?m)^// (?:- |\t)protoc +\S+$`)
 	// generatedLine is the line by which the go command knows generated code, in Go's comments or in another language's.
 	generatedLine = regexp.MustCompile(`(?m)^\W*(Code generated .* DO NOT EDIT\.|@generated\b.*)`)
 	// hanseMark is the line that names the compiler; see compilerVersion.
