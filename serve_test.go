@@ -100,6 +100,23 @@ func TestHealth(t *testing.T) {
 	r.end()
 }
 
+// TestHealthOfASharedContract holds that of several services with one contract the addressed one is meant, and all where none is.
+func TestHealthOfASharedContract(t *testing.T) {
+	broken := greeterNamed("broken")
+	broken.Check("database", func(context.Context) error { return errTest })
+	r := run(t, new(hanse.App), broken, greeterNamed("fine"))
+	for authority, want := range map[string]healthpb.HealthCheckResponse_ServingStatus{
+		"fine":    healthpb.HealthCheckResponse_SERVING,
+		"broken":  healthpb.HealthCheckResponse_NOT_SERVING,
+		"unknown": healthpb.HealthCheckResponse_NOT_SERVING,
+	} {
+		resp, err := healthpb.NewHealthClient(r.stock("fine", grpc.WithAuthority(authority))).Check(t.Context(), &healthpb.HealthCheckRequest{Service: "grpc.testing.TestService"})
+		if err != nil || resp.Status != want {
+			t.Errorf("asked of %s: %v, %v, want %v", authority, resp.GetStatus(), err, want)
+		}
+	}
+}
+
 // TestOwnHealth holds that a service which brings its own health or reflection, as programs on grpc-go do, keeps it.
 func TestOwnHealth(t *testing.T) {
 	svc := greeter()
@@ -419,6 +436,18 @@ func TestListenerAndTargets(t *testing.T) {
 	defer caller.Close()
 	if got := hello(caller.Conn("other-name"), "x"); got != "Hello, x!" {
 		t.Errorf("by target: %q", got)
+	}
+	// A target comes first, even where the service runs in this app.
+	elsewhere := &hanse.Service{Name: "greeter"}
+	testpb.RegisterTestServiceServer(elsewhere, greetServer{before: func(context.Context) error { return status.Error(codes.Internal, "the wrong one") }})
+	var got string
+	front := &hanse.Service{Name: "front", Setup: func(_ context.Context, s *hanse.Service) error {
+		got = hello(s.Conn("greeter"), "x")
+		return nil
+	}}
+	run(t, &hanse.App{Targets: map[string]string{"greeter": r.addr("greeter")}}, elsewhere, front)
+	if got != "Hello, x!" {
+		t.Errorf("by target instead of the sibling: %q", got)
 	}
 	wrong := begin(t, &hanse.App{Targets: map[string]string{"x": "::"}}, greeter())
 	wantError(t, wrong.wait(), "App.Targets (--target)", `"::"`)
