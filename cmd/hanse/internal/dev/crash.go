@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/control"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/process"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/programs"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
@@ -77,6 +78,7 @@ func (s *supervisor) ended(c *child, exit process.Exit) {
 		s.failf(u.name, "%v", err)
 	}
 	if err == nil { // let the terminal forget it in a while
+		s.updatePins()
 		time.AfterFunc(steady, func() {
 			s.mu.Lock()
 			if sl.crash == f {
@@ -130,7 +132,11 @@ func (sl *slot) pin() (lines []string) {
 		lines = append(lines, text)
 	case sl.crash != nil:
 		f = sl.crash
-		lines = append(lines, fmt.Sprintf("%s %s runs again; it ended at %s: %s", ui.Warning.Sprint("!"), ui.Strong.Sprint(name), f.at.Format(time.TimeOnly), f.reason))
+		now := "runs again"
+		if sl.child.state != control.Ready {
+			now = "starts again"
+		}
+		lines = append(lines, fmt.Sprintf("%s %s %s; it ended at %s: %s", ui.Warning.Sprint("!"), ui.Strong.Sprint(name), now, f.at.Format(time.TimeOnly), f.reason))
 	default:
 		return nil
 	}

@@ -9,11 +9,13 @@ import (
 	"html"
 	"io"
 	"log"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -166,6 +168,16 @@ func (d *doors) url(service string) string {
 		return "http://" + o.addr
 	}
 	return ""
+}
+
+// pages returns the addresses of all services with pages, by service.
+func (d *doors) pages() (urls []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, service := range slices.Sorted(maps.Keys(d.open)) {
+		urls = append(urls, "http://"+d.open[service].addr)
+	}
+	return urls
 }
 
 // pick returns a ready instance other than the one with the ID not, and whether its address has pages of other services too.

@@ -59,6 +59,9 @@ func (s *supervisor) summary(ctx context.Context) {
 	} else {
 		fmt.Fprintf(&b, "%s %s\n", ui.Warning.Sprint("!"), ui.Strong.Sprint(fmt.Sprintf("%d of %s ready after %s; not %s", ready, processes(all), elapsed, ui.List(slices.Compact(broken), "and"))))
 	}
+	if pages := s.doors.pages(); len(pages) > 0 && len(pages) <= 3 {
+		fmt.Fprintf(&b, "  %s %s\n", ui.Faint.Sprint("open:"), ui.Accent.Sprint(strings.Join(pages, "  ")))
+	}
 	if len(stopped) > 0 {
 		fmt.Fprintf(&b, "  %s %s\n", ui.Faint.Sprint("on demand:"), ui.Accent.Sprint("hanse start "+strings.Join(stopped, "|")))
 	}
@@ -110,12 +113,16 @@ func processes(n int) string {
 	return fmt.Sprintf("%d processes", n)
 }
 
-// example returns a service to show in an example.
+// example returns a service to show in an example: one that others call rather than people.
 func (s *supervisor) example() string {
+	example := "SERVICE"
 	for _, u := range s.snapshot() {
-		if len(u.services) > 0 {
-			return u.services[0]
+		for _, service := range u.services {
+			if s.doors.url(service) == "" {
+				return service
+			}
+			example = service
 		}
 	}
-	return "SERVICE"
+	return example
 }
