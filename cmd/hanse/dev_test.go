@@ -592,8 +592,27 @@ func TestDevOne(t *testing.T) {
 	}
 	before := d.one("cart").PID
 	d.must("restart", "catalog")
-	if d.one("cart").PID == before {
+	pid := d.one("cart").PID
+	if pid == before {
 		t.Error("not restarted")
+	}
+
+	// The first Ctrl-C waits for a request, the second does not.
+	slow := make(chan struct{})
+	go func() {
+		defer close(slow)
+		http.Get(d.url("cart") + "/slow") // cut off
+	}()
+	p.await("a request is under way", func() bool { return strings.Contains(d.out.String(), "a slow request begins") })
+	began := time.Now()
+	d.cmd.Process.Signal(os.Interrupt)
+	p.await("it stops", func() bool { return strings.Contains(d.out.String(), "\nstopping 1 process Ctrl-C again") })
+	d.cmd.Process.Signal(os.Interrupt)
+	<-d.exited
+	<-slow
+	p.gone(pid)
+	if status := d.cmd.ProcessState.ExitCode(); status != 0 || time.Since(began) > 25*time.Second {
+		t.Errorf("status %d after %v", status, time.Since(began))
 	}
 }
 

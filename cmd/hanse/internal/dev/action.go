@@ -29,7 +29,10 @@ func (s *supervisor) Do(_ context.Context, r control.Request, progress func(stri
 	}
 	var todo []func(context.Context) error
 	for _, name := range r.Services {
-		f, err := s.action(r, name, progress)
+		f, err := s.action(r, name, func(text string) {
+			s.notef(name, "%s", text)
+			progress(text)
+		})
 		if err != nil {
 			return err
 		}

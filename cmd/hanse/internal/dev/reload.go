@@ -289,7 +289,10 @@ func (s *supervisor) mark(set *programs.Set, rebuilt []*program, owners, files [
 		}
 		for _, service := range u.services {
 			if pkg, ok := set.ConcernsService(u.program.Program, service, owners); ok {
-				u.stale = fmt.Sprintf("%s changed, it imports %s", s.short(files), pkg)
+				u.stale = s.short(files) + " changed"
+				if pkg != u.program.Package && pkg != u.program.Declares[service] {
+					u.stale += ", it imports " + pkg
+				}
 				break
 			}
 		}

@@ -22,6 +22,9 @@ func (s *supervisor) stopAll() {
 	s.stop() // what is under way, and with it processes that are not yet anybody's child
 
 	s.screen.pin(nil)
+	if len(children) > 0 {
+		s.sayf("stopping %s %s", processes(len(children)), ui.Faint.Sprint("Ctrl-C again ends them at once"))
+	}
 	bar := s.screen.progress("draining")
 	var wg sync.WaitGroup
 	for _, c := range children {
