@@ -1,0 +1,67 @@
+package hanse_test
+
+import (
+	"io"
+	"net/http"
+	"testing"
+
+	"github.com/hanse-go/hanse"
+)
+
+func TestHTTP(t *testing.T) {
+	answer := func(s string) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, s) })
+	}
+	shop := &hanse.Service{Name: "shop"}
+	shop.Handle("/", answer("shop's page"))
+	shop.Handle("GET /cart", answer("shop's cart"))
+	cart := greeterNamed("cart")
+	cart.Handle("GET /cart/items", answer("cart's items"))
+	admin := &hanse.Service{Name: "office"}
+	admin.Handle("/", answer("office"))
+	admin.Handle("GET /cart", answer("office's cart")) // has a listener of its own, so that it is no conflict
+	r := run(t, &hanse.App{Addrs: map[string]string{"office": "127.0.0.1:0"}}, shop, cart, admin, greeterNamed("plain"))
+
+	get := func(addr, host, path string) string {
+		t.Helper()
+		req, _ := http.NewRequestWithContext(t.Context(), "GET", "http://"+addr+path, nil)
+		req.Host = host
+		resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, _ := io.ReadAll(resp.Body)
+		if resp.StatusCode != http.StatusOK {
+			return resp.Status
+		}
+		return string(body)
+	}
+	shared := r.addr("shop")
+	if shared != r.addr("cart") || shared == r.addr("office") {
+		t.Errorf("addresses: %v", r.instances)
+	}
+	for _, tt := range []struct{ addr, host, path, want string }{
+		{shared, shared, "/", "shop's page"},
+		{shared, shared, "/cart", "shop's cart"},
+		{shared, shared, "/cart/items", "cart's items"}, // the more specific of two services
+		{shared, "cart", "/cart/items", "cart's items"},
+		{shared, "cart:8443", "/cart/items", "cart's items"},
+		{shared, "cart.localhost", "/cart/items", "cart's items"},
+		{shared, "CART.localhost.:1", "/cart/items", "cart's items"},
+		{shared, "shop.localhost", "/cart/items", "shop's page"},
+		{shared, "cart", "/", "404 Not Found"},
+		{shared, "plain", "/", "404 Not Found"},
+		{r.addr("office"), "anything", "/cart", "office's cart"},
+	} {
+		if got := get(tt.addr, tt.host, tt.path); got != tt.want {
+			t.Errorf("GET %s from %s: %q, want %q", tt.path, tt.host, got, tt.want)
+		}
+	}
+	if got := r.instances["shop"].Metadata["http"]; got != "http://"+shared {
+		t.Errorf("announced for HTTP: %q", got)
+	}
+	if got := r.instances["plain"].Metadata["http"]; got != "" {
+		t.Errorf("announced for HTTP without handlers: %q", got)
+	}
+}

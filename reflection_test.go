@@ -1,0 +1,112 @@
+package hanse_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/hanse-go/hanse"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	testpb "google.golang.org/grpc/interop/grpc_testing"
+	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
+	reflectionv1alpha "google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
+	"google.golang.org/grpc/status"
+)
+
+func TestReflection(t *testing.T) {
+	payment := &hanse.Service{Name: "payment"}
+	testpb.RegisterUnimplementedServiceServer(payment, testpb.UnimplementedUnimplementedServiceServer{})
+	r := run(t, new(hanse.App), greeterNamed("cart"), payment)
+	own := []string{"grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"}
+	for authority, want := range map[string][]string{
+		"":        {"grpc.testing.TestService", "grpc.testing.UnimplementedService"},
+		"cart":    {"grpc.testing.TestService"},
+		"payment": {"grpc.testing.UnimplementedService"},
+	} {
+		var opts []grpc.DialOption
+		if authority != "" {
+			opts = append(opts, grpc.WithAuthority(authority))
+		}
+		conn := r.stock("cart", opts...)
+		for version, list := range map[string]func(context.Context, grpc.ClientConnInterface) ([]string, error){"v1": listV1, "v1alpha": listV1Alpha} {
+			got, err := list(t.Context(), conn)
+			slices.Sort(got)
+			if all := append(slices.Clone(own), want...); err != nil || !slices.Equal(got, all) {
+				t.Errorf("%s, authority %q: %v, %v, want %v", version, authority, got, err, all)
+			}
+		}
+	}
+	if got, err := listV1(t.Context(), r.Conn("payment")); err != nil || !slices.Contains(got, "grpc.testing.UnimplementedService") || slices.Contains(got, "grpc.testing.TestService") {
+		t.Errorf("in process: %v, %v", got, err)
+	}
+	// A client that keeps its stream open does not hold the drain up.
+	stream, err := reflectionv1.NewServerReflectionClient(r.stock("cart")).ServerReflectionInfo(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream.Send(&reflectionv1.ServerReflectionRequest{MessageRequest: &reflectionv1.ServerReflectionRequest_ListServices{}})
+	if _, err := stream.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	r.end()
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("the drain took %v", took)
+	}
+}
+
+func listV1(ctx context.Context, conn grpc.ClientConnInterface) (names []string, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := reflectionv1.NewServerReflectionClient(conn).ServerReflectionInfo(ctx)
+	if err != nil {
+		return nil, err
+	}
+	stream.Send(&reflectionv1.ServerReflectionRequest{MessageRequest: &reflectionv1.ServerReflectionRequest_ListServices{}})
+	resp, err := stream.Recv()
+	for _, s := range resp.GetListServicesResponse().GetService() {
+		names = append(names, s.Name)
+	}
+	return names, err
+}
+
+func listV1Alpha(ctx context.Context, conn grpc.ClientConnInterface) (names []string, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := reflectionv1alpha.NewServerReflectionClient(conn).ServerReflectionInfo(ctx)
+	if err != nil {
+		return nil, err
+	}
+	stream.Send(&reflectionv1alpha.ServerReflectionRequest{MessageRequest: &reflectionv1alpha.ServerReflectionRequest_ListServices{}})
+	resp, err := stream.Recv()
+	for _, s := range resp.GetListServicesResponse().GetService() {
+		names = append(names, s.Name)
+	}
+	return names, err
+}
+
+func TestReflectionIsOffForOthers(t *testing.T) {
+	for _, tt := range []struct {
+		addr string
+		set  *bool
+		want bool
+	}{
+		{"127.0.0.1:0", nil, true},
+		{"localhost:0", nil, true},
+		{"0.0.0.0:0", nil, false},
+		{":0", nil, false},
+		{"0.0.0.0:0", new(true), true},
+		{"127.0.0.1:0", new(false), false},
+	} {
+		r := run(t, &hanse.App{Addr: tt.addr, Reflection: tt.set}, greeter())
+		for _, authority := range []string{"greeter", "other"} {
+			_, err := listV1(t.Context(), r.stock("greeter", grpc.WithAuthority(authority)))
+			if (err == nil) != tt.want || err != nil && status.Code(err) != codes.Unimplemented {
+				t.Errorf("%s, set %v, authority %s: %v", tt.addr, tt.set, authority, err)
+			}
+		}
+		r.end()
+	}
+}
