@@ -597,6 +597,14 @@ func TestDevOne(t *testing.T) {
 		t.Error("not restarted")
 	}
 
+	// A service more in the code is one more in the process.
+	edit(t, filepath.Join(d.dir, "all", "main.go"), "catalog.Service()", `catalog.Service(), &hanse.Service{Name: "mail"}`)
+	p.await("the new service", func() bool {
+		rows := d.ps("")
+		return len(rows) == 3 && rows[2].Service == "mail" && rows[0].PID == rows[2].PID && rows[2].State == "ready"
+	})
+	pid = d.one("cart").PID
+
 	// The first Ctrl-C waits for a request, the second does not.
 	slow := make(chan struct{})
 	go func() {

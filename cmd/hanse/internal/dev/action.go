@@ -55,9 +55,9 @@ func (s *supervisor) action(r control.Request, name string, progress func(string
 	}
 	s.mu.Lock()
 	want, copies := u.want, max(1, u.copies)
-	s.mu.Unlock()
 	within := len(u.services) > 1 && name != u.name // one of several services of a process
 	together := fmt.Sprintf("%s runs in one process with %s", name, ui.List(others(u.services, name), "and"))
+	s.mu.Unlock()
 	switch r.Action {
 	case control.Start:
 		if want > 0 {

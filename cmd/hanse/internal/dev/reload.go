@@ -308,26 +308,31 @@ func (s *supervisor) replan(ctx context.Context) error {
 		return err
 	}
 	var fresh, gone []*unit
+	other := make(map[*unit][]string) // units whose services are others now
+	kept := make(map[*unit]bool)
 	for _, w := range wishes {
 		i := slices.IndexFunc(s.units, func(u *unit) bool { return u.base == nil && u.name == w.name && u.program == w.program })
 		if i < 0 {
-			u := newUnit(w)
-			s.units = append(s.units, u)
-			fresh = append(fresh, u)
+			fresh = append(fresh, newUnit(w))
 			continue
 		}
-		w.copies, w.manual = s.units[i].copies, s.units[i].manual
-		s.units[i].wish = w
+		kept[s.units[i]] = true
+		if !slices.Equal(s.units[i].services, w.services) {
+			other[s.units[i]] = w.services
+		}
 	}
 	for _, u := range s.units {
-		if u.base == nil && !slices.ContainsFunc(wishes, func(w *wish) bool { return w == u.wish }) ||
-			u.base != nil && !slices.Contains(u.base.services, u.name) {
+		if u.base == nil && !kept[u] || u.base != nil && (!kept[u.base] || other[u.base] != nil && !slices.Contains(other[u.base], u.name)) {
 			gone = append(gone, u)
 		}
 	}
+	s.units = append(s.units, fresh...)
 	s.units = slices.DeleteFunc(s.units, func(u *unit) bool { return slices.Contains(gone, u) })
 	s.mu.Unlock()
 	var wg sync.WaitGroup
+	for u, services := range other {
+		wg.Go(func() { s.reoffer(ctx, u, services) })
+	}
 	for _, u := range gone {
 		wg.Go(func() { s.resizeQuietly(ctx, u, 0, "is no longer in the code") })
 	}
@@ -338,6 +343,19 @@ func (s *supervisor) replan(ctx context.Context) error {
 	}
 	wg.Wait()
 	return nil
+}
+
+// reoffer changes the services of a unit. Its processes are replaced afterwards.
+func (s *supervisor) reoffer(ctx context.Context, u *unit, services []string) {
+	_, end, err := s.hold(ctx, u, false)
+	if err != nil {
+		return
+	}
+	defer end()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u.services = services
+	u.stale = "its services are now " + ui.List(services, "and")
 }
 
 func (s *supervisor) resizeQuietly(ctx context.Context, u *unit, n int, why string) {

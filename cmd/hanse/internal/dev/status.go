@@ -75,9 +75,11 @@ func (s *supervisor) Logs(services []string) (*logs.Ring, func(logs.Line) bool, 
 		}
 		want[name] = true
 		if name == u.name {
+			s.mu.Lock()
 			for _, service := range u.services {
 				want[service] = true
 			}
+			s.mu.Unlock()
 		}
 	}
 	return s.ring, func(l logs.Line) bool { return want[l.Service] }, nil

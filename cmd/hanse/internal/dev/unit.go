@@ -9,7 +9,8 @@ import (
 	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/process"
 )
 
-// unit is the processes that run the same services of the same program. All fields but gate are guarded by supervisor.mu.
+// unit is the processes that run the same services of the same program. All fields are guarded by supervisor.mu, but for gate and
+// wish. The wish never changes but for its services, for which one must have the unit too: either is enough to read them.
 type unit struct {
 	*wish
 	want   int     // copies that should run; 0: stopped
