@@ -1,0 +1,194 @@
+package control_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/control"
+	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/logs"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// system is a hanse dev of which a test decides what it answers.
+type system struct {
+	status control.Status
+	ring   *logs.Ring
+	do     func(ctx context.Context, r control.Request, progress func(string)) error
+}
+
+func (s *system) Status() control.Status { return s.status }
+
+func (s *system) Do(ctx context.Context, r control.Request, progress func(string)) error {
+	return s.do(ctx, r, progress)
+}
+
+func (s *system) Logs(services []string) (*logs.Ring, func(logs.Line) bool, error) {
+	if len(services) == 0 {
+		return s.ring, nil, nil
+	}
+	if services[0] == "nobody" {
+		return nil, nil, &control.Error{What: "no service nobody", Do: "try somebody"}
+	}
+	return s.ring, func(l logs.Line) bool { return l.Service == services[0] }, nil
+}
+
+// serve runs a server for sys and returns a client, and how to end the server.
+func serve(t *testing.T, sys *system) (*control.Client, func()) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	path := filepath.Join(dir, "s")
+	if err := os.WriteFile(path, nil, 0o600); err != nil { // what a dead process left
+		t.Fatal(err)
+	}
+	lis, err := control.Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fi, err := os.Stat(path); err != nil || fi.Mode().Perm() != 0o600 {
+		t.Errorf("the socket has mode %v, %v", fi.Mode(), err)
+	}
+	return control.NewClient(path), run(t, lis, sys)
+}
+
+func run(t *testing.T, lis net.Listener, sys *system) (end func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := control.Serve(ctx, lis, sys); err != nil && ctx.Err() == nil {
+			t.Error(err)
+		}
+	})
+	end = sync.OnceFunc(func() { cancel(); wg.Wait() })
+	t.Cleanup(end)
+	return end
+}
+
+func TestStatus(t *testing.T) {
+	want := control.Status{System: "shop", PID: 7, Services: []control.Service{{Name: "cart", Want: 2, URL: "http://x"}},
+		Processes: []control.Process{{Name: "cart", Services: []string{"cart"}, Replica: 1, State: control.Failed, Reason: "exit status 2", Last: []string{"oh"}}}}
+	client, _ := serve(t, &system{status: want})
+	got, err := client.Status(t.Context())
+	if err != nil || !reflect.DeepEqual(*got, want) {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+func TestDo(t *testing.T) {
+	var got control.Request
+	sys := &system{do: func(_ context.Context, r control.Request, progress func(string)) error {
+		got = r
+		var wg sync.WaitGroup // progress may be told concurrently
+		for i := range 100 {
+			wg.Go(func() { progress(fmt.Sprint("step ", i)) })
+		}
+		wg.Wait()
+		switch r.Replicas {
+		case 1:
+			return fmt.Errorf("in the end: %w", &control.Error{What: "no", Do: "wait"})
+		case 2:
+			return errors.New("plain")
+		}
+		return nil
+	}}
+	client, _ := serve(t, sys)
+	for n, want := range []string{"", "no; wait", "plain"} {
+		steps := 0
+		r := control.Request{Action: control.Scale, Services: []string{"cart"}, Replicas: n}
+		err := client.Do(t.Context(), r, func(string) { steps++ })
+		if steps != 100 || !reflect.DeepEqual(got, r) {
+			t.Errorf("%d steps of %+v", steps, got)
+		}
+		if (err == nil) != (want == "") || err != nil && err.Error() != want {
+			t.Errorf("%v, want %q", err, want)
+		}
+		if e := new(control.Error); n == 1 && (!errors.As(err, &e) || e.Do != "wait") {
+			t.Errorf("%#v", err)
+		}
+	}
+}
+
+// A request goes on when its terminal goes away, and is not in the way of the server's end.
+func TestDoClientGone(t *testing.T) {
+	started, goOn, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	sys := &system{do: func(_ context.Context, _ control.Request, progress func(string)) error {
+		close(started)
+		<-goOn
+		for range 100 {
+			progress("nobody listens")
+		}
+		close(done)
+		return nil
+	}}
+	client, end := serve(t, sys)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-started
+		cancel()
+	}()
+	if err := client.Do(ctx, control.Request{}, func(string) {}); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	close(goOn)
+	<-done
+	end()
+	if _, err := client.Status(t.Context()); err == nil || !strings.Contains(err.Error(), "hanse dev does not answer") {
+		t.Error(err)
+	}
+}
+
+func TestLogs(t *testing.T) {
+	sys := &system{ring: logs.NewRing(10)}
+	add := func(service, msg string) { sys.ring.Add(logs.Line{Service: service, Msg: msg}) }
+	add("a", "1")
+	add("b", "2")
+	add("a", "3")
+	client, end := serve(t, sys)
+	read := func(services []string, n int) (got []string) {
+		if err := client.Logs(t.Context(), services, n, false, func(l logs.Line) { got = append(got, l.Msg) }); err != nil {
+			t.Error(err)
+		}
+		return got
+	}
+	if got := read(nil, 2); fmt.Sprint(got) != "[2 3]" {
+		t.Error(got)
+	}
+	if got := read([]string{"a"}, 100); fmt.Sprint(got) != "[1 3]" {
+		t.Error(got)
+	}
+	err := client.Logs(t.Context(), []string{"nobody"}, 1, false, func(logs.Line) {})
+	if e := new(control.Error); !errors.As(err, &e) || e.What != "no service nobody" || e.Do != "try somebody" {
+		t.Error(err)
+	}
+
+	lines := make(chan string, 10)
+	ended := make(chan error, 1)
+	go func() {
+		ended <- client.Logs(t.Context(), []string{"a"}, 1, true, func(l logs.Line) { lines <- l.Msg })
+	}()
+	if got := <-lines; got != "3" {
+		t.Error(got)
+	}
+	add("b", "4")
+	add("a", "5")
+	if got := <-lines; got != "5" {
+		t.Error(got)
+	}
+	end() // hanse dev ends, and with it the follower
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
