@@ -49,6 +49,7 @@ check: ## formatting, vet (linux, darwin, windows), the analyser, generated code
 	@$(STEP) staticcheck .tmp/bin/staticcheck ./...
 	@for m in $(TESTED); do $(STEP) staticcheck-$$m bash -c 'cd '$$m' && $(CURDIR)/.tmp/bin/staticcheck ./...' || exit 1; done
 	@$(STEP) house $(GO) test -count=1 -run '^Test(Floors|Bans|NestedModules|Size)$$' .
+	@$(STEP) generated bash -c '$(GO) build -o .tmp/bin/hanse ./cmd/hanse && .tmp/bin/hanse gen --check && cd examples && ../.tmp/bin/hanse gen --check'
 	@$(STEP) tidy bash -c 'for m in . $(MODULES); do $(GO) -C $$m mod tidy -diff || { echo "run go mod tidy in $$m"; exit 1; }; done'
 
 .PHONY: ci

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/hanse-go/hanse/discovery"
 	"google.golang.org/grpc"
@@ -62,9 +61,4 @@ func reach(file protoreflect.FileDescriptor, reached map[string]protoreflect.Fil
 			reach(f, reached)
 		}
 	}
-}
-
-// isOwnContract reports whether a contract is one that every service has, such as health.
-func isOwnContract(name string) bool {
-	return strings.HasPrefix(name, "grpc.health.") || strings.HasPrefix(name, "grpc.reflection.")
 }

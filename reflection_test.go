@@ -72,6 +72,8 @@ func listV1(ctx context.Context, conn grpc.ClientConnInterface) (names []string,
 	return names, err
 }
 
+//lint:file-ignore SA1019 clients may still use the deprecated version of reflection
+
 func listV1Alpha(ctx context.Context, conn grpc.ClientConnInterface) (names []string, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

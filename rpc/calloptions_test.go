@@ -77,6 +77,7 @@ var knownOptions = map[string]struct {
 	"ForceCodecV2CallOption": {grpc.ForceCodecV2(testCodecV2{}), func(o *callOptions) bool {
 		return o.codec == testCodecV2{} && o.contentSubtype == "test-v2" && !o.plain
 	}},
+	//lint:ignore SA1019 callers may still use it
 	"CustomCodecCallOption": {grpc.CallCustomCodec(testCodec{}), func(o *callOptions) bool {
 		return o.codec == bytesCodecAdapter{testCodec{}} && !o.plain
 	}},
@@ -128,6 +129,7 @@ func optionTypesOfGRPC(t *testing.T) []string {
 	if err != nil {
 		t.Fatalf("go list: %v", err)
 	}
+	//lint:ignore SA1019 build tags do not matter here
 	pkgs, err := parser.ParseDir(token.NewFileSet(), strings.TrimSpace(string(dir)), func(f fs.FileInfo) bool {
 		return !strings.HasSuffix(f.Name(), "_test.go")
 	}, 0)

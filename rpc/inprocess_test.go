@@ -210,9 +210,8 @@ func TestPeerInProcess(t *testing.T) {
 }
 
 type secret struct {
-	level credentials.SecurityLevel
-	err   error
-	uri   []string
+	err error
+	uri []string
 }
 
 func (s *secret) RequireTransportSecurity() bool { return true }

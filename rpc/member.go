@@ -63,7 +63,7 @@ func newMember(p *pool, inst discovery.Instance) *member {
 		maxSendMsgSize: limitOr(c.MaxSendMsgSize, noLimit),
 		onState:        func(s linkState, err error) { p.onState(m, s, err) },
 	}
-	link, err := grpcgoClient{}.open(cfg)
+	link, err := newGRPCGoLink(cfg)
 	if err != nil {
 		m.state, m.err = linkUnreachable, err
 		return m

@@ -521,7 +521,6 @@ func (s *syncBuffer) String() string {
 // eventLog is a stats handler that keeps what it hears.
 type eventLog struct {
 	mu     sync.Mutex
-	name   string
 	events []string
 }
 

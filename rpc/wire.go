@@ -12,11 +12,6 @@ import (
 
 // The wire is what speaks gRPC over a connection. These few declarations are all that the rest of the package knows of it.
 
-// clientWire makes remote links.
-type clientWire interface {
-	open(cfg remoteConfig) (remoteLink, error)
-}
-
 // remoteConfig says how a remote link gets its connection and what it may carry.
 type remoteConfig struct {
 	dial           func(ctx context.Context) (net.Conn, error)

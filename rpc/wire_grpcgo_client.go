@@ -28,10 +28,7 @@ const (
 	lastReconnect  = 3 * time.Second
 )
 
-// grpcgoClient is the client wire of grpc-go.
-type grpcgoClient struct{}
-
-func (grpcgoClient) open(cfg remoteConfig) (remoteLink, error) {
+func newGRPCGoLink(cfg remoteConfig) (remoteLink, error) {
 	l := &grpcgoLink{onState: cfg.onState, ended: make(chan struct{})}
 
 	creds := insecure.NewCredentials()

@@ -135,8 +135,8 @@ func TestHostID(t *testing.T) {
 		}
 		return id
 	}
-	if id(a) != id(a) || len(id(a)) != 16 {
-		t.Errorf("host ID is not stable: %s, %s", id(a), id(a))
+	if first, second := id(a), id(a); first != second || len(first) != 16 {
+		t.Errorf("host ID is not stable: %s, %s", first, second)
 	}
 	if id(a) == id(b) {
 		t.Error("two folders of sockets have the same host ID")

@@ -184,7 +184,7 @@ func (j *job) targets(c *compiled, res *Result) ([]string, error) {
 			mistakes = append(mistakes, c.at(s.name, "syntax", fmt.Sprintf("no go_package; add the line: option go_package = %q;", j.module.suggest(c, s))))
 		case !j.module.owns(pkg):
 			outside = append(outside, fmt.Sprintf("%s: no code, for its go_package %s is not in this module; %s would be", display(j.base, s.path), pkg, j.module.suggest(c, s)))
-			if j.files != nil && len(j.files) == 1 {
+			if len(j.files) == 1 {
 				mistakes = append(mistakes, c.at(s.name, "go_package", fmt.Sprintf("go_package %s is not in the module %s; write: option go_package = %q;", pkg, j.module.path, j.module.suggest(c, s))))
 			}
 		default:
