@@ -13,7 +13,9 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-type benchmarkService struct{ testpb.UnimplementedBenchmarkServiceServer }
+type benchmarkService struct {
+	testpb.UnimplementedBenchmarkServiceServer
+}
 
 func (benchmarkService) UnaryCall(_ context.Context, in *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
 	return &testpb.SimpleResponse{Payload: in.GetPayload()}, nil

@@ -1,5 +1,179 @@
 package main
 
-import "context"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
 
-func purchase(ctx context.Context, env *environment) (*section, error) { return nil, nil }
+// shape is one way to run the shop: the same binary, other settings.
+type shape struct {
+	name  string
+	env   []string
+	split bool
+
+	addr   string
+	procs  []*exec.Cmd
+	output tail
+
+	took   []time.Duration
+	cpu    time.Duration
+	memory int64
+}
+
+// purchase buys in three running shops at once, in turn: one process, nine on unix sockets, nine on TCP.
+func purchase(ctx context.Context, env *environment) (*section, error) {
+	bin := filepath.Join(env.tmp, "shop")
+	if err := goBuild(ctx, filepath.Join(env.root, "examples"), bin, "./shop", "-tags", "grpcnotrace"); err != nil {
+		return nil, err
+	}
+	shapes := []*shape{
+		{name: "one process"},
+		{name: "nine processes, unix sockets", split: true, env: []string{"HANSE_PATH=unix"}},
+		{name: "nine processes, TCP", split: true, env: []string{"HANSE_PATH=tcp"}},
+	}
+	services, err := exec.CommandContext(ctx, bin, "--list-services").Output()
+	if err != nil {
+		return nil, err
+	}
+	rounds, each := 20, 25
+	if env.quick {
+		rounds, each = 2, 5
+	}
+	run := func() error {
+		for i, s := range shapes {
+			if err := s.start(ctx, env, bin, i, strings.Fields(string(services))); err != nil {
+				return err
+			}
+		}
+		for round := range rounds + 1 { // the first warms up
+			for _, s := range shapes {
+				if err := s.buy(ctx, each, round > 0); err != nil {
+					return fmt.Errorf("%s: %w\n%s", s.name, err, s.output.String())
+				}
+			}
+		}
+		return nil
+	}
+	err = run()
+	for _, s := range shapes {
+		err = errors.Join(err, s.stop())
+	}
+	if err != nil {
+		return nil, err
+	}
+
+	sec := &section{
+		intro: fmt.Sprintf("A purchase is what a browser sends: product page, into the cart, checkout page, order (4 forms and pages, about 20 calls between services, "+
+			"orders and payments in SQLite). Each shape did %d purchases, four customers at a time, in interleaved rounds; the same binary, only the environment differs.", rounds*each),
+		header: []string{"shape", "p50", "p99", "CPU per purchase", "resident memory"},
+	}
+	for _, s := range shapes {
+		slices.Sort(s.took)
+		sec.add(s.name, ms(percentile(s.took, 0.5)), ms(percentile(s.took, 0.99)), ms(s.cpu/time.Duration(len(s.took))), mib(s.memory))
+	}
+	return sec, nil
+}
+
+func (s *shape) start(ctx context.Context, env *environment, bin string, n int, services []string) error {
+	var err error
+	if s.addr, err = freeAddr(); err != nil {
+		return err
+	}
+	common := append(os.Environ(), append(s.env,
+		fmt.Sprintf("HANSE_REGISTRY=local:bench-%d", n),
+		fmt.Sprintf("HANSE_SYSTEM=bench-%d", n),
+		"HANSE_LOG_LEVEL=warn",
+		"SHOP_DATA="+filepath.Join(env.tmp, fmt.Sprintf("shop-%d", n)),
+	)...)
+	sets := []string{strings.Join(services, ",")}
+	if s.split {
+		sets = services
+	}
+	for _, set := range sets {
+		cmd := exec.CommandContext(ctx, bin, "--services", set)
+		if s.split {
+			cmd.Env = common
+			if set == "storefront" {
+				cmd.Env = append(common[:len(common):len(common)], "HANSE_ADDR="+s.addr)
+			}
+		} else {
+			cmd.Env = append(common[:len(common):len(common)], "HANSE_ADDR="+s.addr)
+		}
+		cmd.Stdout, cmd.Stderr = &s.output, &s.output
+		if err := cmd.Start(); err != nil {
+			return err
+		}
+		s.procs = append(s.procs, cmd)
+	}
+	_, err = accepts(ctx, s.addr, time.Now())
+	return err
+}
+
+func (s *shape) stop() error {
+	var errs []error
+	for _, cmd := range s.procs {
+		errs = append(errs, stop(cmd))
+	}
+	return errors.Join(errs...)
+}
+
+// buy has four customers buy n times together.
+func (s *shape) buy(ctx context.Context, n int, counts bool) error {
+	var pids []int
+	for _, cmd := range s.procs {
+		pids = append(pids, cmd.Process.Pid)
+	}
+	before, err := usageOfAll(pids)
+	if err != nil {
+		return err
+	}
+	var (
+		mu   sync.Mutex
+		wg   sync.WaitGroup
+		errs []error
+		took []time.Duration
+		left = n
+	)
+	for range 4 {
+		wg.Go(func() {
+			for {
+				mu.Lock()
+				left--
+				done := left < 0 || len(errs) > 0
+				mu.Unlock()
+				if done {
+					return
+				}
+				begin := time.Now()
+				err := buyOnce(ctx, "http://"+s.addr)
+				mu.Lock()
+				took = append(took, time.Since(begin))
+				if err != nil {
+					errs = append(errs, err)
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	after, err := usageOfAll(pids)
+	if err := errors.Join(append(errs, err)...); err != nil {
+		return err
+	}
+	if counts {
+		s.took = append(s.took, took...)
+		s.cpu += after.cpu - before.cpu
+		s.memory = after.rss
+	}
+	return nil
+}
+
+func ms(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000) }
