@@ -443,3 +443,23 @@ func TestBadMessageEndsTheStream(t *testing.T) {
 		})
 	}
 }
+
+// The text of a status crosses as the wire would spell it: bytes that are no text are replaced one by one.
+func TestStatusTextIsText(t *testing.T) {
+	c := startLocal(t, &handlers{unary: func(context.Context, *pb.Request) (*pb.Reply, error) {
+		return nil, status.Error(codes.Aborted, "a\xff\xfeä%")
+	}})
+	if _, err := c.Unary(t.Context(), &pb.Request{}); status.Convert(err).Message() != "a\ufffd\ufffdä%" {
+		t.Errorf("got %q", status.Convert(err).Message())
+	}
+}
+
+func TestHostIsNotMetadata(t *testing.T) {
+	c := startLocal(t, &handlers{unary: func(ctx context.Context, in *pb.Request) (*pb.Reply, error) {
+		return &pb.Reply{List: metadata.ValueFromIncomingContext(ctx, "host")}, nil
+	}})
+	out, err := c.Unary(metadata.AppendToOutgoingContext(t.Context(), "host", "x"), &pb.Request{})
+	if err != nil || len(out.List) > 0 {
+		t.Errorf("got %v, %v", out, err)
+	}
+}
