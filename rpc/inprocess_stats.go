@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"context"
-	"io"
 	"time"
 
 	"google.golang.org/grpc/metadata"
@@ -118,9 +117,6 @@ func (r *statsRecord) trailerReceived(c *handlerContext) {
 func (r *statsRecord) end(err error) {
 	if r == nil {
 		return
-	}
-	if err == io.EOF {
-		err = nil
 	}
 	r.handle(&stats.End{Client: r.client, BeginTime: r.begin, EndTime: time.Now(), Trailer: r.trailer, Error: err})
 }

@@ -184,7 +184,7 @@ func (p *pipe) end(err error) {
 
 // stop is what Server.Stop does to the call.
 func (p *pipe) stop() {
-	p.end(status.Errorf(codes.Unavailable, "service %q was stopped while the call ran", p.link.srv.Name))
+	p.end(p.link.srv.errStopped())
 }
 
 func (p *pipe) headerSent() {

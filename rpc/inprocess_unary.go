@@ -6,9 +6,6 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
-
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 )
 
 // unaryCall is one unary call within the process. Its caller waits for the handler on a worker, or leaves before.
@@ -89,7 +86,7 @@ func (l *inProcess) call(ctx context.Context, path string, args, reply any, o *c
 	if c.state.Load() == callStopped {
 		c.withdraw()
 		l.tell(o, &c.ctx, false)
-		return status.Errorf(codes.Unavailable, "service %q was stopped while the call ran", l.srv.Name)
+		return l.srv.errStopped()
 	}
 	err = c.err
 	rec.headerReceived(&c.ctx)

@@ -34,6 +34,9 @@ func (s *Server) serveStream(path string, stream grpc.ServerStream) error {
 	c.worker.jobs <- c
 	<-c.worker.done
 	s.end(&c.activeCall)
+	if status.Code(c.err) == codes.Canceled && c.ctx.Err() != nil && stream.Context().Err() == nil {
+		return s.errStopped() // the caller has not cancelled anything
+	}
 	return c.err
 }
 

@@ -133,8 +133,8 @@ func (s *Server) Drain(ctx context.Context) error {
 	}
 }
 
-// Stop refuses new calls and cancels the contexts of those that run: their callers get Unavailable at once. It does not wait for
-// handlers; Drain does, also after Stop.
+// Stop refuses new calls and cancels the contexts of those that run: their callers get Unavailable, those in this process at once. It
+// does not wait for handlers; Drain does, also after Stop.
 func (s *Server) Stop() {
 	s.mu.Lock()
 	s.init()
@@ -229,6 +229,11 @@ func (s *Server) refusal() error {
 		return errNotProcessed("service %q has stopped", s.Name)
 	}
 	return nil
+}
+
+// errStopped is what the caller of a running call gets when the server stops.
+func (s *Server) errStopped() error {
+	return status.Errorf(codes.Unavailable, "service %q was stopped while the call ran", s.Name)
 }
 
 // begin counts a call as running and gives it a worker, which waits for its job, unless the server refuses the call.

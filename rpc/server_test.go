@@ -360,3 +360,47 @@ func TestCallsAfterGoexit(t *testing.T) {
 		}
 	}
 }
+
+// Stop reaches the handlers of calls that came from outside, too.
+func TestStopEndsCallsFromOutside(t *testing.T) {
+	srv := &rpc.Server{Name: "parity"}
+	running := make(chan struct{})
+	pb.RegisterParityServer(srv, &handlers{unary: func(ctx context.Context, in *pb.Request) (*pb.Reply, error) {
+		close(running)
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}})
+	srv.Start()
+	lis := listen(t, "tcp", "127.0.0.1:0")
+	port := &rpc.Port{Servers: []*rpc.Server{srv}}
+	served := make(chan error, 1)
+	go func() { served <- port.Serve(lis) }()
+	t.Cleanup(func() {
+		if err := errors.Join(port.Close(), <-served); err != nil {
+			t.Error(err)
+		}
+	})
+	conn, err := rpc.Dial(lis.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	result := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		_, err := pb.NewParityClient(conn).Unary(ctx, &pb.Request{})
+		result <- err
+	}()
+	<-running
+	if got := srv.Running(); !slices.Equal(got, []string{unaryPath}) {
+		t.Errorf("running: %q", got)
+	}
+	srv.Stop()
+	if err := <-result; status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "was stopped") {
+		t.Errorf("got %v", err)
+	}
+	if err := srv.Drain(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
