@@ -58,6 +58,10 @@ ci: ## what continuous integration runs
 	@$(MAKE) --no-print-directory check test-steps
 	@$(STEP) --table
 
+.PHONY: e2e
+e2e: ## the shop end to end, under load: rolling restarts, kills, scaling (about 6 minutes; the short form is in test)
+	HANSE_E2E=full $(GO) -C examples test -count=1 -v -timeout 20m ./e2e
+
 .PHONY: bench
 bench: ## measure, and write docs/benchmarks.md (about 20 minutes)
 	$(GO) -C bench run .
