@@ -156,14 +156,21 @@ func (c *remoteCall) failed(err error) error {
 func (a *attempt) end(ctx context.Context, err error) {
 	outcome := balancer.Succeeded
 	switch {
-	case err == nil || a.report.answered.Load() && !a.report.notProcessed.Load():
-	case ctx.Err() != nil:
+	case err == nil:
+	case ctx.Err() != nil, status.Code(err) == codes.DeadlineExceeded && expiring(ctx):
 		outcome = balancer.Abandoned
+	case a.report.answered.Load() && !a.report.notProcessed.Load():
 	case status.Code(err) == codes.Unavailable:
 		outcome = balancer.Failed
 	}
 	a.candidate.Done(time.Since(a.start), outcome)
 	a.member.release()
+}
+
+// expiring reports whether the caller's time is as good as over: the instance, which has the same deadline, may say so first.
+func expiring(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && time.Until(deadline) < 10*time.Millisecond
 }
 
 // elsewhere reports whether a call that failed with err in the attempt was never processed, so that it may go to another instance.

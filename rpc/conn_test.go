@@ -153,6 +153,7 @@ func TestCloseEndsWhatIsInFlight(t *testing.T) {
 	} {
 		client := &rpc.Client{Registry: registry}
 		conn := bound(t, client)
+		bound(t, client) // keeps the connection to the instance
 		var calls sync.WaitGroup
 		calls.Go(func() {
 			_, err := callEcho(context.Background(), conn, addMethod, "x")

@@ -5,12 +5,14 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -305,6 +307,11 @@ func TestDrainServesWhatRuns(t *testing.T) {
 	})
 	port := &rpc.Port{Servers: []*rpc.Server{srv}, HTTP: mux}
 	addr := servePort(t, port)
+	idle, err := net.Dial("tcp", addr) // says nothing, and is accepted before the others
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer idle.Close()
 	cc := stockConn(t, addr)
 	var calls sync.WaitGroup
 	calls.Go(func() {
@@ -327,12 +334,6 @@ func TestDrainServesWhatRuns(t *testing.T) {
 	for range 3 {
 		<-inside
 	}
-	idle, err := net.Dial("tcp", addr) // says nothing
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer idle.Close()
-
 	short, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
 	if err := port.Drain(short); err == nil {
@@ -341,6 +342,10 @@ func TestDrainServesWhatRuns(t *testing.T) {
 	if c, err := net.Dial("tcp", addr); err == nil {
 		c.Close()
 		t.Error("still listening")
+	}
+	idle.SetReadDeadline(time.Now().Add(5 * time.Second))
+	if _, err := idle.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("a connection that said nothing was kept: %v", err)
 	}
 	close(finish)
 	if err := port.Drain(t.Context()); err != nil {

@@ -98,20 +98,23 @@ func TestRefusedCallGoesElsewhere(t *testing.T) {
 		t.Errorf("%d calls came to a", n)
 	}
 
-	// Header alone finds out too.
-	stream, err = chatEcho(t.Context(), conn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := stream.SendMsg(stringValue("x")); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := stream.Header(); err != nil {
-		t.Fatal(err)
-	}
-	out := stringValue("")
-	if err := stream.RecvMsg(out); err != nil || out.Value != "b:x" {
-		t.Fatal(out, err)
+	// Header alone finds out too, and what is left of the first attempt ends nothing.
+	for range 30 {
+		stream, err = chatEcho(t.Context(), conn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := stream.SendMsg(stringValue("x")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := stream.Header(); err != nil {
+			t.Fatal(err)
+		}
+		out := stringValue("")
+		if err := stream.RecvMsg(out); err != nil || out.Value != "b:x" {
+			t.Fatal(out, err)
+		}
+		exchange(t, stream, "b")
 	}
 }
 
@@ -420,6 +423,31 @@ func TestRefusedStreamIsReplayed(t *testing.T) {
 		if err := <-finished; err != nil || len(finished) > 0 {
 			t.Errorf("finished with %v", err)
 		}
+	}
+
+	// SendMsg finds out first, and what is left of the first attempt ends nothing.
+	refused, moved := a.calls.Load(), b.calls.Load()
+	stream, err := chatEcho(t.Context(), conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	until(t, "refused", func() bool { return a.calls.Load() > refused })
+	sent := 0
+	until(t, "moved", func() bool {
+		if err := stream.SendMsg(stringValue("x")); err != nil {
+			t.Fatal(err)
+		}
+		sent++
+		return b.calls.Load() > moved
+	})
+	for range sent {
+		out := stringValue("")
+		if err := stream.RecvMsg(out); err != nil || out.Value != "b:x" {
+			t.Fatal(out, err)
+		}
+	}
+	for range 50 {
+		exchange(t, stream, "b")
 	}
 
 	// Both directions at once.
