@@ -92,7 +92,7 @@ func TestLostInstance(t *testing.T) {
 		if _, err := callEcho(t.Context(), conn, addMethod, "x"); err != nil {
 			t.Fatal(err)
 		}
-		w.net.Kill("a")
+		w.ports[0].Close()
 		synctest.Wait()
 		start := time.Now()
 		_, err := callEcho(t.Context(), conn, addMethod, "x")
@@ -112,7 +112,8 @@ func TestLostInstance(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		go w.ports[0].Serve(lis)
+		port := &rpc.Port{Servers: w.servers[:1]}
+		go port.Serve(lis)
 		start = time.Now()
 		if _, err := callEcho(t.Context(), conn, addMethod, "x", grpc.WaitForReady(true)); err != nil {
 			t.Fatal(err)
@@ -122,7 +123,7 @@ func TestLostInstance(t *testing.T) {
 		}
 
 		// Another one comes in the moment in which it is lost.
-		w.net.Kill("a")
+		port.Close()
 		synctest.Wait()
 		_, second := w.instance(t, "b")
 		time.AfterFunc(500*time.Millisecond, func() { registry.set(second) })
