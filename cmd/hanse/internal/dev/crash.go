@@ -16,8 +16,11 @@ import (
 const (
 	firstPause = 500 * time.Millisecond // before a process that ended is started again; doubled each time
 	lastPause  = 30 * time.Second
-	// steady is how long a process must have been ready for its end to count as the first.
-	steady = 30 * time.Second
+	// steady is how long a process must have been ready for its end to count as the first: longer than what falls over as soon as it
+	// has begun to work, and short enough that killing processes now and then, as a test of resilience does, is met at once each time.
+	steady = 5 * time.Second
+	// remembered is how long the terminal tells of a crash after the process runs again.
+	remembered = 30 * time.Second
 )
 
 // ended sees to a process that ended by itself: it says so, pins it to the terminal and starts another one after a pause.
@@ -79,7 +82,7 @@ func (s *supervisor) ended(c *child, exit process.Exit) {
 	}
 	if err == nil { // let the terminal forget it in a while
 		s.updatePins()
-		time.AfterFunc(steady, func() {
+		time.AfterFunc(remembered, func() {
 			s.mu.Lock()
 			if sl.crash == f {
 				sl.crash = nil
