@@ -1,7 +1,7 @@
-// Package e2e has no code of its own: its tests run the shop as a user would, by the hanse command, from outside.
+// Package e2e has no code of its own: its tests run the shop as a user would, by the hanse command, from outside. They end processes by
+// signals, so they do not run on Windows.
 //
-// They come in two forms. The short one is part of go test ./...; the full one, with the loads and times that the documentation speaks
-// of, takes some minutes:
+// The short form is part of go test ./...; the full one has the loads and times that the documentation speaks of and takes some minutes:
 //
 //	make e2e
 //	HANSE_E2E=full go test -v ./e2e

@@ -1,3 +1,5 @@
+//go:build unix
+
 package e2e_test
 
 import (
@@ -23,6 +25,7 @@ func TestSplit(t *testing.T) {
 	t.Run("scale", func(t *testing.T) { testScale(t, s) })
 	t.Run("kill", func(t *testing.T) { testKill(t, s) })
 	t.Run("rolling", func(t *testing.T) { testRolling(t, s) })
+	t.Run("loadgen", func(t *testing.T) { testLoadgen(t, s) })
 	t.Run("reload", func(t *testing.T) { testReload(t, s) })
 }
 
@@ -228,6 +231,7 @@ func testRolling(t *testing.T, s *system) {
 		before[i.Service] = i.PID
 	}
 	tr := begin(t)
+	pages := read(t, s, 10)
 	tr.flowing(s, uint64(rate()))
 	restarts := 0
 	for round := 0; round == 0 || full && time.Since(tr.began) < 65*time.Second; round++ {
@@ -238,6 +242,7 @@ func testRolling(t *testing.T, s *system) {
 	}
 	tr.flowing(s, uint64(rate()))
 	t.Logf("%d restarts", restarts)
+	pages.end()
 	r := tr.end()
 	if full && r.Sent < 200*60 {
 		t.Errorf("only %d requests were sent", r.Sent)
@@ -247,6 +252,18 @@ func testRolling(t *testing.T, s *system) {
 		if before[i.Service] == i.PID {
 			t.Errorf("%s was not replaced", i.Service)
 		}
+	}
+}
+
+// testLoadgen starts the visitors that the shop brings along, and sends them home.
+func testLoadgen(t *testing.T, s *system) {
+	s.hanse(t, "start", "loadgen")
+	s.await(t, "visitors come", func() bool {
+		return regexp.MustCompile(`ok [1-9]\d* +errors 0 +retried 0`).MatchString(s.hanse(t, "logs", "loadgen"))
+	})
+	s.hanse(t, "stop", "loadgen")
+	if out := s.hanse(t, "logs", "loadgen"); !strings.Contains(out, "shop.checkout.v1.Checkout/PlaceOrder") || !strings.Contains(out, "at 50 requests/s") {
+		t.Errorf("loadgen leaves no table:\n%s", out)
 	}
 }
 

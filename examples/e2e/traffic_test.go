@@ -1,9 +1,15 @@
+//go:build unix
+
 package e2e_test
 
 import (
 	"context"
+	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -112,4 +118,69 @@ func machineLoad() string {
 		return "unknown"
 	}
 	return strings.Join(strings.Fields(string(b))[:3], " ")
+}
+
+// readers open pages of the storefront, at a steady rate, until end.
+type readers struct {
+	t      *testing.T
+	stop   context.CancelFunc
+	all    sync.WaitGroup
+	opened atomic.Int64
+	failed output
+}
+
+// read sends readers to the storefront. Each opens one page, on a connection of its own, and is replaced by the next.
+func read(t *testing.T, s *system, perSecond int) *readers {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	r := &readers{t: t, stop: stop}
+	pages := []string{"/", "/goods/all", "/search?q=tea", "/products/east-frisian-blend", "/cart", "/orders"}
+	address := s.page(t)
+	client := &http.Client{Timeout: timeout(), Transport: &http.Transport{DisableKeepAlives: true}}
+	r.all.Go(func() {
+		every := time.NewTicker(time.Second / time.Duration(perSecond))
+		defer every.Stop()
+		for n := 0; ; n++ {
+			select {
+			case <-ctx.Done():
+				return
+			case <-every.C:
+			}
+			r.all.Go(func() { r.open(client, address+pages[n%len(pages)]) })
+		}
+	})
+	t.Cleanup(func() {
+		stop()
+		r.all.Wait()
+	})
+	return r
+}
+
+func (r *readers) open(client *http.Client, address string) {
+	r.opened.Add(1)
+	resp, err := client.Get(address)
+	if err != nil {
+		fmt.Fprintln(&r.failed, err)
+		return
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	switch {
+	case err != nil || resp.StatusCode != http.StatusOK:
+		fmt.Fprintln(&r.failed, address, resp.Status, err)
+	case strings.Contains(string(body), "at the moment"):
+		fmt.Fprintln(&r.failed, address, "misses something")
+	}
+}
+
+// end ends the reading. No page may have failed or missed anything.
+func (r *readers) end() {
+	r.t.Helper()
+	r.stop()
+	r.all.Wait()
+	failed := r.failed.String()
+	r.t.Logf("%d pages opened, %d failed", r.opened.Load(), strings.Count(failed, "\n"))
+	if failed != "" {
+		r.t.Errorf("pages that failed:\n%s", failed)
+	}
 }

@@ -9,6 +9,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -33,8 +34,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags.IntVar(&l.Limit, "limit", 2000, "`requests` that may wait for an answer at once; what is due beyond is not sent and has failed")
 	flags.Uint64Var(&l.Seed, "seed", 0, "chooses the visits")
 	asJSON := flags.Bool("json", false, "write the report as JSON to standard output")
-	if err := flags.Parse(args); err != nil {
-		return 2
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return 0
+	} else if err != nil {
+		return 2 // flags has said why
 	}
 	if flags.NArg() > 0 {
 		fmt.Fprintf(stderr, "loadgen: takes no arguments, got %q; loadgen --help\n", flags.Args())
