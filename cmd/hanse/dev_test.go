@@ -579,7 +579,9 @@ func TestDevOne(t *testing.T) {
 	if got := d.get(d.url("cart") + "/cart"); !strings.HasPrefix(got, "first from ") {
 		t.Errorf("page: %q", got)
 	}
-	d.must("scale", "catalog=3")
+	if out := d.must("scale", "catalog=3"); !strings.Contains(out, "catalog.2 (") || !strings.Contains(out, "catalog.3 (") {
+		t.Error(out)
+	}
 	if n := len(d.ps("catalog")); n != 3 {
 		t.Errorf("%d catalogs", n)
 	}

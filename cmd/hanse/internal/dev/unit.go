@@ -118,7 +118,7 @@ func (s *supervisor) extra(u *unit, service string) *unit {
 	w := *u.wish
 	w.name, w.services, w.copies, w.manual = service, []string{service}, 0, true
 	e := newUnit(&w)
-	e.base = u
+	e.base, e.before = u, u.want
 	s.units = append(s.units, e)
 	return e
 }
