@@ -31,7 +31,7 @@ var errEnded = errors.New("it ended")
 // launch starts a process for the slot; as its child, or beside the one that it has.
 func (s *supervisor) launch(sl *slot, beside bool) (*child, error) {
 	u := sl.unit
-	c := &child{slot: sl, state: control.Starting, started: time.Now()}
+	c := &child{slot: sl, services: u.services, state: control.Starting, started: time.Now()}
 	spec := process.Spec{Env: s.environ(u), Output: func(line string) { s.output(c, line) }}
 	if u.foreign() {
 		if err := s.foreignSpec(c, &spec); err != nil {
@@ -114,7 +114,7 @@ func (s *supervisor) output(c *child, text string) {
 	l := logs.Parse(text, time.Now())
 	u := c.slot.unit
 	s.mu.Lock()
-	if !slices.Contains(u.services, l.Service) {
+	if !slices.Contains(c.services, l.Service) {
 		if l.Service != "" {
 			l.Attrs = append(l.Attrs, logs.Attr{Key: "service", Value: l.Service})
 		}
@@ -169,7 +169,7 @@ func (s *supervisor) awaitReady(ctx context.Context, c *child) error {
 	default:
 		pid := c.process.PID()
 		ok = s.board.await(ctx, c.process.Done(), func(list []discovery.Instance) bool {
-			for _, service := range u.services {
+			for _, service := range c.services {
 				if !slices.ContainsFunc(list, func(i discovery.Instance) bool {
 					return i.PID == pid && i.Service == service && i.State == discovery.Ready
 				}) {

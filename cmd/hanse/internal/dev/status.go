@@ -50,7 +50,7 @@ func (s *supervisor) Status() control.Status {
 func (sl *slot) status() control.Process {
 	p := control.Process{Name: sl.unit.name, Services: sl.unit.services, Replica: sl.number, State: control.Starting, Restarts: sl.restarts}
 	if c := sl.child; c != nil && c.process != nil {
-		p.PID, p.Started, p.State = c.process.PID(), c.started, c.state
+		p.PID, p.Started, p.State, p.Services = c.process.PID(), c.started, c.state, c.services
 	}
 	if f := sl.failure; f != nil {
 		p.State, p.Reason, p.Last, p.PID = control.Failed, f.reason, f.last, 0

@@ -47,6 +47,7 @@ type failure struct {
 type child struct {
 	slot     *slot
 	process  *process.Process
+	services []string // as it was started; those of the unit may be others by now
 	state    control.State
 	started  time.Time
 	readyAt  time.Time
