@@ -1,6 +1,7 @@
 package hanse_test
 
 import (
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,7 +33,7 @@ var (
 	fileComment   = regexp.MustCompile(`^(?://|#) (\S+\.[a-z]+)\n`)
 	inlineCode    = regexp.MustCompile("`([^`\n]+)`")
 	anyLink       = regexp.MustCompile(`\[([^\]]+)\]\(([^)\s]*)\)`)
-	proofName     = regexp.MustCompile(`^(?:Test|Benchmark|Example|Fuzz)\w*$`)
+	proofName     = regexp.MustCompile(`^((?:Test|Benchmark|Example|Fuzz)\w*)(?:/(\w+))?$`) // a test, or a part of one
 	hanseVariable = regexp.MustCompile(`\bHANSE_[A-Z_]+\b`)
 	heading       = regexp.MustCompile(`(?m)^#+ (.*)$`)
 )
@@ -180,18 +181,16 @@ func mistakenSettings(t *testing.T, dir, program string, shown []block) {
 // goSources reads the Go files of the examples.
 func goSources(t *testing.T) (texts []string) {
 	t.Helper()
-	for _, pattern := range []string{"examples/*/*.go", "examples/*/*/*.go"} {
-		files, err := filepath.Glob(pattern)
-		if err != nil {
-			t.Fatal(err)
+	err := filepath.WalkDir("examples", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".go" {
+			return err
 		}
-		for _, f := range files {
-			text, err := os.ReadFile(f)
-			if err != nil {
-				t.Fatal(err)
-			}
-			texts = append(texts, string(text))
-		}
+		text, err := os.ReadFile(path)
+		texts = append(texts, string(text))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	return texts
 }
@@ -254,8 +253,7 @@ func (h *helps) check(path, line string) {
 			h.t.Errorf("%s: there is no command %s", path, where)
 			return
 		}
-	case strings.HasPrefix(words[0], "--"), strings.HasPrefix(words[0], "./") && !strings.HasSuffix(words[0], "before"),
-		words[0] == "go" && len(words) > 2 && words[1] == "run" && !strings.HasSuffix(words[2], "before"):
+	case strings.HasPrefix(words[0], "--"), strings.HasPrefix(words[0], "./"), words[0] == "go" && len(words) > 2 && words[1] == "run":
 		where, help = "program", h.program
 		if len(words) == 1 { // a flag alone may be anybody's
 			for _, c := range []string{"new", "gen", "dev", "call", "ps", "logs"} {
@@ -288,7 +286,8 @@ func TestAnswers(t *testing.T) {
 		for line := range strings.Lines(p.text) {
 			proofs := 0
 			for _, m := range anyLink.FindAllStringSubmatch(line, -1) {
-				if !proofName.MatchString(m[1]) {
+				name := proofName.FindStringSubmatch(m[1])
+				if name == nil {
 					continue
 				}
 				proofs++
@@ -296,7 +295,7 @@ func TestAnswers(t *testing.T) {
 				text, err := os.ReadFile(file)
 				if err != nil {
 					t.Errorf("%s: %v", p.path, err)
-				} else if !strings.Contains(string(text), "func "+m[1]+"(") {
+				} else if !strings.Contains(string(text), "func "+name[1]+"(") || name[2] != "" && !strings.Contains(string(text), `t.Run("`+name[2]+`"`) {
 					t.Errorf("%s: %s has no %s", p.path, file, m[1])
 				}
 			}
