@@ -26,7 +26,7 @@ const (
 	softTimeout = 500 * time.Millisecond
 
 	// hardTimeout is how long it waits for what it cannot do without.
-	hardTimeout = 5 * time.Second
+	hardTimeout = 3 * time.Second
 
 	home = "EUR" // currency of the catalog
 )
@@ -189,6 +189,10 @@ func (s *Shop) convert(ctx context.Context, p *page) {
 		if p.Currencies == nil {
 			p.missing("Other currencies are not to be had at the moment: prices are in euros.")
 		}
+		return
+	}
+	if p.Currencies == nil { // it did not answer a moment ago; who would wait for it again?
+		p.missing("Prices are in euros: " + p.wanted + " is not to be had at the moment.")
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, softTimeout)

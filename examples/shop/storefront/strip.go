@@ -51,7 +51,7 @@ func newStrip(did string, calls []served.Call, total time.Duration) strip {
 			s.Calls++
 			services[c.Service] = true
 			paths[c.Path]++
-			if c.Code != "OK" {
+			if row.Failed() {
 				s.Failed++
 			}
 			if depth < 3 { // what a cookie says is not to be believed too far
@@ -71,6 +71,15 @@ func newStrip(did string, calls []served.Call, total time.Duration) strip {
 		s.Paths = append(s.Paths, pathCount{path, n})
 	}
 	return s
+}
+
+// Failed tells whether the call brought no answer. That something is not there, or not allowed, is one.
+func (r stripRow) Failed() bool {
+	switch r.Code {
+	case "OK", "NotFound", "AlreadyExists", "InvalidArgument", "FailedPrecondition", "OutOfRange":
+		return false
+	}
+	return true
 }
 
 // PathName returns the way of the call as the page calls it.
