@@ -161,6 +161,7 @@ func testCrash(t *testing.T, s *system) {
 // testScale goes from one catalog to three and back while visitors come.
 func testScale(t *testing.T, s *system) {
 	tr := begin(t)
+	stock := callStock(t, int(rate()/4))
 	tr.flowing(s, uint64(rate()))
 	rounds := 0
 	for ; rounds == 0 || full && time.Since(tr.began) < 60*time.Second; rounds++ {
@@ -170,6 +171,7 @@ func testScale(t *testing.T, s *system) {
 		tr.flowing(s, uint64(rate()))
 	}
 	t.Logf("catalog scaled 1→3→1 %d times", rounds)
+	stock.end()
 	tr.end()
 	s.allReady(t)
 }
@@ -232,6 +234,7 @@ func testRolling(t *testing.T, s *system) {
 	}
 	tr := begin(t)
 	pages := read(t, s, 10)
+	stock := callStock(t, int(rate()/4))
 	tr.flowing(s, uint64(rate()))
 	restarts := 0
 	for round := 0; round == 0 || full && time.Since(tr.began) < 65*time.Second; round++ {
@@ -243,6 +246,7 @@ func testRolling(t *testing.T, s *system) {
 	tr.flowing(s, uint64(rate()))
 	t.Logf("%d restarts", restarts)
 	pages.end()
+	stock.end()
 	r := tr.end()
 	if full && r.Sent < 200*60 {
 		t.Errorf("only %d requests were sent", r.Sent)
