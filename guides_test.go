@@ -166,7 +166,7 @@ func mistakenSettings(t *testing.T, dir, program string, shown []block) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(program, "--config", "settings.yaml", "--registry", "memory:")
-	cmd.Dir = dir
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "XDG_RUNTIME_DIR="+t.TempDir())
 	out, err := cmd.CombinedOutput()
 	if cmd.ProcessState.ExitCode() != 1 {
 		t.Errorf("with a mistake in its settings the program ends with %v", err)
