@@ -27,7 +27,7 @@ type Clerk struct {
 
 // Run works until ctx ends.
 func (c *Clerk) Run(ctx context.Context) error {
-	ticker := time.NewTicker(max(c.Step/8, 20*time.Millisecond))
+	ticker := time.NewTicker(min(max(c.Step/8, 20*time.Millisecond), time.Second))
 	defer ticker.Stop()
 	for {
 		c.round(ctx)
