@@ -190,6 +190,13 @@ type devRun struct {
 // dev starts hanse dev in dir and waits until it is ready. It is ended with the test.
 func (p *machine) dev(dir string, args ...string) *devRun {
 	p.t.Helper()
+	d := p.launch(dir, args...)
+	d.awaitReady()
+	return d
+}
+
+func (p *machine) launch(dir string, args ...string) *devRun {
+	p.t.Helper()
 	d := &devRun{machine: p, dir: dir, exited: make(chan struct{})}
 	d.cmd = exec.Command(filepath.Join(p.bin, "hanse"), append([]string{"dev"}, args...)...)
 	d.cmd.Dir, d.cmd.Env = dir, p.env
@@ -213,15 +220,19 @@ func (p *machine) dev(dir string, args ...string) *devRun {
 			p.t.Logf("hanse dev printed:\n%s", d.out.String())
 		}
 	})
+	return d
+}
+
+func (d *devRun) awaitReady() {
+	d.t.Helper()
 	d.await("ready", func() bool {
 		select {
 		case <-d.exited:
-			p.t.Fatalf("hanse dev ended: %v", d.cmd.ProcessState)
+			d.t.Fatalf("hanse dev ended: %v", d.cmd.ProcessState)
 		default:
 		}
 		return strings.Contains(d.out.String(), "Ctrl-C here ends all")
 	})
-	return d
 }
 
 // await polls until cond holds.
@@ -486,7 +497,7 @@ func TestDevSession(t *testing.T) {
 	part("a start that fails", func() {
 		p.await("one process", func() bool { return len(d.ps("cart")) == 1 })
 		cart := d.one("cart")
-		edit(t, filepath.Join(dir, "cart", "cart.go"), "	s.Logger().Info", "	if words.Cart != \"\" {\n		return fmt.Errorf(\"no cart today\")\n	}\n	s.Logger().Info")
+		edit(t, filepath.Join(dir, "cart", "cart.go"), `	s.Logger().Info("the cart`, "	if words.Cart != \"\" {\n		return fmt.Errorf(\"no cart today\")\n	}\n	s.Logger().Info(\"the cart")
 		p.await("the failure is told", func() bool {
 			return strings.Contains(d.out.String(), "ended before it was ready: exit status 1; the old one keeps running")
 		})
@@ -770,6 +781,17 @@ func TestDevTwo(t *testing.T) {
 	if status != 0 || !strings.Contains(out, a.one("greeter").Instance) {
 		t.Errorf("the only one is not found from elsewhere: status %d, %s", status, out)
 	}
+}
+
+// A change while the system starts is not lost.
+func TestDevEarlyChange(t *testing.T) {
+	p := newMachine(t)
+	dir := p.system("shop.txtar")
+	d := p.launch(dir, "--services", "cart")
+	p.await("the build is over", func() bool { return strings.Contains(d.out.String(), "✓ built ./all ") })
+	edit(t, filepath.Join(dir, "words", "words.go"), "first", "second")
+	d.awaitReady()
+	p.await("the new page", func() bool { return strings.HasPrefix(d.get(d.url("cart")+"/cart"), "second") })
 }
 
 // Two programs that offer the same service are refused, with the hanse.yaml that makes it right.

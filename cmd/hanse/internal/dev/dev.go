@@ -22,6 +22,7 @@ import (
 	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/control"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/logs"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/programs"
+	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/watch"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/manifest"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
 	"github.com/hanse-go/hanse/discovery"
@@ -174,7 +175,12 @@ func folderName(dir string) string {
 
 func (s *supervisor) run(ctx context.Context) error {
 	s.sayf("%s %s", ui.Strong.Sprint("hanse dev "+s.Name), ui.Faint.Sprint(s.shownDir()))
-	if err := s.load(ctx); err != nil {
+	w, err := watch.New()
+	if err != nil {
+		return fmt.Errorf("watching for changes of files: %w", err)
+	}
+	defer w.Close()
+	if err := s.load(ctx, w); err != nil {
 		return quietly(ctx, err)
 	}
 	// The registry, the control socket and the doors outlive ctx: they serve until the last process has drained.
@@ -194,8 +200,7 @@ func (s *supervisor) run(ctx context.Context) error {
 	s.startAll(s.ctx)
 	s.summary(s.ctx)
 	var reloads sync.WaitGroup
-	reloads.Go(func() { s.reloads(s.ctx) })
-	var err error
+	reloads.Go(func() { s.reloads(s.ctx, w) })
 	select {
 	case <-ctx.Done():
 	case err = <-watchErr: // nothing can be seen any more

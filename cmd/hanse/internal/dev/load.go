@@ -12,13 +12,14 @@ import (
 
 	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/builds"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/programs"
+	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/watch"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/manifest"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
 	"golang.org/x/sync/errgroup"
 )
 
 // load finds and builds the programs and plans what runs. A program that does not build is left out until it does.
-func (s *supervisor) load(ctx context.Context) error {
+func (s *supervisor) load(ctx context.Context, w *watch.Watcher) error {
 	began := time.Now()
 	p := s.screen.progress("looking for programs in %s", s.shownDir())
 	set, progs, err := s.find(ctx)
@@ -27,6 +28,7 @@ func (s *supervisor) load(ctx context.Context) error {
 		return err
 	}
 	s.set, s.programs = set, progs
+	s.follow(w) // what changes from now on may not be in the build
 	if len(progs) > 0 {
 		s.stepf(began, "found %s", s.describe(progs))
 	}

@@ -18,15 +18,9 @@ import (
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
 )
 
-// reloads follows the changes of files until ctx ends. A change during a reload ends that and begins another one, for both.
-func (s *supervisor) reloads(ctx context.Context) {
-	w, err := watch.New()
-	if err != nil {
-		s.problemf("changes of files are not seen, use hanse restart: %v", err)
-		return
-	}
-	defer w.Close()
-	s.follow(w)
+// reloads follows the changes of files, which w has watched since before the first build, until ctx ends. A change during a reload
+// ends that and begins another one, for both.
+func (s *supervisor) reloads(ctx context.Context, w *watch.Watcher) {
 	var files []string
 	for {
 		select {
