@@ -19,6 +19,7 @@ import (
 	"github.com/hanse-go/hanse/rpc"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // script is a registry whose snapshots a test sets. It counts its watches.
@@ -386,5 +387,32 @@ func TestAuthorityAndInstance(t *testing.T) {
 			t.Errorf("authority %s", is.authority)
 		}
 		conn.Close()
+	}
+}
+
+// An instance that drained and is ready again is reached, also when its connection broke in between.
+func TestInstanceIsReadyAgain(t *testing.T) {
+	lis := loopback(t)
+	first := newStockOn(t, lis, "a")
+	registry := newScript(first.instance())
+	conn := bound(t, &rpc.Client{Registry: registry})
+	connected(t, conn, "a")
+
+	ready, draining := first.instance(), first.instance()
+	draining.State = discovery.Draining
+	registry.set(draining)
+	until(t, "drained", func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		_, err := callEcho(ctx, conn, addMethod, "x")
+		return status.Code(err) == codes.DeadlineExceeded
+	})
+	first.server.Stop()
+	newStockOn(t, listenAt(t, lis.Addr().String()), "a")
+	registry.set(ready)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if _, err := callEcho(ctx, conn, addMethod, "x", grpc.WaitForReady(true)); err != nil {
+		t.Error(err)
 	}
 }

@@ -167,10 +167,13 @@ func (m *member) release() {
 // update takes what the registry says now. It reports false when the member must be replaced, for its link goes elsewhere.
 // The caller holds pool.mu.
 func (m *member) update(inst discovery.Instance) bool {
+	if m.left { // it drained, and is ready again: a retired link would not connect any more
+		return false
+	}
 	if reflect.DeepEqual(*m.inst, inst) {
 		return true
 	}
-	if m.left || !slices.Equal(m.inst.Endpoints, inst.Endpoints) || m.inst.Host != inst.Host || m.inst.Authority != inst.Authority {
+	if !slices.Equal(m.inst.Endpoints, inst.Endpoints) || m.inst.Host != inst.Host || m.inst.Authority != inst.Authority {
 		return false
 	}
 	m.inst, m.candidate = &inst, &balancer.Candidate{Instance: inst}
