@@ -250,6 +250,7 @@ func (s *remoteStream) RecvMsg(m any) error {
 		}
 		again, err := s.retry(sa, err)
 		if !again {
+			s.end(err) // settle left it to us when a sender committed the stream in between
 			return err
 		}
 	}
