@@ -32,7 +32,7 @@ func (s *Server) RegisterService(desc *grpc.ServiceDesc, impl any) {
 	if err := s.register(desc, impl); err != nil {
 		s.mistakes = append(s.mistakes, err)
 		if s.phase.Load() != fresh { // too late for whoever looks at Err before Start
-			s.logger().Error("contract not registered", "service", s.Name, "err", err)
+			s.logger().Error("contract not registered", "service", s.Name, "error", err)
 		}
 	}
 }

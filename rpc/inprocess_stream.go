@@ -317,7 +317,7 @@ func (p serverPipe) SendHeader(md metadata.MD) error { return p.handlerCtx.SendH
 
 func (p serverPipe) SetTrailer(md metadata.MD) {
 	if err := p.handlerCtx.SetTrailer(md); err != nil {
-		p.link.srv.logger().ErrorContext(p.serverCtx, "trailer not set", "service", p.link.srv.Name, "method", p.activeCall.method, "err", err)
+		p.link.srv.logger().ErrorContext(p.serverCtx, "trailer not set", "service", p.link.srv.Name, "method", p.activeCall.method, "error", err)
 	}
 }
 
