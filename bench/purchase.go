@@ -71,8 +71,8 @@ func purchase(ctx context.Context, env *environment) (*section, error) {
 	}
 
 	sec := &section{
-		intro: fmt.Sprintf("A purchase is what a browser sends: product page, into the cart, checkout page, order (4 forms and pages, about 20 calls between services, "+
-			"orders and payments in SQLite). Each shape did %d purchases, four customers at a time, in interleaved rounds; the same binary, only the environment differs.", rounds*each),
+		intro: fmt.Sprintf("A purchase is what a browser sends: product page, into the cart, checkout page, order (six requests; "+
+			"carts, payments and orders are in SQLite). Each shape did %d purchases, four customers at a time, in interleaved rounds; the same binary, only the environment differs.", rounds*each),
 		header: []string{"shape", "p50", "p99", "CPU per purchase", "resident memory"},
 	}
 	for _, s := range shapes {
