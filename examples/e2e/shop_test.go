@@ -83,9 +83,9 @@ func buy(t *testing.T, v *visitor) *page {
 	t.Helper()
 	v.open("/", "Kontor", "East Frisian blend")
 	v.open("/search?q=amber", "Search")
-	p := v.open("/products/east-frisian-blend", "East Frisian blend").send("/cart/items", url.Values{"quantity": {"2"}}).must("is in your cart")
-	p = v.open("/cart", "East Frisian blend", "Check out")
-	p = v.open("/checkout", "Your order", "2 × ")
+	v.open("/products/east-frisian-blend", "East Frisian blend").send("/cart/items", url.Values{"quantity": {"2"}}).must("is in your cart")
+	v.open("/cart", "East Frisian blend", "Check out")
+	p := v.open("/checkout", "Your order", "2 × ")
 
 	declined := url.Values{}
 	for k, v := range buyer {
