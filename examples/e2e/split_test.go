@@ -25,6 +25,7 @@ func TestSplit(t *testing.T) {
 	t.Run("scale", func(t *testing.T) { testScale(t, s) })
 	t.Run("kill", func(t *testing.T) { testKill(t, s) })
 	t.Run("rolling", func(t *testing.T) { testRolling(t, s) })
+	t.Run("drain", func(t *testing.T) { testDrain(t, s) })
 	t.Run("loadgen", func(t *testing.T) { testLoadgen(t, s) })
 	t.Run("reload", func(t *testing.T) { testReload(t, s) })
 }
