@@ -86,7 +86,7 @@ func (d *cartData) add(p *page) error {
 
 // addToCart takes the form of a product.
 func (s *Shop) addToCart(w http.ResponseWriter, r *http.Request) {
-	s.changeCart(w, r, back(r), func(ctx context.Context, session string) (flash, error) {
+	s.changeCart(w, r, back, func(ctx context.Context, session string) (flash, error) {
 		n, _ := strconv.Atoi(r.PostFormValue("quantity")) // the cart refuses what is no quantity
 		request := r.PostFormValue("request_id")
 		if request == "" {
@@ -107,7 +107,7 @@ func (s *Shop) addToCart(w http.ResponseWriter, r *http.Request) {
 
 // changeLine takes the forms of a line of the cart.
 func (s *Shop) changeLine(w http.ResponseWriter, r *http.Request) {
-	s.changeCart(w, r, "/cart", func(ctx context.Context, session string) (flash, error) {
+	s.changeCart(w, r, func(*http.Request) string { return "/cart" }, func(ctx context.Context, session string) (flash, error) {
 		n, err := strconv.Atoi(r.PostFormValue("quantity"))
 		if err != nil {
 			return flash{}, problem.Invalid(problem.Field{Name: "quantity", Problem: "is not a number"})
@@ -120,8 +120,8 @@ func (s *Shop) changeLine(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// changeCart does something to the cart and sends the visitor on. A refusal is a message on the next page.
-func (s *Shop) changeCart(w http.ResponseWriter, r *http.Request, to string, change func(ctx context.Context, session string) (flash, error)) {
+// changeCart does something to the cart and sends the visitor on to where the form says. A refusal is a message on the next page.
+func (s *Shop) changeCart(w http.ResponseWriter, r *http.Request, to func(*http.Request) string, change func(ctx context.Context, session string) (flash, error)) {
 	if !readForm(w, r) {
 		return
 	}
@@ -137,7 +137,7 @@ func (s *Shop) changeCart(w http.ResponseWriter, r *http.Request, to string, cha
 		s.show(w, r, "trouble", func(context.Context, *page) error { return &away{"The cart", err} })
 		return
 	}
-	redirect(w, r, to, f, log)
+	redirect(w, r, to(r), f, log)
 }
 
 // settings takes the choice of a currency or country.
