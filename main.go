@@ -143,7 +143,7 @@ func (a *App) heedSignals(stop context.CancelCauseFunc) (end func()) {
 			select {
 			case s := <-signals:
 				if n == 2 {
-					a.logger().Error("second signal: ending at once, whatever still runs", "signal", s)
+					a.logger().Error("second signal: ending at once, whatever still runs", "signal", s.String())
 					os.Exit(exitFailure)
 				}
 				stop(fmt.Errorf("signal: %v", s))
@@ -228,9 +228,18 @@ func list(w io.Writer, services []*Service, asJSON bool) error {
 func (v *values) newLogger(w io.Writer) *slog.Logger {
 	options := &slog.HandlerOptions{Level: v.logLevel}
 	if v.logFormat == "json" {
+		options.ReplaceAttr = readable
 		return slog.New(slog.NewJSONHandler(w, options))
 	}
 	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// readable writes durations as text does, such as 1.5s: JSON's own are numbers of nanoseconds.
+func readable(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
 }
 
 var _ grpc.ServiceRegistrar = (*Service)(nil)

@@ -170,6 +170,20 @@ func TestJSONLog(t *testing.T) {
 		}
 	}
 	p.await(`"msg":"service db: set-up failed: no database at 127.0.0.1:5432"`)
+
+	// Durations and signals read as they do in text.
+	p = start(t, "slow to stop", nil, "HANSE_LOG_FORMAT=json")
+	var record struct{ Took string }
+	if err := json.Unmarshal([]byte(p.await(`"msg":"ready"`)), &record); err != nil {
+		t.Error(err)
+	} else if _, err := time.ParseDuration(record.Took); err != nil {
+		t.Error(err)
+	}
+	terminate(t, p)
+	p.await("the task was told to end")
+	terminate(t, p)
+	p.exit()
+	p.await(`"signal":"terminated"`)
 }
 
 // TestProgramsFindEachOther runs a server and a client that were told nothing.
