@@ -76,7 +76,9 @@ type member struct {
 	lease    discovery.Lease
 	instance discovery.Instance
 
-	tasksStarted bool // guarded by Service.mu
+	// Guarded by Service.mu.
+	tasksStarted bool
+	refused      bool // the run never began, because of mistakes
 }
 
 // newRun checks what can be checked before anything runs, and claims the services.
@@ -134,6 +136,9 @@ func (a *App) newRun(services []*Service) (*run, error) {
 		mistakes = append(mistakes, m.takeMistakes()...)
 	}
 	if len(mistakes) > 0 {
+		for _, m := range r.members {
+			m.refuse()
+		}
 		return nil, errors.Join(mistakes...)
 	}
 	a.mu.Lock()
@@ -154,6 +159,19 @@ func (m *member) claim() error {
 	}
 	m.member = m
 	return nil
+}
+
+// refuse ends what the service had prepared for a run that does not begin.
+func (m *member) refuse() {
+	m.Service.mu.Lock()
+	if m.Service.member == m { // else it belongs to another run
+		m.refused = true
+	}
+	mine := m.refused
+	m.Service.mu.Unlock()
+	if mine {
+		m.closeUnbound()
+	}
 }
 
 // wait returns when the app must stop: with nil when ctx has ended, else with what failed.

@@ -2,6 +2,7 @@ package hanse_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -14,7 +15,10 @@ import (
 
 	"github.com/hanse-go/hanse"
 	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/rpc"
+	"google.golang.org/grpc/codes"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/status"
 )
 
 func TestRun(t *testing.T) {
@@ -335,4 +339,35 @@ func TestClosedApp(t *testing.T) {
 			t.Errorf("call after Close: %q", got)
 		}
 	}
+}
+
+// TestConnOutsideARun holds that calls fail, and neither wait nor panic, where no Run will carry them any more.
+func TestConnOutsideARun(t *testing.T) {
+	quick := func(t *testing.T, conn *rpc.Conn) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		if _, err := testpb.NewTestServiceClient(conn).UnaryCall(ctx, new(testpb.SimpleRequest)); status.Code(err) != codes.Canceled {
+			t.Errorf("a call: %v", err)
+		}
+	}
+	t.Run("after Run", func(t *testing.T) {
+		svc := greeter()
+		run(t, new(hanse.App), svc).end()
+		quick(t, svc.Conn("catalog"))
+	})
+	t.Run("Run refused its services", func(t *testing.T) {
+		svc := greeter()
+		before := svc.Conn("catalog")
+		err := new(hanse.App).Run(t.Context(), svc, &hanse.Service{Name: "Not a name"})
+		wantError(t, err, "cannot be the name of a service")
+		quick(t, before)
+		quick(t, svc.Conn("catalog"))
+	})
+	t.Run("wrong option", func(t *testing.T) {
+		svc := greeter()
+		conn := svc.Conn("catalog", rpc.WithTLS(new(tls.Config)))
+		wantError(t, new(hanse.App).Run(t.Context(), svc), "the option WithTLS is for Dial")
+		quick(t, conn)
+	})
 }

@@ -2,6 +2,7 @@ package hanse
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -85,7 +86,7 @@ func (s *Service) GetServiceInfo() map[string]grpc.ServiceInfo {
 
 // Conn returns a connection to the named service. It never blocks and never fails: calls find an instance when they are made, and
 // wait for one, until their deadline, when none is ready. It may be used before Run; its calls then wait until the service is set
-// up. It is closed with s.
+// up. It is closed with s; calls fail then, as they do when Run refuses its services.
 func (s *Service) Conn(name string, opts ...rpc.ConnOption) *rpc.Conn {
 	conn := rpc.NewConn(name, opts...)
 	s.mu.Lock()
@@ -95,10 +96,17 @@ func (s *Service) Conn(name string, opts ...rpc.ConnOption) *rpc.Conn {
 		conn.Close() // calls fail, and do not wait
 		return conn
 	}
-	if s.member == nil {
+	if s.member == nil || s.member.client == nil && !s.member.refused {
 		s.unbound = append(s.unbound, conn)
-	} else if err := conn.Bind(s.member.client); err != nil {
+		return conn
+	}
+	err := errors.New("the App did not run, for the declarations of its services had mistakes")
+	if !s.member.refused {
+		err = conn.Bind(s.member.client)
+	}
+	if err != nil {
 		s.mistake(fmt.Errorf("Conn(%q): %w", name, err))
+		conn.Close()
 	}
 	return conn
 }
@@ -133,6 +141,19 @@ func (s *Service) mistake(err error) {
 		return
 	}
 	s.mistakes = append(s.mistakes, err)
+}
+
+// closeUnbound closes the connections that no client carries.
+func (s *Service) closeUnbound() error {
+	s.mu.Lock()
+	unbound := s.unbound
+	s.unbound = nil
+	s.mu.Unlock()
+	var errs []error
+	for _, conn := range unbound {
+		errs = append(errs, conn.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // takeMistakes returns the mistakes that were not returned before.

@@ -95,6 +95,7 @@ func (r *run) bind() error {
 		for _, conn := range m.unbound {
 			if err := conn.Bind(client); err != nil {
 				mistakes = append(mistakes, fmt.Errorf("service %s: Conn(%q): %w", m.Name, conn.Name(), err))
+				conn.Close() // its calls fail, and do not wait
 			}
 		}
 		m.unbound = nil

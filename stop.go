@@ -197,13 +197,7 @@ func (r *run) close() error {
 		}
 	}
 	for _, m := range r.members {
-		m.Service.mu.Lock()
-		unbound := m.unbound
-		m.unbound = nil
-		m.Service.mu.Unlock()
-		for _, conn := range unbound {
-			errs = append(errs, conn.Close())
-		}
+		errs = append(errs, m.closeUnbound())
 		if m.client != nil {
 			errs = append(errs, m.client.Close())
 		}
