@@ -52,6 +52,7 @@ func TestFind(t *testing.T) {
 		"dynamic cmd/dynamic 2",
 		"one cmd/one 2",
 		"tool cmd/tool 0",
+		"two cmd/two 2",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -105,18 +106,19 @@ func TestConcerns(t *testing.T) {
 		services string // of cmd/one that restart
 		programs string
 	}{
-		{"cart/cart.go", "cart", "a-server dynamic one"},
-		{"cart/new.go", "cart", "a-server dynamic one"},
+		{"cart/cart.go", "cart", "a-server dynamic one two"},
+		{"cart/new.go", "cart", "a-server dynamic one two"},
 		{"cart/cart_test.go", "", ""},
 		{"cart/notes.txt", "", ""},
-		{"stubs/stubs.go", "cart", "a-server dynamic one"},
+		{"stubs/stubs.go", "cart", "a-server dynamic one two"},
 		{"catalog/pages/sub/index.html", "catalog", "dynamic one"},
 		{"catalog/pages/new.css", "catalog", "dynamic one"},
 		{"catalog/README.md", "", ""},
 		{"shared/shared.go", "cart catalog", "one"},
 		{"cmd/one/main.go", "cart catalog", "one"},
+		{"go.work", "cart catalog", "a-server b-server client dynamic one tool two"},
 		{"wrap/wrap.go", "", "b-server"},
-		{"../../../../../../../go.mod", "cart catalog", "a-server b-server client dynamic one tool"},
+		{"../../../../../../../go.mod", "cart catalog", "a-server b-server client dynamic one tool two"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.file, func(t *testing.T) {
@@ -139,6 +141,17 @@ func TestConcerns(t *testing.T) {
 				t.Errorf("services: %q, want %q", got, tt.services)
 			}
 		})
+	}
+	// A service that imports another one's package needs all of that.
+	stubs := set.Owners([]string{filepath.Join(root, "stubs", "stubs.go")})
+	for _, service := range []string{"cart", "orders"} {
+		if _, ok := set.ConcernsService(get(t, set, "cmd/two"), service, stubs); !ok {
+			t.Errorf("a change of what cart imports does not concern %s", service)
+		}
+	}
+	own := set.Owners([]string{filepath.Join(root, "orders", "orders.go")})
+	if _, ok := set.ConcernsService(get(t, set, "cmd/two"), "cart", own); ok {
+		t.Error("a change of orders concerns cart")
 	}
 	// Unknown homes: everything.
 	owners := set.Owners([]string{filepath.Join(root, "catalog", "catalog.go")})
