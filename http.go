@@ -6,7 +6,9 @@ import (
 	"net/http"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
+	"sync"
 )
 
 // Handle serves plain HTTP requests that match the pattern, one of [http.ServeMux], on the port that serves the contracts. A
@@ -16,6 +18,12 @@ import (
 func (s *Service) Handle(pattern string, h http.Handler) {
 	s.declare("Handle of " + pattern)
 	rt := route{service: s.Name, pattern: pattern, handler: h}
+	if h != nil {
+		rt.handler = http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			defer s.member.run.requests.begin(s.Name + ": " + pattern)()
+			h.ServeHTTP(w, req)
+		})
+	}
 	if _, file, line, ok := runtime.Caller(1); ok {
 		rt.where = fmt.Sprintf("%s:%d", filepath.Base(file), line)
 	}
@@ -33,6 +41,41 @@ func (s *Service) Handle(pattern string, h http.Handler) {
 		return
 	}
 	s.routes = append(s.routes, rt)
+}
+
+// requests counts the HTTP requests that run, by service and pattern.
+type requests struct {
+	mu      sync.Mutex
+	running map[string]int
+}
+
+// begin counts a request until the returned function is called.
+func (r *requests) begin(label string) (end func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.running == nil {
+		r.running = make(map[string]int)
+	}
+	r.running[label]++
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.running[label]--; r.running[label] == 0 {
+			delete(r.running, label)
+		}
+	}
+}
+
+// labels returns what runs, an entry for each request.
+func (r *requests) labels() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []string
+	for label, n := range r.running {
+		all = append(all, slices.Repeat([]string{label}, n)...)
+	}
+	slices.Sort(all)
+	return all
 }
 
 // route is one pattern of a service.

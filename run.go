@@ -53,8 +53,12 @@ type run struct {
 	ports    []*port
 	admin    *admin
 	tasks    *taskGroup
+	requests requests
 	failed   chan error // what stops the app; the first wins
 	began    time.Time
+
+	httpContext context.Context // of all HTTP requests
+	cancelHTTP  context.CancelFunc
 
 	announced  bool           // others may call
 	background sync.WaitGroup // of what outlives its handler by a moment
@@ -99,6 +103,7 @@ func (a *App) newRun(services []*Service) (*run, error) {
 		phase:   discovery.Starting,
 		changed: make(chan struct{}),
 	}
+	r.httpContext, r.cancelHTTP = context.WithCancel(context.Background())
 	var mistakes []error
 	if len(services) == 0 {
 		mistakes = append(mistakes, errors.New("no service to run: give at least one; a program that only calls uses FromEnv and Conn"))

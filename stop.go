@@ -85,6 +85,7 @@ func (r *run) newLimit(ctx context.Context) limit {
 				p.rpc.Shared.Stop()
 			}
 		}
+		r.cancelHTTP()
 		r.tasks.cancel()
 	})
 	return limit{drain, last, func() {
@@ -175,7 +176,7 @@ func (m *member) callStops(limit limit) error {
 	}
 }
 
-// stillRunning names the calls and tasks that have not ended.
+// stillRunning names the calls, HTTP requests and tasks that have not ended.
 func (r *run) stillRunning() []string {
 	var all []string
 	for _, m := range r.members {
@@ -183,6 +184,7 @@ func (r *run) stillRunning() []string {
 			all = append(all, m.Name+method)
 		}
 	}
+	all = append(all, r.requests.labels()...)
 	return append(all, r.tasks.labels()...)
 }
 
@@ -209,6 +211,7 @@ func (r *run) close() error {
 	if r.admin != nil {
 		errs = append(errs, r.admin.close())
 	}
+	r.cancelHTTP()
 	r.background.Wait()
 	return errors.Join(append(errs, r.app.Close())...)
 }

@@ -3,6 +3,7 @@ package hanse_test
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -191,5 +192,46 @@ func TestDrainOrder(t *testing.T) {
 	r.end()
 	if atTask != discovery.Draining || atStop != discovery.Draining || state() != "" {
 		t.Errorf("state at the end of the task %q, at OnStop %q, after Run %q", atTask, atStop, state())
+	}
+}
+
+// TestDrainTimeoutOfHTTP holds that HTTP requests past the timeout are cancelled as calls are, and named when they go on.
+func TestDrainTimeoutOfHTTP(t *testing.T) {
+	for _, heeds := range []bool{true, false} {
+		t.Run(fmt.Sprint("heeds ", heeds), func(t *testing.T) {
+			svc := greeter()
+			running, release := make(chan struct{}), make(chan struct{})
+			svc.Handle("GET /events/{id}", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+				close(running)
+				<-req.Context().Done()
+				if !heeds {
+					<-release
+				}
+			}))
+			r := run(t, &hanse.App{DrainTimeout: 50 * time.Millisecond}, svc)
+			got := make(chan struct{})
+			go func() {
+				defer close(got)
+				if res, err := http.Get("http://" + r.addr("greeter") + "/events/7"); err == nil {
+					res.Body.Close()
+				}
+			}()
+			<-running
+			began := time.Now()
+			if heeds {
+				r.end()
+				if took := time.Since(began); took > time.Second {
+					t.Errorf("the request was cancelled after %v", took)
+				}
+				if !strings.Contains(r.log.String(), "greeter: GET /events/{id}") {
+					t.Errorf("log:\n%s", r.log)
+				}
+			} else {
+				r.stop()
+				wantError(t, r.wait(), "still running 2s after they were cancelled: greeter: GET /events/{id}")
+			}
+			close(release)
+			<-got
+		})
 	}
 }

@@ -40,8 +40,10 @@ type Port struct {
 	// precedence where it is named and has the contract too. nil: none.
 	Shared *Server
 	HTTP   http.Handler // for HTTP/1 requests; nil: 404
-	TLS    *tls.Config  // nil: plaintext (h2c by prior knowledge)
-	Logger *slog.Logger // nil: slog.Default
+	// HTTPContext is what the contexts of HTTP requests come from: they end with it. nil: context.Background.
+	HTTPContext context.Context
+	TLS         *tls.Config  // nil: plaintext (h2c by prior knowledge)
+	Logger      *slog.Logger // nil: slog.Default
 
 	once   sync.Once
 	wire   serverWire
@@ -82,6 +84,9 @@ func (p *Port) start() {
 			ReadHeaderTimeout: headerTimeout,
 			IdleTimeout:       httpIdleTimeout,
 			ErrorLog:          slog.NewLogLogger(p.logger().Handler(), slog.LevelWarn),
+		}
+		if p.HTTPContext != nil {
+			p.web.BaseContext = func(net.Listener) context.Context { return p.HTTPContext }
 		}
 		p.webIn = newConnQueue()
 		p.running.Go(func() { p.web.Serve(p.webIn) }) // its only error is that it was closed
