@@ -104,7 +104,7 @@ func (o *callOptions) apply(opt grpc.CallOption) (forGRPC bool, err error) {
 	case grpc.EmptyCallOption, grpc.StaticMethodCallOption:
 		// Nothing to do: they carry data for interceptors and stats handlers.
 	case grpc.MaxRetryRPCBufferSizeCallOption:
-		// Nothing to do: a retry sends the caller's message again and buffers none.
+		return false, nil // nothing to do: a retry sends the caller's message again, and grpc-go must make none of its own
 	case grpc.HeaderCallOption:
 		o.headers = append(o.headers, opt.HeaderAddr)
 	case grpc.TrailerCallOption:

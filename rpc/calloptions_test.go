@@ -109,7 +109,8 @@ func TestEveryOptionOfGRPC(t *testing.T) {
 				t.Errorf("got %+v", o)
 			}
 			forGRPC := []grpc.CallOption{tt.opt}
-			if name == "OnFinishCallOption" || name == "FailFastCallOption" { // a Conn does all of their work
+			switch name {
+			case "OnFinishCallOption", "FailFastCallOption", "MaxRetryRPCBufferSizeCallOption": // a Conn does all of their work
 				forGRPC = nil
 			}
 			if !reflect.DeepEqual(o.orig, forGRPC) {

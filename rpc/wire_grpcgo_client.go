@@ -130,9 +130,31 @@ func (l *grpcgoLink) watch(ctx context.Context) {
 }
 
 func (l *grpcgoLink) invoke(ctx context.Context, method string, args, reply any, opts []grpc.CallOption, r *report) error {
-	err := l.cc.Invoke(context.WithValue(ctx, reportKey{}, r), method, args, reply, opts...)
+	err := l.call(context.WithValue(ctx, reportKey{}, r), method, args, reply, opts)
 	r.note(err)
 	return specified(err)
+}
+
+func (l *grpcgoLink) call(ctx context.Context, method string, args, reply any, opts []grpc.CallOption) error {
+	stream, err := l.open(ctx, &grpc.StreamDesc{}, method, opts)
+	if err != nil {
+		return err
+	}
+	if err := stream.SendMsg(args); err != nil {
+		return err
+	}
+	return stream.RecvMsg(reply)
+}
+
+// open makes a stream that grpc-go does not begin anew by itself when the peer did not process it. When its second attempt is refused
+// too, grpc-go takes the io.EOF of that one's SendMsg for the end of the call, and its status is lost: the call even looks like a
+// success without replies. And whoever called us knows other instances.
+func (l *grpcgoLink) open(ctx context.Context, desc *grpc.StreamDesc, method string, opts []grpc.CallOption) (grpc.ClientStream, error) {
+	stream, err := l.cc.NewStream(ctx, desc, method, opts...)
+	if err == nil {
+		stream.Context() // commits the stream to its attempt
+	}
+	return stream, err
 }
 
 func (l *grpcgoLink) newStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts []grpc.CallOption, r *report, done func(error)) (grpc.ClientStream, error) {
@@ -144,7 +166,7 @@ func (l *grpcgoLink) newStream(ctx context.Context, desc *grpc.StreamDesc, metho
 		})
 	}
 	opts = append(opts[:len(opts):len(opts)], grpc.OnFinish(finish))
-	stream, err := l.cc.NewStream(context.WithValue(ctx, reportKey{}, r), desc, method, opts...)
+	stream, err := l.open(context.WithValue(ctx, reportKey{}, r), desc, method, opts)
 	if err != nil {
 		finish(err) // grpc-go tells most errors, but not those of what it checks first
 	}
