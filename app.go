@@ -102,7 +102,8 @@ type Path = rpc.Path
 
 // Conn returns a connection to the named service, for a program that only calls or for a caller that is no service. It never
 // blocks and never fails: calls find an instance when they are made, and wait for one, until their deadline, when none is ready.
-// Close closes it, and so does Run when it returns. A name that cannot be a service's is logged, and all calls fail.
+// Close closes it, and so does Run when it returns. One made before Run reaches the app's own services as it reaches those of
+// others, by the registry and over a socket; one made after Run began reaches them in process. A name that cannot be a service's is logged, and all calls fail.
 func (a *App) Conn(name string, opts ...rpc.ConnOption) *rpc.Conn {
 	conn := rpc.NewConn(name, opts...)
 	err := checkName(name)
