@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -40,7 +41,7 @@ func (s Settings) Dir() (string, error) {
 	return filepath.Join(cache, "kontor"), nil
 }
 
-// Open opens the file name.db in a folder, made on demand, and runs the schema, which must not mind being run again.
+// Open opens the file name.db in a folder, an absolute path that is made on demand, and runs the schema, which must not mind being run again.
 func Open(ctx context.Context, dir, name, schema string) (*sql.DB, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("shop's files: %w; set SHOP_DATA to a folder that can be written", err)
@@ -52,7 +53,11 @@ func Open(ctx context.Context, dir, name, schema string) (*sql.DB, error) {
 		"synchronous(NORMAL)", // a crash of the process loses nothing, one of the machine at most the last moments
 		"foreign_keys(1)",
 	}}
-	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Opaque: filepath.ToSlash(path), RawQuery: options.Encode()}).String())
+	file := url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: options.Encode()}
+	if !strings.HasPrefix(file.Path, "/") { // C:/…
+		file.Path = "/" + file.Path
+	}
+	db, err := sql.Open("sqlite", file.String())
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
