@@ -30,8 +30,8 @@ CREATE TABLE IF NOT EXISTS items (
 	session  TEXT    NOT NULL,
 	product  TEXT    NOT NULL,
 	quantity INTEGER NOT NULL,
-	added    INTEGER NOT NULL,
-	changed  INTEGER NOT NULL,
+	added    INTEGER NOT NULL, -- in nanoseconds: it orders the lines
+	changed  INTEGER NOT NULL, -- in milliseconds
 	PRIMARY KEY (session, product)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS requests (
@@ -105,8 +105,8 @@ func (c *Carts) AddItem(ctx context.Context, req *cartv1.AddItemRequest) (*cartv
 		return nil, problem.Invalid(problem.Field{Name: "item.quantity", Problem: fmt.Sprintf("is %d, must be from 1 to %d", n, maxQuantity)})
 	}
 	cart, err := c.change(ctx, session, func(tx *sql.Tx) error {
-		now := time.Now().UnixMilli()
-		result, err := tx.ExecContext(ctx, `INSERT OR IGNORE INTO requests VALUES (?, ?, ?)`, session, req.GetRequestId(), now)
+		now := time.Now()
+		result, err := tx.ExecContext(ctx, `INSERT OR IGNORE INTO requests VALUES (?, ?, ?)`, session, req.GetRequestId(), now.UnixMilli())
 		if err != nil {
 			return err
 		}
@@ -114,7 +114,7 @@ func (c *Carts) AddItem(ctx context.Context, req *cartv1.AddItemRequest) (*cartv
 			return err
 		}
 		_, err = tx.ExecContext(ctx, `INSERT INTO items VALUES (?, ?, ?, ?, ?)
-			ON CONFLICT DO UPDATE SET quantity = quantity + excluded.quantity, changed = excluded.changed`, session, product, n, now, now)
+			ON CONFLICT DO UPDATE SET quantity = quantity + excluded.quantity, changed = excluded.changed`, session, product, n, now.UnixNano(), now.UnixMilli())
 		if err != nil {
 			return err
 		}
@@ -140,9 +140,9 @@ func (c *Carts) SetItem(ctx context.Context, req *cartv1.SetItemRequest) (*cartv
 			_, err := tx.ExecContext(ctx, `DELETE FROM items WHERE session = ? AND product = ?`, session, product)
 			return err
 		}
-		now := time.Now().UnixMilli()
+		now := time.Now()
 		_, err := tx.ExecContext(ctx, `INSERT INTO items VALUES (?, ?, ?, ?, ?)
-			ON CONFLICT DO UPDATE SET quantity = excluded.quantity, changed = excluded.changed`, session, product, n, now, now)
+			ON CONFLICT DO UPDATE SET quantity = excluded.quantity, changed = excluded.changed`, session, product, n, now.UnixNano(), now.UnixMilli())
 		if err != nil {
 			return err
 		}
