@@ -200,7 +200,7 @@ func TestPurchase(t *testing.T) {
 		b.has(b.get("/search?q=luebeck"), "Lübeck marzipan")
 		b.has(b.get("/search?q=submarine"), "Nothing for “submarine”", "Perhaps something of this")
 		product := b.get("/products/kontor-mug")
-		b.has(product, "Kontor mug", "€22.00", "Grey stoneware", "Westerwald", "To DE: €4.90", "Goes well with it")
+		b.has(product, "Kontor mug", "€22.00", "Grey stoneware", "Westerwald", "To Germany: €4.90", "Goes well with it")
 		picture := regexp.MustCompile(`/pictures/[0-9a-f]+/kontor-mug\.svg`).FindString(product)
 		b.has(b.get(picture), "<svg")
 
@@ -210,7 +210,7 @@ func TestPurchase(t *testing.T) {
 		b.has(b.add("kontor-mug", "2"), "kontor-mug is in your cart.", "POST /cart/items", "AddItem")
 		b.add("kontor-mug", "2") // the same form again
 		b.add("east-frisian-blend", "1")
-		b.has(b.get("/cart"), "€44.00", "€56.90", "from €5.90")
+		b.has(b.get("/cart"), "€44.00", "€56.90", "Delivery to Germany", "from €5.90")
 		b.post("/cart/lines", url.Values{"product": {"kontor-mug"}, "quantity": {"1"}})
 		b.has(b.get("/cart"), "€34.90")
 		b.has(b.post("/cart/lines", url.Values{"product": {"kontor-mug"}, "quantity": {"100"}}), "must be from 0 to 99")

@@ -32,7 +32,7 @@ type server struct {
 func (server) ListDestinations(context.Context, *shippingv1.ListDestinationsRequest) (*shippingv1.ListDestinationsResponse, error) {
 	reply := &shippingv1.ListDestinationsResponse{}
 	for _, d := range destinations {
-		reply.Destinations = append(reply.Destinations, &shippingv1.Destination{Country: d.country, Name: d.name, Zone: d.zone})
+		reply.Destinations = append(reply.Destinations, d.proto())
 	}
 	return reply, nil
 }
@@ -49,7 +49,7 @@ func (server) Quote(_ context.Context, req *shippingv1.QuoteRequest) (*shippingv
 	offer := func(speed shippingv1.Speed, cents int64, days [2]int32) *shippingv1.Offer {
 		return &shippingv1.Offer{Speed: speed, Price: &moneyv1.Money{Currency: "EUR", Minor: cents}, DaysMin: days[0], DaysMax: days[1]}
 	}
-	return &shippingv1.QuoteResponse{Parcels: parcels, Offers: []*shippingv1.Offer{
+	return &shippingv1.QuoteResponse{Destination: d.proto(), Parcels: parcels, Offers: []*shippingv1.Offer{
 		offer(shippingv1.Speed_SPEED_STANDARD, standard, standardDays[d.zone-1]),
 		offer(shippingv1.Speed_SPEED_EXPRESS, express, expressDays[d.zone-1]),
 	}}, nil
@@ -63,6 +63,10 @@ func (server) CreateShipment(_ context.Context, req *shippingv1.CreateShipmentRe
 		return nil, err
 	}
 	return &shippingv1.CreateShipmentResponse{TrackingId: trackingID(req.GetOrderId())}, nil
+}
+
+func (d destination) proto() *shippingv1.Destination {
+	return &shippingv1.Destination{Country: d.country, Name: d.name, Zone: d.zone}
 }
 
 func find(country string) (destination, error) {

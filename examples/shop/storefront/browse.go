@@ -176,7 +176,7 @@ type productData struct {
 	Product     *catalogv1.Product
 	Category    *catalogv1.Category
 	Paragraphs  []string
-	Offers      []*shippingv1.Offer // none: they are not to be had
+	Quote       *shippingv1.QuoteResponse // nil: it is not to be had
 	Recommended recommended
 }
 
@@ -197,7 +197,7 @@ func (s *Shop) product(w http.ResponseWriter, r *http.Request) {
 		data.Paragraphs = strings.Split(data.Product.GetDescription(), "\n\n")
 		p.Title, p.Shelf = data.Product.GetName(), data.Product.GetCategory()
 		p.priced(data.Product.GetPrice())
-		data.Offers = s.quote(ctx, p, data.Product.GetWeightGrams())
+		data.Quote = s.quote(ctx, p, data.Product.GetWeightGrams())
 		p.after = append(p.after, func() error {
 			for _, c := range p.Categories {
 				if c.GetId() == p.Shelf {
@@ -211,7 +211,7 @@ func (s *Shop) product(w http.ResponseWriter, r *http.Request) {
 }
 
 // quote asks what it costs to ship goods to the visitor's country.
-func (s *Shop) quote(ctx context.Context, p *page, grams int32) []*shippingv1.Offer {
+func (s *Shop) quote(ctx context.Context, p *page, grams int32) *shippingv1.QuoteResponse {
 	ctx, cancel := context.WithTimeout(ctx, softTimeout)
 	defer cancel()
 	reply, err := s.Shipping.Quote(ctx, &shippingv1.QuoteRequest{Country: p.Country, WeightGrams: grams})
@@ -221,7 +221,7 @@ func (s *Shop) quote(ctx context.Context, p *page, grams int32) []*shippingv1.Of
 	for _, o := range reply.GetOffers() {
 		p.priced(o.GetPrice())
 	}
-	return reply.GetOffers()
+	return reply
 }
 
 // picture serves a product's picture. Its path changes with it, so it may be kept for ever.

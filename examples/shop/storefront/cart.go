@@ -20,7 +20,7 @@ type cartData struct {
 	Lines       []*cartLine
 	Gone        []string // IDs in the cart that are no longer sold
 	Goods       money.Amount
-	Offers      []*shippingv1.Offer // none: they are not to be had
+	Quote       *shippingv1.QuoteResponse // nil: it is not to be had
 	Recommended recommended
 }
 
@@ -63,7 +63,7 @@ func (s *Shop) cart(w http.ResponseWriter, r *http.Request) {
 			data.Lines = append(data.Lines, &cartLine{Product: product, Quantity: n})
 		}
 		if grams > 0 {
-			data.Offers = s.quote(ctx, p, grams)
+			data.Quote = s.quote(ctx, p, grams)
 		}
 		p.after = append(p.after, func() error { return data.add(p) })
 		return nil
