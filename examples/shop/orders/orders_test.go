@@ -387,6 +387,48 @@ func TestManyClerks(t *testing.T) {
 	wg.Wait()
 }
 
+// TestRefundedOnce lets a clerk settle a cancelled order, and then work on for some rounds.
+func TestRefundedOnce(t *testing.T) {
+	o := open(t, t.TempDir())
+	create(t, o, "cancelled")
+	if _, err := cancel(o, "cancelled"); err != nil {
+		t.Fatal(err)
+	}
+	create(t, o, "paid")
+	if _, err := confirm(o, "paid"); err != nil {
+		t.Fatal(err)
+	}
+	bank := &bank{away: 2}
+	clerk := &orders.Clerk{
+		Orders: o, Payments: bank, Shipping: carrierClient{}, Step: 200 * time.Millisecond, Unpaid: time.Hour, Logger: slog.New(slog.DiscardHandler),
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- clerk.Run(ctx) }()
+	poll(t, func() bool { return get(t, o, "paid").GetStatus() == ordersv1.Status_STATUS_DELIVERED }) // two dozen rounds
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if bank.asked != 3 {
+		t.Errorf("asked %d times for a refund, want twice in vain and once more", bank.asked)
+	}
+}
+
+// bank is away for some calls.
+type bank struct {
+	paymentv1.PaymentsClient
+	away, asked int
+}
+
+func (b *bank) Refund(_ context.Context, req *paymentv1.RefundRequest, _ ...grpc.CallOption) (*paymentv1.RefundResponse, error) {
+	b.asked++
+	if b.asked <= b.away || req.GetKey() != "cancelled" {
+		return nil, status.Error(codes.Unavailable, "away")
+	}
+	return &paymentv1.RefundResponse{}, nil
+}
+
 type carrierClient struct{ shippingv1.ShippingClient }
 
 func (carrierClient) CreateShipment(ctx context.Context, req *shippingv1.CreateShipmentRequest, _ ...grpc.CallOption) (*shippingv1.CreateShipmentResponse, error) {
