@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/hanse-go/hanse/discovery"
@@ -94,17 +95,27 @@ func (m *member) locate() error {
 	return nil
 }
 
+// tellDraining is how long a registry may take to hear that the app drains: one that is away must not use up the time that running
+// calls have.
+const tellDraining = 2 * time.Second
+
 // announceDraining tells others to call elsewhere.
 func (r *run) announceDraining(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, tellDraining)
+	defer cancel()
+	var all sync.WaitGroup
 	for _, m := range r.members {
 		if m.lease == nil {
 			continue
 		}
 		m.instance.State = discovery.Draining
-		if err := m.lease.Update(ctx, m.instance); err != nil {
-			m.log.Warn("cannot tell the registry that the service drains", "error", err)
-		}
+		all.Go(func() {
+			if err := m.lease.Update(ctx, m.instance); err != nil {
+				m.log.Warn("cannot tell the registry that the service drains", "error", err)
+			}
+		})
 	}
+	all.Wait()
 }
 
 // scope returns who reads what is announced.

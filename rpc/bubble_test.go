@@ -181,6 +181,8 @@ func TestOutcomes(t *testing.T) {
 			wantError(t, err, codes.DeadlineExceeded)
 			cancel()
 		}
+		_, err := callEcho(t.Context(), conn, addMethod, "\xff") // is not sent
+		wantError(t, err, codes.Internal)
 		if c := spy.last; c.InFlight() != 0 || c.Latency() != 0 {
 			t.Errorf("in flight %d, latency %v", c.InFlight(), c.Latency())
 		}

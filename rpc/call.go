@@ -162,6 +162,8 @@ func (a *attempt) end(ctx context.Context, err error) {
 	case a.report.answered.Load() && !a.report.notProcessed.Load():
 	case status.Code(err) == codes.Unavailable:
 		outcome = balancer.Failed
+	case !a.report.sent.Load(): // a message that cannot be encoded, a credential that cannot be had
+		outcome = balancer.Abandoned
 	}
 	a.candidate.Done(time.Since(a.start), outcome)
 	a.member.release()

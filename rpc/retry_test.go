@@ -512,8 +512,8 @@ func TestKillsUnderLoad(t *testing.T) {
 	}
 	stop := make(chan struct{})
 	var calls sync.WaitGroup
-	var made atomic.Int64
-	for range 24 {
+	var made [24]atomic.Int64 // by each caller
+	for i := range made {
 		calls.Go(func() {
 			for {
 				select {
@@ -524,13 +524,16 @@ func TestKillsUnderLoad(t *testing.T) {
 				if _, err := callEcho(context.Background(), conn, putMethod, "x"); err != nil {
 					t.Error(err)
 				}
-				made.Add(1)
+				made[i].Add(1)
 			}
 		})
 	}
 	for i := range 6 {
-		n := made.Load()
-		until(t, "calls", func() bool { return made.Load() > n+150 })
+		// No call sees more than two kills: it is repeated twice at the most.
+		for caller := range made {
+			n := made[caller].Load()
+			until(t, "calls", func() bool { return made[caller].Load() > n+2 })
+		}
 		kill[i%3]()
 		kill[i%3] = begin(fmt.Sprint("next", i))
 	}
