@@ -2,6 +2,7 @@ package rpc_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -181,7 +182,7 @@ func TestOutcomes(t *testing.T) {
 			wantError(t, err, codes.DeadlineExceeded)
 			cancel()
 		}
-		_, err := callEcho(t.Context(), conn, addMethod, "\xff") // is not sent
+		err := conn.Invoke(t.Context(), addMethod, stringValue("x"), stringValue(""), grpc.PerRPCCredentials(lostKey{})) // is not sent
 		wantError(t, err, codes.Internal)
 		if c := spy.last; c.InFlight() != 0 || c.Latency() != 0 {
 			t.Errorf("in flight %d, latency %v", c.InFlight(), c.Latency())
@@ -202,6 +203,16 @@ func TestOutcomes(t *testing.T) {
 		}
 		w.close(conn)
 	})
+}
+
+// lostKey is a credential that cannot be had, which takes a while to find out.
+type lostKey struct{}
+
+func (lostKey) RequireTransportSecurity() bool { return false }
+
+func (lostKey) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	time.Sleep(time.Second)
+	return nil, errors.New("the key is lost")
 }
 
 type spy struct{ last *balancer.Candidate }
