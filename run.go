@@ -146,13 +146,29 @@ func (a *App) newRun(services []*Service) (*run, error) {
 		}
 		return nil, errors.Join(mistakes...)
 	}
+	for _, m := range r.members {
+		m.prepareServer()
+	}
 	a.mu.Lock()
-	a.local = r.local
+	a.local = r.local // from here on Conn hands the servers to callers
 	a.mu.Unlock()
 	r.registry = a.registry()
 	r.layPorts()
 	r.config = r.newConfig()
 	return r, nil
+}
+
+// prepareServer sets the server up as the app and the service want it.
+func (m *member) prepareServer() {
+	a := m.run.app
+	m.server.Name = m.Name
+	m.server.Instance = m.id
+	m.server.UnaryInterceptors = slices.Concat(a.UnaryInterceptors, m.UnaryInterceptors)
+	m.server.StreamInterceptors = slices.Concat(a.StreamInterceptors, m.StreamInterceptors)
+	m.server.StatsHandlers = slices.Concat(a.StatsHandlers, m.StatsHandlers)
+	m.server.MaxRecvMsgSize = m.MaxRecvMsgSize
+	m.server.MaxSendMsgSize = m.MaxSendMsgSize
+	m.server.Logger = m.log
 }
 
 // claim makes the service a part of this run and of no other.

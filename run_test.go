@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"slices"
@@ -55,6 +56,23 @@ func TestConnBeforeRun(t *testing.T) {
 	for range 2 {
 		if answer := <-got; answer != "Hello, early!" {
 			t.Errorf("got %q", answer)
+		}
+	}
+}
+
+// TestConnWhileRunBegins makes connections while Run begins to hand its servers out. It is for the race detector.
+func TestConnWhileRunBegins(t *testing.T) {
+	for range 50 {
+		app := &hanse.App{Registry: new(discovery.Memory), Logger: slog.New(slog.DiscardHandler)}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- app.Run(ctx, greeter()) }()
+		if answer := hello(app.Conn("greeter"), "early"); answer != "Hello, early!" {
+			t.Errorf("got %q", answer)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
 		}
 	}
 }

@@ -71,22 +71,11 @@ func quietly(ctx context.Context, err error) error {
 	return err
 }
 
-// bind gives each service its server and its client, so that calls between them wait for set-ups instead of failing.
+// bind gives each service its client, so that calls between them wait for set-ups instead of failing.
 func (r *run) bind() error {
-	a := r.app
-	for _, m := range r.members {
-		m.server.Name = m.Name
-		m.server.Instance = m.id
-		m.server.UnaryInterceptors = slices.Concat(a.UnaryInterceptors, m.UnaryInterceptors)
-		m.server.StreamInterceptors = slices.Concat(a.StreamInterceptors, m.StreamInterceptors)
-		m.server.StatsHandlers = slices.Concat(a.StatsHandlers, m.StatsHandlers)
-		m.server.MaxRecvMsgSize = m.MaxRecvMsgSize
-		m.server.MaxSendMsgSize = m.MaxSendMsgSize
-		m.server.Logger = m.log
-	}
 	var mistakes []error
 	for _, m := range r.members {
-		client, err := a.newClient(m.Service, r.local)
+		client, err := r.app.newClient(m.Service, r.local)
 		if err != nil {
 			return err
 		}
