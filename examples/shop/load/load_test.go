@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -27,7 +28,7 @@ import (
 )
 
 // open runs the shop until the test ends.
-func open(t *testing.T, intercept grpc.UnaryServerInterceptor) *hanse.App {
+func open(t *testing.T, intercept grpc.UnaryServerInterceptor, streams ...grpc.StreamServerInterceptor) *hanse.App {
 	t.Helper()
 	dir := t.TempDir()
 	t.Setenv("SHOP_DATA", dir)
@@ -35,7 +36,7 @@ func open(t *testing.T, intercept grpc.UnaryServerInterceptor) *hanse.App {
 	if err := os.WriteFile(settings, []byte("orders: {step: 50ms}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	app := &hanse.App{Logger: slog.New(slog.DiscardHandler), ConfigFile: settings}
+	app := &hanse.App{Logger: slog.New(slog.DiscardHandler), ConfigFile: settings, StreamInterceptors: streams}
 	if intercept != nil {
 		app.UnaryInterceptors = []grpc.UnaryServerInterceptor{intercept}
 	}
@@ -54,24 +55,52 @@ func open(t *testing.T, intercept grpc.UnaryServerInterceptor) *hanse.App {
 	return app
 }
 
+// TestRun lets visitors come until each kind of request was seen.
 func TestRun(t *testing.T) {
-	var ticks atomic.Int64
-	l := &load.Load{App: open(t, nil), Rate: 300, Duration: 1200 * time.Millisecond, Timeout: time.Minute, Progress: func(load.Progress) { ticks.Add(1) }}
-	report, err := l.Run(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var seen sync.Map
+	see := func(method string) {
+		seen.Store(method[strings.LastIndex(method, "/")+1:], true)
+		for _, name := range []string{"ListProducts", "SearchProducts", "GetProduct", "AddItem", "Quote", "PlaceOrder", "WatchOrder", "GetOrder"} {
+			if _, ok := seen.Load(name); !ok {
+				return
+			}
+		}
+		cancel()
+	}
+	app := open(t, func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+		see(info.FullMethod)
+		return handler(ctx, req)
+	}, func(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+		see(info.FullMethod)
+		return handler(srv, stream)
+	})
+	ticked := make(chan load.Progress, 1)
+	l := &load.Load{App: app, Rate: 200, Timeout: time.Minute, Progress: func(p load.Progress) {
+		select {
+		case ticked <- p:
+		default:
+		}
+	}}
+	report, err := l.Run(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (load.Counts{Sent: 360, OK: 360}); report.Counts != want {
-		t.Errorf("%v, want %v; %+v", report.Counts, want, report.Methods)
+	if report.Sent == 0 || report.Counts != (load.Counts{Sent: report.Sent, OK: report.Sent}) {
+		t.Errorf("%v; %+v", report.Counts, report.Methods)
 	}
-	if ticks.Load() == 0 {
-		t.Error("no progress was told")
+	if context.Cause(ctx) == context.DeadlineExceeded {
+		t.Error("not each kind of request was made in a minute")
+	}
+	if time.Duration(report.Elapsed) > 1500*time.Millisecond { // else it may have ended before the first
+		if p := <-ticked; p.Sent == 0 || p.Elapsed <= 0 || p.Rate <= 0 {
+			t.Errorf("progress: %+v", p)
+		}
 	}
 	var sum uint64
-	seen := map[string]bool{}
 	for _, m := range report.Methods {
 		sum += m.Sent
-		seen[m.Name[strings.LastIndex(m.Name, "/")+1:]] = true
 		if !m.Safe {
 			t.Errorf("%s is not marked as safe", m.Name)
 		}
@@ -81,11 +110,6 @@ func TestRun(t *testing.T) {
 	}
 	if sum != report.Sent {
 		t.Errorf("the methods' requests are %d, all are %d", sum, report.Sent)
-	}
-	for _, name := range []string{"ListProducts", "SearchProducts", "GetProduct", "AddItem", "Quote", "PlaceOrder", "WatchOrder", "GetOrder"} {
-		if !seen[name] {
-			t.Errorf("no visitor called %s", name)
-		}
 	}
 
 	var table strings.Builder
@@ -104,7 +128,7 @@ func TestRun(t *testing.T) {
 	}
 	if b, err := json.Marshal(report); err != nil {
 		t.Error(err)
-	} else if err := json.Unmarshal(b, &doc); err != nil || doc.Sent != 360 || doc.Latency.P99 <= 0 || len(doc.Methods) != len(report.Methods) {
+	} else if err := json.Unmarshal(b, &doc); err != nil || doc.Sent != int(report.Sent) || doc.Latency.P99 <= 0 || len(doc.Methods) != len(report.Methods) {
 		t.Errorf("%v: %s", err, b)
 	}
 }
