@@ -33,7 +33,7 @@ func TestDevSession(t *testing.T) {
 		if !strings.HasPrefix(first, "hanse dev shop "+dir) {
 			t.Errorf("first line: %q", first)
 		}
-		for _, want := range []string{"✓ found 1 program with services, 1 that only calls", "✓ built ./all ", "✓ built ./client ",
+		for _, want := range []string{"✓ found 1 program with services, 1 that only calls", "✓ built ./all ",
 			"✓ ready in ", "hanse start client", "INF the cart is set up word=first"} {
 			if !strings.Contains(out, want) {
 				t.Errorf("not printed: %s", want)
@@ -116,7 +116,12 @@ func TestDevSession(t *testing.T) {
 		if d.one("catalog").PID != catalog.PID {
 			t.Error("the other service was touched")
 		}
-		d.must("start", "client")
+		if strings.Contains(d.out.String(), "building ./client") {
+			t.Error("the client was built before it was wanted")
+		}
+		if said := d.must("start", "client"); !strings.Contains(said, "✓ built ./client in ") {
+			t.Errorf("hanse start client: %s", said)
+		}
 		p.await("the client runs and ends", func() bool {
 			return strings.Contains(d.must("logs", "client"), "the client has called") && strings.Contains(d.must("ps"), "stopped: client")
 		})

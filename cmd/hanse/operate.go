@@ -89,7 +89,9 @@ func operate(u *ui.UI, action control.Action, cmd *cobra.Command) *cobra.Command
 			did := operated{Service: strings.Join(r.Services, " "), Did: []string{}}
 			bar := u.Progress("%s %s", action, did.Service)
 			err := client.Do(cmd.Context(), r, func(text string) {
-				did.Did = append(did.Did, text)
+				if !strings.HasSuffix(text, "…") { // else it has only begun
+					did.Did = append(did.Did, text)
+				}
 				bar.Set("%s", text)
 			})
 			bar.Done()

@@ -18,7 +18,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// load finds and builds the programs and plans what runs. A program that does not build is left out until it does.
+// load finds the programs, builds those with services and plans what runs. A program that does not build is left out until it does;
+// one that only calls is built when it is started, so that nobody waits for it before.
 func (s *supervisor) load(ctx context.Context, w *watch.Watcher) error {
 	began := time.Now()
 	p := s.screen.progress("looking for programs in %s", s.shownDir())
@@ -32,20 +33,21 @@ func (s *supervisor) load(ctx context.Context, w *watch.Watcher) error {
 	if len(progs) > 0 {
 		s.stepf(began, "found %s", s.describe(progs))
 	}
-	if err := s.compile(ctx, progs); err != nil {
+	servers := slices.DeleteFunc(slices.Clone(progs), func(p *program) bool { return p.Kind == programs.Client })
+	if err := s.compile(ctx, servers); err != nil {
 		return err
 	}
-	if _, err := s.buildAll(ctx, progs, func(began time.Time, p *program) { s.stepf(began, "built %s", p.label()) }); err != nil {
+	if _, err := s.buildAll(ctx, servers, func(began time.Time, p *program) { s.stepf(began, "built %s", p.label()) }); err != nil {
 		return err
 	}
 	failed := 0
-	for _, p := range progs {
+	for _, p := range servers {
 		if p.failure != nil {
 			s.buildFailed(p)
 			failed++
 		}
 	}
-	if failed > 0 && failed == len(progs) {
+	if failed > 0 && failed == len(servers) {
 		return ui.Errorf("no program could be built").Then("mend what the compiler says and start again")
 	}
 	if err := s.list(ctx, progs); err != nil {
@@ -251,6 +253,27 @@ func (s *supervisor) buildAll(ctx context.Context, progs []*program, done func(b
 		})
 	}
 	return rebuilt, g.Wait()
+}
+
+// buildFirst builds a program that was not built yet, because it only calls.
+func (s *supervisor) buildFirst(ctx context.Context, p *program, progress func(string)) error {
+	s.mu.Lock()
+	needless := p.file != "" || p.Kind != programs.Client
+	same := slices.DeleteFunc(slices.Clone(s.programs), func(q *program) bool { return q.Package != p.Package })
+	s.mu.Unlock()
+	if needless {
+		return nil
+	}
+	began := time.Now()
+	progress("building " + p.label() + " …")
+	rebuilt, err := s.buildAll(ctx, same, func(time.Time, *program) {})
+	if err != nil {
+		return err
+	}
+	if len(rebuilt) > 0 {
+		progress(fmt.Sprintf("built %s in %s", p.label(), took(time.Since(began))))
+	}
+	return nil // launch tells of a failure
 }
 
 func (s *supervisor) build(ctx context.Context, p *program) (file string, changed bool, err error) {

@@ -15,6 +15,11 @@ import (
 // resize starts or ends processes until the unit has n. It returns the first error of a process that does not get ready; such a
 // process is started again after a while. Whoever calls it holds the unit.
 func (s *supervisor) resize(ctx context.Context, u *unit, n int, progress func(string)) error {
+	if n > 0 && !u.foreign() {
+		if err := s.buildFirst(ctx, u.program, progress); err != nil {
+			return err
+		}
+	}
 	s.mu.Lock()
 	u.want = n
 	var gone []*slot

@@ -216,6 +216,9 @@ func (s *supervisor) rebuild(ctx context.Context, files []string) error {
 	progs := s.adopt(after, found)
 	var affected []*program
 	for _, p := range progs {
+		if p.file == "" && p.Kind == programs.Client && p.failure == nil {
+			continue // it is built when it is started
+		}
 		if _, ok := after.Concerns(p.Program, owners); ok || p.file == "" {
 			affected = append(affected, p)
 		} else if _, ok := before.Concerns(p.Program, owners); ok {
