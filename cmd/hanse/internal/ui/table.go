@@ -2,6 +2,7 @@ package ui
 
 import (
 	"io"
+	"slices"
 	"strings"
 
 	"charm.land/lipgloss/v2"
@@ -22,12 +23,12 @@ func (t *Table) Row(cells ...string) { t.rows = append(t.rows, cells) }
 // Len returns the number of rows.
 func (t *Table) Len() int { return len(t.rows) }
 
-// WriteTo prints the table. The heads are left out when all of them are empty.
+// WriteTo prints the table. The heads are left out when all of them are empty, and so are columns in which no row has anything.
 func (t *Table) WriteTo(w io.Writer) (int64, error) {
-	rows := t.rows
-	if strings.Join(t.head, "") != "" {
-		head := make([]string, len(t.head))
-		for i, h := range t.head {
+	heads, rows := t.filled()
+	if strings.Join(heads, "") != "" {
+		head := make([]string, len(heads))
+		for i, h := range heads {
 			head[i] = Faint.Sprint(h)
 		}
 		rows = append([][]string{head}, rows...)
@@ -56,4 +57,29 @@ func (t *Table) WriteTo(w io.Writer) (int64, error) {
 	}
 	n, err := io.WriteString(w, b.String())
 	return int64(n), err
+}
+
+// filled returns the heads and rows without the columns that are empty in all rows.
+func (t *Table) filled() (heads []string, rows [][]string) {
+	if len(t.rows) == 0 {
+		return t.head, nil
+	}
+	empty := func(column int) bool {
+		return !slices.ContainsFunc(t.rows, func(row []string) bool { return column < len(row) && row[column] != "" })
+	}
+	rows = make([][]string, len(t.rows))
+	for column := range t.head {
+		if empty(column) {
+			continue
+		}
+		heads = append(heads, t.head[column])
+		for i, row := range t.rows {
+			if column < len(row) {
+				rows[i] = append(rows[i], row[column])
+			} else {
+				rows[i] = append(rows[i], "")
+			}
+		}
+	}
+	return heads, rows
 }

@@ -82,6 +82,19 @@ func TestTable(t *testing.T) {
 	}
 }
 
+func TestTableLeavesEmptyColumnsOut(t *testing.T) {
+	table := ui.NewTable("SERVICE", "VERSION", "STATE", "WHERE")
+	table.Row("cart", "", "ready")
+	table.Row("orders", "", "starting", "")
+	u, out, _ := files(t)
+	if _, err := table.WriteTo(u.Out); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := out(), "SERVICE  STATE\ncart     ready\norders   starting\n"; got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
 func TestFail(t *testing.T) {
 	tests := []struct {
 		err  error
