@@ -28,6 +28,7 @@ func newRoot(u *ui.UI) *cobra.Command {
   hanse ps                               see what runs`,
 		Args:              noSuchCommand(&groups),
 		RunE:              func(cmd *cobra.Command, args []string) error { return cmd.Help() },
+		Version:           buildVersion().String(),
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
@@ -44,6 +45,7 @@ func newRoot(u *ui.UI) *cobra.Command {
 		}
 	}
 	root.AddCommand(newGuard())
+	root.SetVersionTemplate("hanse {{.Version}}\n")
 	root.PersistentFlags().BoolP("help", "h", false, "explain the command")
 	return root
 }

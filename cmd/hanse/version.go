@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"runtime"
 	"runtime/debug"
 
@@ -29,20 +30,25 @@ func newVersion(u *ui.UI) *cobra.Command {
 			if u.JSON {
 				return u.PrintJSON(v)
 			}
-			u.Printf("hanse %s", v.Version)
-			if v.Commit != "" {
-				u.Printf(" (commit %.12s", v.Commit)
-				if v.Modified {
-					u.Printf(", modified")
-				}
-				u.Printf(")")
-			}
-			u.Printf(" %s %s/%s\n", v.Go, v.OS, v.Arch)
+			u.Printf("hanse %s\n", v)
 			return nil
 		},
 	}
 	u.JSONFlag(cmd, "it")
 	return cmd
+}
+
+// String returns it as people read it.
+func (v version) String() string {
+	text := v.Version
+	if v.Commit != "" {
+		text += fmt.Sprintf(" (commit %.12s", v.Commit)
+		if v.Modified {
+			text += ", modified"
+		}
+		text += ")"
+	}
+	return fmt.Sprintf("%s %s %s/%s", text, v.Go, v.OS, v.Arch)
 }
 
 func buildVersion() version {
