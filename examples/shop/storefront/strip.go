@@ -92,10 +92,10 @@ func (r stripRow) PathName() string {
 	return r.Path
 }
 
-// ShortInstance returns the end of the instance's ID, enough to tell replicas apart.
+// ShortInstance returns as much of the instance's ID as hanse ps shows.
 func (r stripRow) ShortInstance() string {
-	if n := len(r.Instance); n > 6 {
-		return r.Instance[n-6:]
+	if len(r.Instance) > 24 {
+		return r.Instance[:8]
 	}
 	return r.Instance
 }
