@@ -1,8 +1,10 @@
 package hanse
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 
 	"github.com/hanse-go/hanse/discovery"
@@ -31,7 +33,11 @@ func (v *values) chooseSystem(env func(string) string) error {
 	if err != nil {
 		return err
 	}
-	a.logger().Info("system chosen", "system", a.System, "registry", fmt.Sprint(a.Registry), "because", because)
+	level := slog.LevelInfo
+	if len(v.registries) > 0 {
+		level = slog.LevelDebug // who set it knows
+	}
+	a.logger().Log(context.Background(), level, "system chosen", "system", a.System, "registry", fmt.Sprint(a.Registry), "because", because)
 	return nil
 }
 

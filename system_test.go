@@ -27,7 +27,7 @@ func TestWhichSystem(t *testing.T) {
 	}
 	chosen := func(dir string, args []string, env ...string) (system, registry, because string) {
 		t.Helper()
-		p := prepare(t, "greeter", args, append(env, "XDG_RUNTIME_DIR="+runtimeDir)...)
+		p := prepare(t, "greeter", args, append(env, "XDG_RUNTIME_DIR="+runtimeDir, "HANSE_LOG_LEVEL=debug")...)
 		p.cmd.Dir = dir
 		p.start()
 		line := p.await("system chosen")
