@@ -188,7 +188,7 @@ func checkAddr(addr string) error {
 		return fmt.Errorf("%q is no HOST:PORT: write 127.0.0.1:8443, [::1]:8443 or :8443", addr)
 	}
 	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
-		return fmt.Errorf("%q has no port: want a number from 0 to 65535", addr)
+		return fmt.Errorf("%q: %q is no port: want a number from 0 to 65535", addr, port)
 	}
 	return nil
 }

@@ -23,6 +23,7 @@ func TestSettings(t *testing.T) {
 			want: func(v *values) bool {
 				return v.app.Addr == "127.0.0.1:1" && maps.Equal(v.app.Addrs, map[string]string{"cart": "[::1]:2", "other": ":3"})
 			}},
+		{name: "bad port", env: map[string]string{"HANSE_ADDR": "localhost:99999"}, err: `"99999" is no port: want a number from 0 to 65535`},
 		{name: "bad addr", env: map[string]string{"HANSE_ADDR": "8443"}, err: `HANSE_ADDR=8443: "8443" is no HOST:PORT`},
 		{name: "bad port", env: map[string]string{"HANSE_ADDR": ":65536"}, err: "want a number from 0 to 65535"},
 		{name: "registry", env: map[string]string{"HANSE_REGISTRY": "static:cart=a:1 local:"},
