@@ -80,6 +80,9 @@ func namedPlace(running []systems.System, name string) (*place, error) {
 	}
 	p := &place{registry: registry, name: "the system " + name}
 	if len(p.services(context.Background())) == 0 {
+		if err := notYet(name); err != nil {
+			return nil, err
+		}
 		if len(running) == 0 {
 			return nil, ui.Errorf("no system %q runs, nor any other", name).Then("start one with hanse dev")
 		}
@@ -105,6 +108,9 @@ func folderPlace(running []systems.System) (*place, error) {
 	}
 	switch len(running) {
 	case 0:
+		if err := notYet(""); err != nil {
+			return nil, err
+		}
 		return nil, ui.Errorf("nothing runs for this folder").Then("start it with hanse dev, or name another place with --system, --registry or --target")
 	case 1:
 		return systemPlace(running[0])

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
@@ -32,6 +33,9 @@ func findSystem(name string) (systems.System, error) {
 				return s, nil
 			}
 		}
+		if err := notYet(name); err != nil {
+			return systems.System{}, err
+		}
 		if len(list) == 0 {
 			return systems.System{}, ui.Errorf("no system %q runs, nor any other", name).Then("start one with hanse dev")
 		}
@@ -46,12 +50,37 @@ func findSystem(name string) (systems.System, error) {
 	}
 	switch len(list) {
 	case 0:
+		if err := notYet(""); err != nil {
+			return systems.System{}, err
+		}
 		return systems.System{}, ui.Errorf("no system runs").Then("start one with hanse dev")
 	case 1:
 		return list[0], nil
 	}
 	return systems.System{}, ui.Errorf("several systems run: %s", ui.List(systemNames(list), "and")).
 		Then("say which with --system NAME, or change to its folder:\n%s", folders(list))
+}
+
+// notYet returns an error that says so when a system is about to start for the current folder, or one of that name, or with neither
+// any; and nil otherwise.
+func notYet(name string) error {
+	list, err := systems.Starting()
+	if err != nil || len(list) == 0 {
+		return err
+	}
+	s := list[0]
+	if name != "" {
+		i := slices.IndexFunc(list, func(s systems.System) bool { return s.Name == name })
+		if i < 0 {
+			return nil
+		}
+		s = list[i]
+	} else if dir, err := os.Getwd(); err == nil {
+		if near, ok := systems.Nearest(list, dir); ok {
+			s = near
+		}
+	}
+	return ui.Errorf("the system %s is being built (hanse dev, process %d)", s.Name, s.PID).Then("try again when hanse dev says that it is ready")
 }
 
 func systemNames(list []systems.System) (names []string) {

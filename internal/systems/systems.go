@@ -129,6 +129,27 @@ func List() ([]System, error) {
 	return list, nil
 }
 
+// Starting returns the systems that were begun and are not ready to be found, by name. They have no registry and no control socket.
+func Starting() ([]System, error) {
+	dir, err := leases("folders")
+	if err != nil {
+		return nil, err
+	}
+	records, err := dir.List()
+	if err != nil {
+		return nil, fmt.Errorf("reading which systems start: %w", err)
+	}
+	var list []System
+	for _, r := range records {
+		var s System
+		if json.Unmarshal(r.Content, &s) == nil && s.Dir != "" && s.Registry == "" {
+			list = append(list, s)
+		}
+	}
+	slices.SortFunc(list, func(a, b System) int { return cmp.Compare(a.Name, b.Name) })
+	return list, nil
+}
+
 // ForDir returns the running system whose folder dir is or is below; of several, the nearest. It is how a program joins the system
 // of the folder in which its main package is.
 func ForDir(dir string) (s System, found bool, err error) {

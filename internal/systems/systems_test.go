@@ -81,6 +81,32 @@ func TestRecord(t *testing.T) {
 	hold(t, "shop", dir) // it can be claimed again
 }
 
+func TestStarting(t *testing.T) {
+	own(t)
+	dir := t.TempDir()
+	starting := func() (names []string) {
+		l, err := systems.Starting()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range l {
+			names = append(names, s.Name)
+		}
+		return names
+	}
+	if names := starting(); len(names) != 0 {
+		t.Errorf("at first: %v", names)
+	}
+	l := hold(t, "shop", dir)
+	if names := starting(); len(names) != 1 || names[0] != "shop" {
+		t.Errorf("held: %v", names)
+	}
+	publish(t, l)
+	if names := starting(); len(names) != 0 {
+		t.Errorf("published: %v", names)
+	}
+}
+
 func TestSameFolder(t *testing.T) {
 	own(t)
 	dir := t.TempDir()
