@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -135,6 +136,9 @@ func (s *supervisor) findNamed(ctx context.Context) (*programs.Set, []*program, 
 			continue
 		}
 		dir := filepath.Join(s.Dir, filepath.FromSlash(e.Run))
+		if fi, err := os.Stat(dir); err != nil || !fi.IsDir() {
+			return nil, nil, ui.Errorf("%s: process %s: there is no folder %s", manifest.Name, e.Name, e.Run).Then("run takes the folder of a Go main package, relative to %s", manifest.Name)
+		}
 		root, ok := programs.ModuleRoot(dir)
 		if !ok {
 			return nil, nil, ui.Errorf("%s: process %s: %s is in no Go module", manifest.Name, e.Name, e.Run).Then("run takes the folder of a Go main package; command takes anything")

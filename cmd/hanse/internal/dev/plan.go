@@ -51,7 +51,12 @@ func plan(progs []*program, man *manifest.File, o Options) ([]*wish, error) {
 func planProgram(p *program, one bool) ([]*wish, error) {
 	entry := p.entry
 	if entry == nil {
-		entry = &manifest.Process{Name: p.Name}
+		entry = &manifest.Process{}
+	}
+	if entry.Name == "" { // run: . tells none
+		named := *entry
+		named.Name = p.Name
+		entry = &named
 	}
 	base := wish{program: p, entry: p.entry, copies: max(1, entry.Replicas), manual: entry.Manual}
 	if p.Kind == programs.Client {

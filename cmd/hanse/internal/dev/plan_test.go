@@ -30,6 +30,12 @@ func named(p *program, e manifest.Process) *program {
 	return p
 }
 
+// unnamed gives p an entry without a name, as run: . has.
+func unnamed(p *program, e manifest.Process) *program {
+	p.entry = &e
+	return p
+}
+
 func show(wishes []*wish) string {
 	var lines []string
 	for _, w := range wishes {
@@ -54,6 +60,8 @@ func TestPlan(t *testing.T) {
 			want: "cart: cart x1\ncatalog: catalog x1\nloadgen:  x1 manual"},
 		{name: "one", progs: []*program{server("all", "cart", "catalog"), server("mail", "mail")}, o: Options{One: true},
 			want: "all: cart,catalog x1\nmail: mail x1"},
+		{name: "a process without a name of its own", progs: []*program{unnamed(server("all", "cart", "catalog"), manifest.Process{Run: ".", Together: true})},
+			want: "all: cart,catalog x1"},
 		{name: "a program called like a service of another", progs: []*program{server("cart", "a", "b"), server("x", "cart", "d")}, o: Options{One: true},
 			want: "cart-program: a,b x1\nx: cart,d x1"},
 		{name: "a program called like its own service", progs: []*program{server("cart", "cart", "b")}, o: Options{One: true},
