@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -130,6 +131,7 @@ func generate(ctx context.Context, files []string) (written []string, err error)
 		return nil, nil
 	}
 	dir := filepath.Dir(known[0])
+	dir = cmp.Or(moduleFolder(dir), dir) // what is wrong is told relative to it
 	res, err := gen.Run(ctx, gen.Options{Dir: dir, Args: known})
 	if err != nil {
 		return nil, err

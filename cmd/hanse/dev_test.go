@@ -318,7 +318,7 @@ func TestDevOne(t *testing.T) {
 	p.await("a request is under way", func() bool { return strings.Contains(d.out.String(), "a slow request begins") })
 	began := time.Now()
 	d.cmd.Process.Signal(os.Interrupt)
-	p.await("it stops", func() bool { return strings.Contains(d.out.String(), "\nstopping 1 process Ctrl-C again") })
+	p.await("it stops", func() bool { return strings.Contains(d.out.String(), "\nstopping 1 process; Ctrl-C again") })
 	d.cmd.Process.Signal(os.Interrupt)
 	<-d.exited
 	<-slow

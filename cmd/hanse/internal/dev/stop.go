@@ -23,7 +23,7 @@ func (s *supervisor) stopAll() {
 
 	s.screen.pin(nil)
 	if len(children) > 0 {
-		s.sayf("stopping %s %s", processes(len(children)), ui.Faint.Sprint("Ctrl-C again ends them at once"))
+		s.sayf("stopping %s; %s", processes(len(children)), ui.Faint.Sprint("Ctrl-C again ends them at once"))
 	}
 	bar := s.screen.progress("draining")
 	var wg sync.WaitGroup
