@@ -370,7 +370,7 @@ func TestStrip(t *testing.T) {
 			t.Errorf("the strip does not say %q:\n%s", want, strip)
 		}
 	}
-	if ids := regexp.MustCompile(`class="mono">([0-9a-z]{6})<`).FindAllString(strip, -1); len(ids) != 5 {
+	if ids := regexp.MustCompile(`class="mono">([0-9a-z]{8})<`).FindAllString(strip, -1); len(ids) != 5 {
 		t.Errorf("%d instances, want 5:\n%s", len(ids), strip)
 	}
 }
