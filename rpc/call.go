@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hanse-go/hanse/balancer"
+	"github.com/hanse-go/hanse/rpc/internal/wire"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -102,7 +103,7 @@ type attempt struct {
 	inst      string
 	route     *route
 	start     time.Time
-	report    report
+	report    wire.Report
 }
 
 func (b *binding) newCall(ctx context.Context, method string, o *callOptions) *remoteCall {
@@ -159,10 +160,10 @@ func (a *attempt) end(ctx context.Context, err error) {
 	case err == nil:
 	case ctx.Err() != nil, status.Code(err) == codes.DeadlineExceeded && expiring(ctx):
 		outcome = balancer.Abandoned
-	case a.report.answered.Load() && !a.report.notProcessed.Load():
+	case a.report.Answered.Load() && !a.report.NotProcessed.Load():
 	case status.Code(err) == codes.Unavailable:
 		outcome = balancer.Failed
-	case !a.report.sent.Load(): // a message that cannot be encoded, a credential that cannot be had
+	case !a.report.Sent.Load(): // a message that cannot be encoded, a credential that cannot be had
 		outcome = balancer.Abandoned
 	}
 	a.candidate.Done(time.Since(a.start), outcome)
@@ -178,7 +179,7 @@ func expiring(ctx context.Context) bool {
 // elsewhere reports whether a call that failed with err in the attempt was never processed, so that it may go to another instance.
 // Errors of other codes come from this side: a message that cannot be encoded, a credential that cannot be had.
 func (c *remoteCall) elsewhere(a *attempt, err error) bool {
-	return status.Code(err) == codes.Unavailable && c.ctx.Err() == nil && a.report.neverProcessed()
+	return status.Code(err) == codes.Unavailable && c.ctx.Err() == nil && a.report.NeverProcessed()
 }
 
 // refused keeps the call away from the attempt's instance for this round.
@@ -194,7 +195,7 @@ func (c *remoteCall) again(a *attempt, err error) bool {
 		return true
 	}
 	c.last = err
-	died := status.Code(err) == codes.Unavailable && c.ctx.Err() == nil && !a.report.answered.Load()
+	died := status.Code(err) == codes.Unavailable && c.ctx.Err() == nil && !a.report.Answered.Load()
 	if !died || !c.method.safe || c.repeats >= maxRepeats || !c.b.pool.budget.take() {
 		return false
 	}
@@ -240,7 +241,7 @@ func (b *binding) invokeRemote(ctx context.Context, method string, args, reply a
 		if err != nil {
 			return err
 		}
-		err = a.member.link.invoke(ctx, method, args, reply, o.orig, &a.report)
+		err = a.member.link.Invoke(ctx, method, args, reply, o.orig, &a.report)
 		a.end(ctx, err)
 		if err == nil || !c.again(a, err) {
 			return err

@@ -39,6 +39,7 @@ type Client struct {
 	MaxRecvMsgSize int           // bytes of one message; 0 is 4 MiB, -1 is no limit
 	MaxSendMsgSize int           // bytes of one message; 0 and -1 are no limit
 	TLS            *tls.Config   // nil: plaintext; else for unix sockets too
+	Wire           Wire          // what speaks to instances; nil: the default
 	Logger         *slog.Logger  // nil: slog.Default
 
 	mu     sync.Mutex

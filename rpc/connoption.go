@@ -19,6 +19,7 @@ type connOptions struct {
 	// Only Dial takes these: other Conns share their Client's.
 	tls           *tls.Config
 	statsHandlers []stats.Handler
+	wire          Wire
 	dialOnly      string // the option that was given
 }
 
@@ -52,4 +53,9 @@ func WithStatsHandlers(handlers ...stats.Handler) ConnOption {
 	return connOptionFunc(func(o *connOptions) {
 		o.statsHandlers, o.dialOnly = append(o.statsHandlers, handlers...), "WithStatsHandlers"
 	})
+}
+
+// WithWire makes [Dial] speak by another wire than the default.
+func WithWire(w Wire) ConnOption {
+	return connOptionFunc(func(o *connOptions) { o.wire, o.dialOnly = w, "WithWire" })
 }

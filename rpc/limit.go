@@ -1,10 +1,10 @@
 package rpc
 
-import "math"
+import "github.com/hanse-go/hanse/rpc/internal/wire"
 
 const (
 	defaultMaxRecvMsgSize = 4 << 20
-	noLimit               = math.MaxInt32 // what a message's length prefix can say, and no less than any platform's int
+	noLimit               = wire.NoLimit
 )
 
 // limitOr resolves a limit of which 0 is the default and -1 is none.

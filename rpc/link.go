@@ -16,12 +16,6 @@ type link interface {
 	newStream(ctx context.Context, desc *grpc.StreamDesc, method string, o *callOptions) (grpc.ClientStream, error)
 }
 
-// Metadata that Hanse sends. Unknown keys with the same prefix are ignored by both sides.
-const (
-	instanceKey     = "hanse-instance"      // request: the instance that is meant
-	notProcessedKey = "hanse-not-processed" // trailer: "1" says that no handler saw the call, so another instance may get it
-)
-
 // notProcessedError is the status of a call that no handler has seen: it may be sent elsewhere whatever its method does.
 type notProcessedError struct{ status *status.Status }
 

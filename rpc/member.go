@@ -14,17 +14,18 @@ import (
 
 	"github.com/hanse-go/hanse/balancer"
 	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/rpc/internal/wire"
 )
 
 // member is one instance as a [pool] knows it, with the link to it.
 type member struct {
 	pool *pool
-	link remoteLink // nil when no endpoint can be used
+	link wire.Link // nil when no endpoint can be used
 
 	// Guarded by pool.mu.
 	inst      *discovery.Instance // replaced, never changed
 	candidate *balancer.Candidate // replaced with the instance, for its own must not change
-	state     linkState
+	state     wire.State
 	err       error       // of the last attempt to connect
 	lost      time.Time   // when the connection broke; zero while there is one, and before the first
 	giveUp    *time.Timer // makes a lost member unreachable
@@ -49,23 +50,23 @@ func newMember(p *pool, inst discovery.Instance) *member {
 	m.refs.Store(1)
 	routes, err := c.routes(inst)
 	if err != nil {
-		m.state, m.err = linkUnreachable, err
+		m.state, m.err = wire.Unreachable, err
 		return m
 	}
-	cfg := remoteConfig{
-		dial:           func(ctx context.Context) (net.Conn, error) { return m.dial(ctx, routes) },
-		authority:      inst.CallAuthority(routes[0].endpoint),
-		instance:       inst.ID,
-		keepalive:      inst.Announced(),
-		tls:            c.TLS,
-		statsHandlers:  c.StatsHandlers,
-		maxRecvMsgSize: limitOr(c.MaxRecvMsgSize, defaultMaxRecvMsgSize),
-		maxSendMsgSize: limitOr(c.MaxSendMsgSize, noLimit),
-		onState:        func(s linkState, err error) { p.onState(m, s, err) },
+	cfg := wire.LinkConfig{
+		Dial:           func(ctx context.Context) (net.Conn, error) { return m.dial(ctx, routes) },
+		Authority:      inst.CallAuthority(routes[0].endpoint),
+		Instance:       inst.ID,
+		Keepalive:      inst.Announced(),
+		TLS:            c.TLS,
+		StatsHandlers:  c.StatsHandlers,
+		MaxRecvMsgSize: limitOr(c.MaxRecvMsgSize, defaultMaxRecvMsgSize),
+		MaxSendMsgSize: limitOr(c.MaxSendMsgSize, noLimit),
+		OnState:        func(s wire.State, err error) { p.onState(m, s, err) },
 	}
-	link, err := newGRPCGoLink(cfg)
+	link, err := wireOr(c.Wire).NewLink(cfg)
 	if err != nil {
-		m.state, m.err = linkUnreachable, err
+		m.state, m.err = wire.Unreachable, err
 		return m
 	}
 	m.link = link
@@ -177,8 +178,8 @@ func (m *member) update(inst discovery.Instance) bool {
 		return false
 	}
 	m.inst, m.candidate = &inst, &balancer.Candidate{Instance: inst}
-	if m.link != nil && m.state == linkUnreachable {
-		m.link.dialNow()
+	if m.link != nil && m.state == wire.Unreachable {
+		m.link.DialNow()
 	}
 	return true
 }
@@ -191,7 +192,7 @@ func (m *member) retire() {
 			m.giveUp.Stop()
 		}
 		if m.link != nil {
-			m.link.retire()
+			m.link.Retire()
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hanse-go/hanse/balancer"
 	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/rpc/internal/wire"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -110,25 +111,25 @@ func (p *pool) sync(instances []discovery.Instance) {
 const afterLoss = time.Second
 
 // onState is told by the member's link.
-func (p *pool) onState(m *member, state linkState, err error) {
+func (p *pool) onState(m *member, state wire.State, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if m.state == linkReady && state != linkReady {
+	if m.state == wire.Ready && state != wire.Ready {
 		m.lost = time.Now()
 	}
 	switch state {
-	case linkReady:
+	case wire.Ready:
 		m.lost = time.Time{}
-	case linkConnecting:
-		if m.state == linkUnreachable {
+	case wire.Connecting:
+		if m.state == wire.Unreachable {
 			return // it stays unreachable until an attempt succeeds
 		}
-	case linkUnreachable:
+	case wire.Unreachable:
 		if left := afterLoss - time.Since(m.lost); left > 0 {
 			if m.giveUp == nil && !m.left {
 				m.giveUp = time.AfterFunc(left, func() { p.giveUp(m) })
 			}
-			state = linkConnecting
+			state = wire.Connecting
 		}
 	}
 	if m.state != state {
@@ -141,14 +142,14 @@ func (p *pool) onState(m *member, state linkState, err error) {
 }
 
 // logState tells of a change that explains where calls go. The caller holds p.mu.
-func (p *pool) logState(m *member, state linkState, err error) {
+func (p *pool) logState(m *member, state wire.State, err error) {
 	log := p.client.logger().With("service", p.service, "instance", m.inst.ID, "endpoints", m.inst.Endpoints)
 	switch {
-	case state == linkReady:
+	case state == wire.Ready:
 		log.Debug("connected to an instance")
-	case state == linkUnreachable && !m.left:
+	case state == wire.Unreachable && !m.left:
 		log.Warn("an instance cannot be reached", "error", err)
-	case m.state == linkReady:
+	case m.state == wire.Ready:
 		log.Debug("the connection to an instance ended")
 	}
 }
@@ -158,7 +159,7 @@ func (p *pool) giveUp(m *member) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	m.giveUp = nil
-	if m.state != linkConnecting || m.left {
+	if m.state != wire.Connecting || m.left {
 		return
 	}
 	if left := afterLoss - time.Since(m.lost); left > 0 { // it came back, and was lost again
@@ -168,8 +169,8 @@ func (p *pool) giveUp(m *member) {
 	if m.err == nil {
 		m.err = errors.New("the connection broke, and there is no new one yet")
 	}
-	p.logState(m, linkUnreachable, m.err)
-	m.state = linkUnreachable
+	p.logState(m, wire.Unreachable, m.err)
+	m.state = wire.Unreachable
 	p.publish()
 }
 
@@ -198,7 +199,7 @@ func (p *pool) closeLater(m *member) {
 	}
 	delete(p.live, m)
 	if m.link != nil {
-		p.running.Go(m.link.close)
+		p.running.Go(m.link.Close)
 	}
 }
 
@@ -212,7 +213,7 @@ func (p *pool) close() {
 	for m := range live {
 		m.retire()
 		if m.link != nil {
-			p.running.Go(m.link.close)
+			p.running.Go(m.link.Close)
 		}
 	}
 	p.mu.Unlock()

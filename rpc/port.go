@@ -10,10 +10,11 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/hanse-go/hanse/rpc/internal/wire"
 )
 
 const (
-	maxStreams        = 10_000           // calls that one connection may have in flight
 	headerTimeout     = 10 * time.Second // for the headers of an HTTP/1 request
 	httpIdleTimeout   = 2 * time.Minute
 	firstAcceptPause  = 5 * time.Millisecond
@@ -43,12 +44,13 @@ type Port struct {
 	// HTTPContext is what the contexts of HTTP requests come from: they end with it. nil: context.Background.
 	HTTPContext context.Context
 	TLS         *tls.Config  // nil: plaintext (h2c by prior knowledge)
+	Wire        Wire         // nil: the default
 	Logger      *slog.Logger // nil: slog.Default
 
 	once   sync.Once
-	wire   serverWire
+	server wire.Server
 	web    *http.Server
-	webIn  *connQueue
+	webIn  *wire.ConnQueue
 	tls    *tls.Config
 	router *router
 
@@ -70,10 +72,10 @@ func (p *Port) start() {
 		p.pending = make(map[net.Conn]bool)
 		p.tls = portTLS(p.TLS)
 		p.router = newRouter(p.Servers, p.Shared)
-		p.wire = newGRPCGoServer(serverWireConfig{
-			handle:         p.router.serve,
-			statsHandler:   p.router.statsHandler(),
-			maxRecvMsgSize: p.router.maxRecvMsgSize(),
+		p.server = wireOr(p.Wire).NewServer(wire.ServerConfig{
+			Handle:         p.router.serve,
+			StatsHandler:   p.router.statsHandler(),
+			MaxRecvMsgSize: p.router.maxRecvMsgSize(),
 		})
 		handler := p.HTTP
 		if handler == nil {
@@ -88,7 +90,7 @@ func (p *Port) start() {
 		if p.HTTPContext != nil {
 			p.web.BaseContext = func(net.Listener) context.Context { return p.HTTPContext }
 		}
-		p.webIn = newConnQueue()
+		p.webIn = wire.NewConnQueue()
 		p.running.Go(func() { p.web.Serve(p.webIn) }) // its only error is that it was closed
 	})
 }
@@ -169,9 +171,9 @@ func (p *Port) accept(conn net.Conn) {
 				p.logger().Debug("a connection ended before its first request", "peer", conn.RemoteAddr().String(), "error", err)
 			}
 		case http2:
-			p.wire.serve(ready)
+			p.server.Serve(ready)
 		default:
-			p.webIn.put(ready)
+			p.webIn.Put(ready)
 		}
 	})
 }
@@ -207,7 +209,7 @@ func (p *Port) Drain(ctx context.Context) error {
 		go func() { // not one of p.running: it lasts as long as handlers do, which Close does not wait for
 			defer close(drained)
 			var both sync.WaitGroup
-			both.Go(p.wire.drain)
+			both.Go(p.server.Drain)
 			both.Go(func() { p.web.Shutdown(context.Background()) })
 			both.Wait()
 		}()
@@ -227,7 +229,7 @@ func (p *Port) Drain(ctx context.Context) error {
 func (p *Port) Close() error {
 	p.start()
 	p.refuse()
-	p.wire.stop()
+	p.server.Stop()
 	p.web.Close()
 	p.running.Wait()
 	return nil

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hanse-go/hanse/rpc/internal/wire"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -36,7 +37,7 @@ func (r *router) serve(method string, stream grpc.ServerStream) error {
 		err = srv.serveStream(method, stream)
 	}
 	if notProcessed(err) {
-		stream.SetTrailer(metadata.Pairs(notProcessedKey, "1"))
+		stream.SetTrailer(metadata.Pairs(wire.NotProcessedKey, "1"))
 	}
 	return err
 }
@@ -54,7 +55,7 @@ func (r *router) find(ctx context.Context, method string) (*Server, error) {
 	contract, _ := splitMethod(method)
 	md, _ := metadata.FromIncomingContext(ctx)
 	named := r.named(md.Get(":authority"))
-	if meant := md.Get(instanceKey); len(meant) > 0 && !r.isInstance(named, meant) {
+	if meant := md.Get(wire.InstanceKey); len(meant) > 0 && !r.isInstance(named, meant) {
 		return nil, errNotProcessed("the call is meant for instance %s, which is not at this address any more", meant[len(meant)-1])
 	}
 	if named != nil && (named.has(contract) || r.shared == nil || !r.shared.has(contract)) {

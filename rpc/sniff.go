@@ -16,9 +16,6 @@ const handshakeTimeout = 10 * time.Second
 // http2Preface is what an HTTP/2 client sends first.
 const http2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
-// secureConn is a connection whose TLS handshake is over.
-type secureConn interface{ ConnectionState() tls.ConnectionState }
-
 // sniff finds out what a new connection speaks: HTTP/2, by ALPN or by its preface, or else HTTP/1. The connection that it returns is to
 // be used from then on.
 func sniff(conn net.Conn, config *tls.Config) (_ net.Conn, http2 bool, err error) {

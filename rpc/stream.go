@@ -95,7 +95,7 @@ func (s *remoteStream) open(a *attempt) error {
 	ctx, cancel := context.WithCancel(s.call.ctx)
 	sa := &streamAttempt{attempt: a, cancel: cancel}
 	done := func(err error) { s.finished(sa, err) }
-	stream, err := a.member.link.newStream(ctx, s.desc, s.method, s.call.o.orig, &a.report, done)
+	stream, err := a.member.link.NewStream(ctx, s.desc, s.method, s.call.o.orig, &a.report, done)
 	if err == nil {
 		sa.stream = stream
 		err = s.replay(stream)
@@ -262,7 +262,7 @@ func (s *remoteStream) Header() (metadata.MD, error) {
 		sa := s.attempt()
 		md, err := sa.stream.Header()
 		cause := err
-		if err == nil && sa.report.notProcessed.Load() {
+		if err == nil && sa.report.NotProcessed.Load() {
 			cause = errRefused
 		}
 		if cause == nil {

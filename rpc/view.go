@@ -8,6 +8,7 @@ import (
 
 	"github.com/hanse-go/hanse/balancer"
 	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/rpc/internal/wire"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -27,7 +28,7 @@ type seat struct {
 	member    *member
 	inst      *discovery.Instance
 	candidate *balancer.Candidate
-	state     linkState
+	state     wire.State
 	err       error
 }
 
@@ -58,7 +59,7 @@ func (v *view) choices(contract string) *choices {
 			continue
 		}
 		c.seats = append(c.seats, s)
-		if s.state == linkReady {
+		if s.state == wire.Ready {
 			c.all = append(c.all, s.candidate)
 		}
 	}
@@ -104,7 +105,7 @@ func (c *choices) member(candidate *balancer.Candidate) *member {
 // connecting reports whether one that was not tried may be connected soon.
 func (c *choices) connecting(tried []*member) bool {
 	return slices.ContainsFunc(c.seats, func(s seat) bool {
-		return s.state != linkUnreachable && !slices.Contains(tried, s.member)
+		return s.state != wire.Unreachable && !slices.Contains(tried, s.member)
 	})
 }
 

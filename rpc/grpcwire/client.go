@@ -1,4 +1,4 @@
-package rpc
+package grpcwire
 
 import (
 	"context"
@@ -10,13 +10,13 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hanse-go/hanse/rpc/internal/wire"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
-	_ "google.golang.org/grpc/encoding/gzip" // what a stock peer may compress with
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/stats"
 	"google.golang.org/grpc/status"
@@ -28,45 +28,45 @@ const (
 	lastReconnect  = 3 * time.Second
 )
 
-func newGRPCGoLink(cfg remoteConfig) (remoteLink, error) {
-	l := &grpcgoLink{onState: cfg.onState, ended: make(chan struct{})}
+func newLink(cfg wire.LinkConfig) (wire.Link, error) {
+	l := &link{onState: cfg.OnState, ended: make(chan struct{})}
 
 	creds := insecure.NewCredentials()
-	if cfg.tls != nil {
-		creds = credentials.NewTLS(cfg.tls)
+	if cfg.TLS != nil {
+		creds = credentials.NewTLS(cfg.TLS)
 	}
 	opts := []grpc.DialOption{
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
-			conn, err := cfg.dial(ctx)
+			conn, err := cfg.Dial(ctx)
 			if err != nil {
 				l.setError(err)
 			}
 			return conn, err
 		}),
 		grpc.WithTransportCredentials(&watchedCreds{TransportCredentials: creds, failed: l.setError}),
-		grpc.WithAuthority(cfg.authority),
+		grpc.WithAuthority(cfg.Authority),
 		grpc.WithUserAgent("hanse"),
 		grpc.WithStatsHandler(reporter{}),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			MinConnectTimeout: connectTimeout,
 			Backoff:           backoff.Config{BaseDelay: firstReconnect, Multiplier: 1.6, Jitter: 0.2, MaxDelay: lastReconnect},
 		}),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(cfg.maxRecvMsgSize), grpc.MaxCallSendMsgSize(cfg.maxSendMsgSize)),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(cfg.MaxRecvMsgSize), grpc.MaxCallSendMsgSize(cfg.MaxSendMsgSize)),
 		grpc.WithDisableServiceConfig(),
 		grpc.WithDisableHealthCheck(),
 		grpc.WithIdleTimeout(0), // the pool decides how long a link lives
 		grpc.WithNoProxy(),
 	}
-	if cfg.keepalive {
+	if cfg.Keepalive {
 		opts = append(opts, grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 20 * time.Second, Timeout: 10 * time.Second}))
 	}
-	if cfg.instance != "" {
-		opts = append(opts, grpc.WithPerRPCCredentials(instanceMetadata{instanceKey: cfg.instance}))
+	if cfg.Instance != "" {
+		opts = append(opts, grpc.WithPerRPCCredentials(instanceMetadata{wire.InstanceKey: cfg.Instance}))
 	}
-	for _, h := range cfg.statsHandlers {
+	for _, h := range cfg.StatsHandlers {
 		opts = append(opts, grpc.WithStatsHandler(h))
 	}
-	cc, err := grpc.NewClient("passthrough:///"+cfg.authority, opts...)
+	cc, err := grpc.NewClient("passthrough:///"+cfg.Authority, opts...)
 	if err != nil {
 		return nil, err
 	}
@@ -77,25 +77,25 @@ func newGRPCGoLink(cfg remoteConfig) (remoteLink, error) {
 	return l, nil
 }
 
-// grpcgoLink is a grpc.ClientConn that knows one instance.
-type grpcgoLink struct {
+// link is a grpc.ClientConn that knows one instance.
+type link struct {
 	cc      *grpc.ClientConn
 	cancel  context.CancelFunc
 	ended   chan struct{} // closed when watch returned
 	retired atomic.Bool
-	onState func(linkState, error)
+	onState func(wire.State, error)
 
 	mu  sync.Mutex
 	err error // of the last attempt to connect
 }
 
-func (l *grpcgoLink) setError(err error) {
+func (l *link) setError(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.err = err
 }
 
-func (l *grpcgoLink) lastError() error {
+func (l *link) lastError() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.err == nil {
@@ -105,21 +105,21 @@ func (l *grpcgoLink) lastError() error {
 }
 
 // watch keeps the link connected and tells its states.
-func (l *grpcgoLink) watch(ctx context.Context) {
+func (l *link) watch(ctx context.Context) {
 	defer close(l.ended)
 	for {
 		state := l.cc.GetState()
 		switch state {
 		case connectivity.Idle:
-			l.onState(linkConnecting, nil)
+			l.onState(wire.Connecting, nil)
 			if !l.retired.Load() {
 				l.cc.Connect()
 			}
 		case connectivity.Ready:
 			l.setError(nil)
-			l.onState(linkReady, nil)
+			l.onState(wire.Ready, nil)
 		case connectivity.TransientFailure:
-			l.onState(linkUnreachable, l.lastError())
+			l.onState(wire.Unreachable, l.lastError())
 		case connectivity.Shutdown:
 			return
 		}
@@ -129,13 +129,13 @@ func (l *grpcgoLink) watch(ctx context.Context) {
 	}
 }
 
-func (l *grpcgoLink) invoke(ctx context.Context, method string, args, reply any, opts []grpc.CallOption, r *report) error {
+func (l *link) Invoke(ctx context.Context, method string, args, reply any, opts []grpc.CallOption, r *wire.Report) error {
 	err := l.call(context.WithValue(ctx, reportKey{}, r), method, args, reply, opts)
-	r.note(err)
+	note(r, err)
 	return specified(err)
 }
 
-func (l *grpcgoLink) call(ctx context.Context, method string, args, reply any, opts []grpc.CallOption) error {
+func (l *link) call(ctx context.Context, method string, args, reply any, opts []grpc.CallOption) error {
 	stream, err := l.open(ctx, &grpc.StreamDesc{}, method, opts)
 	if err != nil {
 		return err
@@ -149,7 +149,7 @@ func (l *grpcgoLink) call(ctx context.Context, method string, args, reply any, o
 // open makes a stream that grpc-go does not begin anew by itself when the peer did not process it. When its second attempt is refused
 // too, grpc-go takes the io.EOF of that one's SendMsg for the end of the call, and its status is lost: the call even looks like a
 // success without replies. And whoever called us knows other instances.
-func (l *grpcgoLink) open(ctx context.Context, desc *grpc.StreamDesc, method string, opts []grpc.CallOption) (grpc.ClientStream, error) {
+func (l *link) open(ctx context.Context, desc *grpc.StreamDesc, method string, opts []grpc.CallOption) (grpc.ClientStream, error) {
 	stream, err := l.cc.NewStream(ctx, desc, method, opts...)
 	if err == nil {
 		stream.Context() // commits the stream to its attempt
@@ -157,11 +157,11 @@ func (l *grpcgoLink) open(ctx context.Context, desc *grpc.StreamDesc, method str
 	return stream, err
 }
 
-func (l *grpcgoLink) newStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts []grpc.CallOption, r *report, done func(error)) (grpc.ClientStream, error) {
+func (l *link) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts []grpc.CallOption, r *wire.Report, done func(error)) (grpc.ClientStream, error) {
 	var once sync.Once
 	finish := func(err error) {
 		once.Do(func() {
-			r.note(err)
+			note(r, err)
 			done(specified(err))
 		})
 	}
@@ -178,14 +178,14 @@ func (l *grpcgoLink) newStream(ctx context.Context, desc *grpc.StreamDesc, metho
 
 // note reads what grpc-go tells by an error's message alone: that the peer did not process a call which it had sent a second time. A
 // message that is the peer's own comes with trailers.
-func (r *report) note(err error) {
-	if err == nil || r.answered.Load() {
+func note(r *wire.Report, err error) {
+	if err == nil || r.Answered.Load() {
 		return
 	}
 	switch message := status.Convert(err).Message(); message {
 	case "stream terminated by RST_STREAM with error code: REFUSED_STREAM",
 		"the stream is rejected because server is draining the connection", "the connection is draining":
-		r.notProcessed.Store(true)
+		r.NotProcessed.Store(true)
 	}
 }
 
@@ -202,10 +202,10 @@ func specified(err error) error {
 	return err
 }
 
-func (l *grpcgoLink) retire()  { l.retired.Store(true) }
-func (l *grpcgoLink) dialNow() { l.cc.ResetConnectBackoff() }
+func (l *link) Retire()  { l.retired.Store(true) }
+func (l *link) DialNow() { l.cc.ResetConnectBackoff() }
 
-func (l *grpcgoLink) close() {
+func (l *link) Close() {
 	l.cancel()
 	l.cc.Close()
 	<-l.ended
@@ -222,20 +222,20 @@ func (reporter) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context
 func (reporter) HandleRPC(ctx context.Context, s stats.RPCStats) {
 	switch s := s.(type) {
 	case *stats.Begin:
-		if r, ok := ctx.Value(reportKey{}).(*report); ok {
-			r.sent.Store(false)
-			r.answered.Store(false)
-			r.notProcessed.Store(false)
+		if r, ok := ctx.Value(reportKey{}).(*wire.Report); ok {
+			r.Sent.Store(false)
+			r.Answered.Store(false)
+			r.NotProcessed.Store(false)
 		}
 	case *stats.OutHeader:
-		if r, ok := ctx.Value(reportKey{}).(*report); ok {
-			r.sent.Store(true)
+		if r, ok := ctx.Value(reportKey{}).(*wire.Report); ok {
+			r.Sent.Store(true)
 		}
 	case *stats.InTrailer:
-		if r, ok := ctx.Value(reportKey{}).(*report); ok {
-			r.answered.Store(true)
-			if len(s.Trailer[notProcessedKey]) > 0 {
-				r.notProcessed.Store(true)
+		if r, ok := ctx.Value(reportKey{}).(*wire.Report); ok {
+			r.Answered.Store(true)
+			if len(s.Trailer[wire.NotProcessedKey]) > 0 {
+				r.NotProcessed.Store(true)
 			}
 		}
 	}

@@ -1,12 +1,14 @@
-package rpc
+package grpcwire
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"sync"
 	"time"
 
+	"github.com/hanse-go/hanse/rpc/internal/wire"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -15,47 +17,56 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// grpcgoServer is the server wire of grpc-go. All its methods are unknown to grpc-go, so that routing stays ours.
-type grpcgoServer struct {
-	server *grpc.Server
-	conns  *connQueue
+// What a connection gets when nothing else is said.
+const (
+	handshakeTimeout = 10 * time.Second
+	maxStreams       = 10_000
+)
+
+// secureConn is a connection whose TLS handshake is over.
+type secureConn interface{ ConnectionState() tls.ConnectionState }
+
+// server is the server side of grpc-go. All its methods are unknown to grpc-go, so that routing stays ours.
+type server struct {
+	grpc   *grpc.Server
+	conns  *wire.ConnQueue
 	served sync.WaitGroup
 }
 
-func newGRPCGoServer(cfg serverWireConfig) *grpcgoServer {
+func newServer(cfg wire.ServerConfig) *server {
 	opts := []grpc.ServerOption{
 		grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
 			method, ok := grpc.MethodFromServerStream(stream)
 			if !ok {
-				return status.Error(codes.Internal, "rpc: the stream has no method")
+				return status.Error(codes.Internal, "grpcwire: the stream has no method")
 			}
-			return cfg.handle(method, stream)
+			return cfg.Handle(method, stream)
 		}),
 		grpc.Creds(acceptedCreds{}),
 		grpc.ConnectionTimeout(handshakeTimeout),
-		grpc.MaxRecvMsgSize(cfg.maxRecvMsgSize),
-		grpc.MaxSendMsgSize(noLimit),
+		grpc.MaxRecvMsgSize(cfg.MaxRecvMsgSize),
+		grpc.MaxSendMsgSize(wire.NoLimit),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 	}
-	if cfg.statsHandler != nil {
-		opts = append(opts, grpc.StatsHandler(cfg.statsHandler))
+	if cfg.StatsHandler != nil {
+		opts = append(opts, grpc.StatsHandler(cfg.StatsHandler))
 	}
-	s := &grpcgoServer{server: grpc.NewServer(opts...), conns: newConnQueue()}
-	s.served.Go(func() { s.server.Serve(s.conns) }) // its only error is that it was stopped
+	s := &server{grpc: grpc.NewServer(opts...), conns: wire.NewConnQueue()}
+	s.served.Go(func() { s.grpc.Serve(s.conns) }) // its only error is that it was stopped
 	return s
 }
 
-func (s *grpcgoServer) serve(conn net.Conn) { s.conns.put(conn) }
+func (s *server) Serve(conn net.Conn) { s.conns.Put(conn) }
 
-func (s *grpcgoServer) drain() {
-	s.server.GracefulStop()
+func (s *server) Drain() {
+	s.grpc.GracefulStop()
 	s.served.Wait()
 }
 
-func (s *grpcgoServer) stop() {
-	s.server.Stop()
+func (s *server) Stop() {
+	s.grpc.Stop()
 	s.served.Wait()
 }
 
@@ -78,7 +89,7 @@ func (acceptedCreds) ServerHandshake(conn net.Conn) (net.Conn, credentials.AuthI
 }
 
 func (acceptedCreds) ClientHandshake(context.Context, string, net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	return nil, nil, errors.New("rpc: these credentials are a server's")
+	return nil, nil, errors.New("grpcwire: these credentials are a server's")
 }
 
 func (acceptedCreds) Info() credentials.ProtocolInfo {

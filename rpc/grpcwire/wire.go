@@ -1,0 +1,21 @@
+// Package grpcwire is grpc-go's transport as a wire of package rpc, for a [github.com/hanse-go/hanse/rpc.Port] or
+// [github.com/hanse-go/hanse/rpc.Client] that is to speak by it:
+//
+//	port := &rpc.Port{Servers: servers, Wire: grpcwire.Wire{}}
+//
+// All else stays as it is: routing, deadlines, interceptors, retries and drain do not depend on the wire.
+package grpcwire
+
+import "github.com/hanse-go/hanse/rpc/internal/wire"
+
+// Wire is an rpc.Wire. Its zero value is ready for use, and safe for concurrent use.
+type Wire struct{}
+
+// Name returns "grpc-go".
+func (Wire) Name() string { return "grpc-go" }
+
+// NewLink is for package rpc.
+func (Wire) NewLink(cfg wire.LinkConfig) (wire.Link, error) { return newLink(cfg) }
+
+// NewServer is for package rpc.
+func (Wire) NewServer(cfg wire.ServerConfig) wire.Server { return newServer(cfg) }

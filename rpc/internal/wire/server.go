@@ -1,0 +1,31 @@
+package wire
+
+import (
+	"net"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/stats"
+)
+
+// Server speaks to the clients of a port. Its methods are safe for concurrent use.
+type Server interface {
+	// Serve takes over a connection whose TLS handshake is over and whose client preface is still to be read. Where there is TLS, conn
+	// has the method ConnectionState of [crypto/tls.Conn]. Serve returns before the connection ends.
+	Serve(conn net.Conn)
+
+	// Drain sends GOAWAY, and returns when no call runs, or after Stop.
+	Drain()
+
+	// Stop closes all connections and waits for the server's goroutines, but not for handlers, which may go on after it.
+	Stop()
+}
+
+// ServerConfig says where a server delivers calls.
+type ServerConfig struct {
+	// Handle runs a call, unary or streaming, on a goroutine of the wire's. The context of the stream has the metadata, the deadline and
+	// the peer of the call, with ":authority" in the metadata. Its error is the call's status.
+	Handle func(method string, stream grpc.ServerStream) error
+
+	StatsHandler   stats.Handler // may be nil
+	MaxRecvMsgSize int           // resolved: never 0 or negative
+}
