@@ -488,9 +488,11 @@ func TestBadDestinations(t *testing.T) {
 }
 
 func TestMissingFile(t *testing.T) {
-	l := &config.Loader{File: filepath.Join(t.TempDir(), "none.yaml")}
-	if err := l.Load("cart", new(settings)); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("err = %v", err)
+	file := filepath.Join(t.TempDir(), "none.yaml")
+	l := &config.Loader{File: file}
+	err := l.Load("cart", new(settings))
+	if want := "config file " + file + ": file does not exist; make it, or correct --config (HANSE_CONFIG)"; !errors.Is(err, os.ErrNotExist) || err.Error() != want {
+		t.Errorf("err = %v, want %s", err, want)
 	}
 }
 

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 )
@@ -23,6 +25,13 @@ type document struct {
 // readFile returns the content of the file.
 func readFile(path string) ([]byte, error) {
 	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		where := path
+		if abs, err := filepath.Abs(path); err == nil { // people may not know where the program runs
+			where = abs
+		}
+		return nil, fmt.Errorf("config file %s: %w; make it, or correct --config (HANSE_CONFIG)", where, fs.ErrNotExist)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read the config file: %w", err)
 	}
