@@ -59,6 +59,7 @@ func FromEnv() (*App, error) {
 	if a.Logger == nil {
 		a.Logger = v.newLogger(os.Stderr)
 	}
+	v.warn()
 	if err := v.chooseSystem(os.Getenv); err != nil {
 		return nil, err
 	}
@@ -110,6 +111,7 @@ func (a *App) main(services []*Service) (status int) {
 		}
 		return 0
 	}
+	v.warn()
 	services, err = v.choose(services)
 	if err != nil {
 		return complain(exitUsage, err)

@@ -61,7 +61,20 @@ func TestWrongUse(t *testing.T) {
 			if p.stdout.Len() > 0 {
 				t.Errorf("standard output: %s", &p.stdout)
 			}
+			if strings.Contains(p.errors(), "msg=stopped") {
+				t.Errorf("a failure looks like an orderly end:\n%s", p.errors())
+			}
 		})
+	}
+}
+
+// TestUnknownVariable holds that a mistyped variable is told, by programs with services and by those that only call.
+func TestUnknownVariable(t *testing.T) {
+	for _, program := range []string{"greeter", "waiting caller"} {
+		p := start(t, program, nil, "HANSE_ADRR=127.0.0.1:0")
+		if line := p.await("HANSE_ADRR"); !strings.Contains(line, "level=WARN") || !strings.Contains(line, "did you mean HANSE_ADDR?") {
+			t.Errorf("%s: %s", program, line)
+		}
 	}
 }
 

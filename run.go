@@ -39,7 +39,11 @@ func (a *App) Run(ctx context.Context, services ...*Service) error {
 	if err == nil {
 		err = r.wait(ctx)
 	}
-	return errors.Join(err, r.stop(ctx))
+	err = errors.Join(err, r.stop(ctx))
+	if err == nil { // else the error is the last word, and the caller's
+		r.log.Info("stopped")
+	}
+	return err
 }
 
 // run is one Run of an App.

@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/internal/nearest"
 	"github.com/hanse-go/hanse/rpc"
 )
 
@@ -207,6 +210,53 @@ func (v *values) setDrainTimeout(s string) error {
 	}
 	v.app.DrainTimeout = d
 	return nil
+}
+
+// otherVariables are those without a flag: of the tool that starts programs, and of hanse new.
+var otherVariables = []string{"HANSE_LIFELINE", "HANSE_SOURCE"}
+
+// unknownVariables returns a warning for each variable that looks like one of ours and is none. What sets a service whose own name
+// begins with "hanse" is the service's, and what Kubernetes sets for a Service of such a name tells us nothing.
+func (v *values) unknownVariables(environ []string) (warnings []string) {
+	const prefix = "HANSE_"
+	var known []string // without the prefix, which would make all names alike
+	for _, name := range otherVariables {
+		known = append(known, strings.TrimPrefix(name, prefix))
+	}
+	for _, s := range settings() {
+		if s.env != "" {
+			known = append(known, strings.TrimPrefix(s.env, prefix))
+		}
+	}
+	kubernetes := slices.ContainsFunc(environ, func(e string) bool { return strings.HasPrefix(e, "KUBERNETES_SERVICE_HOST=") })
+	for _, e := range environ {
+		name, value, _ := strings.Cut(e, "=")
+		ours, ok := strings.CutPrefix(name, prefix)
+		switch {
+		case !ok, value == "", slices.Contains(known, ours):
+			continue
+		case kubernetes && (strings.Contains(name, "_SERVICE_") || strings.Contains(name, "_PORT")):
+			continue
+		case slices.ContainsFunc(v.offered, func(service string) bool {
+			return strings.HasPrefix(name, strings.ToUpper(strings.ReplaceAll(service, "-", "_"))+"_")
+		}):
+			continue
+		}
+		do := "--help lists those that count"
+		if near := nearest.Name(ours, known); near != "" {
+			do = "did you mean " + prefix + near + "?"
+		}
+		warnings = append(warnings, fmt.Sprintf("the variable %s is unknown and counts for nothing: %s", name, do))
+	}
+	slices.Sort(warnings)
+	return warnings
+}
+
+// warn tells of variables that count for nothing.
+func (v *values) warn() {
+	for _, text := range v.unknownVariables(os.Environ()) {
+		v.app.logger().Warn(text)
+	}
 }
 
 // fromEnv applies the environment. An empty variable is as good as none.

@@ -82,6 +82,26 @@ func TestSettings(t *testing.T) {
 	}
 }
 
+func TestUnknownVariables(t *testing.T) {
+	for _, tt := range []struct {
+		environ string
+		want    string
+	}{
+		{"HANSE_ADDR=:1 HANSE_LIFELINE=3 HANSE_SOURCE=/src PATH=x GREETER_TIMES=2", ""},
+		{"HANSE_SERVICE=cart", "the variable HANSE_SERVICE is unknown and counts for nothing: did you mean HANSE_SERVICES?"},
+		{"HANSE_LOGLEVEL=debug", "the variable HANSE_LOGLEVEL is unknown and counts for nothing: did you mean HANSE_LOG_LEVEL?"},
+		{"HANSE_COLOUR=red", "the variable HANSE_COLOUR is unknown and counts for nothing: --help lists those that count"},
+		{"HANSE_SERVICE=", ""}, // as good as none
+		{"HANSE_MAIL_SENDER=me", ""},
+		{"HANSE_HUB_SERVICE_HOST=10.0.0.1 HANSE_HUB_PORT_4222_TCP=tcp://10.0.0.1:4222 KUBERNETES_SERVICE_HOST=10.0.0.2", ""},
+	} {
+		v := &values{app: new(App), offered: []string{"cart", "hanse-mail"}}
+		if got := strings.Join(v.unknownVariables(strings.Fields(tt.environ)), "\n"); got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.environ, got, tt.want)
+		}
+	}
+}
+
 // TestFlagsReplace holds that a repeatable flag replaces what its variable said, and does not add to it.
 func TestFlagsReplace(t *testing.T) {
 	v := &values{app: new(App)}

@@ -54,11 +54,7 @@ func (r *run) stop(ctx context.Context) error {
 		errs = append(errs, err)
 	default:
 	}
-	err := errors.Join(errs...)
-	if err == nil {
-		r.log.Info("stopped")
-	}
-	return err
+	return errors.Join(errs...)
 }
 
 // limit is how long a stop may take.
