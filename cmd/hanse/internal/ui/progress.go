@@ -2,6 +2,7 @@ package ui
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -84,8 +85,9 @@ func (p *Progress) run() {
 	}
 }
 
+// text is what the line says, without the ellipsis that it may bring along: the line has its own.
 func (p *Progress) text() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.what
+	return strings.TrimRight(p.what, " …")
 }

@@ -135,8 +135,9 @@ func TestProgress(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var b strings.Builder
 			u := &ui.UI{Err: &b, Terminal: tt.terminal}
-			p := u.Progress("building %s", "x")
-			time.Sleep(tt.takes) // virtual
+			p := u.Progress("working")
+			p.Set("building %s …", "x") // as another program may put it
+			time.Sleep(tt.takes)        // virtual
 			p.Done()
 			p.Done()
 			if got := strings.NewReplacer("\x1b[2m", "", "\x1b[m", "", "\x1b[0m", "").Replace(b.String()); got != tt.want {
