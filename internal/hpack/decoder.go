@@ -1,10 +1,15 @@
 package hpack
 
-import "errors"
+import (
+	"math/bits"
 
-// ErrListTooLarge is the one error of [Decoder.Decode] after which the connection is usable: the decoded list is larger than the
-// limit, and was dropped, but the table is right. Every other error is a COMPRESSION_ERROR of the connection.
-var ErrListTooLarge = errors.New("hpack: header list is too large")
+	"golang.org/x/net/http2/hpack"
+)
+
+const (
+	initialTable   = 4096 // before SETTINGS (RFC 9113 section 6.5.2)
+	defaultMaxList = 64 << 10
+)
 
 // A Block is a decoded header block. Its fields are those of Run, followed by those of Rest.
 type Block struct {
@@ -12,27 +17,258 @@ type Block struct {
 	Rest []Field // valid until the next Decode
 }
 
-// A Run is a run of indexed fields with which blocks begin. As long as the decoder remembers it, blocks that begin alike have the same
-// *Run. It may be kept; Fields must not be changed.
-type Run struct {
-	Fields []Field
-
-	// Data and Checked belong to the decoder's users: what was made of the fields, by the user of the HTTP/2 layer and by that
-	// layer itself. They are nil at first, and only the goroutine that calls Decode sets them.
-	Data    any
-	Checked any
-}
-
 // A Decoder decodes the header blocks that one peer of a connection sends. It is not safe for concurrent use.
-type Decoder struct{}
+//
+// Its memory is bounded by the size of the table, the size of a list, and about 100 KiB for what it remembers.
+type Decoder struct {
+	table        table
+	allowed      uint64 // the largest table that the peer may choose
+	announced    uint64
+	updateWanted bool
+	maxList      uint64
+
+	runs     *runs
+	interned *interned // made when it is needed
+	ids      [maxRun]fieldID
+	block    Block
+	huffman  scratch
+}
 
 // NewDecoder returns a decoder for a peer that was told a SETTINGS_HEADER_TABLE_SIZE of maxTable. Until [Decoder.SettingsAcked] is
 // called the peer may use 4096 bytes if that is more. Lists of more than maxList bytes ([Field.Size]) are dropped; 0 means 64 KiB.
-func NewDecoder(maxTable, maxList uint32) *Decoder { return &Decoder{} }
+func NewDecoder(maxTable, maxList uint32) *Decoder {
+	d := &Decoder{announced: uint64(maxTable), allowed: max(initialTable, uint64(maxTable)), maxList: uint64(maxList), runs: new(runs)}
+	d.table.max = initialTable
+	if maxList == 0 {
+		d.maxList = defaultMaxList
+	}
+	return d
+}
 
-// SettingsAcked tells that the peer has acknowledged the SETTINGS with maxTable, the value given to [NewDecoder]. A peer that had a
-// larger table must begin its next block with the update (RFC 7541 section 4.2).
-func (d *Decoder) SettingsAcked() {}
+// SettingsAcked tells that the peer has acknowledged the SETTINGS with maxTable, the value given to [NewDecoder]. A peer whose table
+// was larger must begin its next block with the update (RFC 9113 section 4.3.1).
+func (d *Decoder) SettingsAcked() {
+	d.allowed = d.announced
+	d.updateWanted = d.table.max > d.allowed
+}
 
-// Decode decodes one whole header block. What it returns is valid until the next call.
-func (d *Decoder) Decode(block []byte) (*Block, error) { panic("declared, not yet written") }
+// Decode decodes one whole header block. What it returns is valid until the next call. After an error other than [ErrListTooLarge]
+// the decoder cannot be used any more.
+func (d *Decoder) Decode(block []byte) (*Block, error) {
+	p, err := d.updates(block)
+	if err != nil {
+		return nil, err
+	}
+	run, p, err := d.run(p)
+	if err != nil {
+		return nil, err
+	}
+	size := run.size
+	rest := d.block.Rest[:0]
+	for len(p) > 0 {
+		var f Field
+		if f, p, err = d.field(p); err != nil {
+			return nil, err
+		}
+		// Past the limit the block is still read to its end: the table must follow the peer's.
+		if size += f.Size(); size <= d.maxList {
+			rest = append(rest, f)
+		}
+	}
+	d.block = Block{Run: run, Rest: rest}
+	if size > d.maxList {
+		return nil, ErrListTooLarge
+	}
+	return &d.block, nil
+}
+
+// updates reads the table size updates, which may be at the beginning of a block only (RFC 7541 section 4.2).
+func (d *Decoder) updates(p []byte) ([]byte, error) {
+	for len(p) > 0 && p[0]&0xe0 == 0x20 {
+		size, rest, err := integer(p, 5)
+		if err != nil {
+			return nil, err
+		}
+		if size > d.allowed {
+			return nil, errUpdateLarge
+		}
+		d.table.setMax(size)
+		d.updateWanted = false
+		p = rest
+	}
+	if d.updateWanted {
+		return nil, errUpdateWanted
+	}
+	return p, nil
+}
+
+// run reads the indexed fields at the beginning of p.
+func (d *Decoder) run(p []byte) (*Run, []byte, error) {
+	n, hash := 0, uint64(0)
+	for len(p) > 0 && p[0] >= 0x80 && n < maxRun {
+		index := uint64(p[0] & 0x7f)
+		if index < 0x7f {
+			p = p[1:]
+		} else {
+			var err error
+			if index, p, err = integer(p, 7); err != nil {
+				return nil, nil, err
+			}
+		}
+		id, ok := d.id(index)
+		if !ok {
+			return nil, nil, errIndex
+		}
+		d.ids[n] = id
+		n++
+		hash = bits.RotateLeft64(hash, 5) ^ uint64(id)
+	}
+	if n == 0 {
+		return emptyRun, p, nil
+	}
+	hash = hash * 0x9e3779b97f4a7c15 >> 32
+	run := d.runs.find(hash, d.ids[:n])
+	if run == nil {
+		run = d.newRun(d.ids[:n])
+		d.runs.add(hash, run)
+	}
+	return run, p, nil
+}
+
+func (d *Decoder) newRun(ids []fieldID) *Run {
+	run := &Run{Fields: make([]Field, 0, len(ids)), ids: append([]fieldID(nil), ids...)}
+	for _, id := range ids {
+		f := d.indexed(id)
+		if run.size += f.Size(); run.size <= d.maxList {
+			run.Fields = append(run.Fields, f)
+		}
+	}
+	return run
+}
+
+// id translates an index as sent.
+func (d *Decoder) id(index uint64) (fieldID, bool) {
+	if index <= uint64(staticLen) {
+		return fieldID(index), index > 0
+	}
+	n, ok := d.table.number(index - uint64(staticLen) - 1)
+	return fieldID(n + uint64(staticLen) + 1), ok
+}
+
+// indexed returns the field that d.id has just identified.
+func (d *Decoder) indexed(id fieldID) Field {
+	if id <= fieldID(staticLen) {
+		return staticTable[id-1]
+	}
+	return d.table.entry(uint64(id) - uint64(staticLen) - 1)
+}
+
+// field reads one field of any representation (RFC 7541 section 6).
+func (d *Decoder) field(p []byte) (f Field, rest []byte, err error) {
+	b := p[0]
+	switch {
+	case b >= 0x80: // indexed
+		index, rest, err := integer(p, 7)
+		if err != nil {
+			return f, nil, err
+		}
+		id, ok := d.id(index)
+		if !ok {
+			return f, nil, errIndex
+		}
+		return d.indexed(id), rest, nil
+	case b >= 0x40: // literal with incremental indexing
+		if f, rest, err = d.literal(p, 6); err == nil {
+			d.table.add(f)
+		}
+		return f, rest, err
+	case b >= 0x20:
+		return f, nil, errUpdateLate
+	default: // literal without indexing, or never indexed
+		f, rest, err = d.literal(p, 4)
+		f.Sensitive = b >= 0x10
+		return f, rest, err
+	}
+}
+
+// literal reads a literal whose name's index has a prefix of n bits.
+func (d *Decoder) literal(p []byte, n uint) (f Field, rest []byte, err error) {
+	index, p, err := integer(p, n)
+	if err != nil {
+		return f, nil, err
+	}
+	if index == 0 {
+		if f.Name, p, err = d.str(p); err != nil {
+			return f, nil, err
+		}
+	} else {
+		id, ok := d.id(index)
+		if !ok {
+			return f, nil, errIndex
+		}
+		f.Name = d.indexed(id).Name
+	}
+	f.Value, p, err = d.str(p)
+	return f, p, err
+}
+
+// str reads a string (RFC 7541 section 5.2). Its decoded length is bounded by the block's: at most 8/5 of it.
+func (d *Decoder) str(p []byte) (string, []byte, error) {
+	if len(p) == 0 {
+		return "", nil, errTruncated
+	}
+	huffman := p[0] >= 0x80
+	n, p, err := integer(p, 7)
+	if err != nil {
+		return "", nil, err
+	}
+	if n > uint64(len(p)) {
+		return "", nil, errTruncated
+	}
+	raw, rest := p[:n], p[n:]
+	if n == 0 {
+		return "", rest, nil
+	}
+	if n > internMax {
+		if !huffman {
+			return string(raw), rest, nil
+		}
+		err = d.huffman.decode(raw)
+		return string(d.huffman), rest, err
+	}
+	if d.interned == nil {
+		d.interned = new(interned)
+	}
+	slot := d.interned.slot(raw)
+	if slot.huffman == huffman && slot.raw == string(raw) {
+		return slot.value, rest, nil
+	}
+	if !huffman {
+		s := string(raw)
+		*slot = internedString{raw: s, value: s}
+		return s, rest, nil
+	}
+	if err := d.huffman.decode(raw); err != nil {
+		return "", nil, err
+	}
+	both := string(append(d.huffman, raw...)) // one allocation for what is kept together
+	cut := len(d.huffman)
+	*slot = internedString{raw: both[cut:], huffman: true, value: both[:cut]}
+	return slot.value, rest, nil
+}
+
+// scratch receives decoded strings.
+type scratch []byte
+
+func (s *scratch) Write(p []byte) (int, error) {
+	*s = append(*s, p...)
+	return len(p), nil
+}
+
+func (s *scratch) decode(raw []byte) error {
+	*s = (*s)[:0]
+	if _, err := hpack.HuffmanDecode(s, raw); err != nil {
+		return errHuffman
+	}
+	return nil
+}
