@@ -66,13 +66,14 @@ func (d *Decoder) Decode(block []byte) (*Block, error) {
 	size := run.size
 	rest := d.block.Rest[:0]
 	for len(p) > 0 {
-		var f Field
-		if f, p, err = d.field(p); err != nil {
+		rest = append(rest, Field{})
+		f := &rest[len(rest)-1]
+		if p, err = d.field(f, p); err != nil {
 			return nil, err
 		}
 		// Past the limit the block is still read to its end: the table must follow the peer's.
-		if size += f.Size(); size <= d.maxList {
-			rest = append(rest, f)
+		if size += f.Size(); size > d.maxList {
+			rest = rest[:len(rest)-1]
 		}
 	}
 	d.block = Block{Run: run, Rest: rest}
@@ -140,7 +141,7 @@ func (d *Decoder) newRun(ids []fieldID) *Run {
 	for _, id := range ids {
 		f := d.indexed(id)
 		if run.size += f.Size(); run.size <= d.maxList {
-			run.Fields = append(run.Fields, f)
+			run.Fields = append(run.Fields, *f)
 		}
 	}
 	return run
@@ -156,60 +157,60 @@ func (d *Decoder) id(index uint64) (fieldID, bool) {
 }
 
 // indexed returns the field that d.id has just identified.
-func (d *Decoder) indexed(id fieldID) Field {
+func (d *Decoder) indexed(id fieldID) *Field {
 	if id <= fieldID(staticLen) {
-		return staticTable[id-1]
+		return &staticTable[id-1]
 	}
 	return d.table.entry(uint64(id) - uint64(staticLen) - 1)
 }
 
-// field reads one field of any representation (RFC 7541 section 6).
-func (d *Decoder) field(p []byte) (f Field, rest []byte, err error) {
+// field reads one field of any representation into f, which is zero (RFC 7541 section 6).
+func (d *Decoder) field(f *Field, p []byte) (rest []byte, err error) {
 	b := p[0]
 	switch {
 	case b >= 0x80: // indexed
 		index, rest, err := integer(p, 7)
 		if err != nil {
-			return f, nil, err
+			return nil, err
 		}
 		id, ok := d.id(index)
 		if !ok {
-			return f, nil, errIndex
+			return nil, errIndex
 		}
-		return d.indexed(id), rest, nil
+		*f = *d.indexed(id)
+		return rest, nil
 	case b >= 0x40: // literal with incremental indexing
-		if f, rest, err = d.literal(p, 6); err == nil {
-			d.table.add(f)
+		if rest, err = d.literal(f, p, 6); err == nil {
+			d.table.add(*f)
 		}
-		return f, rest, err
+		return rest, err
 	case b >= 0x20:
-		return f, nil, errUpdateLate
+		return nil, errUpdateLate
 	default: // literal without indexing, or never indexed
-		f, rest, err = d.literal(p, 4)
 		f.Sensitive = b >= 0x10
-		return f, rest, err
+		return d.literal(f, p, 4)
 	}
 }
 
 // literal reads a literal whose name's index has a prefix of n bits.
-func (d *Decoder) literal(p []byte, n uint) (f Field, rest []byte, err error) {
+func (d *Decoder) literal(f *Field, p []byte, n uint) (rest []byte, err error) {
 	index, p, err := integer(p, n)
 	if err != nil {
-		return f, nil, err
+		return nil, err
 	}
 	if index == 0 {
 		if f.Name, p, err = d.str(p); err != nil {
-			return f, nil, err
+			return nil, err
 		}
 	} else {
 		id, ok := d.id(index)
 		if !ok {
-			return f, nil, errIndex
+			return nil, errIndex
 		}
 		f.Name = d.indexed(id).Name
 	}
 	f.Value, p, err = d.str(p)
-	return f, p, err
+	return p, err
 }
 
 // str reads a string (RFC 7541 section 5.2). Its decoded length is bounded by the block's: at most 8/5 of it.

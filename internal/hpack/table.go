@@ -14,7 +14,7 @@ func (t *table) number(index uint64) (n uint64, ok bool) {
 }
 
 // entry returns the entry with number n, which is in the table.
-func (t *table) entry(n uint64) Field { return t.ring[n&uint64(len(t.ring)-1)] }
+func (t *table) entry(n uint64) *Field { return &t.ring[n&uint64(len(t.ring)-1)] }
 
 // add adds f, evicting the oldest entries; a field larger than the table empties it (section 4.4).
 func (t *table) add(f Field) {
@@ -27,11 +27,11 @@ func (t *table) add(f Field) {
 	if n := uint64(len(t.ring)); t.next-t.first == n {
 		ring := make([]Field, max(16, 2*n))
 		for i := t.first; i < t.next; i++ {
-			ring[i&uint64(len(ring)-1)] = t.entry(i)
+			ring[i&uint64(len(ring)-1)] = *t.entry(i)
 		}
 		t.ring = ring
 	}
-	t.ring[t.next&uint64(len(t.ring)-1)] = f
+	*t.entry(t.next) = f
 	t.next++
 	t.size += size
 }
@@ -44,7 +44,7 @@ func (t *table) setMax(n uint64) {
 // evict removes the oldest entries until the table has at most size bytes.
 func (t *table) evict(size uint64) {
 	for t.size > size {
-		e := &t.ring[t.first&uint64(len(t.ring)-1)]
+		e := t.entry(t.first)
 		t.size -= e.Size()
 		*e = Field{}
 		t.first++
