@@ -1,22 +1,23 @@
 package rpc
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hanse-go/hanse/rpc/internal/wire"
 )
 
 const (
-	headerTimeout     = 10 * time.Second // for the headers of an HTTP/1 request
-	httpIdleTimeout   = 2 * time.Minute
 	firstAcceptPause  = 5 * time.Millisecond
 	longestAcceptWait = time.Second
 )
@@ -44,16 +45,20 @@ type Port struct {
 	// HTTPContext is what the contexts of HTTP requests come from: they end with it. nil: context.Background.
 	HTTPContext context.Context
 	TLS         *tls.Config  // nil: plaintext (h2c by prior knowledge)
-	Wire        Wire         // nil: the default
+	Wire        Wire         // what speaks gRPC to clients; nil: the default
+	Limits      Limits       // on what clients can make the port hold and do; zero: safe ones
 	Logger      *slog.Logger // nil: slog.Default
 
 	once   sync.Once
+	limits wire.Limits
 	server wire.Server
 	web    *http.Server
 	webIn  *wire.ConnQueue
 	tls    *tls.Config
 	router *router
 
+	conns   atomic.Int64   // open ones, of all kinds
+	crowded atomic.Bool    // there are as many as there may be
 	running sync.WaitGroup // accept loops, connections that are not handed over yet, the HTTP server
 
 	mu        sync.Mutex
@@ -71,11 +76,13 @@ func (p *Port) start() {
 		p.quit = make(chan struct{})
 		p.pending = make(map[net.Conn]bool)
 		p.tls = portTLS(p.TLS)
-		p.router = newRouter(p.Servers, p.Shared)
+		p.limits = p.Limits.resolve()
+		p.router = newRouter(p.Servers, p.Shared, min(p.limits.MaxRecvMsgSize, noLimit))
+		p.limits.MaxRecvMsgSize = p.router.mostRecvMsgSize()
 		p.server = wireOr(p.Wire).NewServer(wire.ServerConfig{
-			Handle:         p.router.serve,
-			StatsHandler:   p.router.statsHandler(),
-			MaxRecvMsgSize: p.router.maxRecvMsgSize(),
+			Handle:       p.router.serve,
+			StatsHandler: p.router.statsHandler(),
+			Limits:       p.limits,
 		})
 		handler := p.HTTP
 		if handler == nil {
@@ -83,9 +90,13 @@ func (p *Port) start() {
 		}
 		p.web = &http.Server{
 			Handler:           handler,
-			ReadHeaderTimeout: headerTimeout,
-			IdleTimeout:       httpIdleTimeout,
+			ReadHeaderTimeout: cmp.Or(p.limits.HeaderTimeout, -1),
+			IdleTimeout:       cmp.Or(p.limits.IdleTimeout, -1),
+			MaxHeaderBytes:    min(p.limits.MaxHeaderListSize, math.MaxInt32),
 			ErrorLog:          slog.NewLogLogger(p.logger().Handler(), slog.LevelWarn),
+		}
+		if p.Limits.IdleTimeout == 0 {
+			p.web.IdleTimeout = defaultHTTP1Idle
 		}
 		if p.HTTPContext != nil {
 			p.web.BaseContext = func(net.Listener) context.Context { return p.HTTPContext }
@@ -103,9 +114,13 @@ func (p *Port) logger() *slog.Logger {
 }
 
 // Serve accepts connections on lis until Drain or Close, and then returns nil. It closes lis. Several listeners may be served at once.
-// It returns an error when lis fails for good; what goes wrong with one connection never ends it.
+// It returns an error when lis fails for good, and at once when Limits has mistakes; what goes wrong with one connection never ends it.
 func (p *Port) Serve(lis net.Listener) error {
 	p.start()
+	if err := p.Limits.Check(); err != nil {
+		lis.Close()
+		return fmt.Errorf("rpc: %w", err)
+	}
 	p.mu.Lock()
 	if p.closing {
 		p.mu.Unlock()
@@ -150,7 +165,12 @@ func (p *Port) Serve(lis net.Listener) error {
 }
 
 // accept finds out what a connection speaks and hands it over.
-func (p *Port) accept(conn net.Conn) {
+func (p *Port) accept(accepted net.Conn) {
+	conn := p.admit(accepted)
+	if conn == nil {
+		accepted.Close()
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closing {
@@ -159,7 +179,7 @@ func (p *Port) accept(conn net.Conn) {
 	}
 	p.pending[conn] = true
 	p.running.Go(func() {
-		ready, http2, err := sniff(conn, p.tls)
+		ready, http2, err := sniff(conn, p.tls, p.limits.HandshakeTimeout)
 		p.mu.Lock()
 		delete(p.pending, conn)
 		closing := p.closing
@@ -176,6 +196,23 @@ func (p *Port) accept(conn net.Conn) {
 			p.webIn.Put(ready)
 		}
 	})
+}
+
+// admit counts a connection until it is closed. It returns nil when there are as many as there may be.
+func (p *Port) admit(conn net.Conn) *wire.Accepted {
+	limit := int64(p.limits.MaxConnections)
+	if p.conns.Add(1) > limit {
+		p.conns.Add(-1)
+		if p.crowded.CompareAndSwap(false, true) {
+			p.logger().Warn("closing new connections: there are as many as Limits.MaxConnections says", "max", limit, "peer", conn.RemoteAddr().String())
+		}
+		return nil
+	}
+	return &wire.Accepted{Conn: conn, Closed: func() {
+		if p.conns.Add(-1) < limit-limit/10 {
+			p.crowded.Store(false) // so that a crowd is logged once
+		}
+	}}
 }
 
 // refuse stops taking connections. It reports whether this call did it.

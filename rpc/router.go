@@ -18,10 +18,11 @@ type router struct {
 	servers []*Server
 	byName  map[string]*Server
 	shared  *Server
+	maxRecv int // message size of servers that do not say theirs
 }
 
-func newRouter(servers []*Server, shared *Server) *router {
-	r := &router{servers: servers, shared: shared, byName: make(map[string]*Server)}
+func newRouter(servers []*Server, shared *Server, maxRecv int) *router {
+	r := &router{servers: servers, shared: shared, maxRecv: maxRecv, byName: make(map[string]*Server)}
 	for _, s := range servers {
 		if s.Name != "" {
 			r.byName[s.Name] = s
@@ -34,7 +35,7 @@ func newRouter(servers []*Server, shared *Server) *router {
 func (r *router) serve(method string, stream grpc.ServerStream) error {
 	srv, err := r.routed(stream.Context(), method)
 	if err == nil {
-		err = srv.serveStream(method, stream)
+		err = srv.serveStream(method, stream, r.maxRecv)
 	}
 	if notProcessed(err) {
 		stream.SetTrailer(metadata.Pairs(wire.NotProcessedKey, "1"))
@@ -112,11 +113,11 @@ func (r *router) isInstance(named *Server, meant []string) bool {
 	return anonymous
 }
 
-// maxRecvMsgSize is the largest limit of the servers; the smaller ones they see to themselves.
-func (r *router) maxRecvMsgSize() int {
+// mostRecvMsgSize is the largest limit of the servers; the smaller ones they see to themselves.
+func (r *router) mostRecvMsgSize() int {
 	limit := 0
 	for _, s := range r.all() {
-		limit = max(limit, limitOr(s.MaxRecvMsgSize, defaultMaxRecvMsgSize))
+		limit = max(limit, limitOr(s.MaxRecvMsgSize, r.maxRecv))
 	}
 	return limit
 }

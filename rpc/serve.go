@@ -12,8 +12,8 @@ import (
 
 // serveStream runs a call, unary or streaming, that arrived from a wire, and returns the status to send. The context of stream carries
 // the incoming metadata, the deadline and the peer. Of a call that was not processed, which notProcessed finds in the error, the wire
-// must tell the caller.
-func (s *Server) serveStream(path string, stream grpc.ServerStream) error {
+// must tell the caller. maxRecv counts when the server sets no MaxRecvMsgSize of its own.
+func (s *Server) serveStream(path string, stream grpc.ServerStream, maxRecv int) error {
 	if err := s.awaitStart(stream.Context(), context.Background(), nil); err != nil {
 		return err
 	}
@@ -23,7 +23,7 @@ func (s *Server) serveStream(path string, stream grpc.ServerStream) error {
 	}
 	c := &wireCall{
 		ServerStream: stream, srv: s, method: m,
-		maxRecv: limitOr(s.MaxRecvMsgSize, defaultMaxRecvMsgSize), maxSend: limitOr(s.MaxSendMsgSize, noLimit),
+		maxRecv: limitOr(s.MaxRecvMsgSize, maxRecv), maxSend: limitOr(s.MaxSendMsgSize, noLimit),
 	}
 	c.ctx, c.cancel = context.WithCancel(stream.Context())
 	defer c.cancel()

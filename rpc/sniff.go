@@ -2,31 +2,29 @@ package rpc
 
 import (
 	"bytes"
-	"context"
 	"crypto/tls"
 	"fmt"
 	"net"
 	"slices"
 	"time"
-)
 
-// handshakeTimeout is what a new connection has for its TLS handshake and again for the bytes that tell what it speaks.
-const handshakeTimeout = 10 * time.Second
+	"github.com/hanse-go/hanse/rpc/internal/wire"
+)
 
 // http2Preface is what an HTTP/2 client sends first.
 const http2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 // sniff finds out what a new connection speaks: HTTP/2, by ALPN or by its preface, or else HTTP/1. The connection that it returns is to
-// be used from then on.
-func sniff(conn net.Conn, config *tls.Config) (_ net.Conn, http2 bool, err error) {
-	if err := conn.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
-		return nil, false, err
+// be used from then on. The TLS handshake may take so long as timeout says, and so may the first bytes; 0 is for ever.
+func sniff(conn *wire.Accepted, config *tls.Config, timeout time.Duration) (_ net.Conn, http2 bool, err error) {
+	if timeout > 0 {
+		if err := conn.SetDeadline(time.Now().Add(timeout)); err != nil {
+			return nil, false, err
+		}
 	}
 	if config != nil {
 		secure := tls.Server(conn, config)
-		ctx, cancel := context.WithTimeout(context.Background(), handshakeTimeout)
-		defer cancel()
-		if err := secure.HandshakeContext(ctx); err != nil {
+		if err := secure.Handshake(); err != nil {
 			return nil, false, fmt.Errorf("TLS handshake: %w", err)
 		}
 		http2 = secure.ConnectionState().NegotiatedProtocol == "h2"
@@ -42,24 +40,8 @@ func sniff(conn net.Conn, config *tls.Config) (_ net.Conn, http2 bool, err error
 			return nil, false, err
 		}
 	}
-	return &sniffedConn{Conn: conn, first: first[:n]}, http2, conn.SetDeadline(time.Time{})
-}
-
-// sniffedConn gives back the bytes that were read from it.
-type sniffedConn struct {
-	net.Conn
-	first []byte // only the connection's reader touches it
-}
-
-func (c *sniffedConn) Read(p []byte) (int, error) {
-	if len(c.first) > 0 {
-		n := copy(p, c.first)
-		if c.first = c.first[n:]; len(c.first) == 0 {
-			c.first = nil
-		}
-		return n, nil
-	}
-	return c.Conn.Read(p)
+	conn.First = first[:n]
+	return conn, http2, conn.SetDeadline(time.Time{})
 }
 
 // portTLS returns the config with the protocols that a port speaks.

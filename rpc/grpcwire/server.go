@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"math"
 	"net"
 	"sync"
 	"time"
@@ -17,15 +18,6 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// What a connection gets when nothing else is said.
-const (
-	handshakeTimeout = 10 * time.Second
-	maxStreams       = 10_000
-)
-
-// secureConn is a connection whose TLS handshake is over.
-type secureConn interface{ ConnectionState() tls.ConnectionState }
-
 // server is the server side of grpc-go. All its methods are unknown to grpc-go, so that routing stays ours.
 type server struct {
 	grpc   *grpc.Server
@@ -34,6 +26,7 @@ type server struct {
 }
 
 func newServer(cfg wire.ServerConfig) *server {
+	limits := cfg.Limits
 	opts := []grpc.ServerOption{
 		grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
 			method, ok := grpc.MethodFromServerStream(stream)
@@ -43,12 +36,22 @@ func newServer(cfg wire.ServerConfig) *server {
 			return cfg.Handle(method, stream)
 		}),
 		grpc.Creds(acceptedCreds{}),
-		grpc.ConnectionTimeout(handshakeTimeout),
-		grpc.MaxRecvMsgSize(cfg.MaxRecvMsgSize),
+		grpc.ConnectionTimeout(orNever(limits.HandshakeTimeout)),
+		grpc.MaxRecvMsgSize(limits.MaxRecvMsgSize),
 		grpc.MaxSendMsgSize(wire.NoLimit),
-		grpc.MaxConcurrentStreams(maxStreams),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
+		grpc.MaxConcurrentStreams(number(limits.MaxStreams)),
+		grpc.MaxHeaderListSize(number(limits.MaxHeaderListSize)),
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			MaxConnectionIdle:     orNever(limits.IdleTimeout),
+			MaxConnectionAge:      orNever(limits.MaxConnectionAge),
+			MaxConnectionAgeGrace: orNever(limits.MaxConnectionAgeGrace),
+			Time:                  orNever(limits.KeepaliveTime),
+			Timeout:               orNever(limits.KeepaliveTimeout),
+		}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{
+			MinTime:             max(limits.MinPingInterval, 1), // for grpc-go, 0 is a default
+			PermitWithoutStream: true,
+		}),
 	}
 	if cfg.StatsHandler != nil {
 		opts = append(opts, grpc.StatsHandler(cfg.StatsHandler))
@@ -57,6 +60,17 @@ func newServer(cfg wire.ServerConfig) *server {
 	s.served.Go(func() { s.grpc.Serve(s.conns) }) // its only error is that it was stopped
 	return s
 }
+
+// orNever is d, or what grpc-go takes for never.
+func orNever(d time.Duration) time.Duration {
+	if d == 0 {
+		return math.MaxInt64
+	}
+	return d
+}
+
+// number is n in a setting of HTTP/2.
+func number(n int) uint32 { return uint32(min(uint64(n), math.MaxUint32)) }
 
 func (s *server) Serve(conn net.Conn) { s.conns.Put(conn) }
 
@@ -74,7 +88,7 @@ func (s *server) Stop() {
 type acceptedCreds struct{}
 
 func (acceptedCreds) ServerHandshake(conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	c, ok := conn.(secureConn)
+	c, ok := conn.(*tls.Conn)
 	if !ok {
 		return insecure.NewCredentials().ServerHandshake(conn)
 	}

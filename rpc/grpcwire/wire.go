@@ -9,6 +9,9 @@ package grpcwire
 import "github.com/hanse-go/hanse/rpc/internal/wire"
 
 // Wire is an rpc.Wire. Its zero value is ready for use, and safe for concurrent use.
+//
+// Of rpc.Limits it does not keep, on HTTP/2 connections, HeaderTimeout, ResetBudget, ControlBudget, MaxQueuedBytes, MaxQueuedBytesTotal
+// and StallTimeout: grpc-go has defences of its own in place of some of them, and none for others.
 type Wire struct{}
 
 // Name returns "grpc-go".

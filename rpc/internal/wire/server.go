@@ -9,8 +9,8 @@ import (
 
 // Server speaks to the clients of a port. Its methods are safe for concurrent use.
 type Server interface {
-	// Serve takes over a connection whose TLS handshake is over and whose client preface is still to be read. Where there is TLS, conn
-	// has the method ConnectionState of [crypto/tls.Conn]. Serve returns before the connection ends.
+	// Serve takes over a connection, which is a [*crypto/tls.Conn] whose handshake is over, or else an [*Accepted]. Its client preface is
+	// still to be read. Serve returns before the connection ends. The port has seen to MaxConnections and HandshakeTimeout.
 	Serve(conn net.Conn)
 
 	// Drain sends GOAWAY, and returns when no call runs, or after Stop.
@@ -26,6 +26,6 @@ type ServerConfig struct {
 	// the peer of the call, with ":authority" in the metadata. Its error is the call's status.
 	Handle func(method string, stream grpc.ServerStream) error
 
-	StatsHandler   stats.Handler // may be nil
-	MaxRecvMsgSize int           // resolved: never 0 or negative
+	StatsHandler stats.Handler // may be nil
+	Limits       Limits
 }

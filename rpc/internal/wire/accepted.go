@@ -1,0 +1,38 @@
+package wire
+
+import (
+	"net"
+	"sync"
+)
+
+// Accepted is a connection that a port has accepted, as it was. Where there is TLS, it is what the TLS connection runs over.
+//
+// Whoever reads and writes by other means than its own methods, such as those of a [net.TCPConn], must take First before and still call
+// its Close.
+type Accepted struct {
+	net.Conn
+	First  []byte // was read before, and is what Read returns first; only the connection's reader touches it
+	Closed func() // is called once, when the connection is closed; may be nil
+
+	once sync.Once
+}
+
+// Read returns what is left of First, and then reads.
+func (a *Accepted) Read(p []byte) (int, error) {
+	if len(a.First) > 0 {
+		n := copy(p, a.First)
+		if a.First = a.First[n:]; len(a.First) == 0 {
+			a.First = nil
+		}
+		return n, nil
+	}
+	return a.Conn.Read(p)
+}
+
+// Close closes the connection.
+func (a *Accepted) Close() error {
+	if a.Closed != nil {
+		a.once.Do(a.Closed)
+	}
+	return a.Conn.Close()
+}
