@@ -1,0 +1,163 @@
+package rpc
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"reflect"
+	"strings"
+	"sync"
+	"unsafe"
+
+	"github.com/hanse-go/hanse/internal/hpack"
+	"google.golang.org/grpc/metadata"
+)
+
+// Metadata as header fields: keys that end in -bin carry any bytes, in base64 (gRPC's PROTOCOL-HTTP2, "Custom-Metadata").
+
+// binaryKey reports whether the values of a key are bytes.
+func binaryKey(key string) bool { return strings.HasSuffix(key, "-bin") }
+
+// sensitiveKey reports whether no hop should keep a key's values in its compression state (RFC 7541 section 7.1.3).
+func sensitiveKey(key string) bool {
+	return key == "authorization" || key == "cookie" || key == "proxy-authorization"
+}
+
+// appendField appends one value of a key that checkPair has found in order.
+func appendField(dst []byte, key, value string) []byte {
+	if binaryKey(key) {
+		value = base64.RawStdEncoding.EncodeToString([]byte(value))
+	}
+	return hpack.AppendLiteral(dst, key, value, sensitiveKey(key))
+}
+
+// appendMetadata appends what a server's handler has set, without reserved keys.
+func appendMetadata(dst []byte, md metadata.MD) []byte {
+	for key, values := range md {
+		if reservedKey(key) {
+			continue
+		}
+		for _, v := range values {
+			dst = appendField(dst, key, v)
+		}
+	}
+	return dst
+}
+
+// appendOutgoing appends the metadata that ctx sends. It refuses what cannot be sent.
+func appendOutgoing(dst []byte, ctx context.Context) ([]byte, error) {
+	raw := ctx.Value(grpcKeys().outgoing)
+	if raw == nil {
+		return dst, nil
+	}
+	out, ok := rawOutgoing(raw)
+	if !ok {
+		md, err := outgoingMetadata(ctx)
+		return appendMetadata(dst, md), err
+	}
+	for key, values := range out.md {
+		if err := checkPair(key, values...); err != nil { // capitals too
+			return dst, err
+		}
+		if reservedKey(key) {
+			continue
+		}
+		for _, v := range values {
+			dst = appendField(dst, key, v)
+		}
+	}
+	for _, pairs := range out.added { // their keys are in small letters
+		for i := 0; i+1 < len(pairs); i += 2 {
+			key, value := pairs[i], pairs[i+1]
+			if err := checkPair(key, value); err != nil {
+				return dst, err
+			}
+			if !reservedKey(key) {
+				dst = appendField(dst, key, value)
+			}
+		}
+	}
+	return dst, nil
+}
+
+// outgoingValue is how package metadata keeps what a context sends. Its own accessor copies a map for each call.
+type outgoingValue struct {
+	md    metadata.MD
+	added [][]string
+}
+
+// rawOutgoing looks into the value of a context, if it has the shape that is known.
+func rawOutgoing(v any) (*outgoingValue, bool) {
+	if !outgoingShape() {
+		return nil, false
+	}
+	return (*outgoingValue)((*[2]unsafe.Pointer)(unsafe.Pointer(&v))[1]), true
+}
+
+// outgoingShape reports whether this release of grpc keeps outgoing metadata in the known shape.
+var outgoingShape = sync.OnceValue(func() bool {
+	v := metadata.NewOutgoingContext(context.Background(), nil).Value(grpcKeys().outgoing)
+	t, want := reflect.TypeOf(v), reflect.TypeFor[outgoingValue]()
+	if t == nil || t.Kind() != reflect.Struct || t.NumField() != want.NumField() || t.Size() != want.Size() {
+		return false
+	}
+	for i := range t.NumField() {
+		if t.Field(i).Type != want.Field(i).Type || t.Field(i).Offset != want.Field(i).Offset {
+			return false
+		}
+	}
+	return true
+})
+
+// addFields adds header fields to md, without the keys that are the protocol's own. It skips malformed binary values: checkBinary finds
+// them first.
+func addFields(md metadata.MD, fields []hpack.Field) {
+	for i := range fields {
+		f := &fields[i]
+		if hiddenField(f.Name) {
+			continue
+		}
+		if !binaryKey(f.Name) {
+			md[f.Name] = append(md[f.Name], f.Value)
+			continue
+		}
+		for part := range strings.SplitSeq(f.Value, ",") {
+			if v, err := decodeBinary(part); err == nil {
+				md[f.Name] = append(md[f.Name], v)
+			}
+		}
+	}
+}
+
+// hiddenField reports whether a received field is no metadata for the program. The content type and the caller's name and address are.
+func hiddenField(name string) bool {
+	switch name {
+	case ":authority", "user-agent", "content-type":
+		return false
+	case "grpc-status-details-bin":
+		return true
+	}
+	return reservedKey(name)
+}
+
+// decodeBinary reads one value of a binary key: with padding or without, for both are sent.
+func decodeBinary(s string) (string, error) {
+	s = strings.Trim(s, " ")
+	b, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(s, "="))
+	return string(b), err
+}
+
+// checkBinary returns an error if a field of a binary key is no base64.
+func checkBinary(fields []hpack.Field) error {
+	for i := range fields {
+		if !binaryKey(fields[i].Name) {
+			continue
+		}
+		for part := range strings.SplitSeq(fields[i].Value, ",") {
+			if _, err := decodeBinary(part); err != nil {
+				return fmt.Errorf("malformed binary metadata %q in header %q: %w", part, fields[i].Name, err)
+			}
+		}
+	}
+	return nil
+}
