@@ -42,16 +42,16 @@ func TestConvert(t *testing.T) {
 		want     int64
 	}{
 		{1000, "EUR", "EUR", 1000},
-		{1000, "EUR", "USD", 1039},   // 10.389
-		{10000, "EUR", "USD", 10389}, // 103.89 exactly
-		{5000, "EUR", "USD", 5195},   // 51.945: half goes up
-		{-5000, "EUR", "USD", -5195}, // and away from zero
-		{1000, "EUR", "JPY", 1631},   // 1630.6
-		{1631, "JPY", "EUR", 1000},   // 10.0024…
-		{10389, "USD", "GBP", 8292},  // 82.918
-		{1, "EUR", "JPY", 2},         // 1.6306
-		{1, "JPY", "EUR", 1},         // 0.61 cents
-		{100, "SEK", "EUR", 9},       // 8.73
+		{1100, "EUR", "USD", 1178},   // 11.7755
+		{10000, "EUR", "USD", 10705}, // 107.05 exactly
+		{5000, "EUR", "USD", 5353},   // 53.525: half goes up
+		{-5000, "EUR", "USD", -5353}, // and away from zero
+		{1000, "EUR", "JPY", 1719},   // 1719.4
+		{1719, "JPY", "EUR", 1000},   // 9.9976…
+		{10705, "USD", "GBP", 8464},  // 84.638
+		{1, "EUR", "JPY", 2},         // 1.7194
+		{1, "JPY", "EUR", 1},         // 0.58 cents
+		{100, "SEK", "EUR", 9},       // 8.80
 		{0, "EUR", "CHF", 0},         //
 		{math.MaxInt64, "EUR", "EUR", math.MaxInt64},
 	} {

@@ -6,11 +6,12 @@ import (
 	"strings"
 )
 
-// The rates are the euro foreign exchange reference rates that the European Central Bank published for this day. They are fixed
-// so that a price is the same on every machine that runs the shop; a shop that lives on them would fetch them daily.
+// The rates are the euro foreign exchange reference rates of the European Central Bank for this day, digit for digit as its
+// eurofxref-daily.xml had them. They are fixed so that a price is the same on every machine that runs the shop; a shop that lives
+// on them would fetch them daily.
 const (
 	source = "European Central Bank, euro foreign exchange reference rates"
-	date   = "2024-12-31"
+	date   = "2024-06-28"
 )
 
 // rate is how many units of a currency one euro bought.
@@ -21,15 +22,15 @@ type rate struct {
 
 var rates = []rate{
 	{"EUR", "Euro", "1"},
-	{"USD", "US dollar", "1.0389"},
-	{"GBP", "Pound sterling", "0.82918"},
-	{"CHF", "Swiss franc", "0.9412"},
-	{"DKK", "Danish krone", "7.4578"},
-	{"SEK", "Swedish krona", "11.4590"},
-	{"NOK", "Norwegian krone", "11.7950"},
-	{"PLN", "Polish zloty", "4.2750"},
-	{"CZK", "Czech koruna", "25.185"},
-	{"JPY", "Japanese yen", "163.06"},
+	{"USD", "US dollar", "1.0705"},
+	{"GBP", "Pound sterling", "0.84638"},
+	{"CHF", "Swiss franc", "0.9634"},
+	{"DKK", "Danish krone", "7.4575"},
+	{"SEK", "Swedish krona", "11.3595"},
+	{"NOK", "Norwegian krone", "11.3965"},
+	{"PLN", "Polish zloty", "4.3090"},
+	{"CZK", "Czech koruna", "25.025"},
+	{"JPY", "Japanese yen", "171.94"},
 }
 
 // decimal is coefficient / 10^scale.

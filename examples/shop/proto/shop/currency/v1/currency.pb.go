@@ -27,7 +27,7 @@ type Currency struct {
 	// ISO 4217 code.
 	Code string `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	// Units of this currency for one euro, as published: "1.0389".
+	// Units of this currency for one euro, as published: "1.0705".
 	PerEuro string `protobuf:"bytes,3,opt,name=per_euro,json=perEuro,proto3" json:"per_euro,omitempty"`
 	// Digits after the decimal point: 2 for EUR, 0 for JPY.
 	Digits        int32 `protobuf:"varint,4,opt,name=digits,proto3" json:"digits,omitempty"`
