@@ -302,16 +302,16 @@ func TestNearest(t *testing.T) {
 	at := func(id, host string) *balancer.Candidate {
 		return &balancer.Candidate{Instance: discovery.Instance{ID: id, Host: host}}
 	}
-	app1, app2, host1, host2, far1, far2 := at("app1", "h"), at("app2", "h"), at("host1", "h"), at("host2", "h"), at("far1", "g"), at("far2", "")
-	here := balancer.Locality{Host: "h", InApp: func(c *balancer.Candidate) bool { return c == app1 || c == app2 }}
+	host1, host2, far1, far2 := at("host1", "h"), at("host2", "h"), at("far1", "g"), at("far2", "")
+	here := balancer.Locality{Host: "h"}
 	for _, c := range []struct {
 		name     string
 		locality balancer.Locality
 		all      []*balancer.Candidate
 		want     []*balancer.Candidate
 	}{
-		{"in app", here, []*balancer.Candidate{far1, app2, host1, app1}, []*balancer.Candidate{app2, app1}},
-		{"on host", here, []*balancer.Candidate{host2, far1, host1}, []*balancer.Candidate{host2, host1}},
+		{"some on host", here, []*balancer.Candidate{host2, far1, host1}, []*balancer.Candidate{host2, host1}},
+		{"all on host", here, []*balancer.Candidate{host2, host1}, []*balancer.Candidate{host2, host1}},
 		{"far", here, []*balancer.Candidate{far2, far1}, []*balancer.Candidate{far2, far1}},
 		{"nowhere", balancer.Locality{}, []*balancer.Candidate{far2, host1}, []*balancer.Candidate{far2, host1}},
 		{"none", here, nil, nil},
