@@ -174,8 +174,7 @@ var programs = map[string]func(){
 		s.Go("slow", func(ctx context.Context) error {
 			<-ctx.Done()
 			fmt.Fprintln(os.Stderr, "the task was told to end")
-			time.Sleep(time.Minute)
-			return nil
+			select {} // it does not heed it
 		})
 		s.Main()
 	},

@@ -432,9 +432,8 @@ func TestDrainUnderLoadLosesNoCall(t *testing.T) {
 		now.lease.Close()
 		now.port.Close()
 		now = next
-		for n := made.Load(); made.Load() < n+200; {
-			time.Sleep(time.Millisecond)
-		}
+		n := made.Load()
+		until(t, "took 200 calls more", func() bool { return made.Load() >= n+200 })
 	}
 	close(stop)
 	calls.Wait()
