@@ -3,6 +3,11 @@ package rpc_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -202,6 +207,84 @@ func TestOutcomes(t *testing.T) {
 			t.Errorf("in flight %d, latency %v", c.InFlight(), c.Latency())
 		}
 		w.close(conn)
+	})
+}
+
+// A request that was sent to a port before it drained is answered, although the port had not read a byte of it, and a connection that
+// stays silent does not hold the port up.
+func TestDrainTakesWhatIsOnItsWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var n memnet.Network
+		n.SetLatency(50 * time.Millisecond)
+		lis, err := n.Host("shop").Listen("80")
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := &rpc.Port{HTTP: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "still here") })}
+		defer port.Close()
+		go port.Serve(lis)
+		dial := func() net.Conn {
+			conn, err := n.Host("browser").Dial(t.Context(), "shop:80")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return conn
+		}
+		silent, browser := dial(), dial()
+		defer silent.Close()
+		defer browser.Close()
+		synctest.Wait() // both are accepted
+		if _, err := io.WriteString(browser, "GET / HTTP/1.1\r\nHost: shop\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		answer := make(chan string, 1)
+		go func() {
+			all, err := io.ReadAll(browser)
+			answer <- fmt.Sprint(string(all), err)
+		}()
+		start := time.Now()
+		if err := port.Drain(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(start); took < 400*time.Millisecond || took > time.Second {
+			t.Errorf("drained in %v", took)
+		}
+		if got := <-answer; !strings.HasPrefix(got, "HTTP/1.1 200") || !strings.HasSuffix(got, "still here<nil>") {
+			t.Errorf("the answer: %q", got)
+		}
+		if _, err := silent.Read(make([]byte, 1)); err == nil {
+			t.Error("the silent connection was not closed")
+		}
+	})
+}
+
+// Close ends a drain that waits for what is on its way.
+func TestCloseDoesNotWaitForWhatIsOnItsWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var n memnet.Network
+		lis, err := n.Host("shop").Listen("80")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var port rpc.Port
+		go port.Serve(lis)
+		silent, err := n.Host("browser").Dial(t.Context(), "shop:80")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer silent.Close()
+		synctest.Wait()
+		drained := make(chan error, 1)
+		go func() { drained <- port.Drain(t.Context()) }()
+		synctest.Wait()
+		start := time.Now()
+		port.Close()
+		if err := <-drained; err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(start); took > 0 {
+			t.Errorf("took %v", took)
+		}
 	})
 }
 

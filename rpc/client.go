@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -45,23 +46,27 @@ type Client struct {
 	mu     sync.Mutex
 	pools  map[string]*pool
 	starts map[string]*atomic.Int64 // by service of this process: calls that wait for it to start
-	conns  map[*Conn]bool           // bound to it and not closed
+	conns  map[*Conn]bool           // bound to it, and not closed to the end
 	closed bool
+
+	closing sync.Once
 }
 
 // errClosed is the error of a call on a Conn or Client that was closed.
 var errClosed = status.Error(codes.Canceled, "rpc: the connection was closed")
 
 // Close ends what is in flight with Canceled and waits for the client's goroutines. The Conns that are bound to it are closed with it.
-// Closing twice is no error.
+// Closing twice is no error, and each call returns when all is over.
 func (c *Client) Close() error {
-	c.mu.Lock()
-	conns := c.conns
-	c.conns, c.closed = nil, true
-	c.mu.Unlock()
-	for conn := range conns {
-		conn.Close()
-	}
+	c.closing.Do(func() {
+		c.mu.Lock()
+		c.closed = true
+		conns := slices.Collect(maps.Keys(c.conns))
+		c.mu.Unlock()
+		for _, conn := range conns {
+			conn.Close()
+		}
+	})
 	return nil
 }
 
@@ -128,7 +133,6 @@ func (c *Client) join(conn *Conn) (local link, remote *pool, err error) {
 // leave undoes join. The last Conn of a pool ends it.
 func (c *Client) leave(conn *Conn, p *pool) {
 	c.mu.Lock()
-	delete(c.conns, conn)
 	last := false
 	if p != nil {
 		p.conns--
@@ -140,6 +144,9 @@ func (c *Client) leave(conn *Conn, p *pool) {
 	if last {
 		p.close()
 	}
+	c.mu.Lock()
+	delete(c.conns, conn) // not before: Close waits for what is in it
+	c.mu.Unlock()
 }
 
 // local returns the link to a server of this process. The caller holds c.mu.

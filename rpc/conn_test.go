@@ -283,3 +283,41 @@ func TestStreamsOfAllKinds(t *testing.T) {
 		t.Errorf("stats %+v", got)
 	}
 }
+
+// slow is a registry whose watch ends only when it is let go.
+type slow struct{ asked, release chan struct{} }
+
+func (s slow) Watch(ctx context.Context, _ string, notify func([]discovery.Instance)) error {
+	notify(nil)
+	<-ctx.Done()
+	close(s.asked)
+	<-s.release
+	return nil
+}
+
+// However a client is closed, and by however many at a time, nobody is told that it is over before it is.
+func TestCloseReturnsWhenAllIsOver(t *testing.T) {
+	for name, first := range map[string]func(*rpc.Client, *rpc.Conn){
+		"client": func(client *rpc.Client, _ *rpc.Conn) { client.Close() },
+		"conn":   func(_ *rpc.Client, conn *rpc.Conn) { conn.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			registry := slow{make(chan struct{}), make(chan struct{})}
+			client := &rpc.Client{Registry: registry}
+			conn := bound(t, client)
+			go first(client, conn)
+			<-registry.asked // the first is at it
+			closed := make(chan error, 2)
+			go func() { closed <- client.Close() }()
+			go func() { closed <- conn.Close() }()
+			select {
+			case <-closed:
+				t.Error("Close returned while the watch went on")
+			case <-time.After(50 * time.Millisecond): // one that does not wait returns sooner
+			}
+			close(registry.release)
+			client.Close()
+			conn.Close()
+		})
+	}
+}

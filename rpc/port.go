@@ -20,6 +20,8 @@ import (
 const (
 	firstAcceptPause  = 5 * time.Millisecond
 	longestAcceptWait = time.Second
+	// arrivalTime is what a draining port gives a connection that it accepted to say something: a request may be on its way.
+	arrivalTime = 500 * time.Millisecond
 )
 
 // Port serves the servers of one app, and plain HTTP, on its listeners:
@@ -57,9 +59,10 @@ type Port struct {
 	tls    *tls.Config
 	router *router
 
-	conns   atomic.Int64   // open ones, of all kinds
-	crowded atomic.Bool    // there are as many as there may be
-	running sync.WaitGroup // accept loops, connections that are not handed over yet, the HTTP server
+	conns    atomic.Int64   // open ones, of all kinds
+	crowded  atomic.Bool    // there are as many as there may be
+	running  sync.WaitGroup // accept loops, connections that are not handed over yet, the HTTP server
+	arriving sync.WaitGroup // connections that were accepted and that nobody serves yet
 
 	mu        sync.Mutex
 	closing   bool          // takes no new connections
@@ -100,6 +103,11 @@ func (p *Port) start() {
 		}
 		if p.HTTPContext != nil {
 			p.web.BaseContext = func(net.Listener) context.Context { return p.HTTPContext }
+		}
+		p.web.ConnState = func(_ net.Conn, state http.ConnState) {
+			if state == http.StateNew { // from here on Shutdown knows it
+				p.arriving.Done()
+			}
 		}
 		p.webIn = wire.NewConnQueue()
 		p.running.Go(func() { p.web.Serve(p.webIn) }) // its only error is that it was closed
@@ -178,6 +186,7 @@ func (p *Port) accept(accepted net.Conn) {
 		return
 	}
 	p.pending[conn] = true
+	p.arriving.Add(1)
 	p.running.Go(func() {
 		ready, http2, err := sniff(conn, p.tls, p.limits.HandshakeTimeout)
 		p.mu.Lock()
@@ -187,13 +196,17 @@ func (p *Port) accept(accepted net.Conn) {
 		switch {
 		case err != nil:
 			conn.Close()
+			p.arriving.Done()
 			if !closing {
 				p.logger().Debug("a connection ended before its first request", "peer", conn.RemoteAddr().String(), "error", err)
 			}
 		case http2:
+			p.arriving.Done() // the wire refuses it when it drains, before its client has sent a call
 			p.server.Serve(ready)
 		default:
-			p.webIn.Put(ready)
+			if !p.webIn.Put(ready) {
+				p.arriving.Done()
+			}
 		}
 	})
 }
@@ -215,27 +228,40 @@ func (p *Port) admit(conn net.Conn) *wire.Accepted {
 	}}
 }
 
-// refuse stops taking connections. It reports whether this call did it.
-func (p *Port) refuse() bool {
+// refuse stops taking connections.
+func (p *Port) refuse() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closing {
-		return false
+		return
 	}
 	p.closing = true
 	close(p.quit)
 	for lis := range p.listeners {
 		lis.Close()
 	}
+}
+
+// closePending closes the connections that have not told what they speak.
+func (p *Port) closePending() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	for conn := range p.pending {
 		conn.Close()
 	}
-	return true
+}
+
+// drainWeb ends the HTTP server when the requests that were sent to it have been answered: those on their way, too.
+func (p *Port) drainWeb() {
+	silent := time.AfterFunc(arrivalTime, p.closePending)
+	p.arriving.Wait()
+	silent.Stop()
+	p.web.Shutdown(context.Background())
 }
 
 // Drain closes the listeners, tells clients to call elsewhere (GOAWAY), and returns when no call from outside and no HTTP request runs.
 // Calls that come before a client heard of it are served; those that come after it are never processed, and clients send them
-// elsewhere. When ctx ends first, Drain returns its error and the calls go on: then Close, or Drain again.
+// elsewhere. A connection that was accepted and has not said anything gets half a second for its request. When ctx ends first, Drain returns its error and the calls go on: then Close, or Drain again.
 func (p *Port) Drain(ctx context.Context) error {
 	p.start()
 	p.refuse()
@@ -247,7 +273,7 @@ func (p *Port) Drain(ctx context.Context) error {
 			defer close(drained)
 			var both sync.WaitGroup
 			both.Go(p.server.Drain)
-			both.Go(func() { p.web.Shutdown(context.Background()) })
+			both.Go(p.drainWeb)
 			both.Wait()
 		}()
 	}
@@ -266,6 +292,7 @@ func (p *Port) Drain(ctx context.Context) error {
 func (p *Port) Close() error {
 	p.start()
 	p.refuse()
+	p.closePending()
 	p.server.Stop()
 	p.web.Close()
 	p.running.Wait()

@@ -17,12 +17,14 @@ func NewConnQueue() *ConnQueue {
 	return &ConnQueue{conns: make(chan net.Conn), closed: make(chan struct{})}
 }
 
-// Put hands a connection to Accept, or closes it when nobody will accept it.
-func (q *ConnQueue) Put(conn net.Conn) {
+// Put hands a connection to Accept and returns true, or closes it when nobody will accept it.
+func (q *ConnQueue) Put(conn net.Conn) bool {
 	select {
 	case q.conns <- conn:
+		return true
 	case <-q.closed:
 		conn.Close()
+		return false
 	}
 }
 
