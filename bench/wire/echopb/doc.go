@@ -1,0 +1,2 @@
+// Package echopb is the contract that every peer of the wire benchmark serves.
+package echopb

@@ -1,0 +1,139 @@
+package framed_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"testing"
+
+	"github.com/hanse-go/hanse/bench/wire/echopb"
+	"github.com/hanse-go/hanse/bench/wire/framed"
+)
+
+// serve echoes protobuf messages on a loopback connection and returns its client.
+func serve(t *testing.T, handle framed.Handler) *framed.Client {
+	t.Helper()
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() {
+		conn, err := lis.Accept()
+		if err != nil {
+			served <- err
+			return
+		}
+		served <- framed.Serve(conn, handle)
+	}()
+	conn, err := net.Dial("tcp", lis.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := framed.NewClient(conn)
+	t.Cleanup(func() {
+		client.Close()
+		lis.Close()
+		if err := <-served; err != nil && !errors.Is(err, net.ErrClosed) {
+			t.Log("server:", err) // a reset, when the client went away with answers under way
+		}
+	})
+	return client
+}
+
+func echo(request []byte, reply func(framed.Message) error) error {
+	m := new(echopb.Message)
+	if err := (framed.Proto{Message: m}).Decode(request); err != nil {
+		return err
+	}
+	return reply(framed.Proto{Message: &echopb.Message{Body: m.Body}})
+}
+
+func TestCallsOfAllSizesAtOnce(t *testing.T) {
+	client := serve(t, echo)
+	var wg sync.WaitGroup
+	for n := range 64 {
+		wg.Go(func() {
+			for i, size := range []int{0, 1, 100, 9 << 10, 17 << 10, 64 << 10, 200 << 10, 1 << 20} {
+				body := bytes.Repeat([]byte{byte(n), byte(i)}, size/2)
+				reply := new(echopb.Message)
+				if err := client.Call(t.Context(), framed.Proto{Message: &echopb.Message{Body: body}}, framed.Proto{Message: reply}); err != nil {
+					t.Error(err)
+					return
+				}
+				if !bytes.Equal(reply.Body, body) {
+					t.Errorf("caller %d, %d bytes: another answer", n, size)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestBytes(t *testing.T) {
+	client := serve(t, func(request []byte, reply func(framed.Message) error) error {
+		return reply(&framed.Bytes{B: request})
+	})
+	for i := range 100 {
+		in, out := &framed.Bytes{B: fmt.Append(nil, "request ", i)}, &framed.Bytes{}
+		if err := client.Call(t.Context(), in, out); err != nil || !bytes.Equal(in.B, out.B) {
+			t.Fatalf("%q %v", out.B, err)
+		}
+	}
+}
+
+// A handler that blocks holds nobody up, and its caller can leave.
+func TestBlockedHandler(t *testing.T) {
+	block := make(chan struct{})
+	entered := make(chan struct{}, 1)
+	client := serve(t, func(request []byte, reply func(framed.Message) error) error {
+		if len(request) == 0 {
+			entered <- struct{}{}
+			<-block
+		}
+		return echo(request, reply)
+	})
+	defer close(block)
+	ctx, cancel := context.WithCancel(t.Context())
+	left := make(chan error, 1)
+	go func() {
+		left <- client.Call(ctx, framed.Proto{Message: &echopb.Message{}}, framed.Proto{Message: &echopb.Message{}})
+	}()
+	<-entered
+	for range 10 {
+		reply := new(echopb.Message)
+		if err := client.Call(t.Context(), framed.Proto{Message: &echopb.Message{Body: []byte("x")}}, framed.Proto{Message: reply}); err != nil || string(reply.Body) != "x" {
+			t.Fatalf("%q %v", reply.Body, err)
+		}
+	}
+	cancel()
+	if err := <-left; !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestLostConnection(t *testing.T) {
+	block := make(chan struct{})
+	entered := make(chan struct{}, 1)
+	client := serve(t, func(request []byte, reply func(framed.Message) error) error {
+		entered <- struct{}{}
+		<-block
+		return nil
+	})
+	defer close(block)
+	left := make(chan error, 1)
+	go func() {
+		left <- client.Call(context.Background(), framed.Proto{Message: &echopb.Message{}}, framed.Proto{Message: &echopb.Message{}})
+	}()
+	<-entered
+	client.Close()
+	if err := <-left; err == nil {
+		t.Error("the call had an answer")
+	}
+	if err := client.Call(t.Context(), framed.Proto{Message: &echopb.Message{}}, framed.Proto{Message: &echopb.Message{}}); err == nil {
+		t.Error("a call went out on a closed connection")
+	}
+}
