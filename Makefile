@@ -49,7 +49,7 @@ check: ## formatting, vet (linux, darwin, windows), the analyser, generated code
 	@$(STEP) staticcheck .tmp/bin/staticcheck ./...
 	@for m in $(TESTED); do $(STEP) staticcheck-$$m bash -c 'cd '$$m' && $(CURDIR)/.tmp/bin/staticcheck ./...' || exit 1; done
 	@$(STEP) house $(GO) test -count=1 -run '^Test(Floors|Bans|NestedModules|Size)$$' .
-	@$(STEP) generated bash -c '$(GO) build -o .tmp/bin/hanse ./cmd/hanse && .tmp/bin/hanse gen --check && cd examples && ../.tmp/bin/hanse gen --check'
+	@$(STEP) generated bash -c '$(GO) build -o .tmp/bin/hanse ./cmd/hanse && .tmp/bin/hanse gen --check && for m in examples bench; do (cd $$m && ../.tmp/bin/hanse gen --check) || exit 1; done'
 	@$(STEP) tidy bash -c 'for m in . $(MODULES); do $(GO) -C $$m mod tidy -diff || { echo "run go mod tidy in $$m"; exit 1; }; done'
 
 .PHONY: ci
@@ -63,8 +63,12 @@ e2e: ## the shop end to end, under load: rolling restarts, kills, scaling (about
 	HANSE_E2E=full $(GO) -C examples test -count=1 -v -timeout 20m ./e2e
 
 .PHONY: bench
-bench: ## measure, and write docs/benchmarks.md (about 20 minutes)
-	$(GO) -C bench run .
+bench: ## measure everything, and write docs/benchmarks.md and docs/wire.svg (about an hour)
+	$(GO) -C bench run . -write
+
+.PHONY: bench-wire
+bench-wire: ## measure remote calls only, and write that part (about 40 minutes)
+	$(GO) -C bench run . -only wire -write
 
 .PHONY: tidy
 tidy: ## go mod tidy in every module

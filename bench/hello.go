@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"time"
+
+	"github.com/hanse-go/hanse/bench/sample"
 )
 
 // hello measures the smallest service: size on disk, memory at rest, and the time from exec to the first accepted connection.
@@ -34,8 +36,8 @@ func hello(ctx context.Context, env *environment) (*section, error) {
 		ready = append(ready, float64(took.Microseconds())/1000)
 		rss = append(rss, float64(use.rss))
 	}
-	low, mid, high := quartiles(ready)
-	_, mem, _ := quartiles(rss)
+	low, mid, high := sample.Quartiles(ready)
+	_, mem, _ := sample.Quartiles(rss)
 	sec := &section{
 		intro:  fmt.Sprintf("`examples/hello`, built with `-tags grpcnotrace -trimpath -ldflags '-s -w'`, started %d times.", rounds),
 		header: []string{"", "measured", "bound"},

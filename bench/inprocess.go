@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/hanse-go/hanse/bench/sample"
 	"github.com/hanse-go/hanse/rpc"
 	"google.golang.org/grpc"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
@@ -80,8 +81,8 @@ func inProcess(ctx context.Context, env *environment) (*section, error) {
 			as, bs = append(as, ta), append(bs, tb)
 			allocA, allocB = na, nb
 		}
-		_, ma, _ := quartiles(as)
-		_, mb, _ := quartiles(bs)
+		_, ma, _ := sample.Quartiles(as)
+		_, mb, _ := sample.Quartiles(bs)
 		sec.add(fmt.Sprintf("%d B", size), fmt.Sprintf("%.0f ns", ma), fmt.Sprintf("%.0f ns", mb), ratio(ratios), fmt.Sprintf("%.1f", allocA), fmt.Sprintf("%.1f", allocB))
 	}
 	return sec, nil

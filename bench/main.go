@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/hanse-go/hanse/bench/wire"
 )
 
 // subject is one thing that is measured.
@@ -17,6 +19,7 @@ type subject struct {
 	name  string
 	title string
 	run   func(ctx context.Context, env *environment) (*section, error)
+	hanse bool // needs the hanse command
 }
 
 // environment is what the subjects share.
@@ -25,32 +28,39 @@ type environment struct {
 	tmp   string // removed at the end
 	hanse string // the built command
 	quick bool   // fewer rounds: for trying the program itself
+	wire  wireFlags
 }
 
 func main() {
-	only := flag.String("only", "", "subjects to measure, separated by commas (default: all; nothing is written then)")
-	quick := flag.Bool("quick", false, "few rounds: shows that the program works, the figures mean nothing")
-	out := flag.String("out", "", "file to write (default with all subjects: docs/benchmarks.md of the repository)")
+	if wire.Work() {
+		return
+	}
+	env := &environment{}
+	only := flag.String("only", "", "subjects to measure, separated by commas (default: all)")
+	flag.BoolVar(&env.quick, "quick", false, "few rounds: shows that the program works, the figures mean nothing")
+	write := flag.Bool("write", false, "write what was measured into docs/benchmarks.md of the repository, where other sections stay as they are, and docs/wire.svg")
+	env.wire.register(flag.CommandLine)
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := measure(ctx, *only, *out, *quick); err != nil {
+	if err := measure(ctx, env, *only, *write); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func measure(ctx context.Context, only, out string, quick bool) error {
+func measure(ctx context.Context, env *environment, only string, write bool) error {
 	subjects := []subject{
-		{"inprocess", "A call in process", inProcess},
-		{"hello", "A small service", hello},
-		{"purchase", "One purchase, three shapes", purchase},
-		{"dev", "From a change to a running system", dev},
-		{"sixty", "A system of sixty services", sixty},
+		{"wire", "The wire", wireBench, false},
+		{"inprocess", "A call in process", inProcess, false},
+		{"hello", "A small service", hello, false},
+		{"purchase", "One purchase, three shapes", purchase, false},
+		{"dev", "From a change to a running system", dev, true},
+		{"sixty", "A system of sixty services", sixty, true},
 	}
-	names := make([]string, len(subjects))
+	names, titles := make([]string, len(subjects)), make([]string, len(subjects))
 	for i, s := range subjects {
-		names[i] = s.name
+		names[i], titles[i] = s.name, s.title
 	}
 	wanted := names
 	if only != "" {
@@ -70,10 +80,12 @@ func measure(ctx context.Context, only, out string, quick bool) error {
 		return err
 	}
 	defer os.RemoveAll(tmp)
-	env := &environment{root: root, tmp: tmp, hanse: filepath.Join(tmp, "hanse"), quick: quick}
-	fmt.Println("building the hanse command")
-	if err := goBuild(ctx, root, env.hanse, "./cmd/hanse"); err != nil {
-		return err
+	env.root, env.tmp, env.hanse = root, tmp, filepath.Join(tmp, "hanse")
+	if slices.ContainsFunc(subjects, func(s subject) bool { return s.hanse && slices.Contains(wanted, s.name) }) {
+		fmt.Println("building the hanse command")
+		if err := goBuild(ctx, root, env.hanse, "./cmd/hanse"); err != nil {
+			return err
+		}
 	}
 	var sections []*section
 	for _, s := range subjects {
@@ -87,13 +99,19 @@ func measure(ctx context.Context, only, out string, quick bool) error {
 		}
 		sec.title = s.title
 		sections = append(sections, sec)
-		fmt.Print(sec.text())
-	}
-	if out == "" {
-		if only != "" || quick {
-			return nil
+		if !sec.told {
+			fmt.Print(sec.text())
 		}
-		out = filepath.Join(root, "docs", "benchmarks.md")
 	}
-	return writeReport(out, sections)
+	if !write {
+		return nil
+	}
+	for _, sec := range sections {
+		if sec.plot != "" {
+			if err := os.WriteFile(filepath.Join(root, "docs", "wire.svg"), []byte(sec.plot), 0o644); err != nil {
+				return err
+			}
+		}
+	}
+	return writeReport(filepath.Join(root, "docs", "benchmarks.md"), titles, sections)
 }

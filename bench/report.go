@@ -2,12 +2,16 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"runtime"
-	"slices"
 	"strings"
 	"time"
+
+	"github.com/hanse-go/hanse/bench/sample"
+	"github.com/hanse-go/hanse/bench/table"
 )
 
 // section is the result of one subject: a table with a few words before and after it.
@@ -17,34 +21,60 @@ type section struct {
 	header []string
 	rows   [][]string
 	notes  []string
+	more   string // Markdown that follows
+	plot   string // docs/wire.svg
+	told   bool   // printed while it was measured
 }
 
 func (s *section) add(cells ...string) { s.rows = append(s.rows, cells) }
 
 func (s *section) text() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "\n## %s\n\n", s.title)
+	fmt.Fprintf(&b, "\n## %s\n\n%s\n\n", s.title, machine())
 	if s.intro != "" {
 		fmt.Fprintf(&b, "%s\n\n", s.intro)
 	}
-	b.WriteString("| " + strings.Join(s.header, " | ") + " |\n|" + strings.Repeat("---|", len(s.header)) + "\n")
-	for _, row := range s.rows {
-		b.WriteString("| " + strings.Join(row, " | ") + " |\n")
-	}
+	b.WriteString(table.Markdown(s.header, s.rows))
 	for _, note := range s.notes {
 		fmt.Fprintf(&b, "\n%s\n", note)
 	}
+	b.WriteString(s.more)
 	return b.String()
 }
 
-func writeReport(path string, sections []*section) error {
-	var b strings.Builder
-	b.WriteString("# Benchmarks\n\nMade by `make bench`; run it on your machine. Ratios are medians of paired, interleaved rounds, with their quartiles in brackets;\nabsolute times depend on the machine and on what else it does.\n\n")
-	fmt.Fprintf(&b, "%s · %s · %d cores · %s · %s/%s\n", time.Now().UTC().Format(time.DateOnly), cpuModel(), runtime.NumCPU(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+const reportHead = `# Benchmarks
+
+Made by ` + "`make bench`" + `; run it on your machine. Ratios are medians of paired, interleaved rounds, with their quartiles in brackets;
+absolute times depend on the machine and on what else it does.
+`
+
+// writeReport writes the sections to a file, in the order of titles. Sections of the file that were not measured stay.
+func writeReport(path string, titles []string, sections []*section) error {
+	old, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	text := map[string]string{}
+	for i, part := range strings.Split(string(old), "\n## ") {
+		if i > 0 {
+			title, _, _ := strings.Cut(part, "\n")
+			text[title] = "\n## " + strings.TrimRight(part, "\n") + "\n"
+		}
+	}
 	for _, s := range sections {
-		b.WriteString(s.text())
+		text[s.title] = s.text()
+	}
+	var b strings.Builder
+	b.WriteString(reportHead)
+	for _, title := range titles {
+		b.WriteString(text[title])
 	}
 	return os.WriteFile(path, []byte(b.String()), 0o644)
+}
+
+// machine says when and on what something was measured.
+func machine() string {
+	return fmt.Sprintf("%s · %s · %d cores · %s · %s/%s", time.Now().UTC().Format(time.DateOnly), cpuModel(), runtime.NumCPU(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 func cpuModel() string {
@@ -61,15 +91,8 @@ func cpuModel() string {
 	return "unknown processor"
 }
 
-// quartiles returns the lower quartile, the median and the upper quartile.
-func quartiles(values []float64) (low, median, high float64) {
-	v := slices.Sorted(slices.Values(values))
-	at := func(q float64) float64 { return v[int(q*float64(len(v)-1)+0.5)] }
-	return at(0.25), at(0.5), at(0.75)
-}
-
 func ratio(values []float64) string {
-	low, median, high := quartiles(values)
+	low, median, high := sample.Quartiles(values)
 	return fmt.Sprintf("%.2fx (%.2f–%.2f)", median, low, high)
 }
 

@@ -21,7 +21,7 @@ type Client struct {
 
 // call is one call in flight. Whoever takes it out of the active state, its reader or its caller, decides how it ends.
 type call struct {
-	reply Message
+	reply any
 	done  chan error // capacity 1
 	state atomic.Int32
 }
@@ -35,8 +35,8 @@ const (
 var calls = sync.Pool{New: func() any { return &call{done: make(chan error, 1)} }}
 
 // NewClient starts a client on a connection.
-func NewClient(conn net.Conn) *Client {
-	c := &Client{out: newFlusher(conn)}
+func NewClient(conn net.Conn, codec Codec) *Client {
+	c := &Client{out: newFlusher(conn, codec)}
 	c.ended.Go(c.out.run)
 	c.ended.Go(func() {
 		err := readFrames(conn, c.answer, func() {})
@@ -49,9 +49,9 @@ func NewClient(conn net.Conn) *Client {
 }
 
 // Call sends a request and decodes the answer into reply. It returns when ctx ends; reply is then not written to.
-func (c *Client) Call(ctx context.Context, request, reply Message) error {
-	size := request.Size()
-	encoded, err := encodeLarge(request, size)
+func (c *Client) Call(ctx context.Context, request, reply any) error {
+	size := c.out.codec.Size(request)
+	encoded, err := c.out.encodeLarge(request, size)
 	if err != nil {
 		return err
 	}
@@ -102,7 +102,7 @@ func (c *Client) answer(id uint32, message []byte) error {
 	c.free = append(c.free, id)
 	c.out.mu.Unlock()
 	if k.state.CompareAndSwap(active, answered) {
-		k.done <- k.reply.Decode(message)
+		k.done <- c.out.codec.Decode(message, k.reply)
 	}
 	return nil
 }

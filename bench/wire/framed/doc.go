@@ -4,6 +4,6 @@
 // that has gathered, requests of one read are handed to pooled goroutines under one lock, and replies are decoded by the reader.
 //
 //	go framed.Serve(conn, func(in []byte, reply func(framed.Message)) error { … })
-//	client := framed.NewClient(conn)
+//	client := framed.NewClient(conn, framed.Proto{})
 //	err := client.Call(ctx, request, reply)
 package framed

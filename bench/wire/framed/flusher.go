@@ -10,8 +10,9 @@ const enough = 64 << 10 // bytes that are worth a write without waiting for more
 
 // flusher writes what others append, all that has gathered with one system call.
 type flusher struct {
-	conn net.Conn
-	wake chan struct{} // capacity 1
+	conn  net.Conn
+	codec Codec
+	wake  chan struct{} // capacity 1
 
 	mu       sync.Mutex
 	err      error // of the connection, once it ended
@@ -32,12 +33,12 @@ type insert struct {
 	buf *buffer
 }
 
-func newFlusher(conn net.Conn) *flusher {
-	return &flusher{conn: conn, wake: make(chan struct{}, 1)}
+func newFlusher(conn net.Conn, codec Codec) *flusher {
+	return &flusher{conn: conn, codec: codec, wake: make(chan struct{}, 1)}
 }
 
 // add appends one frame. The caller holds f.mu.
-func (f *flusher) add(id uint32, m Message, size int, encoded *buffer) error {
+func (f *flusher) add(id uint32, m any, size int, encoded *buffer) error {
 	if f.err != nil {
 		return f.err
 	}
@@ -45,7 +46,7 @@ func (f *flusher) add(id uint32, m Message, size int, encoded *buffer) error {
 	if encoded != nil {
 		f.pending.large = append(f.pending.large, insert{len(f.pending.small), encoded})
 	} else {
-		b, err := m.Append(f.pending.small)
+		b, err := f.codec.Append(f.pending.small, m)
 		if err != nil {
 			f.pending.small = f.pending.small[:len(f.pending.small)-headerSize]
 			return err
@@ -64,12 +65,12 @@ func (f *flusher) add(id uint32, m Message, size int, encoded *buffer) error {
 }
 
 // encodeLarge returns the encoding of a large message, and nil for others, which are encoded in their place.
-func encodeLarge(m Message, size int) (*buffer, error) {
+func (f *flusher) encodeLarge(m any, size int) (*buffer, error) {
 	if size < large {
 		return nil, nil
 	}
 	buf := newBuffer(size)
-	b, err := m.Append(buf.b)
+	b, err := f.codec.Append(buf.b, m)
 	if err != nil {
 		buf.free()
 		return nil, err

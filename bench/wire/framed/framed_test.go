@@ -11,10 +11,11 @@ import (
 
 	"github.com/hanse-go/hanse/bench/wire/echopb"
 	"github.com/hanse-go/hanse/bench/wire/framed"
+	"google.golang.org/protobuf/proto"
 )
 
 // serve echoes protobuf messages on a loopback connection and returns its client.
-func serve(t *testing.T, handle framed.Handler) *framed.Client {
+func serve(t *testing.T, codec framed.Codec, handle framed.Handler) *framed.Client {
 	t.Helper()
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -27,13 +28,13 @@ func serve(t *testing.T, handle framed.Handler) *framed.Client {
 			served <- err
 			return
 		}
-		served <- framed.Serve(conn, handle)
+		served <- framed.Serve(conn, codec, handle)
 	}()
 	conn, err := net.Dial("tcp", lis.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := framed.NewClient(conn)
+	client := framed.NewClient(conn, codec)
 	t.Cleanup(func() {
 		client.Close()
 		lis.Close()
@@ -44,23 +45,23 @@ func serve(t *testing.T, handle framed.Handler) *framed.Client {
 	return client
 }
 
-func echo(request []byte, reply func(framed.Message) error) error {
+func echo(request []byte, reply func(any) error) error {
 	m := new(echopb.Message)
-	if err := (framed.Proto{Message: m}).Decode(request); err != nil {
+	if err := proto.Unmarshal(request, m); err != nil {
 		return err
 	}
-	return reply(framed.Proto{Message: &echopb.Message{Body: m.Body}})
+	return reply(&echopb.Message{Body: m.Body})
 }
 
 func TestCallsOfAllSizesAtOnce(t *testing.T) {
-	client := serve(t, echo)
+	client := serve(t, framed.Proto{}, echo)
 	var wg sync.WaitGroup
 	for n := range 64 {
 		wg.Go(func() {
 			for i, size := range []int{0, 1, 100, 9 << 10, 17 << 10, 64 << 10, 200 << 10, 1 << 20} {
 				body := bytes.Repeat([]byte{byte(n), byte(i)}, size/2)
 				reply := new(echopb.Message)
-				if err := client.Call(t.Context(), framed.Proto{Message: &echopb.Message{Body: body}}, framed.Proto{Message: reply}); err != nil {
+				if err := client.Call(t.Context(), &echopb.Message{Body: body}, reply); err != nil {
 					t.Error(err)
 					return
 				}
@@ -74,13 +75,13 @@ func TestCallsOfAllSizesAtOnce(t *testing.T) {
 }
 
 func TestBytes(t *testing.T) {
-	client := serve(t, func(request []byte, reply func(framed.Message) error) error {
-		return reply(&framed.Bytes{B: request})
+	client := serve(t, framed.Bytes{}, func(request []byte, reply func(any) error) error {
+		return reply(&request)
 	})
 	for i := range 100 {
-		in, out := &framed.Bytes{B: fmt.Append(nil, "request ", i)}, &framed.Bytes{}
-		if err := client.Call(t.Context(), in, out); err != nil || !bytes.Equal(in.B, out.B) {
-			t.Fatalf("%q %v", out.B, err)
+		in, out := fmt.Append(nil, "request ", i), []byte(nil)
+		if err := client.Call(t.Context(), &in, &out); err != nil || !bytes.Equal(in, out) {
+			t.Fatalf("%q %v", out, err)
 		}
 	}
 }
@@ -89,7 +90,7 @@ func TestBytes(t *testing.T) {
 func TestBlockedHandler(t *testing.T) {
 	block := make(chan struct{})
 	entered := make(chan struct{}, 1)
-	client := serve(t, func(request []byte, reply func(framed.Message) error) error {
+	client := serve(t, framed.Proto{}, func(request []byte, reply func(any) error) error {
 		if len(request) == 0 {
 			entered <- struct{}{}
 			<-block
@@ -100,12 +101,12 @@ func TestBlockedHandler(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	left := make(chan error, 1)
 	go func() {
-		left <- client.Call(ctx, framed.Proto{Message: &echopb.Message{}}, framed.Proto{Message: &echopb.Message{}})
+		left <- client.Call(ctx, &echopb.Message{}, &echopb.Message{})
 	}()
 	<-entered
 	for range 10 {
 		reply := new(echopb.Message)
-		if err := client.Call(t.Context(), framed.Proto{Message: &echopb.Message{Body: []byte("x")}}, framed.Proto{Message: reply}); err != nil || string(reply.Body) != "x" {
+		if err := client.Call(t.Context(), &echopb.Message{Body: []byte("x")}, reply); err != nil || string(reply.Body) != "x" {
 			t.Fatalf("%q %v", reply.Body, err)
 		}
 	}
@@ -118,7 +119,7 @@ func TestBlockedHandler(t *testing.T) {
 func TestLostConnection(t *testing.T) {
 	block := make(chan struct{})
 	entered := make(chan struct{}, 1)
-	client := serve(t, func(request []byte, reply func(framed.Message) error) error {
+	client := serve(t, framed.Proto{}, func(request []byte, reply func(any) error) error {
 		entered <- struct{}{}
 		<-block
 		return nil
@@ -126,14 +127,14 @@ func TestLostConnection(t *testing.T) {
 	defer close(block)
 	left := make(chan error, 1)
 	go func() {
-		left <- client.Call(context.Background(), framed.Proto{Message: &echopb.Message{}}, framed.Proto{Message: &echopb.Message{}})
+		left <- client.Call(context.Background(), &echopb.Message{}, &echopb.Message{})
 	}()
 	<-entered
 	client.Close()
 	if err := <-left; err == nil {
 		t.Error("the call had an answer")
 	}
-	if err := client.Call(t.Context(), framed.Proto{Message: &echopb.Message{}}, framed.Proto{Message: &echopb.Message{}}); err == nil {
+	if err := client.Call(t.Context(), &echopb.Message{}, &echopb.Message{}); err == nil {
 		t.Error("a call went out on a closed connection")
 	}
 }

@@ -8,39 +8,40 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Message is what a frame carries.
-type Message interface {
-	Size() int
-	Append(b []byte) ([]byte, error) // the encoding, Size bytes
-	Decode(b []byte) error           // must not keep b
+// Codec turns messages, which are pointers, into bytes and back.
+type Codec interface {
+	Size(m any) int
+	Append(b []byte, m any) ([]byte, error) // the encoding: Size bytes; Size was called just before
+	Decode(b []byte, m any) error           // must not keep b
 }
 
-// Proto is a protobuf message.
-type Proto struct{ proto.Message }
+// Proto is the Codec of protobuf messages.
+type Proto struct{}
 
 // Size returns the length of the encoding in bytes.
-func (p Proto) Size() int { return proto.Size(p.Message) }
+func (Proto) Size(m any) int { return proto.Size(m.(proto.Message)) }
 
 // Append appends the encoding to b.
-func (p Proto) Append(b []byte) ([]byte, error) {
-	return proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(b, p.Message)
+func (Proto) Append(b []byte, m any) ([]byte, error) {
+	return proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(b, m.(proto.Message))
 }
 
 // Decode sets the message to what b encodes.
-func (p Proto) Decode(b []byte) error { return proto.Unmarshal(b, p.Message) }
+func (Proto) Decode(b []byte, m any) error { return proto.Unmarshal(b, m.(proto.Message)) }
 
-// Bytes is a message without encoding.
-type Bytes struct{ B []byte }
+// Bytes is the Codec of *[]byte, which are carried as they are.
+type Bytes struct{}
 
 // Size returns the number of bytes.
-func (m *Bytes) Size() int { return len(m.B) }
+func (Bytes) Size(m any) int { return len(*m.(*[]byte)) }
 
 // Append appends the bytes to b.
-func (m *Bytes) Append(b []byte) ([]byte, error) { return append(b, m.B...), nil }
+func (Bytes) Append(b []byte, m any) ([]byte, error) { return append(b, *m.(*[]byte)...), nil }
 
 // Decode copies b.
-func (m *Bytes) Decode(b []byte) error {
-	m.B = append(m.B[:0], b...)
+func (Bytes) Decode(b []byte, m any) error {
+	to := m.(*[]byte)
+	*to = append((*to)[:0], b...)
 	return nil
 }
 

@@ -27,7 +27,7 @@ type queue struct {
 type worker struct {
 	wake  chan struct{} // capacity 1
 	id    uint32        // of the request that it answers
-	reply func(Message) error
+	reply func(message any) error
 }
 
 // push adds requests and sees to it that somebody takes them.
@@ -57,9 +57,9 @@ func (q *queue) wakeOne() {
 		return
 	}
 	w := &worker{wake: make(chan struct{}, 1)}
-	w.reply = func(m Message) error {
-		size := m.Size()
-		encoded, err := encodeLarge(m, size)
+	w.reply = func(m any) error {
+		size := q.out.codec.Size(m)
+		encoded, err := q.out.encodeLarge(m, size)
 		if err != nil {
 			return err
 		}

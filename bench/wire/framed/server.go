@@ -8,12 +8,12 @@ import (
 )
 
 // Handler answers a request, whose bytes it may use until it returns, by calling reply once. It runs on a goroutine of its own.
-type Handler func(request []byte, reply func(Message) error) error
+type Handler func(request []byte, reply func(message any) error) error
 
 // Serve answers the calls of one connection until it ends, and waits for the handlers. It closes the connection. That the peer went away
 // is no error.
-func Serve(conn net.Conn, handle Handler) error {
-	out := newFlusher(conn)
+func Serve(conn net.Conn, codec Codec, handle Handler) error {
+	out := newFlusher(conn, codec)
 	q := &queue{handle: func(r request, w *worker) error {
 		w.id = r.id
 		return handle(r.message.b, w.reply)
