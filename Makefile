@@ -62,6 +62,11 @@ ci: ## what continuous integration runs
 e2e: ## the shop end to end, under load: rolling restarts, kills, scaling (about 6 minutes; the short form is in test)
 	HANSE_E2E=full $(GO) -C examples test -count=1 -v -timeout 20m ./e2e
 
+.PHONY: conformance
+conformance: ## suites of others against our server and client: gRPC conformance, interoperability, h2spec, grpc-js, nghttpx (needs the network)
+	@$(STEP) conformance-fetch tools/conformance/fetch .tmp/conformance
+	@HANSE_CONFORMANCE=$(CURDIR)/.tmp/conformance $(STEP) conformance $(GO) -C internal/conformance/suites test -count=1 -timeout 10m $(TESTFLAGS)
+
 .PHONY: bench
 bench: ## measure everything, and write docs/benchmarks.md and docs/wire.svg (about an hour)
 	$(GO) -C bench run . -write

@@ -268,6 +268,18 @@ func TestTLS(t *testing.T) {
 				t.Error(body)
 			}
 
+			// The name in the certificate need not be the target's host.
+			named, err := rpc.Dial(addr, rpc.WithTLS(&tls.Config{RootCAs: roots, ServerName: "example.com"}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer named.Close()
+			if _, err := callEcho(t.Context(), named, addMethod, "x"); err != nil {
+				t.Error(err)
+			} else {
+				<-secure
+			}
+
 			// Not trusted: the caller learns why.
 			wary, err := rpc.Dial(addr, rpc.WithTLS(&tls.Config{RootCAs: x509.NewCertPool()}))
 			if err != nil {

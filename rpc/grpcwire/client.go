@@ -270,6 +270,13 @@ func (c *watchedCreds) ClientHandshake(ctx context.Context, authority string, co
 	return secure, info, err
 }
 
+// Info does not tell the name that the certificate must have: grpc-go refuses one that is not the authority.
+func (c *watchedCreds) Info() credentials.ProtocolInfo {
+	info := c.TransportCredentials.Info()
+	info.ServerName = ""
+	return info
+}
+
 func (c *watchedCreds) Clone() credentials.TransportCredentials {
 	return &watchedCreds{TransportCredentials: c.TransportCredentials.Clone(), failed: c.failed}
 }
