@@ -41,8 +41,9 @@ func goBuild(ctx context.Context, dir, out, pkg string, flags ...string) error {
 
 // usage is what a process has used so far.
 type usage struct {
-	cpu time.Duration
-	rss int64 // bytes
+	cpu     time.Duration
+	rss     int64 // bytes
+	written int64 // bytes, to files and sockets alike
 }
 
 func usageOf(pid int) (usage, error) {
@@ -57,7 +58,25 @@ func usageOf(pid int) (usage, error) {
 	}
 	number := func(i int) int64 { n, _ := strconv.ParseInt(f[i], 10, 64); return n }
 	const tick = time.Second / 100 // USER_HZ is 100 on every architecture that Go runs on
-	return usage{cpu: time.Duration(number(11)+number(12)) * tick, rss: number(21) * int64(os.Getpagesize())}, nil
+	written, err := writtenBy(pid)
+	if err != nil {
+		return usage{}, err
+	}
+	return usage{written: written, cpu: time.Duration(number(11)+number(12)) * tick, rss: number(21) * int64(os.Getpagesize())}, nil
+}
+
+// writtenBy returns how many bytes a process has given to system calls that write.
+func writtenBy(pid int) (int64, error) {
+	io, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", pid))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(io)) {
+		if n, ok := strings.CutPrefix(line, "wchar: "); ok {
+			return strconv.ParseInt(strings.TrimSpace(n), 10, 64)
+		}
+	}
+	return 0, fmt.Errorf("/proc/%d/io has no line wchar", pid)
 }
 
 func usageOfAll(pids []int) (usage, error) {
@@ -69,6 +88,7 @@ func usageOfAll(pids []int) (usage, error) {
 		}
 		sum.cpu += u.cpu
 		sum.rss += u.rss
+		sum.written += u.written
 	}
 	return sum, nil
 }

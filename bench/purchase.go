@@ -23,9 +23,10 @@ type shape struct {
 	procs  []*exec.Cmd
 	output tail
 
-	took   []time.Duration
-	cpu    time.Duration
-	memory int64
+	took    []time.Duration
+	cpu     time.Duration
+	memory  int64
+	written int64
 }
 
 // purchase buys in three running shops at once, in turn: one process, nine on unix sockets, nine on TCP.
@@ -72,12 +73,18 @@ func purchase(ctx context.Context, env *environment) (*section, error) {
 
 	sec := &section{
 		intro: fmt.Sprintf("A purchase is what a browser sends: product page, into the cart, checkout page, order (six requests; "+
-			"carts, payments and orders are in SQLite). Each shape did %d purchases, four customers at a time, in interleaved rounds; the same binary, only the environment differs.", rounds*each),
-		header: []string{"shape", "p50", "p99", "CPU per purchase", "resident memory"},
+			"carts, payments and orders are in SQLite). Each shape did %d purchases, four customers at a time, in interleaved rounds; the same binary, only the environment differs. "+
+			"*Between services* is what the processes wrote beyond what one process writes (to its files and its customers).", rounds*each),
+		header: []string{"shape", "p50", "p99", "CPU per purchase", "between services, per purchase", "resident memory"},
 	}
-	for _, s := range shapes {
+	alone := shapes[0].written / int64(len(shapes[0].took))
+	for i, s := range shapes {
 		slices.Sort(s.took)
-		sec.add(s.name, ms(percentile(s.took, 0.5)), ms(percentile(s.took, 0.99)), ms(s.cpu/time.Duration(len(s.took))), mib(s.memory))
+		between := "–"
+		if i > 0 {
+			between = fmt.Sprintf("%.1f KiB", float64(s.written/int64(len(s.took))-alone)/(1<<10))
+		}
+		sec.add(s.name, ms(percentile(s.took, 0.5)), ms(percentile(s.took, 0.99)), ms(s.cpu/time.Duration(len(s.took))), between, mib(s.memory))
 	}
 	return sec, nil
 }
@@ -171,6 +178,7 @@ func (s *shape) buy(ctx context.Context, n int, counts bool) error {
 	if counts {
 		s.took = append(s.took, took...)
 		s.cpu += after.cpu - before.cpu
+		s.written += after.written - before.written
 		s.memory = after.rss
 	}
 	return nil

@@ -29,7 +29,7 @@ type load struct {
 type segment struct {
 	Units   int           `json:"units"`
 	Took    time.Duration `json:"took"`
-	Used    usage         `json:"used"`
+	Used    Usage         `json:"used"`
 	Latency histogram     `json:"latency,omitempty"`
 }
 

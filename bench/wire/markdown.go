@@ -17,8 +17,8 @@ func (r *Report) Intro() string {
 	}
 	return fmt.Sprintf(`Client and server are processes of their own, %s; one connection; every call under its own `+"`context.WithTimeout`"+`; the same messages.
 The peers take turns of %v, in another order each time, %d turns each, and what is compared are ratios of the same round. grpc-go takes part twice: a cell in
-which the two differ by more than %.0f %% is void. Everyone has windows of 1 MiB and 16 MiB and buffers of 64 KiB as far as it can be told (grpc-go as it comes is
-slower). CPU is user and system time of both processes. Allocations are without those of the caller's own context.
+which the two differ by more than %.0f %% is void. Everyone has windows of 1 MiB and 16 MiB and buffers of 64 KiB as far as it can be told (grpc-go as it comes does
+about as well). CPU is user and system time of both processes. Allocations are without those of the caller's own context.
 
 - *hanse*: package rpc of this repository; *hanse on grpc-go*: the same on the transport of `+"`rpc/grpcwire`"+`; *connect-go*: gRPC over net/http.
 - *framed protobuf*: the practical floor, a length and a number as the only framing, with the same batching; *framed bytes*: without encoding.

@@ -40,8 +40,8 @@ type Entry struct {
 type Round struct {
 	Units  int           `json:"units"` // calls, or messages that were answered
 	Took   time.Duration `json:"took"`
-	Client usage         `json:"client"`
-	Server usage         `json:"server"`
+	Client Usage         `json:"client"`
+	Server Usage         `json:"server"`
 
 	latency histogram
 }

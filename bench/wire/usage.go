@@ -5,18 +5,18 @@ import (
 	"time"
 )
 
-// usage is what this process has used.
-type usage struct {
+// Usage is what a process has used.
+type Usage struct {
 	CPU     time.Duration `json:"cpu"`
 	Mallocs uint64        `json:"mallocs"`
 }
 
-func used() usage {
+func used() Usage {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return usage{CPU: cpuTime(), Mallocs: m.Mallocs}
+	return Usage{CPU: cpuTime(), Mallocs: m.Mallocs}
 }
 
-func (u usage) sub(before usage) usage {
-	return usage{u.CPU - before.CPU, u.Mallocs - before.Mallocs}
+func (u Usage) sub(before Usage) Usage {
+	return Usage{u.CPU - before.CPU, u.Mallocs - before.Mallocs}
 }

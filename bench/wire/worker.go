@@ -48,7 +48,7 @@ type answer struct {
 	Error   string   `json:"error,omitempty"`
 	Address string   `json:"address,omitempty"`
 	Segment *segment `json:"segment,omitempty"`
-	Used    *usage   `json:"used,omitempty"`
+	Used    *Usage   `json:"used,omitempty"`
 }
 
 // worker is this process, as its parent sees it.
