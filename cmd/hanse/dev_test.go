@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -69,6 +70,11 @@ func TestDevSession(t *testing.T) {
 		if got := d.one("cart"); got.PID != before.PID {
 			t.Errorf("the first copy was not the one that stays: %+v", got)
 		}
+		for _, copy := range []string{"cart.2", "cart.3"} { // they keep their numbers to the last line
+			if !regexp.MustCompile(`(?m)^` + copy + ` +│ \S+ INF stopped$`).MatchString(d.must("logs", "cart")) {
+				t.Errorf("the end of %s is not told:\n%s", copy, d.must("logs", "cart"))
+			}
+		}
 	})
 
 	part("restart, losing no request", func() {
@@ -110,6 +116,9 @@ func TestDevSession(t *testing.T) {
 		}
 		if out := d.must("stop", "cart"); !strings.Contains(out, "cart does not run") {
 			t.Error(out)
+		}
+		if page := d.get(d.url("cart") + "/cart"); !strings.Contains(page, "<code>hanse start cart</code>") {
+			t.Errorf("the page of a stopped service: %s", page)
 		}
 		d.must("start", "cart")
 		d.one("cart")
@@ -190,7 +199,7 @@ func TestDevSession(t *testing.T) {
 		cart := d.one("cart")
 		edit(t, filepath.Join(dir, "cart", "cart.go"), `	s.Logger().Info("the cart`, "	if words.Cart != \"\" {\n		return fmt.Errorf(\"no cart today\")\n	}\n	s.Logger().Info(\"the cart")
 		p.await("the failure is told", func() bool {
-			return strings.Contains(d.out.String(), "ended before it was ready: exit status 1; the old one keeps running")
+			return strings.Contains(d.out.String(), "ended before it was ready: exit status 1: service cart: set-up failed: no cart today; the old one keeps running")
 		})
 		if d.one("cart").PID != cart.PID {
 			t.Error("the old process is gone")
@@ -203,7 +212,7 @@ func TestDevSession(t *testing.T) {
 		cart := d.one("cart")
 		http.Get(d.url("cart") + "/crash")
 		p.await("it is told", func() bool {
-			return strings.Contains(d.out.String(), fmt.Sprintf("cart (process %d) ended: exit status 3; started again in", cart.PID)) &&
+			return strings.Contains(d.out.String(), fmt.Sprintf("cart (process %d) ended: exit status 3: the cart falls over; started again in", cart.PID)) &&
 				strings.Contains(d.out.String(), "the cart falls over")
 		})
 		p.await("it runs again", func() bool {
@@ -483,6 +492,27 @@ func TestDevEarlyChange(t *testing.T) {
 	edit(t, filepath.Join(dir, "words", "words.go"), "first", "second")
 	d.awaitReady()
 	p.await("the new page", func() bool { return strings.HasPrefix(d.get(d.url("cart")+"/cart"), "second") })
+}
+
+// A service that does not start is told with the reason, where the rest is and in other terminals, and starts when the code is right.
+func TestDevFailingStart(t *testing.T) {
+	p := newMachine(t)
+	dir := p.system("shop.txtar")
+	edit(t, filepath.Join(dir, "catalog", "catalog.go"), "	return nil", "	return errors.New(\"no shelves\")")
+	edit(t, filepath.Join(dir, "catalog", "catalog.go"), `"context"`, "\"context\"\n\t\"errors\"")
+	d := p.dev(dir)
+	const reason = "exit status 1: service catalog: set-up failed: no shelves"
+	if !regexp.MustCompile(`(?m)^✗ +catalog +`+reason+`$`).MatchString(d.out.String()) || !strings.Contains(d.out.String(), "! 1 of 2 processes ready after ") {
+		t.Error("the table does not tell the reason")
+	}
+	if out := d.must("ps"); !regexp.MustCompile(`(?m)^catalog +failed +` + reason).MatchString(out) {
+		t.Errorf("ps:\n%s", out)
+	}
+	if _, errs, status := p.hanse(dir, "restart", "catalog"); status != 1 || !strings.Contains(errs, "it ended: "+reason) {
+		t.Errorf("restart: status %d, %s", status, errs)
+	}
+	edit(t, filepath.Join(dir, "catalog", "catalog.go"), `errors.New("no shelves")`, "errors.Join()")
+	p.await("it starts", func() bool { rows := d.ps("catalog"); return len(rows) == 1 && rows[0].State == "ready" })
 }
 
 // Two programs that offer the same service are refused, with the hanse.yaml that makes it right.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/charmbracelet/x/ansi"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/control"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/logs"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/process"
@@ -120,7 +121,7 @@ func (s *supervisor) output(c *child, text string) {
 		}
 		l.Service = u.name
 	}
-	if len(u.slots) > 1 {
+	if c.slot.name() != u.name {
 		l.Replica = c.slot.number
 	}
 	if c.process != nil {
@@ -129,8 +130,33 @@ func (s *supervisor) output(c *child, text string) {
 	if c.last = append(c.last, plain(l)); len(c.last) > lastLines {
 		c.last = slices.Delete(c.last, 0, 1)
 	}
+	c.blame(l)
 	s.mu.Unlock()
 	s.ring.Add(l)
+}
+
+const (
+	causeLength = 140             // how much of a process's own words stands beside its exit status
+	causeAge    = 5 * time.Second // what it said longer ago has nothing to do with its end
+)
+
+// blame notes a line that may say why the process ends: an error that it logs, or something outside of its log; of a panic the line
+// that names it, and not the stack that follows. The caller holds supervisor.mu.
+func (c *child) blame(l logs.Line) {
+	text, _, _ := strings.Cut(strings.TrimSpace(l.Msg), "\n")
+	if c.panicked || text == "" || l.Level != "" && l.Level != "ERROR" {
+		return
+	}
+	c.panicked = l.Level == "" && (strings.HasPrefix(text, "panic: ") || strings.HasPrefix(text, "fatal error: "))
+	c.cause, c.causeAt = ansi.Truncate(ansi.Strip(text), causeLength, "…"), l.Time
+}
+
+// why returns what the process said was wrong shortly before it ended. The caller holds supervisor.mu.
+func (c *child) why(now time.Time) string {
+	if now.Sub(c.causeAt) > causeAge {
+		return ""
+	}
+	return c.cause
 }
 
 // plain is a line as it is shown again after a failure.
@@ -183,7 +209,10 @@ func (s *supervisor) awaitReady(ctx context.Context, c *child) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		return fmt.Errorf("%w: %s", errEnded, c.process.Exit().Text)
+		exit := c.process.Exit().Text
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return fmt.Errorf("%w: %s", errEnded, withCause(exit, c.why(time.Now())))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

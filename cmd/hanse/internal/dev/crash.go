@@ -31,8 +31,9 @@ func (s *supervisor) ended(c *child, exit process.Exit) {
 	s.mu.Lock()
 	last := slices.Clone(c.last)
 	if sl.child != c || sl.closed { // it was to replace another one, which is still there
+		text := withCause(exit.Text, c.why(time.Now()))
 		s.mu.Unlock()
-		s.failf(u.name, "the new %s ended before it was ready: %s; the old one keeps running", label, exit.Text)
+		s.failf(u.name, "the new %s ended before it was ready: %s; the old one keeps running", label, text)
 		return
 	}
 	if client && exit.Code == 0 {
@@ -42,21 +43,17 @@ func (s *supervisor) ended(c *child, exit process.Exit) {
 		s.notef(u.name, "%s has finished", label)
 		return
 	}
-	if !c.readyAt.IsZero() && time.Since(c.readyAt) > steady {
-		sl.restarts = 0
-	}
-	pause := min(firstPause<<min(sl.restarts, 10), lastPause)
-	sl.restarts++
-	f := &failure{reason: exit.Text, last: last, at: time.Now()}
+	pause := sl.pause(c.readyAt, time.Now())
+	f := &failure{reason: exit.Text, cause: c.why(time.Now()), last: last, at: time.Now()}
 	sl.failure, sl.crash = f, f
 	s.mu.Unlock()
 
 	if client {
-		s.failf(u.name, "%s ended: %s", label, exit.Text)
+		s.failf(u.name, "%s ended: %s", label, f.text())
 		s.updatePins()
 		return
 	}
-	s.failf(u.name, "%s ended: %s; started again in %v", label, exit.Text, pause)
+	s.failf(u.name, "%s ended: %s; started again in %v", label, f.text(), pause)
 	s.updatePins()
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
@@ -93,6 +90,17 @@ func (s *supervisor) ended(c *child, exit process.Exit) {
 	}
 }
 
+// pause counts an end of the slot's process, which was ready since readyAt (zero: never), and returns how long to wait before the next
+// one: longer each time, from the beginning after a process that was ready for a while. The caller holds supervisor.mu.
+func (sl *slot) pause(readyAt, now time.Time) time.Duration {
+	if !readyAt.IsZero() && now.Sub(readyAt) > steady {
+		sl.restarts = 0
+	}
+	pause := min(firstPause<<min(sl.restarts, 10), lastPause)
+	sl.restarts++
+	return pause
+}
+
 // updatePins shows at the foot of the terminal what does not work.
 func (s *supervisor) updatePins() {
 	s.mu.Lock()
@@ -121,10 +129,7 @@ const (
 
 // pin tells how the slot's process ended, if one did lately.
 func (sl *slot) pin() (lines []string) {
-	name := sl.unit.name
-	if len(sl.unit.slots) > 1 {
-		name = fmt.Sprintf("%s.%d", name, sl.number)
-	}
+	name := sl.name()
 	f := sl.failure
 	switch {
 	case f != nil:

@@ -149,6 +149,7 @@ func (s *supervisor) open() error {
 	}
 	s.registry = &discovery.Local{System: s.Name}
 	s.doors = newDoors(filepath.Join(s.builds.Path, "ports.json"), &s.board, s.problemf)
+	s.doors.stopped = s.stopped
 	return nil
 }
 

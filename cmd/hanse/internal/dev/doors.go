@@ -1,6 +1,7 @@
 package dev
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -38,6 +39,7 @@ type doors struct {
 	board *board
 
 	problemf func(format string, args ...any)
+	stopped  func(service string) bool // someone stopped it, and it stays so until someone starts it; nil: none
 
 	mu    sync.Mutex
 	ports map[string]int // by service
@@ -49,6 +51,7 @@ type doors struct {
 
 type door struct {
 	service string
+	stopped func(service string) bool
 	board   *board
 	addr    string
 	server  *http.Server
@@ -110,7 +113,7 @@ func (d *doors) openLocked(service string) {
 	if lis == nil {
 		return
 	}
-	o := &door{service: service, board: d.board, addr: lis.Addr().String(), h1: new(http.Transport), h2: new(http.Transport)}
+	o := &door{service: service, stopped: d.stopped, board: d.board, addr: lis.Addr().String(), h1: new(http.Transport), h2: new(http.Transport)}
 	o.h1.Protocols, o.h2.Protocols = new(http.Protocols), new(http.Protocols)
 	o.h1.Protocols.SetHTTP1(true)
 	o.h2.Protocols.SetUnencryptedHTTP2(true) // gRPC, for tools that know no registry
@@ -180,9 +183,13 @@ func (d *doors) pages() (urls []string) {
 	return urls
 }
 
-// pick returns a ready instance other than the one with the ID not, and whether its address has pages of other services too.
-func (o *door) pick(ctx context.Context, not string) (inst discovery.Instance, shared, ok bool) {
-	ok = o.board.await(ctx, nil, func(list []discovery.Instance) bool {
+// errStopped is why there is nothing to wait for.
+var errStopped = errors.New("it is stopped")
+
+// pick returns a ready instance other than the one with the ID not, and whether its address has pages of other services too. It waits
+// for one, unless the service was stopped.
+func (o *door) pick(ctx context.Context, not string) (inst discovery.Instance, shared bool, err error) {
+	ok := o.board.await(ctx, nil, func(list []discovery.Instance) bool {
 		var ready []discovery.Instance
 		for _, i := range list {
 			if i.Service == o.service && i.State == discovery.Ready && i.Metadata[httpKey] != "" && i.ID != not {
@@ -190,7 +197,10 @@ func (o *door) pick(ctx context.Context, not string) (inst discovery.Instance, s
 			}
 		}
 		if len(ready) == 0 {
-			return false
+			if o.stopped != nil && o.stopped(o.service) {
+				err = errStopped
+			}
+			return err != nil
 		}
 		inst = ready[o.next.Add(1)%uint64(len(ready))]
 		for _, i := range list {
@@ -198,7 +208,10 @@ func (o *door) pick(ctx context.Context, not string) (inst discovery.Instance, s
 		}
 		return true
 	})
-	return inst, shared, ok
+	if !ok {
+		err = fmt.Errorf("no instance of %s has been ready for %v", o.service, doorWait)
+	}
+	return inst, shared, err
 }
 
 func (o *door) rewrite(r *httputil.ProxyRequest) {
@@ -213,12 +226,9 @@ func (o *door) RoundTrip(r *http.Request) (*http.Response, error) {
 	defer cancel()
 	not := ""
 	for try := 1; ; try++ {
-		inst, shared, ok := o.pick(ctx, not)
-		if !ok {
-			if err := r.Context().Err(); err != nil {
-				return nil, err
-			}
-			return nil, fmt.Errorf("no instance of %s has been ready for %v", o.service, doorWait)
+		inst, shared, err := o.pick(ctx, not)
+		if err != nil {
+			return nil, cmp.Or(r.Context().Err(), err)
 		}
 		target, err := url.Parse(inst.Metadata[httpKey])
 		if err != nil {
@@ -255,8 +265,11 @@ func (o *door) unavailable(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(http.StatusBadGateway)
+	status, head, text := http.StatusBadGateway, o.service+" does not answer", "hanse dev says why. This page tries again by itself.</p><pre>"+html.EscapeString(err.Error())+"</pre>"
+	if errors.Is(err, errStopped) {
+		status, head, text = http.StatusServiceUnavailable, o.service+" is stopped", "Start it with <code>hanse start "+o.service+"</code>; this page tries again by itself.</p>"
+	}
+	w.WriteHeader(status)
 	fmt.Fprintf(w, "<!doctype html><meta charset=utf-8><meta http-equiv=refresh content=2><title>%[1]s</title>"+
-		"<body style=\"font:16px/1.5 system-ui;margin:15vh auto;max-width:36em\"><h1>%[1]s does not answer</h1><p>hanse dev says why. This page tries again by itself.</p><pre>%[2]s</pre>\n",
-		o.service, html.EscapeString(err.Error()))
+		"<body style=\"font:16px/1.5 system-ui;margin:15vh auto;max-width:36em\"><h1>%[2]s</h1><p>%[3]s\n", o.service, head, text)
 }

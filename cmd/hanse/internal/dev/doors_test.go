@@ -110,6 +110,34 @@ func TestDoorWaits(t *testing.T) {
 	}
 }
 
+// Nobody waits for a service that was stopped.
+func TestDoorStopped(t *testing.T) {
+	var b board
+	var stopped atomic.Bool
+	d := newDoors(filepath.Join(t.TempDir(), "ports.json"), &b, t.Errorf)
+	d.stopped = func(service string) bool { return service == "web" && stopped.Load() }
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { d.run(ctx) })
+	t.Cleanup(func() { cancel(); wg.Wait(); http.DefaultClient.CloseIdleConnections() })
+	list := []discovery.Instance{pages("web", "1", backend(t, "one"))}
+	b.set(list)
+	d.update(list)
+	url := d.url("web")
+
+	// One that was started by hand serves, whatever hanse dev was told.
+	stopped.Store(true)
+	if _, got := fetch(t, url); got != "one 127.0.0.1" {
+		t.Errorf("%q", got)
+	}
+	draining := list[0]
+	draining.State = discovery.Draining
+	b.set([]discovery.Instance{draining})
+	if status, got := fetch(t, url); status != http.StatusServiceUnavailable || !strings.Contains(got, "web is stopped") || !strings.Contains(got, "<code>hanse start web</code>") {
+		t.Errorf("%d %s", status, got)
+	}
+}
+
 // Where several services have one address, each is asked for by its name.
 func TestDoorNamesService(t *testing.T) {
 	var b board

@@ -23,10 +23,11 @@ func (s *supervisor) resize(ctx context.Context, u *unit, n int, progress func(s
 	s.mu.Lock()
 	u.want = n
 	var gone []*slot
+	several := len(u.slots) > 1
 	for len(u.slots) > n {
 		last := u.slots[len(u.slots)-1]
 		u.slots = u.slots[:len(u.slots)-1]
-		last.closed = true
+		last.closed, last.numbered = true, several
 		gone = append(gone, last)
 	}
 	var todo []*slot
@@ -73,7 +74,7 @@ func (s *supervisor) startSlot(ctx context.Context, sl *slot, progress func(stri
 		if !errors.Is(err, errEnded) { // else attend sees to it
 			s.drain(c)
 			s.mu.Lock()
-			sl.failure = &failure{reason: err.Error(), last: slices.Clone(c.last), at: time.Now()}
+			sl.failure = &failure{reason: err.Error(), cause: c.why(time.Now()), last: slices.Clone(c.last), at: time.Now()}
 			s.mu.Unlock()
 			s.updatePins()
 		}
@@ -138,10 +139,7 @@ func (s *supervisor) replaceSlot(ctx context.Context, sl *slot, progress func(st
 func (s *supervisor) label(sl *slot, c *child) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	name := sl.unit.name
-	if len(sl.unit.slots) > 1 || sl.number > 1 {
-		name = fmt.Sprintf("%s.%d", name, sl.number)
-	}
+	name := sl.name()
 	if c == nil || c.process == nil {
 		return name
 	}

@@ -53,7 +53,7 @@ func (sl *slot) status() control.Process {
 		p.PID, p.Started, p.State, p.Services = c.process.PID(), c.started, c.state, c.services
 	}
 	if f := sl.failure; f != nil {
-		p.State, p.Reason, p.Last, p.PID = control.Failed, f.reason, f.last, 0
+		p.State, p.Reason, p.Last, p.PID = control.Failed, f.text(), f.last, 0
 	}
 	return p
 }

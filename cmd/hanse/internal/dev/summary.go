@@ -41,7 +41,7 @@ func (s *supervisor) summary(ctx context.Context) {
 			c, f := sl.child, sl.failure
 			s.mu.Unlock()
 			if f != nil {
-				table.Row(ui.Bad.Sprint("✗"), ui.Strong.Sprint(u.name), "", ui.Bad.Sprint(f.reason))
+				table.Row(ui.Bad.Sprint("✗"), ui.Strong.Sprint(u.name), "", ui.Bad.Sprint(f.text()))
 				broken = append(broken, u.name)
 				continue
 			}

@@ -2,6 +2,7 @@ package dev
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -32,15 +33,35 @@ type slot struct {
 	child    *child   // that runs, or ran last; nil before the first
 	failure  *failure // why there is no process now
 	crash    *failure // the last one, until the process has been ready for a while
-	restarts int      // since then
+	restarts int      // in a row
 	closed   bool
+	numbered bool // it was one of several, so that its number belongs to its name also when the others are gone
+}
+
+// name is how people know the copy: cart, or cart.2 where there are several. The caller holds supervisor.mu.
+func (sl *slot) name() string {
+	if len(sl.unit.slots) > 1 || sl.number > 1 || sl.numbered {
+		return fmt.Sprintf("%s.%d", sl.unit.name, sl.number)
+	}
+	return sl.unit.name
 }
 
 // failure is how the last process of a slot ended.
 type failure struct {
 	reason string   // "exit status 2"
+	cause  string   // what the process said was wrong; may be ""
 	last   []string // its last lines
 	at     time.Time
+}
+
+// text is the failure in one line.
+func (f *failure) text() string { return withCause(f.reason, f.cause) }
+
+func withCause(reason, cause string) string {
+	if cause == "" {
+		return reason
+	}
+	return reason + ": " + cause
 }
 
 // child is a process of a slot.
@@ -53,8 +74,11 @@ type child struct {
 	readyAt  time.Time
 	told     bool     // to end, so that its end is no failure
 	last     []string // lines that it printed last
-	port     int      // of a foreign command
-	withdraw func()   // of a foreign command that was announced
+	cause    string   // what it said last was wrong, at the time
+	causeAt  time.Time
+	panicked bool   // the cause is its panic, whatever it prints then
+	port     int    // of a foreign command
+	withdraw func() // of a foreign command that was announced
 }
 
 // lastLines is how many lines are kept of a process, to be shown when it fails.
@@ -105,6 +129,19 @@ func (s *supervisor) findUnit(name string) (u *unit) {
 		}
 	}
 	return nil
+}
+
+// stopped reports whether a service could run, but nobody wants it to.
+func (s *supervisor) stopped(service string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	known, wanted := false, !s.ready
+	for _, u := range s.units {
+		if slices.Contains(u.services, service) {
+			known, wanted = true, wanted || u.want > 0
+		}
+	}
+	return known && !wanted
 }
 
 // extra returns the unit of processes that run one service of u besides u's own. It makes it when it is not there.

@@ -57,7 +57,7 @@ type Process struct {
 	PID      int       `json:"pid,omitempty"`
 	Started  time.Time `json:"started,omitzero"`
 	Version  string    `json:"version,omitempty"`
-	Reason   string    `json:"reason,omitempty"` // why it failed: "exit status 2"
+	Reason   string    `json:"reason,omitempty"` // why it failed: "exit status 2: no database"
 	Last     []string  `json:"last,omitempty"`   // its last lines then
 	Restarts int       `json:"restarts,omitempty"`
 }
