@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -386,7 +387,7 @@ func TestDevForeign(t *testing.T) {
 		t.Error("the first copy was not the one that stays")
 	}
 	_, errs, status := d.hanse(d.dir, "scale", "fixed=2")
-	if status != 1 || !strings.HasPrefix(errs, "hanse: 2 copies of fixed cannot serve its one port") {
+	if status != 1 || !strings.HasPrefix(errs, "hanse: 2 copies of fixed cannot serve its one port; leave port out of hanse.yaml") {
 		t.Errorf("status %d, %s", status, errs)
 	}
 	before := d.one("fixed")
@@ -404,6 +405,81 @@ func TestDevForeign(t *testing.T) {
 	pid := d.one("recommendation").PID
 	d.must("stop", "recommendation")
 	p.gone(pid)
+}
+
+// Changes of hanse.yaml count at once, for what they concern and for nothing else.
+func TestDevManifest(t *testing.T) {
+	p := newMachine(t)
+	d := p.dev(p.system("mixed.txtar"))
+	yaml := filepath.Join(d.dir, "hanse.yaml")
+	rec, greeter, url := d.one("recommendation"), d.one("greeter"), d.url("greeter")
+
+	edit(t, yaml, "WORD: yaml", "WORD: changed")
+	p.await("the new environment", func() bool { return d.get(url) == "changed" })
+	p.await("the old process ends", func() bool { return len(d.ps("greeter")) == 1 })
+	if d.one("greeter").PID == greeter.PID || d.one("recommendation").PID != rec.PID {
+		t.Error("not the right process was replaced")
+	}
+	p.await("the reason is told", func() bool {
+		return regexp.MustCompile(`greeter +│ \S+ restarted in \S+: hanse.yaml changed`).MatchString(d.out.String())
+	})
+
+	greeter = d.one("greeter")
+	edit(t, yaml, "  - name: recommendation", "    replicas: 2\n  - name: recommendation")
+	p.await("a second copy", func() bool { return len(d.ps("greeter")) == 2 })
+	edit(t, yaml, "    replicas: 2\n", "")
+	p.await("one copy", func() bool { return len(d.ps("greeter")) == 1 })
+	if d.one("greeter").PID != greeter.PID {
+		t.Error("the first copy was replaced")
+	}
+
+	// A mistake changes nothing, whether in the file or in what it names.
+	edit(t, yaml, "command: [foreign]", "comand: [foreign]")
+	p.await("the mistake is told", func() bool { return strings.Contains(d.out.String(), `unknown key "comand"; did you mean command?`) })
+	edit(t, yaml, "comand: [foreign]", "run: ./fixd")
+	p.await("the folder is missed", func() bool {
+		return strings.Contains(d.out.String(), "hanse.yaml changed: hanse.yaml: process fixed: there is no folder ./fixd; run takes the folder")
+	})
+	edit(t, yaml, "name: fixed\n    run: ./fixd", "name: fixed\n    command: [foreign]\n    services: [greeter]")
+	p.await("two programs offer one service", func() bool {
+		return strings.Contains(d.out.String(), "hanse.yaml changed: the service greeter is offered by two programs, ./greeter and the command fixed")
+	})
+	d.one("fixed")
+	if d.one("greeter").PID != greeter.PID || d.one("recommendation").PID != rec.PID {
+		t.Error("a mistake had consequences")
+	}
+
+	// Processes come and go. The wrong file before is forgotten.
+	edit(t, yaml, "name: fixed\n    command: [foreign]\n    services: [greeter]", "name: more\n    command: [foreign]")
+	p.await("the new process", func() bool { rows := d.ps("more"); return len(rows) == 1 && rows[0].State == "ready" })
+	p.await("the old one is gone", func() bool { return len(d.ps("fixed")) == 0 })
+	if out := d.must("stop", "more"); !strings.Contains(out, "has ended") {
+		t.Error(out)
+	}
+
+	// Without the file, there is what is found without it.
+	if err := os.Remove(yaml); err != nil {
+		t.Fatal(err)
+	}
+	p.await("commands end", func() bool { return len(d.ps("recommendation")) == 0 })
+	p.gone(rec.PID)
+	p.await("no word", func() bool {
+		resp, err := http.Get(lastPage(d.out.String(), url))
+		if err != nil {
+			return false
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		return err == nil && resp.StatusCode == http.StatusOK && len(text) == 0
+	})
+}
+
+// lastPage returns where hanse dev said that pages are now, or url when it did not.
+func lastPage(out, url string) string {
+	if i := strings.LastIndex(out, "its pages are at "); i >= 0 {
+		url, _, _ = strings.Cut(out[i+len("its pages are at "):], " now")
+	}
+	return url
 }
 
 // A program that is started by hand joins the system of its folder, in ps and in the registry.

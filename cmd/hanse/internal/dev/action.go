@@ -55,6 +55,7 @@ func (s *supervisor) action(r control.Request, name string, progress func(string
 	}
 	s.mu.Lock()
 	want, copies := u.want, max(1, u.copies)
+	fixed := u.fixedPort()
 	within := len(u.services) > 1 && name != u.name // one of several services of a process
 	together := fmt.Sprintf("%s runs in one process with %s", name, ui.List(others(u.services, name), "and"))
 	s.mu.Unlock()
@@ -91,8 +92,8 @@ func (s *supervisor) action(r control.Request, name string, progress func(string
 		switch n := r.Replicas; {
 		case n < 0 || n > maxCopies:
 			return nil, &control.Error{What: fmt.Sprintf("%s cannot have %d copies", name, n), Do: fmt.Sprintf("give a number from 0 to %d", maxCopies)}
-		case u.foreign() && u.entry.Port != 0 && n > 1:
-			return nil, &control.Error{What: fmt.Sprintf("%d copies of %s cannot serve its one port %d", n, name, u.entry.Port),
+		case fixed && n > 1:
+			return nil, &control.Error{What: fmt.Sprintf("%d copies of %s cannot serve its one port", n, name),
 				Do: fmt.Sprintf("leave port out of %s and use {port} in the command, or the variable PORT", manifest.Name)}
 		case within && n < want:
 			return nil, &control.Error{What: together, Do: fmt.Sprintf("scale it to %d or more, or hanse stop %s", max(1, want), u.name)}

@@ -56,7 +56,6 @@ type supervisor struct {
 	ctx      context.Context // of what happens by itself; ends when all is to stop
 	stop     context.CancelFunc
 	began    time.Time
-	manifest *manifest.File
 	lease    *systems.Lease
 	builds   builds.Dir
 	registry *discovery.Local
@@ -67,7 +66,9 @@ type supervisor struct {
 	doors    *doors
 	work     sync.WaitGroup // goroutines that end after ctx
 
-	mu       sync.Mutex // guards what follows, and all units, slots and children
+	mu       sync.Mutex     // guards what follows, and all units, slots and children
+	manifest *manifest.File // that counts
+	next     *manifest.File // that has changed and does not count yet
 	set      *programs.Set
 	programs []*program
 	units    []*unit

@@ -76,18 +76,25 @@ func (d *doors) run(ctx context.Context) {
 	d.mu.Lock()
 	d.ended = true
 	for _, o := range d.open {
-		o.server.Close()
-		o.h1.CloseIdleConnections()
-		o.h2.CloseIdleConnections()
+		o.close()
 	}
 	d.mu.Unlock()
 	d.serve.Wait()
 }
 
-// fix says which ports hanse.yaml asks for.
-func (d *doors) fix(wishes []*wish) {
+func (o *door) close() {
+	o.server.Close()
+	o.h1.CloseIdleConnections()
+	o.h2.CloseIdleConnections()
+}
+
+// fix says which ports hanse.yaml asks for. Open doors of which it asks for another one than before are moved; fix returns their
+// services.
+func (d *doors) fix(wishes []*wish) (moved []string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	before := d.fixed
+	d.fixed = make(map[string]int)
 	for _, w := range wishes {
 		if w.foreign() || w.entry == nil || w.entry.Port == 0 {
 			continue
@@ -96,6 +103,15 @@ func (d *doors) fix(wishes []*wish) {
 			d.fixed[service] = w.entry.Port
 		}
 	}
+	for service, o := range d.open {
+		if d.fixed[service] != before[service] && !d.ended {
+			o.close()
+			delete(d.open, service)
+			d.openLocked(service)
+			moved = append(moved, service)
+		}
+	}
+	return moved
 }
 
 func (d *doors) update(list []discovery.Instance) {

@@ -24,7 +24,7 @@ import (
 func (s *supervisor) load(ctx context.Context, w *watch.Watcher) error {
 	began := time.Now()
 	p := s.screen.progress("looking for programs in %s", s.shownDir())
-	set, progs, err := s.find(ctx)
+	set, progs, err := s.find(ctx, s.manifest)
 	p.done()
 	if err != nil {
 		return err
@@ -84,9 +84,9 @@ func (s *supervisor) describe(progs []*program) string {
 }
 
 // find returns the programs of the system: those that hanse.yaml names, else those below its folder that run or call services.
-func (s *supervisor) find(ctx context.Context) (*programs.Set, []*program, error) {
-	if len(s.manifest.Processes) > 0 {
-		return s.findNamed(ctx)
+func (s *supervisor) find(ctx context.Context, man *manifest.File) (*programs.Set, []*program, error) {
+	if len(man.Processes) > 0 {
+		return s.findNamed(ctx, man)
 	}
 	if _, ok := programs.ModuleRoot(s.Dir); !ok {
 		return nil, nil, ui.Errorf("there is no Go module in %s or above it, and no %s", s.shownDir(), manifest.Name).
@@ -126,12 +126,12 @@ func (s *supervisor) tolerate(set *programs.Set, err error) error {
 }
 
 // findNamed returns the programs that hanse.yaml names, which may be of several modules.
-func (s *supervisor) findNamed(ctx context.Context) (*programs.Set, []*program, error) {
+func (s *supervisor) findNamed(ctx context.Context, man *manifest.File) (*programs.Set, []*program, error) {
 	type module struct{ patterns []string }
 	modules := make(map[string]*module)
 	var roots []string
 	dirs := make(map[string]string) // folder → module
-	for _, e := range s.manifest.Processes {
+	for _, e := range man.Processes {
 		if e.Run == "" {
 			continue
 		}
@@ -164,8 +164,8 @@ func (s *supervisor) findNamed(ctx context.Context) (*programs.Set, []*program, 
 	}
 	set := programs.Merge(sets...)
 	var progs []*program
-	for i := range s.manifest.Processes {
-		e := &s.manifest.Processes[i]
+	for i := range man.Processes {
+		e := &man.Processes[i]
 		if e.Run == "" {
 			continue
 		}

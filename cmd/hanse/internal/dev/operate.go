@@ -111,7 +111,7 @@ func (s *supervisor) replaceSlot(ctx context.Context, sl *slot, progress func(st
 	if old == nil || failed || ended(old.process) {
 		return s.startSlot(ctx, sl, progress)
 	}
-	if u := sl.unit; u.foreign() && u.entry.Port != 0 { // two cannot have the port
+	if sl.unit.fixedPort() { // two cannot have the port
 		s.drain(old)
 		progress(fmt.Sprintf("%s has ended", s.label(sl, old)))
 		return s.startSlot(ctx, sl, progress)

@@ -24,6 +24,9 @@ type wish struct {
 // foreign reports whether the unit is a command that knows nothing of Hanse.
 func (w *wish) foreign() bool { return w.program == nil }
 
+// fixedPort reports whether only one process of the unit can run at a time, because its port is given.
+func (w *wish) fixedPort() bool { return w.foreign() && w.entry.Port != 0 }
+
 // plan decides which processes there are to be. Programs that were not built yet have none.
 func plan(progs []*program, man *manifest.File, o Options) ([]*wish, error) {
 	var wishes []*wish

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -65,8 +64,8 @@ func (s *supervisor) follow(w *watch.Watcher) {
 	set := s.set
 	s.mu.Unlock()
 	folders := union(watch.Tree(s.Dir), set.Folders())
-	for i := range s.manifest.Processes {
-		for _, path := range s.manifest.Processes[i].Watch {
+	for _, e := range s.inForce().Processes {
+		for _, path := range e.Watch {
 			path = filepath.Join(s.Dir, filepath.FromSlash(path))
 			if fi, err := os.Stat(path); err == nil && fi.IsDir() {
 				folders = union(folders, watch.Tree(path))
@@ -124,8 +123,9 @@ func (s *supervisor) matters(set *programs.Set, path string) bool {
 
 // watchers returns the processes of hanse.yaml that want to be started again when path changes.
 func (s *supervisor) watchers(path string) (entries []*manifest.Process) {
-	for i := range s.manifest.Processes {
-		e := &s.manifest.Processes[i]
+	man := s.inForce()
+	for i := range man.Processes {
+		e := &man.Processes[i]
 		for _, watched := range e.Watch {
 			rel, err := filepath.Rel(filepath.Join(s.Dir, filepath.FromSlash(watched)), path)
 			if err == nil && filepath.IsLocal(rel) {
@@ -141,7 +141,7 @@ func (s *supervisor) watchers(path string) (entries []*manifest.Process) {
 func (s *supervisor) reload(ctx context.Context, files []string) {
 	files = s.generate(ctx, files)
 	if slices.Contains(files, filepath.Join(s.Dir, manifest.Name)) {
-		s.manifestChanged()
+		s.readManifest()
 	}
 	s.markWatchers(files)
 	if err := s.rebuild(ctx, files); err != nil && ctx.Err() == nil {
@@ -177,21 +177,12 @@ func (s *supervisor) generate(ctx context.Context, files []string) []string {
 	return union(rest, written)
 }
 
-// manifestChanged checks the new hanse.yaml.
-func (s *supervisor) manifestChanged() {
-	if _, _, err := manifest.Read(s.Dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		s.failf(devName, "%v", err)
-		return
-	}
-	s.notef(devName, "%s changed: end hanse dev and start it again, so that it counts", manifest.Name)
-}
-
 func (s *supervisor) markWatchers(files []string) {
 	for _, f := range files {
 		for _, e := range s.watchers(f) {
 			s.mu.Lock()
 			for _, u := range s.units {
-				if u.entry == e {
+				if sameEntry(u.entry, e) {
 					u.stale = s.short([]string{f}) + " changed"
 				}
 			}
@@ -205,15 +196,16 @@ func (s *supervisor) rebuild(ctx context.Context, files []string) error {
 	s.mu.Lock()
 	before := s.set
 	s.mu.Unlock()
-	after, found, err := s.find(ctx)
+	found, err := s.look(ctx)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	if err != nil { // the code is broken at the moment; what is known of it is enough to build it, and the compiler says what is wrong
-		after, found = before, nil
+		found = &findings{set: before, manifest: s.inForce()}
 	}
+	after := found.set
 	owners := union(before.Owners(files), after.Owners(files))
-	progs := s.adopt(after, found)
+	progs := s.adopt(after, found.programs)
 	var affected []*program
 	for _, p := range progs {
 		if p.file == "" && p.Kind == programs.Client && p.failure == nil {
@@ -225,51 +217,96 @@ func (s *supervisor) rebuild(ctx context.Context, files []string) error {
 			affected = append(affected, p)
 		}
 	}
-	if len(affected) == 0 {
+	if len(affected) == 0 && !found.changed {
 		return err
+	}
+	rebuilt, err := s.buildAffected(ctx, affected, files)
+	if err != nil || len(rebuilt) == 0 && !found.changed {
+		return err
+	}
+	if err := s.list(ctx, rebuilt); err != nil {
+		return err
+	}
+	s.mark(after, rebuilt, owners, files)
+	err = s.replan(ctx, found)
+	switch {
+	case ctx.Err() != nil || !found.changed:
+		return err
+	case err != nil:
+		return s.goBack(ctx, err)
+	}
+	s.accept(found.manifest)
+	return nil
+}
+
+// buildAffected builds programs and tells about it.
+func (s *supervisor) buildAffected(ctx context.Context, affected []*program, files []string) ([]*program, error) {
+	if len(affected) == 0 {
+		return nil, nil
 	}
 	began := time.Now()
 	s.notef(devName, "%s changed: building %s", s.short(files), names(affected))
 	rebuilt, err := s.buildAll(ctx, affected, func(time.Time, *program) {})
 	if err != nil {
-		return err
+		return nil, err
 	}
+	failed := false
 	for _, p := range unique(affected) {
 		if p.failure != nil {
+			failed = true
 			s.failf(devName, "building %s failed; what runs keeps running\n%v", p.label(), p.failure)
 		}
 	}
-	if len(rebuilt) == 0 {
-		if !slices.ContainsFunc(affected, func(p *program) bool { return p.failure != nil }) {
-			s.notef(devName, "built in %s: the same program as before", took(time.Since(began)))
-		}
-		return nil
+	switch {
+	case len(rebuilt) > 0:
+		s.notef(devName, "built %s in %s", names(rebuilt), took(time.Since(began)))
+	case !failed:
+		s.notef(devName, "built in %s: the same program as before", took(time.Since(began)))
 	}
-	s.notef(devName, "built %s in %s", names(rebuilt), took(time.Since(began)))
-	if err := s.list(ctx, rebuilt); err != nil {
-		return err
-	}
-	s.mark(after, rebuilt, owners, files)
-	return s.replan(ctx)
+	return rebuilt, nil
 }
 
-// adopt takes over the programs that were found now: those that were there before keep their builds.
+// adopt takes over the programs that were found now: those that were there before keep their builds. It returns those that there are.
 func (s *supervisor) adopt(set *programs.Set, found []*program) []*program {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if found == nil {
 		return slices.Clone(s.programs)
 	}
-	for i, p := range found {
-		for _, old := range s.programs {
-			if old.Package == p.Package && old.entry == p.entry {
-				old.Program, old.shown = p.Program, p.shown
-				found[i] = old
+	adopted := make([]*program, len(found))
+	take := func(same func(old, p *program) bool) {
+		for i, p := range found {
+			for _, old := range s.programs {
+				if adopted[i] == nil && old.Package == p.Package && !slices.Contains(adopted, old) && same(old, p) {
+					old.Program, old.root, old.shown, old.entry = p.Program, p.root, p.shown, p.entry
+					adopted[i] = old
+				}
 			}
 		}
 	}
-	s.set, s.programs = set, found
-	return slices.Clone(found)
+	take(func(old, p *program) bool { return sameEntry(old.entry, p.entry) })
+	take(func(old, p *program) bool { return true }) // hanse.yaml says something else of it
+	for i, p := range found {
+		if adopted[i] != nil {
+			continue
+		}
+		for _, old := range s.programs { // one more entry for the same program
+			if old.Package == p.Package {
+				p.file, p.offers, p.failure = old.file, old.offers, old.failure
+			}
+		}
+		adopted[i] = p
+	}
+	s.set, s.programs = set, adopted
+	return slices.Clone(adopted)
+}
+
+// sameEntry reports whether both are the same process of hanse.yaml, whatever else it says of it; nil is none.
+func sameEntry(a, b *manifest.Process) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.Name == b.Name && a.Run == b.Run
 }
 
 // mark notes which units must be replaced, and why.
@@ -296,63 +333,74 @@ func (s *supervisor) mark(set *programs.Set, rebuilt []*program, owners, files [
 	}
 }
 
-// replan starts units that are new and ends those that are gone.
-func (s *supervisor) replan(ctx context.Context) error {
+// replan starts units that are new, ends those that are gone and changes those of which something else is wanted now.
+func (s *supervisor) replan(ctx context.Context, found *findings) error {
 	s.mu.Lock()
-	wishes, err := plan(s.programs, s.manifest, s.Options)
+	wishes, err := plan(s.programs, found.manifest, s.Options)
 	if err != nil {
 		s.mu.Unlock()
 		return err
 	}
 	var fresh, gone []*unit
-	other := make(map[*unit][]string) // units whose services are others now
-	kept := make(map[*unit]bool)
+	var changes []change
+	kept := make(map[*unit]*wish)
 	for _, w := range wishes {
 		i := slices.IndexFunc(s.units, func(u *unit) bool { return u.base == nil && u.name == w.name && u.program == w.program })
 		if i < 0 {
 			fresh = append(fresh, newUnit(w))
 			continue
 		}
-		kept[s.units[i]] = true
-		if !slices.Equal(s.units[i].services, w.services) {
-			other[s.units[i]] = w.services
+		kept[s.units[i]] = w
+		if c, ok := differences(s.units[i], w); ok {
+			changes = append(changes, c)
 		}
 	}
 	for _, u := range s.units {
-		if u.base == nil && !kept[u] || u.base != nil && (!kept[u.base] || other[u.base] != nil && !slices.Contains(other[u.base], u.name)) {
+		w := kept[u]
+		switch {
+		case u.base != nil && kept[u.base] != nil && slices.Contains(kept[u.base].services, u.name):
+			one := *kept[u.base]
+			one.name, one.services, one.copies, one.manual = u.name, u.services, u.copies, u.manual
+			if c, ok := differences(u, &one); ok {
+				changes = append(changes, c)
+			}
+		case w == nil:
 			gone = append(gone, u)
 		}
 	}
 	s.units = append(s.units, fresh...)
 	s.units = slices.DeleteFunc(s.units, func(u *unit) bool { return slices.Contains(gone, u) })
 	s.mu.Unlock()
+	for _, service := range s.doors.fix(wishes) {
+		s.notef(service, "its pages are at %s now", s.doors.url(service))
+	}
+	if found.changed && len(fresh)+len(gone)+len(changes) == 0 {
+		s.notef(devName, "%s changed: nothing that runs is concerned", manifest.Name)
+	}
 	var wg sync.WaitGroup
-	for u, services := range other {
-		wg.Go(func() { s.reoffer(ctx, u, services) })
+	end := func(u *unit) {
+		wg.Go(func() { s.resizeQuietly(ctx, u, 0, "is no longer wanted") })
 	}
 	for _, u := range gone {
-		wg.Go(func() { s.resizeQuietly(ctx, u, 0, "is no longer in the code") })
+		if u.fixedPort() { // what comes instead may need it
+			end(u)
+		}
 	}
+	wg.Wait()
 	for _, u := range fresh {
 		if !u.manual {
 			wg.Go(func() { s.resizeQuietly(ctx, u, u.copies, "is new") })
 		}
 	}
+	wg.Go(func() { s.apply(ctx, changes) })
+	wg.Wait()
+	for _, u := range gone { // last: what comes instead is ready by now
+		if !u.fixedPort() {
+			end(u)
+		}
+	}
 	wg.Wait()
 	return nil
-}
-
-// reoffer changes the services of a unit. Its processes are replaced afterwards.
-func (s *supervisor) reoffer(ctx context.Context, u *unit, services []string) {
-	_, end, err := s.hold(ctx, u, false)
-	if err != nil {
-		return
-	}
-	defer end()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	u.services = services
-	u.stale = "its services are now " + ui.List(services, "and")
 }
 
 func (s *supervisor) resizeQuietly(ctx context.Context, u *unit, n int, why string) {
@@ -362,15 +410,23 @@ func (s *supervisor) resizeQuietly(ctx context.Context, u *unit, n int, why stri
 	}
 	defer end()
 	s.notef(u.name, "%s %s", u.name, why)
+	s.resizeHeld(ctx, u, n)
+}
+
+// resizeHeld is resize for whoever holds the unit on behalf of nobody in particular.
+func (s *supervisor) resizeHeld(ctx context.Context, u *unit, n int) {
 	if err := s.resize(ctx, u, n, func(text string) { s.notef(u.name, "%s", text) }); err != nil && !errors.Is(err, errEnded) && ctx.Err() == nil {
 		s.failf(u.name, "%v", err)
 	}
 }
 
+// atOnce is how many units are replaced at the same time.
+const atOnce = 4
+
 // replaceStale replaces the processes of the marked units, some units at a time.
 func (s *supervisor) replaceStale(ctx context.Context) {
 	var wg sync.WaitGroup
-	room := make(chan struct{}, 4)
+	room := make(chan struct{}, atOnce)
 	for _, u := range s.snapshot() {
 		s.mu.Lock()
 		why, want := u.stale, u.want
@@ -396,6 +452,11 @@ func (s *supervisor) replaceOne(ctx context.Context, u *unit, why string) {
 		return // it stays marked
 	}
 	defer end()
+	s.replaceHeld(ctx, u, why)
+}
+
+// replaceHeld replaces the processes of a unit that the caller holds. When that fails the unit stays marked.
+func (s *supervisor) replaceHeld(ctx context.Context, u *unit, why string) {
 	began := time.Now()
 	if err := s.replace(ctx, u, func(string) {}); err != nil {
 		if ctx.Err() == nil && !errors.Is(err, errEnded) {
