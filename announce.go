@@ -84,6 +84,12 @@ func (m *member) locate() error {
 			m.instance.Metadata = map[string]string{"http": (&url.URL{Scheme: "http", Host: addr}).String()}
 		}
 	}
+	if label := wireLabel(m.run.wire); label != "" {
+		if m.instance.Metadata == nil {
+			m.instance.Metadata = make(map[string]string)
+		}
+		m.instance.Metadata["wire"] = label
+	}
 	if slices.ContainsFunc(m.instance.Endpoints, func(e string) bool { return len(e) > 5 && e[:5] == "unix:" }) {
 		m.instance.Host = hostID()
 	}

@@ -57,6 +57,14 @@ type App struct {
 	// Path forces all calls onto one path: "inprocess", "unix" or "tcp". Default: the nearest.
 	Path Path
 
+	// Wire is what speaks gRPC with other processes: grpcwire.Wire{} for grpc-go's transport. Default: Hanse's. Flags and the
+	// environment of Main come first.
+	Wire rpc.Wire
+
+	// Limits bounds what clients can make the app hold and do, for each listener; a service's own MaxRecvMsgSize comes before the one
+	// in it. Default: safe limits, see the fields.
+	Limits rpc.Limits
+
 	// Reflection says whether clients may ask which contracts there are. Default (nil): yes when the listener is bound to
 	// loopback, no otherwise.
 	Reflection *bool
@@ -85,6 +93,8 @@ type App struct {
 	// Logger receives what the app logs, and its services through [Service.Logger]. Default: [slog.Default] in Run; text or
 	// JSON on standard error in Main.
 	Logger *slog.Logger
+
+	wireName string // that flags or environment ask for; "": none
 
 	given *values // what flags and environment said; nil without Main and FromEnv
 

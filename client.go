@@ -15,6 +15,10 @@ func (a *App) newClient(s *Service, local map[string]*rpc.Server) (*rpc.Client, 
 	if err != nil {
 		return nil, fmt.Errorf("App.Targets (--target): %w", err)
 	}
+	wire, err := a.chosenWire()
+	if err != nil {
+		return nil, err
+	}
 	c := &rpc.Client{
 		Registry:           registry,
 		Local:              a.withoutTargets(local),
@@ -24,6 +28,7 @@ func (a *App) newClient(s *Service, local map[string]*rpc.Server) (*rpc.Client, 
 		UnaryInterceptors:  a.ClientUnaryInterceptors,
 		StreamInterceptors: a.ClientStreamInterceptors,
 		StatsHandlers:      a.StatsHandlers,
+		Wire:               wire,
 		Logger:             a.logger(),
 	}
 	if s != nil {

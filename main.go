@@ -113,6 +113,9 @@ func (a *App) main(services []*Service) (status int) {
 	}
 	v.warn()
 	services, err = v.choose(services)
+	if err == nil {
+		_, err = a.chosenWire()
+	}
 	if err != nil {
 		return complain(exitUsage, err)
 	}

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/hanse-go/hanse/rpc"
 )
 
 // TestWrongUse holds that what the user got wrong is one clear line for each mistake, with status 2, and what failed status 1.
@@ -296,4 +298,13 @@ func envOf(p *program, name string) string {
 		}
 	}
 	return ""
+}
+
+// TestWireThatIsNotThere holds that a wire which this version lacks is a mistake in the use of the program.
+func TestWireThatIsNotThere(t *testing.T) {
+	missing := map[string]string{"hanse": "grpc-go", "grpc-go": "hanse"}[rpc.DefaultWire().Name()]
+	p := start(t, "greeter", []string{"--wire", missing})
+	if status := p.exit(); status != 2 || !strings.Contains(p.errors(), "HANSE_WIRE") {
+		t.Errorf("status %d: %s", status, p.errors())
+	}
 }

@@ -1,6 +1,7 @@
 package hanse
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -54,6 +55,7 @@ type run struct {
 	members  []*member
 	local    map[string]*rpc.Server
 	config   *config.Loader
+	wire     rpc.Wire // nil: the default
 	ports    []*port
 	admin    *admin
 	tasks    *taskGroup
@@ -134,6 +136,13 @@ func (a *App) newRun(services []*Service) (*run, error) {
 		}
 	}
 	mistakes = append(mistakes, a.checkAddrs()...)
+	if err := a.Limits.Check(); err != nil {
+		mistakes = append(mistakes, fmt.Errorf("App.%w", err))
+	}
+	var err error
+	if r.wire, err = a.chosenWire(); err != nil {
+		mistakes = append(mistakes, err)
+	}
 	if a.Listener != nil && len(services) > 0 && len(a.Addrs) == len(seen) {
 		mistakes = append(mistakes, errors.New("App.Listener is for services without an entry in App.Addrs, and there are none"))
 	}
@@ -170,7 +179,7 @@ func (m *member) prepareServer() {
 	m.server.UnaryInterceptors = slices.Concat(a.UnaryInterceptors, m.UnaryInterceptors)
 	m.server.StreamInterceptors = slices.Concat(a.StreamInterceptors, m.StreamInterceptors)
 	m.server.StatsHandlers = slices.Concat(a.StatsHandlers, m.StatsHandlers)
-	m.server.MaxRecvMsgSize = m.MaxRecvMsgSize
+	m.server.MaxRecvMsgSize = cmp.Or(m.MaxRecvMsgSize, a.Limits.MaxRecvMsgSize)
 	m.server.MaxSendMsgSize = m.MaxSendMsgSize
 	m.server.Logger = m.log
 }

@@ -68,6 +68,8 @@ func settings() []*setting {
 			help: "the system to belong to (default the running one of this folder)", apply: text(func(a *App) *string { return &a.System })},
 		{flag: "path", env: "HANSE_PATH", arg: "inprocess|unix|tcp", group: "How it finds others",
 			help: "force all calls onto one path (default the nearest)", apply: (*values).setPath},
+		{flag: "wire", env: "HANSE_WIRE", arg: "hanse|grpc-go", group: "How it finds others",
+			help: "what speaks gRPC with other processes: grpc-go where that is linked (default what the program chose)", apply: (*values).setWire},
 
 		{flag: "config", env: "HANSE_CONFIG", arg: "FILE", group: "How it behaves",
 			help: "YAML file with the services' settings", apply: text(func(a *App) *string { return &a.ConfigFile })},
@@ -170,6 +172,14 @@ func (v *values) setPath(s string) error {
 		return nil
 	}
 	return errors.New("want inprocess, unix or tcp")
+}
+
+func (v *values) setWire(s string) error {
+	if s != ownWire && s != grpcgoWire {
+		return errors.New("want hanse or grpc-go")
+	}
+	v.app.wireName = s
+	return nil
 }
 
 func (v *values) setConfig(s string) error {

@@ -36,6 +36,8 @@ func TestSettings(t *testing.T) {
 		{name: "bad target's name", env: map[string]string{"HANSE_TARGET": "Cart=x"}, err: "cannot be the name of a service"},
 		{name: "path", env: map[string]string{"HANSE_PATH": "unix"}, want: func(v *values) bool { return v.app.Path == "unix" }},
 		{name: "bad path", env: map[string]string{"HANSE_PATH": "udp"}, err: "want inprocess, unix or tcp"},
+		{name: "wire", env: map[string]string{"HANSE_WIRE": "grpc-go"}, want: func(v *values) bool { return v.app.wireName == "grpc-go" }},
+		{name: "bad wire", env: map[string]string{"HANSE_WIRE": "smoke"}, err: "want hanse or grpc-go"},
 		{name: "log level", env: map[string]string{"HANSE_LOG_LEVEL": "debug"}, want: func(v *values) bool { return v.logLevel == slog.LevelDebug }},
 		{name: "bad log level", env: map[string]string{"HANSE_LOG_LEVEL": "loud"}, err: "want debug, info, warn or error"},
 		{name: "log format", env: map[string]string{"HANSE_LOG_FORMAT": "json"}, want: func(v *values) bool { return v.logFormat == "json" }},

@@ -59,6 +59,9 @@ func (r *run) start(ctx context.Context) error {
 	if r.admin != nil {
 		attrs = append(attrs, "admin", r.admin.addr.String())
 	}
+	if label := wireLabel(r.wire); label != "" {
+		attrs = append(attrs, "wire", label)
+	}
 	r.log.Info("ready", attrs...)
 	return nil
 }

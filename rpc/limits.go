@@ -40,7 +40,8 @@ type Limits struct {
 	// MaxStreams is how many calls and HTTP/2 requests one connection may have in flight. A call counts until its handler has returned,
 	// also when the client cancels it. Clients wait or use another connection. Default: 4,096.
 	MaxStreams int
-	// MaxHeaderListSize is the size of the headers of one request: of names and values and, in HTTP/2, 32 for each. Default: 64 KiB.
+	// MaxHeaderListSize is the size of the headers of one request: of names and values and, in HTTP/2, 32 for each; in HTTP/1 up to
+	// 4 KiB more may pass. Default: 64 KiB.
 	MaxHeaderListSize int
 	// MaxRecvMsgSize is the size of one request message, uncompressed, for servers whose own MaxRecvMsgSize is 0. Default: 4 MiB.
 	MaxRecvMsgSize int
@@ -113,16 +114,16 @@ func (l Limits) Check() error {
 		name, value, min := given.Type().Field(i).Name, given.Field(i), least.Field(i)
 		switch n := value.Int(); {
 		case n < -1:
-			errs = append(errs, fmt.Errorf("%s is %v: write 0 for the default (%v), or -1 for no limit", name, value, reflect.ValueOf(defaultLimits).Field(i)))
+			errs = append(errs, fmt.Errorf("Limits.%s is %v: write 0 for the default (%v), or -1 for no limit", name, value, reflect.ValueOf(defaultLimits).Field(i)))
 		case n > 0 && n < min.Int():
-			errs = append(errs, fmt.Errorf("%s is %v, and must be at least %v: less would refuse honest clients", name, value, min))
+			errs = append(errs, fmt.Errorf("Limits.%s is %v, and must be at least %v: less would refuse honest clients", name, value, min))
 		}
 	}
 	if l.MaxConnectionAgeGrace > 0 && l.MaxConnectionAge <= 0 {
-		errs = append(errs, fmt.Errorf("MaxConnectionAgeGrace is %v, but there is no MaxConnectionAge that it could follow: set both, or none", l.MaxConnectionAgeGrace))
+		errs = append(errs, fmt.Errorf("Limits.MaxConnectionAgeGrace is %v, but there is no MaxConnectionAge that it could follow: set both, or none", l.MaxConnectionAgeGrace))
 	}
 	if one, all := l.resolve().MaxQueuedBytes, l.resolve().MaxQueuedBytesTotal; errs == nil && one > all && l.MaxQueuedBytes != -1 {
-		errs = append(errs, fmt.Errorf("MaxQueuedBytes of a connection is %d, more than the %d of MaxQueuedBytesTotal for all: lower the one or raise the other", one, all))
+		errs = append(errs, fmt.Errorf("Limits.MaxQueuedBytes of a connection is %d, more than the %d of MaxQueuedBytesTotal for all: lower the one or raise the other", one, all))
 	}
 	return errors.Join(errs...)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/hanse-go/hanse/discovery"
 	"github.com/hanse-go/hanse/internal/memnet"
 	"github.com/hanse-go/hanse/rpc"
+	"github.com/hanse-go/hanse/rpc/grpcwire"
 	pb "github.com/hanse-go/hanse/rpc/internal/paritypb"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -23,6 +24,7 @@ var columns = []column{
 	{name: "inprocess", ourServer: true, ourClient: true, path: rpc.InProcess, start: inProcess},
 	{name: "unix", ourServer: true, ourClient: true, path: rpc.Unix, start: overUnix},
 	{name: "tcp", ourServer: true, ourClient: true, path: rpc.TCP, start: overTCP},
+	{name: "grpcwire", ourServer: true, ourClient: true, path: rpc.TCP, start: overGRPCWire},
 	{name: "memory", ourServer: true, ourClient: true, start: overMemory},
 	{name: "to grpc-go", ourClient: true, start: toStock},
 	{name: "from grpc-go", ourServer: true, start: fromStock},
@@ -50,7 +52,7 @@ func ourServer(t *testing.T, s *setup) *rpc.Server {
 func ourClient(t *testing.T, s *setup, client *rpc.Client) *rpc.Conn {
 	client.UnaryInterceptors, client.StreamInterceptors, client.StatsHandlers = s.client.unary, s.client.stream, s.client.stats
 	client.MaxRecvMsgSize, client.MaxSendMsgSize = s.client.maxRecv, s.client.maxSend
-	client.Logger = s.logger(t)
+	client.Wire, client.Logger = s.wire, s.logger(t)
 	conn := rpc.NewConn("parity")
 	if err := conn.Bind(client); err != nil {
 		t.Fatal(err)
@@ -65,7 +67,7 @@ func ourClient(t *testing.T, s *setup, client *rpc.Client) *rpc.Conn {
 
 // serve runs a server of ours on a listener.
 func serve(t *testing.T, s *setup, lis net.Listener) {
-	port := &rpc.Port{Servers: []*rpc.Server{ourServer(t, s)}, Logger: s.logger(t)}
+	port := &rpc.Port{Servers: []*rpc.Server{ourServer(t, s)}, Wire: s.wire, Logger: s.logger(t)}
 	done := make(chan error, 1)
 	go func() { done <- port.Serve(lis) }()
 	t.Cleanup(func() {
@@ -116,6 +118,12 @@ func overTCP(t *testing.T, s setup) grpc.ClientConnInterface {
 	lis := listen(t, "tcp", "127.0.0.1:0")
 	serve(t, &s, lis)
 	return ourClient(t, &s, &rpc.Client{Registry: announced(t, "tcp://"+lis.Addr().String())})
+}
+
+// overGRPCWire is TCP with grpc-go's transport on both sides.
+func overGRPCWire(t *testing.T, s setup) grpc.ClientConnInterface {
+	s.wire = grpcwire.Wire{}
+	return overTCP(t, s)
 }
 
 // memory is a transport over a network in memory.

@@ -50,6 +50,7 @@ type setup struct {
 	server side
 	client clientSide
 
+	wire     rpc.Wire  // of our sides; nil: the default
 	instance string    // of our server, when it is not the one that the registry knows
 	log      io.Writer // of our server; nil: the test's
 }

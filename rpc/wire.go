@@ -20,10 +20,13 @@ type Wire interface {
 	NewServer(wire.ServerConfig) wire.Server
 }
 
+// DefaultWire returns the wire that nil stands for.
+func DefaultWire() Wire { return grpcwire.Wire{} }
+
 // wireOr returns w or, when it is nil, the default wire.
 func wireOr(w Wire) Wire {
 	if w == nil {
-		w = grpcwire.Wire{}
+		w = DefaultWire()
 	}
 	return w
 }

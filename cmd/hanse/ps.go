@@ -69,6 +69,7 @@ type psRow struct {
 	PID       int             `json:"pid"`
 	Endpoints []string        `json:"endpoints"`
 	Started   time.Time       `json:"started"`
+	Wire      string          `json:"wire,omitempty"`   // what speaks gRPC there, when it is not the default
 	Reason    string          `json:"reason,omitempty"` // why it failed
 }
 
@@ -89,7 +90,7 @@ func psRows(ctx context.Context, where *place, list []discovery.Instance) ([]psR
 	known := make(map[key]bool)
 	for _, i := range list {
 		known[key{i.Service, i.PID}] = true
-		rows = append(rows, psRow{Service: i.Service, Instance: i.ID, Version: i.Version, State: i.State, PID: i.PID, Endpoints: append([]string{}, i.Endpoints...), Started: i.Started})
+		rows = append(rows, psRow{Service: i.Service, Instance: i.ID, Version: i.Version, State: i.State, PID: i.PID, Endpoints: append([]string{}, i.Endpoints...), Started: i.Started, Wire: i.Metadata["wire"]})
 	}
 	for _, p := range status.Processes {
 		names := p.Services
@@ -126,6 +127,9 @@ func psText(where *place, rows []psRow, status *control.Status) (string, error) 
 		}
 		last = r.Service
 		where := dev.Listens(r.Endpoints)
+		if r.Wire != "" {
+			where += " (wire: " + r.Wire + ")"
+		}
 		if r.Reason != "" {
 			where = ui.Bad.Sprint(r.Reason)
 		}
