@@ -31,5 +31,8 @@ func (b *Budget) Give(n int) { b.used.Add(int64(-n)) }
 // Used is how many bytes are taken now.
 func (b *Budget) Used() int64 { return b.used.Load() }
 
+// has reports whether n bytes could be taken.
+func (b *Budget) has(n int) bool { return b.used.Load()+int64(n) <= b.limit.Load() }
+
 // force takes n bytes whether there are as many or not.
 func (b *Budget) force(n int) { b.used.Add(int64(n)) }

@@ -21,13 +21,6 @@ type Receiver interface {
 	OnAbort(err error)
 }
 
-// Placer may be implemented by a Receiver to take large bodies without a copy.
-type Placer interface {
-	// Place returns where up to n bytes of DATA are read to next, or nil for the reader's own memory. OnData then gets what was read
-	// as a slice of it, which is the stream's user's to keep.
-	Place(n int) []byte
-}
-
 // Handler is the user of a server's connections. Its methods are called by a connection's reader and must not block.
 type Handler interface {
 	// NewStream returns the object of a new call: the Stream embedded in it, and what receives. The stream is of no use until the
@@ -38,8 +31,8 @@ type Handler interface {
 	EndBatch(c *Conn)
 }
 
-// ClientEvents is what a client's connection tells its user. The functions may be nil. They are called by the connection's goroutines
-// and must not block.
+// ClientEvents is what a client's connection tells its user. The functions may be nil. They are called without locks, by the connection's
+// goroutines or those that call its methods, and must not block.
 type ClientEvents struct {
 	Ready    func() // the server's first SETTINGS came: it speaks HTTP/2. Called once, by the reader.
 	Draining func() // Open will fail from now on; the streams that are open go on. Called once at most, and not when the connection breaks.
@@ -54,7 +47,8 @@ type Header struct {
 	Status                                    int    // of a response; 0 in trailers
 
 	// The fields are those of Run, then Rest; pseudo-header fields are among them, and come first. Fields that a client sends with
-	// each call are usually in Run, of which blocks that begin alike share one: Run.Data is free to keep what was made of it.
+	// each call are usually in Run, of which blocks that begin alike share one: Run.Data is free to keep what was made of it (nil at first;
+	// only the receivers' methods may touch it, for the reader calls them). A run without fields keeps nothing.
 	Run  *hpack.Run
 	Rest []hpack.Field
 }

@@ -32,7 +32,8 @@ type Workers struct {
 	idle      []*Worker // parked, the latest last
 	sweep     *time.Timer
 	closed    bool
-	running   sync.WaitGroup
+	alive     int       // goroutines
+	gone      sync.Cond // alive became 0
 }
 
 const defaultWorkerIdle = 5 * time.Second
@@ -63,7 +64,7 @@ func (p *Workers) next() (w *Worker, spawn bool) {
 		p.idle = p.idle[:last]
 		return w, false
 	}
-	p.running.Add(1)
+	p.alive++
 	return nil, true
 }
 
@@ -76,7 +77,7 @@ func (p *Workers) start(w *Worker, spawn bool) {
 }
 
 func (p *Workers) run(w *Worker) {
-	defer p.running.Done()
+	defer p.end()
 	for {
 		p.mu.Lock()
 		p.searching = false
@@ -100,11 +101,12 @@ func (p *Workers) run(w *Worker) {
 	}
 }
 
-// job runs j. When the job ends the goroutine (runtime.Goexit), another takes its place.
+// job runs j. When it ends the goroutine (runtime.Goexit), another takes its place: the queue may hold jobs that only this one would
+// come to.
 func (p *Workers) job(w *Worker, j Job) {
 	returned := false
 	defer func() {
-		if !returned && recover() == nil { // Goexit: the queue may hold jobs that only this worker would come to
+		if !returned {
 			p.mu.Lock()
 			next, spawn := p.next()
 			p.mu.Unlock()
@@ -166,11 +168,13 @@ func (p *Workers) endIdle() {
 	}
 }
 
-// Close ends the workers and waits for the jobs that run and those that are queued. Jobs that come later are run and waited for by
-// nobody. Closing twice is no error.
+// Close ends the workers and waits for the jobs that run and those that are queued. Jobs that come later are run too, but not waited
+// for. Closing twice is no error.
 func (p *Workers) Close() {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.closed = true
+	p.gone.L = &p.mu
 	for _, w := range p.idle {
 		w.wake <- false
 	}
@@ -178,6 +182,15 @@ func (p *Workers) Close() {
 	if p.sweep != nil {
 		p.sweep.Stop()
 	}
+	for p.alive > 0 {
+		p.gone.Wait()
+	}
+}
+
+func (p *Workers) end() {
+	p.mu.Lock()
+	if p.alive--; p.alive == 0 && p.closed {
+		p.gone.Broadcast()
+	}
 	p.mu.Unlock()
-	p.running.Wait()
 }
