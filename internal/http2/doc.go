@@ -12,8 +12,8 @@
 //
 // A client opens streams:
 //
-//	conn, err := http2.NewClientConn(nc, &http2.Config{}, http2.ClientEvents{})
-//	err = conn.Open(ctx.Done(), &call.Stream, call, &http2.Frames{Head: head, Data: request, End: true})
+//	conn := http2.NewClientConn(nc, &http2.Config{}, http2.ClientEvents{})
+//	err := conn.Open(ctx.Done(), &call.Stream, call, &http2.Frames{Head: head, Data: request, End: true})
 //
 // Both get what the peer sends through a [Receiver].
 package http2

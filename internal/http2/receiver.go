@@ -21,6 +21,13 @@ type Receiver interface {
 	OnAbort(err error)
 }
 
+// Placer may be implemented by a Receiver to take large bodies without a copy.
+type Placer interface {
+	// Place returns where up to n bytes of DATA are read to next, or nil for the reader's own memory. OnData then gets what was read
+	// as a slice of it, which is the stream's user's to keep.
+	Place(n int) []byte
+}
+
 // Handler is the user of a server's connections. Its methods are called by a connection's reader and must not block.
 type Handler interface {
 	// NewStream returns the object of a new call: the Stream embedded in it, and what receives. The stream is of no use until the
