@@ -2,11 +2,11 @@ package discovery
 
 import (
 	"context"
+	"encoding/binary"
+	"iter"
 	"net"
 	"sync"
 	"time"
-
-	"golang.org/x/net/dns/dnsmessage"
 )
 
 // answerTTL learns the time to live of answers, which net.Resolver keeps to itself, by reading along on its connections. So everything
@@ -47,17 +47,7 @@ func (t *answerTTL) clamped() time.Duration {
 
 // read takes the times of the records in an answer's message. What is not well-formed the resolver refuses itself.
 func (t *answerTTL) read(message []byte) {
-	var p dnsmessage.Parser
-	header, err := p.Start(message)
-	if err != nil || !header.Response || header.RCode != dnsmessage.RCodeSuccess || p.SkipAllQuestions() != nil {
-		return
-	}
-	for {
-		answer, err := p.AnswerHeader()
-		if err != nil || p.SkipAnswer() != nil {
-			return
-		}
-		ttl := answer.TTL
+	for ttl := range answerTTLs(message) {
 		if ttl > 1<<31-1 { // RFC 2181, section 8: to be taken for 0
 			ttl = 0
 		}
@@ -67,6 +57,62 @@ func (t *answerTTL) read(message []byte) {
 		}
 		t.mu.Unlock()
 	}
+}
+
+// answerTTLs walks the answers of a DNS message (RFC 1035, section 4) as far as it is well-formed, for their times to live. A package
+// that takes messages apart would cost whoever builds a service more than these lines.
+func answerTTLs(message []byte) iter.Seq[uint32] {
+	const (
+		headerLen   = 12
+		response    = 1 << 15 // flags
+		rcode       = 1<<4 - 1
+		questionLen = 4  // after the name: type, class
+		recordLen   = 10 // after the name: type, class, time to live, length of the data
+	)
+	return func(yield func(uint32) bool) {
+		if len(message) < headerLen {
+			return
+		}
+		flags := binary.BigEndian.Uint16(message[2:])
+		if flags&response == 0 || flags&rcode != 0 {
+			return
+		}
+		questions, answers := binary.BigEndian.Uint16(message[4:]), binary.BigEndian.Uint16(message[6:])
+		rest := message[headerLen:]
+		for range questions {
+			if rest = afterName(rest); len(rest) < questionLen {
+				return
+			}
+			rest = rest[questionLen:]
+		}
+		for range answers {
+			if rest = afterName(rest); len(rest) < recordLen {
+				return
+			}
+			ttl, data := binary.BigEndian.Uint32(rest[4:]), int(binary.BigEndian.Uint16(rest[8:]))
+			if rest = rest[recordLen:]; len(rest) < data || !yield(ttl) {
+				return
+			}
+			rest = rest[data:]
+		}
+	}
+}
+
+// afterName returns what follows a domain name, nil when it has no end.
+func afterName(b []byte) []byte {
+	for len(b) > 0 {
+		switch n := int(b[0]); {
+		case n == 0:
+			return b[1:]
+		case n >= 0xc0: // the rest of the name stands elsewhere
+			return b[min(2, len(b)):]
+		case n >= 0x40 || n >= len(b): // reserved, or cut off
+			return nil
+		default:
+			b = b[1+n:]
+		}
+	}
+	return nil
 }
 
 // packetTap reads along on a connection where each read is a message. (The resolver knows it by its being a net.PacketConn.)

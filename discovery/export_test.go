@@ -2,6 +2,7 @@ package discovery
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -13,3 +14,6 @@ func Lookup(ctx context.Context, d *DNS, service string) ([]Instance, time.Durat
 	}
 	return d.lookup(ctx, q)
 }
+
+// AnswerTTLs is what DNS learns from one message.
+func AnswerTTLs(message []byte) []uint32 { return slices.Collect(answerTTLs(message)) }
