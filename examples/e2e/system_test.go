@@ -133,6 +133,15 @@ func (s *system) await(t *testing.T, what string, cond func() bool) {
 // hanse runs a command in a folder that has nothing to do with the shop, and returns what it prints. It must succeed.
 func (s *system) hanse(t *testing.T, args ...string) string {
 	t.Helper()
+	out, err := command(args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// command runs a hanse command, from any goroutine.
+func command(args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "hanse", args...)
@@ -140,9 +149,9 @@ func (s *system) hanse(t *testing.T, args ...string) string {
 	var out, errs strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
-		t.Fatalf("hanse %s: %v\n%s%s", strings.Join(args, " "), err, out.String(), errs.String())
+		return "", fmt.Errorf("hanse %s: %w\n%s%s", strings.Join(args, " "), err, out.String(), errs.String())
 	}
-	return out.String()
+	return out.String(), nil
 }
 
 // instance is a row of hanse ps --json.
