@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"runtime/debug"
 	"slices"
 	"time"
 )
@@ -17,6 +18,9 @@ const pollInterval = 500 * time.Millisecond
 
 // Watch fills a T and calls f with it before it returns; after that, f is called whenever a change of the file led to another T, one call
 // at a time. T is a struct; the package comment says how it is filled. Values that come from the environment and from flags stay.
+//
+// f should only take the value over. When it panics because of a change, that is logged and the process goes on; f is called again at
+// the next change. In the call that Watch makes, a panic is the caller's.
 //
 // s is a *hanse.Service, a [Section], or whatever has a Config that ends in [Loader.Load].
 func Watch[T any](s interface{ Config(dst any) error }, f func(T)) error {
@@ -58,8 +62,20 @@ func (l *Loader) deliver(t *target) {
 	if t.delivered.IsValid() && reflect.DeepEqual(v.Interface(), t.delivered.Interface()) {
 		return
 	}
-	t.delivered = v
+	t.delivered = reflect.Value{} // if it panics, nobody knows what it has: then the next change is news, whatever it is
 	t.notify(v)
+	t.delivered = v
+}
+
+// redeliver is deliver for a change, where nobody but the log can be told of a panic.
+func (l *Loader) redeliver(t *target) {
+	defer func() {
+		if p := recover(); p != nil {
+			l.logger().Error("panic in a function given to config.Watch: it may not use the changed values; repair it and restart the service",
+				slog.String("section", t.service), slog.String("file", l.File), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+		}
+	}()
+	l.deliver(t)
 }
 
 // Run follows the file until ctx ends, and then returns nil. A changed file is applied as a whole or not at all: when any struct that was
@@ -134,7 +150,7 @@ func (l *Loader) reload(data []byte, err error) {
 		return
 	}
 	for _, t := range applied {
-		l.deliver(t)
+		l.redeliver(t)
 	}
 	log.Info("config file applied", slog.Any("changed", changed))
 	if len(fixed) > 0 {
@@ -147,6 +163,11 @@ func (l *Loader) reload(data []byte, err error) {
 func (l *Loader) apply(data []byte) (watchers []*target, changed, fixed []string, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	defer func() { // a Validate method is the service's code
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic while it was checked: %v\n%s", p, debug.Stack())
+		}
+	}()
 	doc, err := newDocument(l.File, data)
 	if err != nil {
 		return nil, nil, nil, err

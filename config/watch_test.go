@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -22,6 +23,9 @@ type live struct {
 }
 
 func (l live) Validate() error {
+	if l.Max == 99 {
+		panic("no 99")
+	}
 	if l.Max > 100 {
 		return errors.New("max is over 100")
 	}
@@ -123,6 +127,41 @@ func TestWatchRefusesABadChange(t *testing.T) {
 	}
 }
 
+func TestWatchSurvivesPanics(t *testing.T) {
+	following(t, "cart: {max: 5}\n", func(t *testing.T, l *config.Loader, log *bytes.Buffer) {
+		var got, other []int
+		if err := errors.Join(
+			config.Watch(l.For("cart"), func(v live) {
+				if v.Max == 6 {
+					panic("no six")
+				}
+				got = append(got, v.Max)
+			}),
+			config.Watch(l.For("cart"), func(v live) { other = append(other, v.Max) }),
+		); err != nil {
+			t.Fatal(err)
+		}
+		change(t, "cart: {max: 6}\n")
+		for _, part := range []string{"level=ERROR", `panic="no six"`, "section=cart", "shop.yaml", "watch_test.go"} {
+			if !strings.Contains(log.String(), part) {
+				t.Errorf("the log does not have %s: %s", part, log)
+			}
+		}
+		change(t, "cart: {max: 99}\n") // its Validate panics
+		if !strings.Contains(log.String(), "refused") || !strings.Contains(log.String(), "no 99") {
+			t.Errorf("log: %s", log)
+		}
+		change(t, "cart: {max: 5}\n")
+		change(t, "cart: {max: 7}\n")
+		if want := []int{5, 5, 7}; !slices.Equal(got, want) { // it may have done half of 6
+			t.Errorf("got %v, want %v", got, want)
+		}
+		if want := []int{5, 6, 5, 7}; !slices.Equal(other, want) {
+			t.Errorf("the other one got %v, want %v", other, want)
+		}
+	})
+}
+
 func TestWatchSurvivesALostFile(t *testing.T) {
 	following(t, "cart: {max: 5}\n", func(t *testing.T, l *config.Loader, log *bytes.Buffer) {
 		var got []live
@@ -152,7 +191,7 @@ func TestHalfWrittenFileIsNotTaken(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i := range 9 { // each read sees another content, as if a slow writer were at work
-			write(t, "shop.yaml", strings.Repeat("# more\n", i)+"cart: {max: 99}\n")
+			write(t, "shop.yaml", strings.Repeat("# more\n", i)+"cart: {max: 98}\n")
 			time.Sleep(500 * time.Millisecond)
 			synctest.Wait()
 		}
