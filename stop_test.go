@@ -8,10 +8,12 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hanse-go/hanse"
 	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/rpc"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
 )
 
@@ -234,4 +236,46 @@ func TestDrainTimeoutOfHTTP(t *testing.T) {
 			<-got
 		})
 	}
+}
+
+// away is a registry that hears nothing of the end of an instance: whoever tells it so waits for as long as it is let.
+type away struct{ *discovery.Memory }
+
+func (r away) Register(ctx context.Context, inst discovery.Instance) (discovery.Lease, error) {
+	l, err := r.Memory.Register(ctx, inst)
+	return awayLease{l}, err
+}
+
+type awayLease struct{ discovery.Lease }
+
+func (l awayLease) Update(ctx context.Context, inst discovery.Instance) error {
+	if inst.State != discovery.Draining {
+		return l.Lease.Update(ctx, inst)
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// TestDrainWithoutRegistry holds that a registry which is away delays a drain by two seconds, however many services there are to
+// withdraw, and leaves the rest of its time to what runs.
+func TestDrainWithoutRegistry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		greeter, cart := greeter(), &hanse.Service{Name: "cart"}
+		var left time.Duration
+		cart.OnStop(func(ctx context.Context) error {
+			deadline, _ := ctx.Deadline()
+			left = time.Until(deadline)
+			return nil
+		})
+		app := &hanse.App{Registry: away{new(discovery.Memory)}, Transports: []rpc.Transport{}, DrainTimeout: 10 * time.Second}
+		r := run(t, app, greeter, cart)
+		began := time.Now()
+		r.end()
+		if took := time.Since(began); took != 2*time.Second || left != 8*time.Second {
+			t.Errorf("the drain took %v, and had %v left at its end", took, left)
+		}
+		if n := strings.Count(r.log.String(), "cannot tell the registry that the service drains"); n != 2 {
+			t.Errorf("logged %d times:\n%s", n, r.log)
+		}
+	})
 }
