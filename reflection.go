@@ -82,7 +82,7 @@ func (s reflectV1Alpha) ServerReflectionInfo(stream reflectionv1alpha.ServerRefl
 // The stream ends when its handler returns, and serve with it.
 func (r *run) untilDrain(serve func() error) error {
 	done := make(chan error, 1)
-	r.background.Go(func() { done <- serve() })
+	r.background.Go(func() { done <- protect(r.log, "reflection", serve) })
 	for {
 		phase, changed := r.state()
 		if phase == discovery.Draining {

@@ -288,6 +288,39 @@ func TestCloseDoesNotWaitForWhatIsOnItsWay(t *testing.T) {
 	})
 }
 
+// Close leaves nothing behind that waits for time to pass, not even after a drain that was given up: in a bubble, where time stops with
+// the test, that would never end.
+func TestCloseAfterADrainThatWasGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var n memnet.Network
+		lis, err := n.Host("shop").Listen("80")
+		if err != nil {
+			t.Fatal(err)
+		}
+		running := make(chan struct{})
+		port := &rpc.Port{HTTP: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			close(running)
+			<-r.Context().Done()
+		})}
+		go port.Serve(lis)
+		browser, err := n.Host("browser").Dial(t.Context(), "shop:80")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer browser.Close()
+		if _, err := io.WriteString(browser, "GET / HTTP/1.1\r\nHost: shop\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		<-running
+		short, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := port.Drain(short); err == nil {
+			t.Error("drained while a request ran")
+		}
+		port.Close()
+	})
+}
+
 // lostKey is a credential that cannot be had, which takes a while to find out.
 type lostKey struct{}
 

@@ -64,6 +64,9 @@ type Port struct {
 	running  sync.WaitGroup // accept loops, connections that are not handed over yet, the HTTP server
 	arriving sync.WaitGroup // connections that were accepted and that nobody serves yet
 
+	open  context.Context // ends with Close
+	close context.CancelFunc
+
 	mu        sync.Mutex
 	closing   bool          // takes no new connections
 	quit      chan struct{} // closed with it
@@ -77,6 +80,7 @@ func (p *Port) start() {
 	p.once.Do(func() {
 		p.listeners = make(map[net.Listener]bool)
 		p.quit = make(chan struct{})
+		p.open, p.close = context.WithCancel(context.Background())
 		p.pending = make(map[net.Conn]bool)
 		p.tls = portTLS(p.TLS)
 		p.limits = p.Limits.resolve()
@@ -256,7 +260,7 @@ func (p *Port) drainWeb() {
 	silent := time.AfterFunc(arrivalTime, p.closePending)
 	p.arriving.Wait()
 	silent.Stop()
-	p.web.Shutdown(context.Background())
+	p.web.Shutdown(p.open) // polls: Close must not leave it behind
 }
 
 // Drain closes the listeners, tells clients to call elsewhere (GOAWAY), and returns when no call from outside and no HTTP request runs.
@@ -292,6 +296,7 @@ func (p *Port) Drain(ctx context.Context) error {
 func (p *Port) Close() error {
 	p.start()
 	p.refuse()
+	p.close()
 	p.closePending()
 	p.server.Stop()
 	p.web.Close()
