@@ -4,9 +4,16 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io"
+	"io/fs"
+	"os"
 	"os/exec"
+	stdpath "path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -109,6 +116,122 @@ func TestNestedModules(t *testing.T) {
 			}
 		}
 	}
+}
+
+// makers are what makes a server or a client connection of grpc-go, by import path.
+var makers = map[string][]string{
+	"google.golang.org/grpc":     {"NewServer", "NewClient", "Dial", "DialContext", "Server", "ClientConn"},
+	"google.golang.org/grpc/xds": {"NewGRPCServer"},
+}
+
+// grpcgo lists the files and folders that make a grpc.Server or a grpc.ClientConn, and why; no other may.
+var grpcgo = map[string]string{
+	"rpc/grpcwire":            "grpc-go's transport, for who asks for it",
+	"rpc/placeholder.go":      "what client interceptors are given for a connection; it never dials",
+	"bench":                   "the peers of the measurements",
+	"examples/migrate/before": "programs that have not moved to Hanse",
+}
+
+// TestGRPCGo holds that servers and connections of grpc-go are made in few places: all else speaks by a wire of Hanse's choice.
+func TestGRPCGo(t *testing.T) {
+	used := map[string]bool{}
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name := d.Name()
+		if d.IsDir() && path != "." && (name == "testdata" || name == "node_modules" || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_")) {
+			return fs.SkipDir
+		}
+		if d.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		made, err := makes(path, text)
+		if err != nil {
+			return err
+		}
+		place := filepath.ToSlash(path)
+		for place != "." && grpcgo[place] == "" {
+			place = stdpath.Dir(place)
+		}
+		used[place] = used[place] || made != nil
+		if place == "." {
+			for _, m := range made {
+				t.Errorf("%s: a grpc.Server or grpc.ClientConn is made here: use package rpc, or say in the table above why not", m)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for place := range grpcgo {
+		if !used[place] {
+			t.Errorf("nothing in %s makes a grpc.Server or a grpc.ClientConn any more: take it off the table", place)
+		}
+	}
+}
+
+// TestMakes holds that TestGRPCGo sees what it is there for.
+func TestMakes(t *testing.T) {
+	for _, tt := range []struct {
+		code string
+		want int
+	}{
+		{`import "google.golang.org/grpc"; var _ = grpc.NewServer()`, 1},
+		{`import g "google.golang.org/grpc"; var cc, err = g.Dial("x"); var dial = g.DialContext`, 2},
+		{`import . "google.golang.org/grpc"; var _ = NewServer()`, 1},
+		{`import "google.golang.org/grpc"; var a, b = &grpc.Server{}, new(grpc.ClientConn)`, 2},
+		{`import "google.golang.org/grpc"; var s grpc.Server`, 1},
+		{`import "google.golang.org/grpc/xds"; var _, _ = xds.NewGRPCServer()`, 1},
+		{`import "google.golang.org/grpc"; func f(s *grpc.Server, cc *grpc.ClientConn) (grpc.ServerStream, *grpc.Server) { return nil, s }`, 0},
+		{`import "google.golang.org/grpc"; type f = func(grpc.UnaryInvoker, []*grpc.ClientConn)`, 0},
+		{`import grpc "example.com/other"; var _ = grpc.NewServer()`, 0},
+	} {
+		if got, err := makes("x.go", []byte("package x; "+tt.code)); err != nil || len(got) != tt.want {
+			t.Errorf("%s: %v, %v", tt.code, got, err)
+		}
+	}
+}
+
+// makes returns the positions in a file where a grpc.Server or a grpc.ClientConn is made, or what makes one is taken. Pointers to them may
+// be named: interceptors have them in their types.
+func makes(path string, text []byte) (found []string, err error) {
+	fset := token.NewFileSet()
+	file, err := parser.ParseFile(fset, path, text, parser.SkipObjectResolution)
+	if err != nil {
+		return nil, err
+	}
+	names := map[string][]string{} // by what the file calls the package
+	for _, imp := range file.Imports {
+		from := strings.Trim(imp.Path.Value, `"`)
+		as := stdpath.Base(from)
+		if imp.Name != nil {
+			as = imp.Name.Name
+		}
+		if made := makers[from]; made != nil && as == "." {
+			found = append(found, fset.Position(imp.Pos()).String()) // its names cannot be told from others
+		} else if made != nil {
+			names[as] = made
+		}
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		if star, ok := n.(*ast.StarExpr); ok {
+			_, named := star.X.(*ast.SelectorExpr)
+			return !named
+		}
+		if sel, ok := n.(*ast.SelectorExpr); ok {
+			if x, ok := sel.X.(*ast.Ident); ok && slices.Contains(names[x.Name], sel.Sel.Name) {
+				found = append(found, fset.Position(sel.Pos()).String())
+			}
+		}
+		return true
+	})
+	return found, nil
 }
 
 func floorOf(t *testing.T, path string, main bool) float64 {

@@ -132,10 +132,13 @@ func TestGuides(t *testing.T) {
 	command(t, dir, "go", "vet", "./...")
 	command(t, dir, "go", "test", "./...")
 	command(t, dir, "go", "build", "-o", program, ".")
+	if deps := command(t, dir, "go", "list", "-deps", "./cmd/greeter"); strings.Contains(deps, module) {
+		t.Errorf("the program of docs/guides/leave.md, which has left, links Hanse:\n%s", deps)
+	}
 
 	mistakenSettings(t, dir, program, guideBlocks(pages, "text"))
 
-	h := &helps{t: t, hanse: hanse, program: command(t, dir, program, "--help"), of: map[string]string{}}
+	h := &helps{t: t, dir: dir, hanse: hanse, program: command(t, dir, program, "--help"), of: map[string]string{}}
 	h.root = command(t, dir, hanse, "--help")
 	for _, p := range pages {
 		for _, b := range guideBlocks([]page{p}, "sh") {
@@ -210,10 +213,11 @@ func command(t *testing.T, dir, name string, args ...string) string {
 // helps is what the programs say of themselves.
 type helps struct {
 	t       *testing.T
+	dir     string // of the system of the guides
 	hanse   string
 	root    string            // of hanse
 	program string            // of a program that was built with Hanse
-	of      map[string]string // of hanse's commands
+	of      map[string]string // of hanse's commands, and of the guides' programs without Hanse
 }
 
 func (h *helps) help(command string) string {
@@ -225,6 +229,17 @@ func (h *helps) help(command string) string {
 		h.of[command] = string(out)
 	}
 	return h.of[command]
+}
+
+// ofProgram is the help of a program of the guides that is not built with Hanse.
+func (h *helps) ofProgram(path string) string {
+	if h.of[path] == "" {
+		cmd := exec.Command("go", "run", path, "--help")
+		cmd.Dir = h.dir
+		out, _ := cmd.CombinedOutput() // go run's status is 1 whatever the program's is
+		h.of[path] = string(out)
+	}
+	return h.of[path]
 }
 
 var flagWord = regexp.MustCompile(`^--?[a-zA-Z][a-z-]*`)
@@ -253,6 +268,9 @@ func (h *helps) check(path, line string) {
 			h.t.Errorf("%s: there is no command %s", path, where)
 			return
 		}
+	case len(words) > 2 && words[0] == "go" && words[1] == "run" && strings.HasPrefix(words[2], "./cmd/"):
+		where = words[2]
+		help = h.ofProgram(where)
 	case strings.HasPrefix(words[0], "--"), strings.HasPrefix(words[0], "./"), words[0] == "go" && len(words) > 2 && words[1] == "run":
 		where, help = "program", h.program
 		if len(words) == 1 { // a flag alone may be anybody's
