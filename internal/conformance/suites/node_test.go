@@ -52,7 +52,7 @@ func TestGRPCJS(t *testing.T) {
 				args = append(args, cert, key)
 			}
 			_, addr := start(t, `listening on (\S+)`, node, args...)
-			runOurs(t, s, addr, tls, append(append(append([]string(nil), required...), optional...), own...))
+			runOurs(t, s, addr, tls, concat(required, optional, own))
 		})
 	}
 }
