@@ -42,9 +42,14 @@ func newScore(t *testing.T, suite string) *score {
 // run runs one case and counts it.
 func (s *score) run(t *testing.T, name string, f func(t *testing.T)) {
 	t.Helper()
-	if t.Run(name, f) {
+	ran := false
+	ok := t.Run(name, func(t *testing.T) { ran = true; f(t) })
+	switch {
+	case !ran: // -run or -skip leaves it out
+		s.skipped++
+	case ok:
 		s.passed++
-	} else {
+	default:
 		s.failed++
 	}
 }
