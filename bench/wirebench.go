@@ -17,6 +17,7 @@ import (
 // wireFlags are the flags of the subject wire.
 type wireFlags struct {
 	cells   string
+	goals   bool
 	peers   string
 	rounds  int
 	turn    time.Duration
@@ -26,6 +27,7 @@ type wireFlags struct {
 
 func (w *wireFlags) register(f *flag.FlagSet) {
 	f.StringVar(&w.cells, "cells", "", "wire: `regexp` of the cells to measure, such as 'unary/tcp/1KiB/c64$' (default: all)")
+	f.BoolVar(&w.goals, "goals", false, "wire: only cells that have a figure to reach")
 	f.StringVar(&w.peers, "peers", "", "wire: who takes part, separated by commas, such as 'hanse,grpc-go,grpc-go again' (default: all)")
 	f.IntVar(&w.rounds, "rounds", 0, "wire: turns of each peer (default 15)")
 	f.DurationVar(&w.turn, "turn", 0, "wire: length of a turn (default 250ms)")
@@ -35,7 +37,7 @@ func (w *wireFlags) register(f *flag.FlagSet) {
 
 func wireBench(ctx context.Context, env *environment) (*section, error) {
 	w := env.wire
-	b := &wire.Bench{Rounds: w.rounds, Turn: w.turn, Profile: w.profile, Out: os.Stdout}
+	b := &wire.Bench{Rounds: w.rounds, Turn: w.turn, Goals: w.goals, Profile: w.profile, Out: os.Stdout}
 	if env.quick {
 		b.Rounds, b.Turn = 3, 50*time.Millisecond
 	}

@@ -16,6 +16,7 @@ import (
 // Bench says what to measure and how. Its zero value measures everything, in about half an hour. It is used once, by one goroutine.
 type Bench struct {
 	Cells    *regexp.Regexp // names of cells; nil: all
+	Goals    bool           // only cells that have a figure to reach
 	Peers    []string       // names of contenders; empty: all that a cell has
 	Rounds   int            // turns of each contender; 0 is 15
 	Turn     time.Duration  // length of one; 0 is 250 ms
@@ -90,7 +91,7 @@ func (b *Bench) Run(ctx context.Context) (*Report, error) {
 func (b *Bench) chosen() ([]Cell, error) {
 	var cells []Cell
 	for _, c := range Cells() {
-		if b.Cells != nil && !b.Cells.MatchString(c.Name) {
+		if b.Cells != nil && !b.Cells.MatchString(c.Name) || b.Goals && !hasGoal(c.Name) {
 			continue
 		}
 		if len(b.Peers) > 0 {

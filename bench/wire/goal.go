@@ -3,6 +3,7 @@ package wire
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/hanse-go/hanse/bench/sample"
 	"github.com/hanse-go/hanse/bench/table"
@@ -53,6 +54,10 @@ func goals() []goal {
 		}
 	}
 	return g
+}
+
+func hasGoal(cell string) bool {
+	return slices.ContainsFunc(goals(), func(g goal) bool { return g.cell == cell })
 }
 
 func (g goal) atLeast() bool { return g.figure.name == speed.name }
