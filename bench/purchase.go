@@ -29,16 +29,17 @@ type shape struct {
 	written int64
 }
 
-// purchase buys in three running shops at once, in turn: one process, nine on unix sockets, nine on TCP.
+// purchase buys in four running shops at once, in turn: one process, nine on unix sockets, nine on TCP, nine on grpc-go over TCP.
 func purchase(ctx context.Context, env *environment) (*section, error) {
-	bin := filepath.Join(env.tmp, "shop")
-	if err := goBuild(ctx, filepath.Join(env.root, "examples"), bin, "./shop", "-tags", "grpcnotrace"); err != nil {
+	bin, err := buildShop(ctx, env)
+	if err != nil {
 		return nil, err
 	}
 	shapes := []*shape{
 		{name: "one process"},
 		{name: "nine processes, unix sockets", split: true, env: []string{"HANSE_PATH=unix"}},
 		{name: "nine processes, TCP", split: true, env: []string{"HANSE_PATH=tcp"}},
+		{name: "nine processes, TCP, grpc-go's transport", split: true, env: []string{"HANSE_PATH=tcp", "HANSE_WIRE=grpc-go"}},
 	}
 	services, err := exec.CommandContext(ctx, bin, "--list-services").Output()
 	if err != nil {
@@ -87,6 +88,32 @@ func purchase(ctx context.Context, env *environment) (*section, error) {
 		sec.add(s.name, ms(percentile(s.took, 0.5)), ms(percentile(s.took, 0.99)), ms(s.cpu/time.Duration(len(s.took))), between, mib(s.memory))
 	}
 	return sec, nil
+}
+
+// buildShop builds examples/shop with grpc-go's transport in reserve, which the shop itself does not link.
+func buildShop(ctx context.Context, env *environment) (bin string, err error) {
+	dir := filepath.Join(env.tmp, "shop-source")
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join(env.root, "examples"))); err != nil {
+		return "", err
+	}
+	if err := replaceRoot(dir, env.root); err != nil {
+		return "", err
+	}
+	file := filepath.Join(dir, "shop", "main.go")
+	source, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	const short, long = "hanse.Main(", "(&hanse.App{Wire: grpcwire.Wire{Standby: true}}).Main("
+	if strings.Count(string(source), short) != 1 || strings.Count(string(source), "import (") != 1 {
+		return "", fmt.Errorf("%s does not look as it used to: adapt buildShop", file)
+	}
+	changed := strings.NewReplacer(short, long, "import (", "import (\n\t\"github.com/hanse-go/hanse/rpc/grpcwire\"").Replace(string(source))
+	if err := os.WriteFile(file, []byte(changed), 0o644); err != nil {
+		return "", err
+	}
+	bin = filepath.Join(env.tmp, "shop")
+	return bin, goBuild(ctx, dir, bin, "./shop", "-tags", "grpcnotrace")
 }
 
 func (s *shape) start(ctx context.Context, env *environment, bin string, n int, services []string) error {

@@ -24,6 +24,7 @@ var (
 		{"unary/tls/1KiB/c64", "TLS, 64 callers"},
 	}
 	plotNames = []string{Subject, Base, "connect-go", Floor} // each has a class of its own
+	legend    = []string{Subject, Base, "connect-go", Floor + " (the floor)"}
 	panels    = []panel{
 		{"Unary calls of 1 KiB a second, as a multiple of grpc-go", func(r *Result, who string) (float64, bool) {
 			v := r.ratios(speed, who, Base)
@@ -78,7 +79,7 @@ func (r *Report) SVG() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %.0f %.0f" width="%.0f" height="%.0f" role="img" aria-label="Speed and cost of remote calls">`+"\n<style>%s</style>\n", width, height, width, height, plotStyle)
 	x := left
-	for i, name := range plotNames {
+	for i, name := range legend {
 		fmt.Fprintf(&b, `<rect class="b%d" x="%.0f" y="12" width="12" height="12"/><text x="%.0f" y="23">%s</text>`+"\n", i, x, x+18, html.EscapeString(name))
 		x += 40 + 8*float64(len(name))
 	}
