@@ -127,7 +127,7 @@ func (r *reader) headers(id uint32, block []byte, end, selfish bool) *ConnError 
 			s.state.Or(gotHead)
 		} else if end || h.Status == 101 {
 			return r.streamError(s, id, ProtocolError, "a response that is not a final one ends the stream")
-		} else if err := r.spend(1); err != nil {
+		} else if err := r.spend(2); err != nil { // of which it earns one
 			return err
 		}
 	}
