@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/hanse-go/hanse"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/call"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
+	"github.com/hanse-go/hanse/discovery"
 	"github.com/hanse-go/hanse/rpc"
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc"
@@ -28,7 +30,9 @@ const defaultCallTimeout = 10 * time.Second
 // callFlags are the flags of hanse call.
 type callFlags struct {
 	place   placeFlags
-	target  string
+	target  []string
+	targets targets // what target and the environment say
+	tls     tlsFlags
 	headers []string
 	timeout time.Duration
 	verbose bool
@@ -53,7 +57,8 @@ SERVICE/pkg.Contract/METHOD says which contract, when the service has several wi
 		Example: `  hanse call greeter                                  list its methods
   hanse call greeter/Hello name=World
   hanse call greeter/Hello '{"name": "World"}'
-  hanse call --target localhost:8443 greeter.v1.Greeter/Hello name=World`,
+  hanse call --target localhost:8443 greeter.v1.Greeter/Hello name=World
+  hanse call --target api.example.com:443 --tls greeter.v1.Greeter/Hello name=World`,
 		Args: argCount(1, -1, "a method, such as greeter/Hello"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runCall(cmd.Context(), u, f, args)
@@ -63,7 +68,8 @@ SERVICE/pkg.Contract/METHOD says which contract, when the service has several wi
 		},
 	}
 	f.place.add(cmd)
-	cmd.Flags().StringVar(&f.target, "target", "", "call this `host:port` (or unix:///PATH, dns:///HOST:PORT), whatever runs there; SERVICE may be left out")
+	cmd.Flags().StringArrayVar(&f.target, "target", nil, "call this `host:port` (or unix:///PATH, dns:///HOST:PORT), whatever runs there; SERVICE may be left out. SERVICE=HOST:PORT is for that service (variable HANSE_TARGET)")
+	f.tls.add(cmd)
 	cmd.Flags().StringArrayVarP(&f.headers, "header", "H", nil, "send the header `name:value`; repeatable, a name that ends in -bin takes base64")
 	cmd.Flags().DurationVar(&f.timeout, "timeout", 0, "give the call this much `time` (default 10s, no limit for streams)")
 	cmd.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "show headers and trailers, and which instance answered how fast")
@@ -79,7 +85,10 @@ func runCall(ctx context.Context, u *ui.UI, f *callFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	target, err := call.ParseTarget(args[0], f.target != "")
+	if f.targets, err = parseTargets(f.target); err != nil {
+		return err
+	}
+	target, err := call.ParseTarget(args[0], f.targets.direct != "")
 	if err != nil {
 		return err
 	}
@@ -88,7 +97,7 @@ func runCall(ctx context.Context, u *ui.UI, f *callFlags, args []string) error {
 	if !errors.As(err, &failed) {
 		return err
 	}
-	if u.JSON {
+	if err = f.hint(err, failed); u.JSON {
 		line, err := json.Marshal(map[string]any{"error": failed})
 		if err != nil {
 			return err
@@ -103,13 +112,13 @@ func runCall(ctx context.Context, u *ui.UI, f *callFlags, args []string) error {
 func (f *callFlags) call(ctx context.Context, u *ui.UI, target call.Target, args []string, header metadata.MD) error {
 	describing, cancel := context.WithTimeout(ctx, max(f.timeout, defaultCallTimeout))
 	defer cancel()
-	conn, offered, end, err := f.connect(describing, u, target.Service)
+	conn, offered, end, err := f.connect(describing, target.Service)
 	if err != nil {
 		return err
 	}
 	defer end()
 	reflection := call.NewReflection(conn)
-	progress := u.Progress("asking %s for its contracts", cmp.Or(target.Service, f.target))
+	progress := u.Progress("asking %s for its contracts", cmp.Or(target.Service, f.targets.direct))
 	var method *call.Method
 	var methods []protoreflect.MethodDescriptor
 	if target.Method == "" {
@@ -158,34 +167,82 @@ func (f *callFlags) call(ctx context.Context, u *ui.UI, target call.Target, args
 			u.Notef("%s", ui.Faint.Sprint(fmt.Sprintf("answered by %s at %s in %v", cmp.Or(info.Instance, "an instance"), info.Endpoint, time.Since(start).Round(10*time.Microsecond))))
 		}
 	}
-	return hint(err, f)
-}
-
-// hint says more about statuses whose cause is here rather than in the service.
-func hint(err error, f *callFlags) error {
-	var failed *call.StatusError
-	if errors.As(err, &failed) && failed.Status.Code() == codes.DeadlineExceeded && f.timeout == 0 {
-		return fmt.Errorf("%w\n  (the limit of %v is hanse call's; --timeout sets another)", err, defaultCallTimeout)
-	}
 	return err
 }
 
+// hint says more about statuses whose cause is here rather than in the service.
+func (f *callFlags) hint(err error, failed *call.StatusError) error {
+	message := failed.Status.Message()
+	has := func(parts ...string) bool {
+		return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(message, part) })
+	}
+	hint := ""
+	switch code := failed.Status.Code(); {
+	case code == codes.DeadlineExceeded && f.timeout == 0:
+		hint = fmt.Sprintf("the limit of %v is hanse call's; --timeout sets another", defaultCallTimeout)
+	case code != codes.Unavailable && code != codes.DeadlineExceeded:
+	case f.tls == tlsFlags{}:
+		if has("server preface", "frame too large", "settings came") {
+			hint = "a server that wants TLS answers so: then add --tls"
+		}
+	case has("first record does not look like a TLS handshake"):
+		hint = "the server speaks no TLS: leave --tls out"
+	case has("unknown authority", "certificate is not trusted", "self-signed"):
+		hint = "name the file with its authority by --cacert, or take any certificate with --insecure-skip-verify"
+	case has("certificate is valid for", "certificate is not valid for", "IP SANs", "not valid for any names"):
+		hint = "if that is the server, say which name it has by --server-name"
+	case has("certificate required", "bad certificate", "settings came"):
+		hint = "the server may want to see a certificate that it trusts: give one by --cert and --key"
+	}
+	if hint == "" {
+		return err
+	}
+	return fmt.Errorf("%w\n  (%s)", err, hint)
+}
+
 // connect returns a connection to the service, with the contracts that its instances announce, and a function that ends it.
-func (f *callFlags) connect(ctx context.Context, u *ui.UI, service string) (conn *rpc.Conn, contracts []string, end func(), err error) {
-	if f.target != "" {
-		conn, err := rpc.Dial(f.target)
+func (f *callFlags) connect(ctx context.Context, service string) (conn *rpc.Conn, contracts []string, end func(), err error) {
+	secure, err := f.tls.config()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if f.targets.direct != "" {
+		conn, err := rpc.Dial(f.targets.direct, rpc.WithTLS(secure))
 		if err != nil {
 			return nil, nil, nil, ui.Usagef("%w", err)
 		}
+		slog.SetDefault(quiet) // the only way to what Dial logs; the error of the call says the same
 		return conn, nil, func() { conn.Close() }, nil
 	}
+	var registry discovery.Registry
+	if at := f.targets.service[service]; at != "" {
+		if registry, err = discovery.ParseTarget(at); err != nil {
+			return nil, nil, nil, ui.Usagef("%w", err)
+		}
+	} else if registry, contracts, err = f.find(ctx, service); err != nil {
+		return nil, nil, nil, err
+	}
+	if secure == nil {
+		app := &hanse.App{Registry: registry, Logger: quiet}
+		return app.Conn(service), contracts, func() { app.Close() }, nil
+	}
+	client := &rpc.Client{Registry: registry, TLS: secure, Logger: quiet}
+	conn = rpc.NewConn(service)
+	if err := conn.Bind(client); err != nil {
+		return nil, nil, nil, err
+	}
+	return conn, contracts, func() { client.Close() }, nil
+}
+
+// find looks for the service and returns where it was found, with the contracts that its instances announce.
+func (f *callFlags) find(ctx context.Context, service string) (_ discovery.Registry, contracts []string, err error) {
 	place, err := f.place.find()
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
 	instances, err := place.instances(ctx, service)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
 	for _, i := range instances {
 		for _, c := range i.Contracts {
@@ -195,8 +252,7 @@ func (f *callFlags) connect(ctx context.Context, u *ui.UI, service string) (conn
 		}
 	}
 	slices.Sort(contracts)
-	app := &hanse.App{Registry: place.registry, Logger: quiet}
-	return app.Conn(service), contracts, func() { app.Close() }, nil
+	return place.registry, contracts, nil
 }
 
 // parseHeaders reads name:value and name=value.
@@ -297,9 +353,13 @@ func listMethods(u *ui.UI, target call.Target, methods []protoreflect.MethodDesc
 func completeCall(ctx context.Context, f *callFlags, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second) // somebody waits for a key to do something
 	defer cancel()
+	var err error
+	if f.targets, err = parseTargets(f.target); err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
 	const done = cobra.ShellCompDirectiveNoFileComp
 	const more = cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
-	if len(args) == 0 && !strings.Contains(toComplete, "/") && f.target == "" {
+	if len(args) == 0 && !strings.Contains(toComplete, "/") && f.targets.direct == "" {
 		place, err := f.place.find()
 		if err != nil {
 			return nil, done
@@ -316,11 +376,11 @@ func completeCall(ctx context.Context, f *callFlags, args []string, toComplete s
 	} else if i := strings.LastIndexByte(first, '/'); i >= 0 {
 		first = first[:i]
 	}
-	target, err := call.ParseTarget(first, f.target != "")
+	target, err := call.ParseTarget(first, f.targets.direct != "")
 	if err != nil {
 		return nil, done
 	}
-	conn, offered, end, err := f.connect(ctx, nil, target.Service)
+	conn, offered, end, err := f.connect(ctx, target.Service)
 	if err != nil {
 		return nil, done
 	}

@@ -1,6 +1,7 @@
 package grpcwire
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -31,9 +32,9 @@ const (
 func newLink(cfg wire.LinkConfig) (wire.Link, error) {
 	l := &link{onState: cfg.OnState, ended: make(chan struct{})}
 
-	creds := insecure.NewCredentials()
+	creds := &watchedCreds{TransportCredentials: insecure.NewCredentials(), failed: l.setError}
 	if cfg.TLS != nil {
-		creds = credentials.NewTLS(cfg.TLS)
+		creds.TransportCredentials, creds.name = credentials.NewTLS(cfg.TLS), cfg.TLS.ServerName
 	}
 	opts := []grpc.DialOption{
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
@@ -43,7 +44,7 @@ func newLink(cfg wire.LinkConfig) (wire.Link, error) {
 			}
 			return conn, err
 		}),
-		grpc.WithTransportCredentials(&watchedCreds{TransportCredentials: creds, failed: l.setError}),
+		grpc.WithTransportCredentials(creds),
 		grpc.WithAuthority(cfg.Authority),
 		grpc.WithUserAgent("hanse"),
 		grpc.WithStatsHandler(reporter{}),
@@ -252,14 +253,15 @@ func (m instanceMetadata) GetRequestMetadata(context.Context, ...string) (map[st
 }
 func (instanceMetadata) RequireTransportSecurity() bool { return false }
 
-// watchedCreds remembers why a handshake failed.
+// watchedCreds remembers why a handshake failed, and expects the name that the config tells: grpc-go would expect the authority.
 type watchedCreds struct {
 	credentials.TransportCredentials
+	name   string // "": the authority's host
 	failed func(error)
 }
 
 func (c *watchedCreds) ClientHandshake(ctx context.Context, authority string, conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	secure, info, err := c.TransportCredentials.ClientHandshake(ctx, authority, conn)
+	secure, info, err := c.TransportCredentials.ClientHandshake(ctx, cmp.Or(c.name, authority), conn)
 	if err != nil {
 		var cert *tls.CertificateVerificationError
 		if errors.As(err, &cert) {
@@ -278,5 +280,5 @@ func (c *watchedCreds) Info() credentials.ProtocolInfo {
 }
 
 func (c *watchedCreds) Clone() credentials.TransportCredentials {
-	return &watchedCreds{TransportCredentials: c.TransportCredentials.Clone(), failed: c.failed}
+	return &watchedCreds{TransportCredentials: c.TransportCredentials.Clone(), name: c.name, failed: c.failed}
 }
