@@ -47,8 +47,16 @@ func TestDevSession(t *testing.T) {
 		if got := d.get(d.url("cart") + "/cart"); !strings.HasPrefix(got, "first from ") {
 			t.Errorf("page: %q", got)
 		}
-		if text := d.must("ps"); !strings.Contains(text, "stopped: client") || !strings.Contains(text, "catalog") {
+		text := d.must("ps")
+		if !regexp.MustCompile(`^shop \S+\n\nSERVICE +INSTANCE +VERSION +STATE +PROCESS +LISTENS ON +SINCE\n` +
+			`cart +[0-9a-f]{8} +dev-[0-9a-f]{8} +ready +\d+ +127\.0\.0\.1:\d+ +\d+s\ncatalog .+\n\nstopped: client\n$`).MatchString(text) {
 			t.Errorf("ps:\n%s", text)
+		}
+		if text := d.must("ps", "catalog"); strings.Contains(text, "cart") || strings.Contains(text, "client") || !strings.Contains(text, "catalog") {
+			t.Errorf("ps catalog:\n%s", text)
+		}
+		if text := d.must("ps", "client"); !strings.Contains(text, "stopped: client") {
+			t.Errorf("ps client:\n%s", text)
 		}
 	})
 
@@ -166,6 +174,9 @@ func TestDevSession(t *testing.T) {
 		p.await("the old process ends", func() bool { return len(d.ps("cart")) == 1 })
 		if d.one("cart").PID == cart.PID || d.one("catalog").PID != catalog.PID {
 			t.Error("not the right process was replaced")
+		}
+		if v := d.one("cart").Version; v == cart.Version || d.one("catalog").Version != cart.Version {
+			t.Errorf("the version was %s and is %s", cart.Version, v)
 		}
 		p.await("the reason is told", func() bool {
 			out := d.out.String()

@@ -9,12 +9,14 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
 	"github.com/hanse-go/hanse/discovery"
 	"github.com/hanse-go/hanse/internal/systems"
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 )
 
 // quiet is the logger for what happens on the way to a result that is told anyway.
@@ -37,6 +39,9 @@ type place struct {
 	registry discovery.Registry
 	name     string          // for people: the system shop
 	running  *systems.System // run by hanse dev; nil: programs that were started by hand, or another registry
+
+	unlistable []string // registries among it that tell of a service only when asked for it by name
+	listable   bool     // there are others
 }
 
 // find returns the place that the flags mean: the given registries; the system of that name; the system that hanse dev runs for the
@@ -47,15 +52,7 @@ func (f *placeFlags) find() (*place, error) {
 		urls = strings.Fields(os.Getenv("HANSE_REGISTRY"))
 	}
 	if len(urls) > 0 {
-		var list []discovery.Registry
-		for _, url := range urls {
-			r, err := discovery.Parse(url, nil)
-			if err != nil {
-				return nil, ui.Usagef("%w", err)
-			}
-			list = append(list, r)
-		}
-		return &place{registry: discovery.First(list...), name: "the registry " + strings.Join(urls, " ")}, nil
+		return registryPlace(urls)
 	}
 	running, err := systems.List()
 	if err != nil {
@@ -65,6 +62,34 @@ func (f *placeFlags) find() (*place, error) {
 		return namedPlace(running, *f.system)
 	}
 	return folderPlace(running)
+}
+
+// registryPlace returns what the registries know, the first of which that knows a service wins.
+func registryPlace(urls []string) (*place, error) {
+	p := &place{name: "the registry " + strings.Join(urls, " ")}
+	var list []discovery.Registry
+	for _, url := range urls {
+		r, err := discovery.Parse(url, nil)
+		if err != nil {
+			return nil, ui.Usagef("%w", err)
+		}
+		switch r.(type) {
+		case *discovery.Memory:
+			return nil, ui.Usagef("the registry %s is inside of one program: nothing can be seen of it from here", url).Then("ask the program itself: hanse call --target HOST:PORT")
+		case *discovery.DNS:
+			p.unlistable = append(p.unlistable, url)
+		default:
+			p.listable = true
+		}
+		list = append(list, r)
+	}
+	p.registry = discovery.First(list...)
+	return p, nil
+}
+
+// cannotList is the error for a list of all services where there is none.
+func (p *place) cannotList() *ui.Error {
+	return ui.Errorf("%s cannot list services: DNS answers only for a name", strings.Join(p.unlistable, " "))
 }
 
 // namedPlace returns the running system of that name, or else the programs that were told the same name.
@@ -137,12 +162,41 @@ func moduleFolder(dir string) string {
 	}
 }
 
-// snapshot returns what the registry has now of a service, or of all with the name "".
-func (p *place) snapshot(ctx context.Context, service string) (list []discovery.Instance, err error) {
+// watch is Watch of the registry for services, all with none: notify is called with the instances of all of them, one call at a time.
+func (p *place) watch(ctx context.Context, services []string, notify func([]discovery.Instance)) error {
+	if len(services) == 0 {
+		return p.registry.Watch(ctx, "", notify)
+	}
+	var mu sync.Mutex
+	lists := make([][]discovery.Instance, len(services))
+	waiting := len(services)
+	g, ctx := errgroup.WithContext(ctx)
+	for n, service := range services {
+		g.Go(func() error {
+			first := true
+			return p.registry.Watch(ctx, service, func(now []discovery.Instance) {
+				mu.Lock()
+				defer mu.Unlock()
+				lists[n] = now
+				if first {
+					first = false
+					waiting--
+				}
+				if waiting == 0 {
+					notify(slices.Concat(lists...))
+				}
+			})
+		})
+	}
+	return g.Wait()
+}
+
+// snapshot returns what the registry has now of services, all with none.
+func (p *place) snapshot(ctx context.Context, services ...string) (list []discovery.Instance, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	seen := false
-	err = p.registry.Watch(ctx, service, func(now []discovery.Instance) {
+	err = p.watch(ctx, services, func(now []discovery.Instance) {
 		if !seen {
 			list, seen = now, true
 			cancel()
@@ -158,7 +212,7 @@ func (p *place) snapshot(ctx context.Context, service string) (list []discovery.
 func (p *place) services(ctx context.Context) []string {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	list, _ := p.snapshot(ctx, "") // some registries cannot
+	list, _ := p.snapshot(ctx) // some registries cannot
 	var names []string
 	for _, i := range list {
 		names = append(names, i.Service)
@@ -180,6 +234,9 @@ func (p *place) instances(ctx context.Context, service string) ([]discovery.Inst
 		return list, nil
 	}
 	others := p.services(ctx)
+	if len(others) == 0 && len(p.unlistable) > 0 {
+		return nil, ui.Errorf("%s knows no service %q", p.name, service).Then("check the name, and that DNS has it")
+	}
 	if len(others) == 0 {
 		return nil, ui.Errorf("no service runs in %s", p.name).Then("start some with hanse dev")
 	}

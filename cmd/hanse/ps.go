@@ -21,43 +21,90 @@ import (
 func newPs(u *ui.UI) *cobra.Command {
 	var watch bool
 	cmd := &cobra.Command{
-		Use:   "ps",
+		Use:   "ps [SERVICE]…",
 		Short: "List the services that run, with their instances",
 		Long: `List the instances of all services of the running system: those that hanse dev started, those that joined it, and those that
-failed. Where no hanse dev runs, list the programs of this folder that were started by hand.`,
+failed. Where no hanse dev runs, list the programs of this folder that were started by hand. With names, list these services only.
+
+The version is the one that the service tells, or its program was built with; of a program that hanse dev built it is a mark that
+changes with the code.`,
 		Example: `  hanse ps
+  hanse ps cart catalog
   hanse ps --watch
   hanse ps --json | jq -r '.[] | select(.state != "ready") | .service'`,
-		Args: argCount(0, 0, "no arguments"),
 	}
 	var flags placeFlags
 	flags.add(cmd)
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show the list again when it changes, until Ctrl-C")
 	u.JSONFlag(cmd, "an array of instances")
+	cmd.ValidArgsFunction = func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+		where, err := flags.find()
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return where.services(cmd.Context()), cobra.ShellCompDirectiveNoFileComp
+	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		where, err := flags.find()
 		if err != nil {
 			return err
 		}
+		if len(where.unlistable) > 0 && len(args) == 0 {
+			if !where.listable {
+				return where.cannotList().Then("name them: hanse ps cart %s", registryFlags(where.unlistable))
+			}
+			u.Notef("%v; what is there is not listed", where.cannotList())
+		}
+		slices.Sort(args)
+		args = slices.Compact(args)
+		for _, name := range args {
+			if err := discovery.CheckName(name); err != nil {
+				return ui.Usagef("%w", err)
+			}
+		}
 		if watch {
-			return watchPs(cmd.Context(), u, where)
+			return watchPs(cmd.Context(), u, where, args)
 		}
-		list, err := where.snapshot(cmd.Context(), "")
+		list, err := where.snapshot(cmd.Context(), args...)
 		if err != nil {
 			return err
 		}
-		rows, status, err := psRows(cmd.Context(), where, list)
+		rows, status, err := psRows(cmd.Context(), where, args, list)
 		if err != nil {
 			return err
+		}
+		for _, name := range args {
+			if err := known(cmd.Context(), where, name, rows, status); err != nil {
+				return err
+			}
 		}
 		if u.JSON {
 			return u.PrintJSON(rows)
 		}
-		text, err := psText(where, rows, status)
+		text, err := psText(where, args, rows, status)
 		u.Printf("%s", text)
 		return err
 	}
 	return cmd
+}
+
+// registryFlags writes registries as a user does.
+func registryFlags(urls []string) string {
+	var b strings.Builder
+	for _, url := range urls {
+		fmt.Fprintf(&b, " --registry '%s'", url)
+	}
+	return strings.TrimSpace(b.String())
+}
+
+// known returns an error for a name of which there is no instance, and no service of hanse dev's that could be started.
+func known(ctx context.Context, where *place, name string, rows []psRow, status *control.Status) error {
+	if slices.ContainsFunc(rows, func(r psRow) bool { return r.Service == name }) ||
+		slices.ContainsFunc(status.Services, func(s control.Service) bool { return s.Name == name }) {
+		return nil
+	}
+	_, err := where.instances(ctx, name)
+	return err
 }
 
 // psRow is an instance, or a process that should be one.
@@ -73,8 +120,9 @@ type psRow struct {
 	Reason    string          `json:"reason,omitempty"` // why it failed
 }
 
-// psRows joins the registry with what hanse dev, if it runs there, knows of processes that are not in it.
-func psRows(ctx context.Context, where *place, list []discovery.Instance) ([]psRow, *control.Status, error) {
+// psRows joins the registry with what hanse dev, if it runs there, knows of processes that are not in it, for the services of these
+// names, all with none.
+func psRows(ctx context.Context, where *place, names []string, list []discovery.Instance) ([]psRow, *control.Status, error) {
 	status := new(control.Status)
 	if where.running != nil {
 		var err error
@@ -88,20 +136,26 @@ func psRows(ctx context.Context, where *place, list []discovery.Instance) ([]psR
 		pid     int
 	}
 	known := make(map[key]bool)
+	builds := make(map[int]string) // by process
+	for _, p := range status.Processes {
+		if p.PID != 0 {
+			builds[p.PID] = p.Version
+		}
+	}
 	for _, i := range list {
 		known[key{i.Service, i.PID}] = true
-		rows = append(rows, psRow{Service: i.Service, Instance: i.ID, Version: i.Version, State: i.State, PID: i.PID, Endpoints: append([]string{}, i.Endpoints...), Started: i.Started, Wire: i.Metadata["wire"]})
+		rows = append(rows, psRow{Service: i.Service, Instance: i.ID, Version: cmp.Or(i.Version, builds[i.PID]), State: i.State, PID: i.PID, Endpoints: append([]string{}, i.Endpoints...), Started: i.Started, Wire: i.Metadata["wire"]})
 	}
 	for _, p := range status.Processes {
-		names := p.Services
-		if len(names) == 0 {
-			names = []string{p.Name} // a program that only calls
+		services := p.Services
+		if len(services) == 0 {
+			services = []string{p.Name} // a program that only calls
 		}
-		for _, name := range names {
-			if p.State != control.Failed && known[key{name, p.PID}] {
+		for _, name := range services {
+			if p.State != control.Failed && known[key{name, p.PID}] || len(names) > 0 && !slices.Contains(names, name) {
 				continue
 			}
-			rows = append(rows, psRow{Service: name, State: discovery.State(p.State), PID: p.PID, Endpoints: []string{}, Started: p.Started, Reason: p.Reason})
+			rows = append(rows, psRow{Service: name, Version: p.Version, State: discovery.State(p.State), PID: p.PID, Endpoints: []string{}, Started: p.Started, Reason: p.Reason})
 		}
 	}
 	slices.SortStableFunc(rows, func(a, b psRow) int {
@@ -111,7 +165,7 @@ func psRows(ctx context.Context, where *place, list []discovery.Instance) ([]psR
 }
 
 // psText is the list as people read it.
-func psText(where *place, rows []psRow, status *control.Status) (string, error) {
+func psText(where *place, names []string, rows []psRow, status *control.Status) (string, error) {
 	var b strings.Builder
 	if where.running != nil {
 		fmt.Fprintf(&b, "%s %s\n\n", ui.Strong.Sprint(where.running.Name), ui.Faint.Sprint(where.running.Dir))
@@ -141,7 +195,7 @@ func psText(where *place, rows []psRow, status *control.Status) (string, error) 
 	}
 	var stopped []string
 	for _, s := range status.Services {
-		if s.Want == 0 && !slices.ContainsFunc(rows, func(r psRow) bool { return r.Service == s.Name }) {
+		if s.Want == 0 && (len(names) == 0 || slices.Contains(names, s.Name)) && !slices.ContainsFunc(rows, func(r psRow) bool { return r.Service == s.Name }) {
 			stopped = append(stopped, s.Name)
 		}
 	}
@@ -193,14 +247,14 @@ func since(t time.Time) string {
 }
 
 // watchPs shows the list again after each change: on a terminal in place, elsewhere one below the other.
-func watchPs(ctx context.Context, u *ui.UI, where *place) error {
+func watchPs(ctx context.Context, u *ui.UI, where *place, names []string) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var watching sync.WaitGroup
 	defer watching.Wait()
 	defer cancel(nil)
 	changes := make(chan []discovery.Instance, 1)
 	watching.Go(func() {
-		cancel(where.registry.Watch(ctx, "", func(now []discovery.Instance) {
+		cancel(where.watch(ctx, names, func(now []discovery.Instance) {
 			select {
 			case <-changes: // replace what was not shown yet
 			default:
@@ -225,14 +279,14 @@ func watchPs(ctx context.Context, u *ui.UI, where *place) error {
 			}
 			return nil
 		}
-		rows, status, err := psRows(ctx, where, list)
+		rows, status, err := psRows(ctx, where, names, list)
 		if err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}
 			return err
 		}
-		text, err := psText(where, rows, status)
+		text, err := psText(where, names, rows, status)
 		if err != nil {
 			return err
 		}
@@ -257,7 +311,7 @@ func watchPs(ctx context.Context, u *ui.UI, where *place) error {
 func states(rows []psRow) string {
 	var b strings.Builder
 	for _, r := range rows {
-		fmt.Fprintln(&b, r.Service, r.Instance, r.State, r.PID, r.Reason)
+		fmt.Fprintln(&b, r.Service, r.Instance, r.Version, r.State, r.PID, r.Reason)
 	}
 	return b.String()
 }

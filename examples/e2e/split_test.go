@@ -58,7 +58,7 @@ func TestOne(t *testing.T) {
 // testTerminal types what the README says into a second terminal.
 func testTerminal(t *testing.T, s *system) {
 	out := s.hanse(t, "ps")
-	if !regexp.MustCompile(`(?m)^shop \S+/examples/shop\n\nSERVICE +INSTANCE +STATE +PROCESS +LISTENS ON +SINCE\n`).MatchString(out) {
+	if !regexp.MustCompile(`(?m)^shop \S+/examples/shop\n\nSERVICE +INSTANCE +VERSION +STATE +PROCESS +LISTENS ON +SINCE\n`).MatchString(out) {
 		t.Errorf("ps:\n%s", out)
 	}
 	for _, name := range services {

@@ -41,6 +41,7 @@ func (s *supervisor) launch(sl *slot, beside bool) (*child, error) {
 	} else {
 		s.mu.Lock()
 		file, failure := u.program.file, u.program.failure
+		c.version = u.program.version
 		s.mu.Unlock()
 		if file == "" {
 			return nil, &control.Error{What: fmt.Sprintf("%s is not built: %v", u.program.label(), failure), Do: "mend it and save; hanse dev builds it then"}

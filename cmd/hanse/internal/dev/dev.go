@@ -84,6 +84,7 @@ type program struct {
 	entry   *manifest.Process // of hanse.yaml; nil without one
 	offers  []string          // services
 	file    string            // to run; "" before the first build
+	version string            // of the file, by its content
 	failure error             // of the last build
 }
 

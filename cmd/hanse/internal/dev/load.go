@@ -234,6 +234,10 @@ func (s *supervisor) buildAll(ctx context.Context, progs []*program, done func(b
 			bar.add(p.Name)
 			defer bar.remove(p.Name)
 			file, changed, err := s.build(ctx, p)
+			version := ""
+			if changed {
+				version = builds.Version(file)
+			}
 			if err != nil {
 				if _, ok := errors.AsType[*builds.Error](err); !ok {
 					return err
@@ -249,7 +253,7 @@ func (s *supervisor) buildAll(ctx context.Context, progs []*program, done func(b
 				}
 				q.failure = err
 				if changed {
-					q.file = file
+					q.file, q.version = file, version
 					rebuilt = append(rebuilt, q)
 				}
 			}

@@ -292,7 +292,7 @@ func (s *supervisor) adopt(set *programs.Set, found []*program) []*program {
 		}
 		for _, old := range s.programs { // one more entry for the same program
 			if old.Package == p.Package {
-				p.file, p.offers, p.failure = old.file, old.offers, old.failure
+				p.file, p.version, p.offers, p.failure = old.file, old.version, old.offers, old.failure
 			}
 		}
 		adopted[i] = p

@@ -50,7 +50,7 @@ func (s *supervisor) Status() control.Status {
 func (sl *slot) status() control.Process {
 	p := control.Process{Name: sl.unit.name, Services: sl.unit.services, Replica: sl.number, State: control.Starting, Restarts: sl.restarts}
 	if c := sl.child; c != nil && c.process != nil {
-		p.PID, p.Started, p.State, p.Services = c.process.PID(), c.started, c.state, c.services
+		p.PID, p.Started, p.State, p.Services, p.Version = c.process.PID(), c.started, c.state, c.services, c.version
 	}
 	if f := sl.failure; f != nil {
 		p.State, p.Reason, p.Last, p.PID = control.Failed, f.text(), f.last, 0

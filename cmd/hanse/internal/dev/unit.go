@@ -69,6 +69,7 @@ type child struct {
 	slot     *slot
 	process  *process.Process
 	services []string // as it was started; those of the unit may be others by now
+	version  string   // of the program, as it was started
 	state    control.State
 	started  time.Time
 	readyAt  time.Time
