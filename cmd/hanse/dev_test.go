@@ -418,6 +418,36 @@ func TestDevForeign(t *testing.T) {
 	p.gone(pid)
 }
 
+// A service that hanse new adds to a running system runs without more ado, and hanse new says so.
+func TestDevNew(t *testing.T) {
+	p := newMachine(t)
+	root, err := filepath.Abs(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := t.TempDir()
+	if _, errs, status := p.hanse(base, "new", "greeter", "--source", root); status != 0 {
+		t.Fatal(errs)
+	}
+	d := p.dev(filepath.Join(base, "greeter"))
+	d.one("greeter")
+	out := d.must("new", "order-mail")
+	if !strings.Contains(out, "hanse ps order-mail ") || !strings.Contains(out, "hanse dev, which runs greeter, builds and starts it now") {
+		t.Error(out)
+	}
+	p.await("it runs", func() bool { rows := d.ps("order-mail"); return len(rows) == 1 && rows[0].State == "ready" })
+	if out := d.must("call", "order-mail/Hello", "name=World"); !strings.Contains(out, "Hello, World!") {
+		t.Error(out)
+	}
+	// With a hanse.yaml that names services, it is for the user to say.
+	write(t, filepath.Join(d.dir, "hanse.yaml"), "processes:\n  - run: .\n    services: [greeter, order-mail]\n")
+	if out := d.must("new", "stock"); !strings.Contains(out, "add it there: hanse dev, which runs greeter, starts what that file names") {
+		t.Error(out)
+	}
+	edit(t, filepath.Join(d.dir, "hanse.yaml"), "order-mail", "order-mail, stock")
+	p.await("it runs, too", func() bool { rows := d.ps("stock"); return len(rows) == 1 && rows[0].State == "ready" })
+}
+
 // Changes of hanse.yaml count at once, for what they concern and for nothing else.
 func TestDevManifest(t *testing.T) {
 	p := newMachine(t)

@@ -1,8 +1,14 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/hanse-go/hanse/cmd/hanse/internal/manifest"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/scaffold"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
+	"github.com/hanse-go/hanse/internal/systems"
 	"github.com/spf13/cobra"
 )
 
@@ -60,11 +66,42 @@ func reportNew(u *ui.UI, cmd *cobra.Command, res *scaffold.Result) {
 		next.Row("  "+ui.Accent.Sprint("cd "+res.Dir), "")
 	}
 	next.Row("  "+ui.Accent.Sprint("go test ./..."), "test it")
-	if dev, _, err := cmd.Root().Find([]string{"dev"}); err == nil && dev.Name() == "dev" {
+	if name, takes := takenUp(res); name != "" {
+		if takes {
+			next.Row("  "+ui.Accent.Sprint("hanse ps "+res.Service), "see it run: hanse dev, which runs "+name+", builds and starts it now")
+		} else {
+			next.Row("  "+ui.Accent.Sprint(manifest.Name), "add it there: hanse dev, which runs "+name+", starts what that file names")
+		}
+	} else if dev, _, err := cmd.Root().Find([]string{"dev"}); err == nil && dev.Name() == "dev" {
 		next.Row("  "+ui.Accent.Sprint("hanse dev"), "run it")
 	} else {
 		next.Row("  "+ui.Accent.Sprint("go run "+res.Program), "run it")
 	}
 	next.Row("  "+ui.Accent.Sprint("hanse call "+res.Method+" name=World"), "call it, from another terminal")
 	next.WriteTo(u.Out)
+}
+
+// takenUp returns the name of the system that runs for the folder, "" when none does, and whether hanse dev takes the new service up by
+// itself: unless hanse.yaml names what it runs, and not all services of that program.
+func takenUp(res *scaffold.Result) (system string, takes bool) {
+	wd, err := os.Getwd()
+	if err != nil || res.NewModule {
+		return "", false
+	}
+	running, err := systems.List()
+	if err != nil {
+		return "", false // nothing that could be said is worth an error: the service is made
+	}
+	s, ok := systems.Nearest(running, wd)
+	if !ok {
+		return "", false
+	}
+	man, _, err := manifest.Read(s.Dir)
+	if err != nil || len(man.Processes) == 0 {
+		return s.Name, err == nil
+	}
+	program, err := filepath.EvalSymlinks(filepath.Join(wd, filepath.FromSlash(res.Program)))
+	return s.Name, err == nil && slices.ContainsFunc(man.Processes, func(p manifest.Process) bool {
+		return p.Run != "" && len(p.Services) == 0 && filepath.Join(s.Dir, filepath.FromSlash(p.Run)) == program
+	})
 }
