@@ -134,7 +134,7 @@ func (h *hand) work(stop *atomic.Bool, offset int) error {
 	if h.chat != nil {
 		one = h.exchange
 	}
-	for i := offset; !stop.Load(); i++ {
+	for i := offset; h.units == 0 || !stop.Load(); i++ {
 		if i%sampled != 0 {
 			if err := one(); err != nil {
 				return err

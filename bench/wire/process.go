@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"syscall"
 	"time"
 )
 
@@ -49,8 +50,15 @@ func start(ctx context.Context, procs, core int) (*process, error) {
 	return &process{cmd, in, json.NewEncoder(in), json.NewDecoder(out)}, nil
 }
 
-// tell gives a command and returns the answer.
+// tell gives a command and returns the answer. A worker that is silent for too long, because a call did not end at its deadline, prints
+// its goroutines and ends.
 func (p *process) tell(c command) (answer, error) {
+	watchdog := time.AfterFunc(c.Run+3*callTimeout, func() {
+		if p.cmd.Process.Signal(syscall.SIGQUIT) != nil {
+			p.cmd.Process.Kill()
+		}
+	})
+	defer watchdog.Stop()
 	var a answer
 	if err := p.commands.Encode(c); err != nil {
 		return a, fmt.Errorf("worker: %w", err)
@@ -106,9 +114,6 @@ func (d *duo) turn(length time.Duration) (Round, error) {
 			return Round{}, err
 		}
 		r.Server = after.Used.sub(*before.Used)
-	}
-	if r.Units == 0 {
-		return r, errors.New("not one call was answered in time")
 	}
 	return r, nil
 }

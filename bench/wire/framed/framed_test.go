@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/hanse-go/hanse/bench/wire/echopb"
 	"github.com/hanse-go/hanse/bench/wire/framed"
@@ -113,6 +115,35 @@ func TestBlockedHandler(t *testing.T) {
 	cancel()
 	if err := <-left; !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
+	}
+}
+
+// Requests that come together with one whose handler blocks are answered.
+func TestBlockedHandlerInABatch(t *testing.T) {
+	ours, theirs := net.Pipe()
+	block := make(chan struct{})
+	served := make(chan error, 1)
+	go func() {
+		served <- framed.Serve(theirs, framed.Bytes{}, func(request []byte, reply func(any) error) error {
+			if string(request) == "block" {
+				<-block
+			}
+			return reply(&request)
+		})
+	}()
+	if _, err := io.WriteString(ours, "\x00\x00\x00\x05\x00\x00\x00\x01block\x00\x00\x00\x02\x00\x00\x00\x02go"); err != nil {
+		t.Fatal(err)
+	}
+	answer := make([]byte, 10)
+	ours.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if _, err := io.ReadFull(ours, answer); err != nil || string(answer) != "\x00\x00\x00\x02\x00\x00\x00\x02go" {
+		t.Errorf("%q %v", answer, err)
+	}
+	close(block)
+	io.ReadFull(ours, make([]byte, 13))
+	ours.Close()
+	if err := <-served; err != nil {
+		t.Error(err)
 	}
 }
 
