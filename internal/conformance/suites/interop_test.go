@@ -18,7 +18,7 @@ var (
 	optional = []string{"pick_first_unary"}
 	// compressing are the cases that grpc-go has not.
 	compressing = []string{"client_compressed_unary", "server_compressed_unary"}
-	// choosing is the case whose server compresses one message of a stream and not the other. No server in Go can.
+	// choosing is the case whose server compresses one message of a stream and not the other. No server in Go can, nor grpc-js.
 	choosing = []string{"server_compressed_streaming"}
 	// own are ours, beside the official ones.
 	own = []string{"huge_unary"}

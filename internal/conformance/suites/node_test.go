@@ -15,10 +15,7 @@ import (
 
 // TestGRPCJS runs the interoperability cases against grpc-js, which is made of Node's HTTP/2 and none of Go's, in both roles.
 func TestGRPCJS(t *testing.T) {
-	node := installed(t, "node", "install Node.js with npm (Debian: nodejs, npm)")
-	if _, err := os.Stat(filepath.Join(tools, "node_modules", "@grpc", "grpc-js")); err != nil {
-		missing(t, "@grpc/grpc-js", "tools/conformance/fetch brings it where there is npm (Debian: npm)")
-	}
+	node := nodeWithPackages(t)
 	descriptors := writeDescriptors(t)
 	for _, tls := range []bool{false, true} {
 		t.Run("our server, "+wireName(tls), func(t *testing.T) {
@@ -55,6 +52,24 @@ func TestGRPCJS(t *testing.T) {
 			runOurs(t, s, addr, tls, concat(required, optional, own))
 		})
 	}
+}
+
+// TestMixedCompression calls a server on Node's HTTP/2 that compresses one message of a stream and not the other.
+func TestMixedCompression(t *testing.T) {
+	node := nodeWithPackages(t)
+	s := newScore(t, "node: mixed compression, our client, h2c")
+	_, addr := start(t, `listening on (\S+)`, node, "testdata/grpc-js/mixed.js", writeDescriptors(t))
+	runOurs(t, s, addr, false, choosing)
+}
+
+// nodeWithPackages returns the path of node, where the packages are too.
+func nodeWithPackages(t *testing.T) string {
+	t.Helper()
+	node := installed(t, "node", "install Node.js with npm (Debian: nodejs, npm)")
+	if _, err := os.Stat(filepath.Join(tools, "node_modules", "@grpc", "grpc-js")); err != nil {
+		missing(t, "@grpc/grpc-js", "tools/conformance/fetch brings it where there is npm (Debian: npm)")
+	}
+	return node
 }
 
 // writeDescriptors writes the descriptors of grpc.testing.TestService to a file and returns its path.
