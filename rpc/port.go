@@ -1,7 +1,6 @@
 package rpc
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -97,8 +96,8 @@ func (p *Port) start() {
 		}
 		p.web = &http.Server{
 			Handler:           handler,
-			ReadHeaderTimeout: cmp.Or(p.limits.HeaderTimeout, -1),
-			IdleTimeout:       cmp.Or(p.limits.IdleTimeout, -1),
+			ReadHeaderTimeout: p.limits.HeaderTimeout, // here, too, 0 is none
+			IdleTimeout:       p.limits.IdleTimeout,
 			MaxHeaderBytes:    min(p.limits.MaxHeaderListSize, math.MaxInt32),
 			ErrorLog:          slog.NewLogLogger(p.logger().Handler(), slog.LevelWarn),
 		}
