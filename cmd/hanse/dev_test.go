@@ -117,9 +117,39 @@ func TestDevSession(t *testing.T) {
 		}
 	})
 
+	part("completion", func() {
+		for args, want := range map[string]string{
+			"stop ":        "cart\ncatalog\nclient\n",
+			"scale ":       "cart=\ncatalog=\nclient=\n",
+			"logs ":        "cart\ncatalog\nclient\n",
+			"ps ":          "cart\ncatalog\n",
+			"ps --system ": "shop\n",
+			"call ":        "cart/\ncatalog/\n",
+		} {
+			if out := d.must(append([]string{"__complete"}, strings.Split(args, " ")...)...); !strings.HasPrefix(out, want+":") {
+				t.Errorf("hanse %s: %s", args, out)
+			}
+		}
+	})
+
 	part("stop and start", func() {
 		catalog := d.one("catalog")
+		watching := exec.Command(filepath.Join(p.bin, "hanse"), "ps", "--watch")
+		watching.Dir, watching.Env = dir, p.env
+		var seen output
+		watching.Stdout = &seen
+		if err := watching.Start(); err != nil {
+			t.Fatal(err)
+		}
+		p.await("the watcher sees cart", func() bool { return strings.Contains(seen.String(), "\ncart ") })
 		d.must("stop", "cart")
+		p.await("the watcher sees it stopped", func() bool {
+			return regexp.MustCompile(`SINCE\ncatalog .+\n\nstopped: cart, client\n`).MatchString(seen.String())
+		})
+		watching.Process.Signal(os.Interrupt)
+		if err := watching.Wait(); err != nil {
+			t.Errorf("ps --watch ended with %v", err)
+		}
 		if rows := d.ps("cart"); len(rows) != 0 {
 			t.Errorf("after stop: %+v", rows)
 		}
@@ -526,7 +556,10 @@ func lastPage(out, url string) string {
 // A program that is started by hand joins the system of its folder, in ps and in the registry.
 func TestDevJoin(t *testing.T) {
 	p := newMachine(t)
-	d := p.dev(p.system("shop.txtar"), "--services", "cart")
+	d := p.dev(p.system("shop.txtar"), "--services", "cart", "--replicas", "cart=2")
+	if n := len(d.ps("cart")); n != 2 {
+		t.Errorf("%d copies of cart", n)
+	}
 	lone := exec.Command("go", "run", "./all", "--services=catalog")
 	lone.Dir, lone.Env = d.dir, p.env
 	var out output

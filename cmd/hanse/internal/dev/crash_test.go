@@ -1,10 +1,13 @@
 package dev
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/charmbracelet/x/ansi"
+	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/control"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/logs"
 )
 
@@ -90,4 +93,34 @@ func TestSlotName(t *testing.T) {
 	if first.name() != "cart" || second.name() != "cart.2" {
 		t.Errorf("the second ends: %s and %s", first.name(), second.name())
 	}
+}
+
+// What does not work stays at the foot of the terminal, with how it ended and its last lines.
+func TestPin(t *testing.T) {
+	u := newUnit(&wish{name: "cart"})
+	sl := &slot{unit: u, number: 1}
+	u.slots = []*slot{sl}
+	expect := func(want ...string) {
+		t.Helper()
+		var got []string
+		for _, line := range sl.pin() {
+			got = append(got, ansi.Strip(line))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("got  %q\nwant %q", got, want)
+		}
+	}
+	expect()
+	at := time.Date(2026, 1, 1, 12, 30, 0, 0, time.Local)
+	f := &failure{reason: "exit status 3", last: []string{"one", "two", "", "three", "four "}, at: at}
+	sl.failure, sl.crash, sl.restarts = f, f, 1
+	expect("✗ cart exit status 3", "    two", "    three", "    four")
+	sl.restarts = 4
+	expect("✗ cart exit status 3, 4 times", "    two", "    three", "    four")
+	sl.failure, sl.child = nil, &child{state: control.Starting}
+	expect("! cart starts again; it ended at 12:30:00: exit status 3", "    two", "    three", "    four")
+	sl.child.state = control.Ready
+	expect("! cart runs again; it ended at 12:30:00: exit status 3", "    two", "    three", "    four")
+	sl.crash = nil
+	expect()
 }
