@@ -13,7 +13,8 @@
 //
 // The system works inside a testing/synctest bubble. There, time passes when all wait: a test of a ten-second timeout takes no time.
 //
-// Faults are real to the services: [Instance.Kill] ends one as a crash does, [System.Partition] and [System.SetLatency] change the network.
+// Faults are real to the services: [Instance.Kill] ends one as a crash does, [Instance.Isolate], [System.Partition] and
+// [System.SetLatency] change the network. They need that network, the path [Memory]; on the others they fail the test.
 //
 // [EachPath] runs the same test body in process, over unix sockets, over TCP and in memory.
 package hansetest

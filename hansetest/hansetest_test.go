@@ -346,3 +346,11 @@ func TestParallel(t *testing.T) {
 		})
 	}
 }
+
+// TestSystemsOfOneTest holds that systems of one test may call each other, and end one by one, without looking like leaks.
+func TestSystemsOfOneTest(t *testing.T) {
+	inner := hansetest.Options{Path: rpc.InProcess}.Run(t, chain("b", ""))
+	outer := hansetest.Options{Path: rpc.InProcess}.Run(t, chain("a", ""))
+	want(t, inner, "b", "b") // on a goroutine that the second one labels, too
+	want(t, outer, "a", "a")
+}

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"runtime/pprof"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"testing"
 	"time"
 )
@@ -16,22 +16,53 @@ const leakPatience = 2 * time.Second
 
 // leaks finds the goroutines that a test started after it began, and nobody else's: they inherit a label of the profiler. So tests may run
 // in parallel.
-type leaks struct{ label string }
+type leaks struct {
+	label   string
+	systems int // that run; guarded by watched.mu
+}
 
 const leakLabel = "hansetest"
 
-var leakCount atomic.Int64
+// watched has the tests with a running system. The systems of one test share a label, and one check when the last has ended: a call
+// starts goroutines in each system that it reaches.
+var watched struct {
+	mu    sync.Mutex
+	count int
+	tests map[testing.TB]*leaks
+}
 
 // watchLeaks labels the calling goroutine, and so all that it starts.
-func watchLeaks() leaks {
-	l := leaks{fmt.Sprint(leakCount.Add(1))}
-	pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels(leakLabel, l.label)))
+func watchLeaks(t testing.TB) *leaks {
+	watched.mu.Lock()
+	defer watched.mu.Unlock()
+	l := watched.tests[t]
+	if l == nil {
+		watched.count++
+		l = &leaks{label: fmt.Sprint(watched.count)}
+		if watched.tests == nil {
+			watched.tests = make(map[testing.TB]*leaks)
+		}
+		watched.tests[t] = l
+		pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels(leakLabel, l.label)))
+	}
+	l.systems++
 	return l
 }
 
-// check fails the test when a labelled goroutine is left. It is called on the goroutine that called watchLeaks, or after that has ended.
-func (l leaks) check(t testing.TB) {
+// check fails the test when a labelled goroutine is left after its last system. It is called on the goroutine that called watchLeaks, or
+// after that has ended.
+func (l *leaks) check(t testing.TB) {
 	t.Helper()
+	watched.mu.Lock()
+	l.systems--
+	last := l.systems == 0
+	if last {
+		delete(watched.tests, t)
+	}
+	watched.mu.Unlock()
+	if !last {
+		return
+	}
 	pprof.SetGoroutineLabels(context.Background())
 	var left []string
 	for pause := time.Millisecond; ; pause *= 2 {
@@ -47,7 +78,7 @@ func (l leaks) check(t testing.TB) {
 }
 
 // left lists the stacks of the goroutines that have the label.
-func (l leaks) left() (stacks []string) {
+func (l *leaks) left() (stacks []string) {
 	var b bytes.Buffer
 	pprof.Lookup("goroutine").WriteTo(&b, 1)
 	mark := fmt.Sprintf("%q:%q", leakLabel, l.label)

@@ -2,6 +2,7 @@ package hansetest
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -34,6 +35,9 @@ type Options struct {
 
 	// Config is what the file with the services' settings says, as YAML. Default: nothing.
 	Config string
+
+	// Log receives what the services log, as text. Default: the test's log.
+	Log io.Writer
 
 	// App changes each app before it runs: its interceptors, its timeouts. Registry, Transports, Path and Logger are the system's
 	// own. Default: no change.
@@ -78,7 +82,7 @@ func (o Options) Run(t testing.TB, services ...*hanse.Service) *System {
 			t.Fatal(err)
 		}
 	}
-	leaks := watchLeaks()
+	leaks := watchLeaks(t)
 	t.Cleanup(func() {
 		s.close()
 		leaks.check(t)
@@ -149,7 +153,11 @@ func (s *System) newApp(host string, registry discovery.Registry) *hanse.App {
 		s.opts.App(app)
 	}
 	app.Registry = registry
-	app.Logger = slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{ReplaceAttr: shortTime})).With("host", host)
+	log := s.opts.Log
+	if log == nil {
+		log = s.log
+	}
+	app.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{ReplaceAttr: shortTime})).With("host", host)
 	switch s.opts.Path {
 	case rpc.Unix:
 		app.Transports, app.Path = []rpc.Transport{rpc.UnixTransport{}}, rpc.Unix

@@ -9,9 +9,12 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
+	"github.com/hanse-go/hanse"
 	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/hansetest"
 	"github.com/hanse-go/hanse/internal/memnet"
 	"github.com/hanse-go/hanse/rpc"
 	"github.com/hanse-go/hanse/rpc/grpcwire"
@@ -21,11 +24,15 @@ import (
 )
 
 var columns = []column{
-	{name: "inprocess", ourServer: true, ourClient: true, path: rpc.InProcess, start: inProcess},
-	{name: "unix", ourServer: true, ourClient: true, path: rpc.Unix, start: overUnix},
-	{name: "tcp", ourServer: true, ourClient: true, path: rpc.TCP, start: overTCP},
-	{name: "grpcwire", ourServer: true, ourClient: true, path: rpc.TCP, start: overGRPCWire},
-	{name: "memory", ourServer: true, ourClient: true, start: overMemory},
+	{name: "inprocess", ourServer: true, ourClient: true, path: rpc.InProcess, instance: instance, start: inProcess},
+	{name: "unix", ourServer: true, ourClient: true, path: rpc.Unix, instance: instance, start: overUnix},
+	{name: "tcp", ourServer: true, ourClient: true, path: rpc.TCP, instance: instance, start: overTCP},
+	{name: "grpcwire", ourServer: true, ourClient: true, path: rpc.TCP, instance: instance, start: overGRPCWire},
+	{name: "memory", ourServer: true, ourClient: true, instance: instance, start: overMemory},
+	{name: "system in process", ourServer: true, ourClient: true, assembled: true, path: rpc.InProcess, start: inSystem(rpc.InProcess)},
+	{name: "system over unix", ourServer: true, ourClient: true, assembled: true, path: rpc.Unix, start: inSystem(rpc.Unix)},
+	{name: "system over tcp", ourServer: true, ourClient: true, assembled: true, path: rpc.TCP, start: inSystem(rpc.TCP)},
+	{name: "system in memory", ourServer: true, ourClient: true, assembled: true, path: rpc.TCP, start: inSystem(hansetest.Memory)},
 	{name: "to grpc-go", ourClient: true, start: toStock},
 	{name: "from grpc-go", ourServer: true, start: fromStock},
 	{name: "grpc-go alone", start: stock},
@@ -147,6 +154,43 @@ func overMemory(t *testing.T, s setup) grpc.ClientConnInterface {
 	}
 	serve(t, &s, lis)
 	return ourClient(t, &s, &rpc.Client{Registry: announced(t, "mem://"+lis.Addr().String()), Transports: []rpc.Transport{memory{n.Host("caller")}}})
+}
+
+// inSystem is the way that services of one system call each other: assembled by hanse, and run by hansetest as a user's tests run them.
+func inSystem(path rpc.Path) func(t *testing.T, s setup) grpc.ClientConnInterface {
+	return func(t *testing.T, s setup) grpc.ClientConnInterface {
+		server := &hanse.Service{
+			Name: "parity", UnaryInterceptors: s.server.unary, StreamInterceptors: s.server.stream, StatsHandlers: s.server.stats,
+			MaxRecvMsgSize: s.server.maxRecv, MaxSendMsgSize: s.server.maxSend,
+		}
+		pb.RegisterParityServer(server, &s.handlers)
+		caller := &hanse.Service{
+			Name: "caller", ClientUnaryInterceptors: s.client.unary, ClientStreamInterceptors: s.client.stream, StatsHandlers: s.client.stats,
+		}
+		conn := limitedConn{caller.Conn("parity"), nil}
+		if n := s.client.maxRecv; n != 0 {
+			conn.opts = append(conn.opts, grpc.MaxCallRecvMsgSize(stockLimit(n, 0)))
+		}
+		if n := s.client.maxSend; n != 0 {
+			conn.opts = append(conn.opts, grpc.MaxCallSendMsgSize(stockLimit(n, 0)))
+		}
+		hansetest.Options{Path: path, Log: s.log}.Run(t, server, caller)
+		return conn
+	}
+}
+
+// limitedConn sets the limits of a caller with each call.
+type limitedConn struct {
+	grpc.ClientConnInterface
+	opts []grpc.CallOption
+}
+
+func (c limitedConn) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
+	return c.ClientConnInterface.Invoke(ctx, method, args, reply, slices.Concat(c.opts, opts)...)
+}
+
+func (c limitedConn) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	return c.ClientConnInterface.NewStream(ctx, desc, method, slices.Concat(c.opts, opts)...)
 }
 
 func stockServer(t *testing.T, s *setup) string {

@@ -407,6 +407,9 @@ func staleAddress(t *testing.T, c *column) {
 	if c.path == rpc.InProcess {
 		t.Skip("in process there are no addresses")
 	}
+	if c.assembled {
+		t.Skip("what hanse announces is what runs")
+	}
 	var tr trace
 	var h handlers
 	h.unary = func(ctx context.Context, in *pb.Request) (*pb.Reply, error) {
@@ -428,7 +431,7 @@ func callInfo(t *testing.T, c *column) {
 	if info.Service != "parity" || info.Attempts != 1 || c.path != "" && info.Path != c.path || (info.Endpoint == "") != (c.path == rpc.InProcess) {
 		t.Errorf("%+v", info)
 	}
-	if c.ourServer && info.Instance != instance {
+	if c.instance != "" && info.Instance != c.instance {
 		t.Errorf("instance = %q", info.Instance)
 	}
 	info = rpc.CallInfo{}

@@ -17,7 +17,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// The parity suite: every case states one outcome, and has it on every path and towards every peer. The last column has nothing of
+// The parity suite: every case states one outcome, and has it on every path and towards every peer, between servers and clients that
+// were made by hand and between services that hanse assembled. The last column has nothing of
 // ours: it keeps the cases honest, for what grpc-go does between its own client and server is the meaning of gRPC in Go.
 
 // parityCases is the table. Each file parity_*_test.go has the cases of one subject.
@@ -204,6 +205,8 @@ type column struct {
 	name                 string
 	ourServer, ourClient bool
 	path                 rpc.Path
+	instance             string // the server's; empty: whatever it is
+	assembled            bool   // by hanse, which makes servers and clients as it sees fit
 	start                func(t *testing.T, s setup) grpc.ClientConnInterface
 }
 
