@@ -8,6 +8,7 @@ MODULES := $(patsubst ./%/go.mod,%,$(shell find . -mindepth 2 -name go.mod -not 
 TESTED  := $(filter-out tools/%,$(MODULES))
 RACED   := ./rpc/... ./balancer/... ./discovery/... .
 HAVE_CC := $(shell command -v $$($(GO) env CC) >/dev/null 2>&1 && echo 1)
+BROWSER := $(or $(HANSE_CHROMIUM),$(firstword $(shell command -v chromium chromium-browser google-chrome google-chrome-stable 2>/dev/null)))
 TESTFLAGS ?=
 
 export GOWORK = off
@@ -28,8 +29,11 @@ ifeq ($(HAVE_CC),1)
 	@$(STEP) test-race $(GO) test -race $(TESTFLAGS) $(RACED)
 	@$(STEP) test-root $(GO) test $(TESTFLAGS) $$($(GO) list ./... | grep -vE '^github.com/hanse-go/hanse(/(rpc|balancer|discovery)(/.*)?)?$$')
 else
-	@echo "no C compiler: the race detector was not used"
+	@echo "no C compiler: the race detector was not used"; [ -z "$(HANSE_CI)" ]
 	@$(STEP) test-root $(GO) test $(TESTFLAGS) ./...
+endif
+ifeq ($(BROWSER),)
+	@echo "no Chromium: the storefront was not looked at in a browser"; [ -z "$(HANSE_CI)" ]
 endif
 	@for m in $(TESTED); do $(STEP) test-$$m $(GO) -C $$m test $(TESTFLAGS) ./... || exit 1; done
 

@@ -33,7 +33,7 @@ func chromium(t *testing.T) string {
 			return path
 		}
 	}
-	if os.Getenv("CI") != "" {
+	if os.Getenv("HANSE_CI") != "" {
 		t.Fatal("no Chromium: install it, or set HANSE_CHROMIUM to its path")
 	}
 	t.Skip("no Chromium, so the pages are not looked at: install it, or set HANSE_CHROMIUM to its path")
