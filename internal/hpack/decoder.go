@@ -13,7 +13,7 @@ const (
 
 // A Block is a decoded header block. Its fields are those of Run, followed by those of Rest.
 type Block struct {
-	Run  *Run    // the fields of the block's beginning that were sent as an index; never nil, may be empty
+	Run  *Run    // the fields of the block's beginning that were sent as an index; never nil. An empty one is valid until the next Decode.
 	Rest []Field // valid until the next Decode
 }
 
@@ -31,6 +31,7 @@ type Decoder struct {
 	interned *interned // made when it is needed
 	ids      [maxRun]fieldID
 	block    Block
+	none     Run // the run of a block that begins with a literal
 	huffman  scratch
 }
 
@@ -125,7 +126,8 @@ func (d *Decoder) run(p []byte) (*Run, []byte, error) {
 		hash = bits.RotateLeft64(hash, 5) ^ uint64(id)
 	}
 	if n == 0 {
-		return emptyRun, p, nil
+		d.none = Run{}
+		return &d.none, p, nil
 	}
 	hash = hash * 0x9e3779b97f4a7c15 >> 32
 	run := d.runs.find(hash, d.ids[:n])

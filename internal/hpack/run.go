@@ -3,7 +3,7 @@ package hpack
 import "slices"
 
 // A Run is a run of indexed fields with which blocks begin. As long as the decoder remembers it, blocks that begin with the same
-// fields have the same *Run. It may be kept; Fields must not be changed.
+// fields have the same *Run. It may be kept, unless it is empty; Fields must not be changed.
 type Run struct {
 	Fields []Field
 
@@ -15,8 +15,6 @@ type Run struct {
 	ids  []fieldID
 	size uint64
 }
-
-var emptyRun = &Run{}
 
 // fieldID identifies a field of either table for as long as the connection lives: an index of the static table, or staticLen+1 and
 // the entry's number in the dynamic one.

@@ -21,8 +21,9 @@ type webCall struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 
-	header  Header // of the request, without Rest's memory
-	started bool   // the reader's: the request's header came
+	header  Header // of the request, but the lists of fields
+	lists   [2][]hpack.Field
+	started bool // the reader's: the request's header came
 
 	abortErr atomic.Pointer[error]
 
@@ -40,7 +41,8 @@ func (c *webCall) OnHeaders(h *Header, end bool) {
 	}
 	c.started = true
 	c.header = *h
-	c.header.Rest = slices.Clone(h.Rest)
+	c.header.Run, c.header.Rest = nil, nil
+	c.lists = [...][]hpack.Field{h.Run.Fields, slices.Clone(h.Rest)}
 	c.body.call, c.response.call = c, c
 	length, err := contentLength(h)
 	c.body.declared = length
@@ -81,8 +83,8 @@ func (c *webCall) ended() {
 
 // malformed resets a stream whose request is not what its header says (RFC 9113 section 8.1.1).
 func (c *webCall) malformed(err error) {
+	c.stream.Reset(ProtocolError) // before the handler can answer
 	c.gone(err)
-	c.stream.Reset(ProtocolError)
 }
 
 // gone ends what the handler waits for when the stream is aborted.
@@ -151,7 +153,7 @@ func (c *webCall) handler(r *http.Request) http.Handler {
 
 // fields calls f with every field of the request that is not a pseudo-header.
 func (c *webCall) fields(f func(hpack.Field)) {
-	for _, list := range [...][]hpack.Field{c.header.Run.Fields, c.header.Rest} {
+	for _, list := range c.lists {
 		for _, field := range list {
 			if field.Name[0] != ':' {
 				f(field)

@@ -67,7 +67,7 @@ func (c *webCall) newRequest() (*http.Request, error) {
 
 // requestHeader returns the request's fields under their canonical names, with the crumbs of its cookies joined.
 func (c *webCall) requestHeader() http.Header {
-	n := len(c.header.Run.Fields) + len(c.header.Rest)
+	n := len(c.lists[0]) + len(c.lists[1])
 	header := make(http.Header, n)
 	values := make([]string, 0, n) // for the fields with one value
 	c.fields(func(f hpack.Field) {
