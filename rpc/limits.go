@@ -46,23 +46,23 @@ type Limits struct {
 	// MaxRecvMsgSize is the size of one request message, uncompressed, for servers whose own MaxRecvMsgSize is 0. Default: 4 MiB.
 	MaxRecvMsgSize int
 
-	// ResetBudget is how many calls of one connection may end, without pause, by RST_STREAM before they were answered, whoever sends
-	// it: the client that changes its mind, or this side because of what the client sent. Each call that is answered gives one back,
-	// and each second a tenth of the budget. One that spends it is told to leave. Default: 10,000.
+	// ResetBudget is how many calls of one connection may end at once by RST_STREAM before they were answered, whoever sends it: the
+	// client that changes its mind, or this side because of what the client sent. Each second gives half of it back. A client that
+	// spends it is told to leave. It should be above MaxStreams, for a client that ends may cancel all that it has. Default: 10,000.
 	ResetBudget int
-	// ControlBudget is how many frames without a payload of its own (PING, SETTINGS, PRIORITY, WINDOW_UPDATE, empty DATA) a client may
-	// send without pause. Each frame with headers or data, in either direction, gives some back, and each second a tenth of the budget.
-	// One that spends it is told to leave. Default: 10,000.
+	// ControlBudget is how many frames that bring no call forward (PING, SETTINGS, PRIORITY, WINDOW_UPDATE, empty DATA) a client may
+	// send at once. Each frame with headers or data that it gets gives some back, and so does time. A client that spends it is told to
+	// leave. Default: 10,000.
 	ControlBudget int
 
-	// MaxQueuedBytes is what may wait in this process for one connection: what handlers have not read of requests, and what the client
-	// has not read of replies. What does not fit waits: the client by flow control, and handlers in Send. Default: 32 MiB.
+	// MaxQueuedBytes is how much of replies may wait because one client does not take it. Streams wait before that; a call whose reply
+	// would exceed it fails with ResourceExhausted. What a client may send ahead of its handlers is bounded by flow control: 1 MiB for
+	// a call, and 16 MiB for a connection. Default: 64 MiB.
 	MaxQueuedBytes int
-	// MaxQueuedBytesTotal is the same for all connections of the port. Where it is reached, connections lose that hold the most.
-	// Default: 256 MiB.
+	// MaxQueuedBytesTotal is the same for all connections of the port together, each of which is sure of a small share. Default: 256 MiB.
 	MaxQueuedBytesTotal int
-	// StallTimeout is how long a client may take nothing of what has to wait for it although it should, before its connection is
-	// closed. Default: 30 s.
+	// StallTimeout is how long a client may take nothing of what waits for it after its handler has ended, and of what is being
+	// written, before its connection is closed. Default: 1 min.
 	StallTimeout time.Duration
 }
 
@@ -93,9 +93,9 @@ var defaultLimits = Limits{
 	ResetBudget:   10_000,
 	ControlBudget: 10_000,
 
-	MaxQueuedBytes:      32 << 20,
+	MaxQueuedBytes:      64 << 20,
 	MaxQueuedBytesTotal: 256 << 20,
-	StallTimeout:        30 * time.Second,
+	StallTimeout:        time.Minute,
 }
 
 // atLeast is what makes sense: less would refuse honest clients.

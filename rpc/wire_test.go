@@ -66,7 +66,7 @@ func TestResolvedLimits(t *testing.T) {
 			KeepaliveTime: 60e9, KeepaliveTimeout: 20e9, MinPingInterval: 5e9,
 			MaxStreams: 4096, MaxHeaderListSize: 64 << 10, MaxRecvMsgSize: 4 << 20,
 			ResetBudget: 10_000, ControlBudget: 10_000,
-			MaxQueuedBytes: 32 << 20, MaxQueuedBytesTotal: 256 << 20, StallTimeout: 30e9,
+			MaxQueuedBytes: 64 << 20, MaxQueuedBytesTotal: 256 << 20, StallTimeout: 60e9,
 		}
 		if given != (rpc.Limits{}) {
 			want.MaxStreams, want.MaxHeaderListSize, want.IdleTimeout, want.MaxConnectionAge, want.MaxRecvMsgSize = wire.Unlimited, 2000, 0, 7, wire.NoLimit
