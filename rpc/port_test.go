@@ -473,6 +473,34 @@ func TestBadConnectionsDoNotHurt(t *testing.T) {
 	}
 }
 
+// A port answers HTTP only: what can be seen to be something else is closed without a word, and odd requests of HTTP/1 are not taken for it.
+func TestFirstBytes(t *testing.T) {
+	srv, _ := newServer(t, "echo", echoContract)
+	addr := servePort(t, &rpc.Port{Servers: []*rpc.Server{srv}})
+	for first, answered := range map[string]bool{
+		"INVALID CONNECTION PREFACE\r\n\r\n":                                         false,
+		"EHLO mail. example.org\r\n\r\n":                                             false,
+		"GET / HTTP/1.0\r\n\r\n":                                                     true,
+		"OPTIONS * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n":                 true,
+		"GET a:// HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n":                  true,
+		"CONNECT a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n":                 true,
+		"PROPPATCH_AND_MUCH_MORE / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n": true,
+	} {
+		conn, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Write([]byte(first)); err != nil {
+			t.Fatal(err)
+		}
+		answer, _ := io.ReadAll(conn) // bytes that nobody read make the end an error on some systems
+		conn.Close()
+		if got := bytes.HasPrefix(answer, []byte("HTTP/1.")); got != answered || !answered && len(answer) > 0 {
+			t.Errorf("%q was answered with %q", first, answer)
+		}
+	}
+}
+
 // flaky is a listener that fails before each connection.
 type flaky struct {
 	net.Listener

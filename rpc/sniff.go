@@ -3,8 +3,10 @@ package rpc
 import (
 	"bytes"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"slices"
 	"time"
 
@@ -40,8 +42,24 @@ func sniff(conn *wire.Accepted, config *tls.Config, timeout time.Duration) (_ ne
 			return nil, false, err
 		}
 	}
+	if !http2 && !isHTTP1(first[:n]) {
+		return nil, false, errNotHTTP
+	}
 	conn.First = first[:n]
 	return conn, http2, conn.SetDeadline(time.Time{})
+}
+
+var errNotHTTP = errors.New("the first bytes are neither HTTP/1 nor HTTP/2")
+
+// isHTTP1 reports whether a connection that begins with first may carry HTTP/1: when the target of the first request can be seen, it is
+// one. What is no HTTP at all gets no answer.
+func isHTTP1(first []byte) bool {
+	method, rest, found := bytes.Cut(first, []byte(" "))
+	if !found || string(method) == http.MethodConnect {
+		return true
+	}
+	target, _, found := bytes.Cut(rest, []byte(" "))
+	return !found || bytes.HasPrefix(target, []byte("/")) || string(target) == "*" || bytes.Contains(target, []byte(":"))
 }
 
 // portTLS returns the config with the protocols that a port speaks.

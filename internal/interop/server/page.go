@@ -11,6 +11,9 @@ func page() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		if r.Method == http.MethodGet || r.Method == http.MethodHead {
+			if _, err := io.Copy(io.Discard, r.Body); err != nil {
+				panic(http.ErrAbortHandler) // the answer waits for the whole request, and so for what is wrong with it
+			}
 			fmt.Fprintf(w, "%s %s over %s\n", r.Method, r.URL.Path, r.Proto)
 			return
 		}
