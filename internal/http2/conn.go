@@ -194,6 +194,16 @@ func (c *Conn) end(cause error) *ConnError {
 	c.timer.Stop()
 	c.refuseOpeners()
 	c.out.reset()
+	c.mu.Unlock()
+	c.abortAll(err)
+	c.reader.tellEndBatch()
+	close(c.done)
+	return err
+}
+
+// abortAll aborts the streams of a connection that has ended, for which no new ones come.
+func (c *Conn) abortAll(err *ConnError) {
+	c.mu.Lock()
 	streams := c.table.all()
 	written := c.writtenID
 	c.mu.Unlock()
@@ -204,22 +214,13 @@ func (c *Conn) end(cause error) *ConnError {
 		}
 		c.abort(s, why)
 	}
-	if c.client {
-		if c.events.EndBatch != nil {
-			c.events.EndBatch()
-		}
-	} else {
-		c.handler.EndBatch(c)
-	}
-	close(c.done)
-	return err
 }
 
 // abort closes s and tells its receiver. Only the reader calls it.
 func (c *Conn) abort(s *Stream, err error) {
 	c.mu.Lock()
 	recv := s.recv
-	was := s.abortLocked(err)
+	was := s.abortLocked(err) && s.state.Load()&finished == 0
 	c.mu.Unlock()
 	if was {
 		recv.OnAbort(err)

@@ -77,6 +77,7 @@ func (c *Conn) goAwayError(err *ConnError) {
 	last := c.reader.lastID.Load()
 	if c.client {
 		last = 0
+		c.out.reset() // streams in it are told not to be processed
 	}
 	c.out.buf = appendGoAway(c.out.buf, last, err.Code, err.Reason)
 	c.signal()

@@ -8,11 +8,12 @@ import (
 
 const (
 	// highWater is how many bytes of output may wait for the flusher. What comes on top waits in its stream.
-	highWater = 512 << 10
+	highWater = 1 << 20
 	// yieldBelow: a flusher that finds less lets other goroutines run once, that may have more to send.
 	yieldBelow = 64 << 10
-	// keepBuffer is how large an output buffer may be that is kept when little of it is used.
-	keepBuffer = 64 << 10
+	// keepBuffer is how large an output buffer may be that is kept although little of it is used, keepTimes times in a row.
+	keepBuffer = 32 << 10
+	keepTimes  = 64
 	// earningFrame is how large a DATA frame is at least that earns the peer the right to send a control frame: windows of single bytes
 	// earn nothing.
 	earningFrame = 1 << 10
@@ -31,6 +32,7 @@ type output struct {
 	refBytes int
 	acks     int // of PING and SETTINGS
 	earned   int // frames that bring calls forward
+	unused   int // how many times in a row most of buf's capacity was not used
 }
 
 // ref is data between bytes of the buffer that is not in it.
@@ -51,11 +53,13 @@ func (o *output) reset() {
 		}
 	}
 	clear(o.refs)
-	buf := o.buf
-	if cap(buf) > keepBuffer && len(buf) < cap(buf)/8 {
-		buf = nil
+	buf, unused := o.buf, o.unused+1
+	if cap(buf) <= keepBuffer || len(buf) >= cap(buf)/8 {
+		unused = 0
+	} else if unused >= keepTimes {
+		buf, unused = nil, 0
 	}
-	*o = output{buf: buf[:0], refs: o.refs[:0]}
+	*o = output{buf: buf[:0], refs: o.refs[:0], unused: unused}
 }
 
 // signal wakes the flusher. The lock is held.

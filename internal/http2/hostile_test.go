@@ -368,6 +368,7 @@ func TestHostileServer(t *testing.T) {
 			if err := conn.Open(nil, &call.Stream, call, &http2.Frames{Head: postHead, End: true}); err != nil {
 				t.Fatal(err)
 			}
+			r.until("the request", func(f rawFrame) bool { return f.typ == tHeaders })
 			go c.send(r)
 			err := call.waitEnd()
 			if c.reset != 0 {

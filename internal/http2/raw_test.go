@@ -206,3 +206,8 @@ func (r *rawPeer) flood(most int, one func(i int) bool) {
 		}
 	}
 }
+
+func (r *rawPeer) wantFrame(typ byte) rawFrame {
+	r.t.Helper()
+	return r.until(fmt.Sprintf("a frame of type %d", typ), func(f rawFrame) bool { return f.typ == typ && f.flags&fAck == 0 })
+}

@@ -109,13 +109,7 @@ func (r *reader) read(p []byte) (int, error) {
 // endBatch is called when all that one read brought has been handled.
 func (r *reader) endBatch(progress bool) {
 	c := r.c
-	if c.client {
-		if c.events.EndBatch != nil {
-			c.events.EndBatch()
-		}
-	} else {
-		c.handler.EndBatch(c)
-	}
+	r.tellEndBatch()
 	switch rest := r.r < r.w && r.data.left == 0; {
 	case !rest && r.block.id == 0:
 		if c.partial.Load() != 0 {
@@ -126,13 +120,21 @@ func (r *reader) endBatch(progress bool) {
 	}
 }
 
-// fail tells the peer about an error of the connection, and gives it a moment to read that.
-func (r *reader) fail(err *ConnError) error {
+func (r *reader) tellEndBatch() {
 	c := r.c
 	if !c.client {
 		c.handler.EndBatch(c)
+	} else if c.events.EndBatch != nil {
+		c.events.EndBatch()
 	}
+}
+
+// fail tells the peer about an error of the connection, and gives it a moment to read that.
+func (r *reader) fail(err *ConnError) error {
+	c := r.c
 	c.goAwayError(err)
+	c.abortAll(err)
+	r.tellEndBatch()
 	if c.nc.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
 		return err
 	}
