@@ -99,7 +99,7 @@ func (c *Conn) overdue() *ConnError {
 
 	read := c.lastRead.Load()
 	switch k := &c.clock; {
-	case k.pinged != 0 && read > k.pinged:
+	case k.pinged != 0 && read >= k.pinged:
 		k.pinged = 0
 	case k.pinged != 0 && over(k.pinged, c.cfg.KeepaliveTimeout):
 		return &ConnError{Local: true, Code: InternalError, Reason: "keepalive: nothing came from the peer within " + c.cfg.KeepaliveTimeout.String() + " after a PING"}
