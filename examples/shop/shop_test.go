@@ -215,13 +215,13 @@ func TestPurchase(t *testing.T) {
 		b.has(b.get("/cart"), "€34.90")
 		b.has(b.post("/cart/lines", url.Values{"product": {"kontor-mug"}, "quantity": {"100"}}), "must be from 0 to 99")
 
-		b.has(b.post("/settings", url.Values{"currency": {"USD"}, "back": {"/cart"}}), "$22.86", "$36.26")
-		b.has(b.post("/settings", url.Values{"currency": {"JPY"}, "back": {"/products/kontor-mug"}}), "¥3,587")
+		b.has(b.post("/settings", url.Values{"currency": {"USD"}, "back": {"/cart"}}), "$23.55", "$37.36")
+		b.has(b.post("/settings", url.Values{"currency": {"JPY"}, "back": {"/products/kontor-mug"}}), "¥3,783")
 		b.post("/settings", url.Values{"currency": {"USD"}, "back": {"https://elsewhere.example"}})
 		page = b.get("/checkout?country=US&speed=express")
-		b.has(page, "United States", "Buy for $77.71")
+		b.has(page, "United States", "Buy for $80.07")
 		page = b.get("/checkout?country=DE")
-		b.has(page, "Buy for $41.35")
+		b.has(page, "Buy for $42.61")
 
 		form := b.checkoutForm(page)
 		form.Set("email", "nobody")
@@ -239,7 +239,7 @@ func TestPurchase(t *testing.T) {
 
 		form = b.checkoutForm(b.get("/checkout"))
 		done := b.post("/checkout", form)
-		b.has(done, "Thank you", "$41.35", "Visa ending in 4242", "Mengstraße 4", "POST /checkout", "PlaceOrder", "ConfirmPayment")
+		b.has(done, "Thank you", "$42.61", "Visa ending in 4242", "Mengstraße 4", "POST /checkout", "PlaceOrder", "ConfirmPayment")
 		id := regexp.MustCompile(`[1-9A-HJ-Z]{4}-[1-9A-HJ-Z]{4}-[1-9A-HJ-Z]{4}`).FindString(done)
 		again := b.post("/checkout", form) // the same form again is the same order
 		b.has(again, id)
