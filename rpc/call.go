@@ -173,8 +173,11 @@ func (a *attempt) end(ctx context.Context, err error) {
 // expiring reports whether the caller's time is as good as over: the instance, which has the same deadline, may say so first.
 func expiring(ctx context.Context) bool {
 	deadline, ok := ctx.Deadline()
-	return ok && time.Until(deadline) < 10*time.Millisecond
+	return ok && time.Until(deadline) < soon
 }
+
+// soon is how much earlier an instance may find a deadline expired than its caller.
+const soon = 10 * time.Millisecond
 
 // elsewhere reports whether a call that failed with err in the attempt was never processed, so that it may go to another instance.
 // Errors of other codes come from this side: a message that cannot be encoded, a credential that cannot be had.

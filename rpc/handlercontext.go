@@ -15,15 +15,22 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// handlerContext is the context of a handler that was called in process, and its grpc.ServerTransportStream. One object answers what
-// grpc-go keeps in a chain of seven contexts; most handlers ask for none of it, so it makes what it is asked for. It is never used for
-// a second call: handlers may keep it.
+// handlerContext is the context of a handler, and its grpc.ServerTransportStream. One object answers what grpc-go keeps in a chain of
+// seven contexts; most handlers ask for none of it, so it makes what it is asked for. It is never used for a second call: handlers may
+// keep it.
 type handlerContext struct {
 	method   string
-	deadline time.Time    // zero: none
-	sent     metadata.MD  // the caller's metadata, a copy
-	fixed    *fixedHeader // what every request of this kind carries
+	deadline time.Time // zero: none
 	peer     *peer.Peer
+
+	// In process, what the caller sent.
+	sent  metadata.MD  // its metadata, a copy
+	fixed *fixedHeader // what every request of this kind carries
+
+	// From a wire.
+	request   *wireRequest
+	transport grpc.ServerTransportStream // nil: the context itself
+	values    context.Context            // what stats handlers put into the connection's context; may be nil
 
 	mu       sync.Mutex
 	incoming metadata.MD                     // sent and fixed, made when asked for
@@ -110,16 +117,28 @@ func (c *handlerContext) end(reason error) {
 func (c *handlerContext) Value(key any) any {
 	switch keys := grpcKeys(); key {
 	case keys.stream:
-		return c
+		return c.transportStream()
 	case keys.peer:
 		return c.peer
 	case keys.incoming:
 		return c.incomingMetadata()
 	}
 	if std := c.std.Load(); std != nil {
-		return std.Value(key) // the context package finds its own contexts by a private key
+		if v := std.Value(key); v != nil { // the context package finds its own contexts by a private key
+			return v
+		}
+	}
+	if c.values != nil {
+		return c.values.Value(key)
 	}
 	return nil
+}
+
+func (c *handlerContext) transportStream() grpc.ServerTransportStream {
+	if c.transport != nil {
+		return c.transport
+	}
+	return c
 }
 
 // String says what the context is; without it %v would read fields that change.
@@ -128,7 +147,11 @@ func (c *handlerContext) String() string { return fmt.Sprintf("rpc.Context(%s)",
 func (c *handlerContext) incomingMetadata() metadata.MD {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.incoming == nil {
+	switch {
+	case c.incoming != nil:
+	case c.request != nil:
+		c.incoming, c.request = c.request.metadata(), nil
+	default:
 		md := c.sent
 		if md == nil {
 			md = make(metadata.MD, 3)
@@ -204,6 +227,26 @@ func (c *handlerContext) finish(replied bool) {
 	if std != nil {
 		std.cancel()
 	}
+}
+
+// seal takes what is to be sent with the status, for a wire, after which nothing can be added. first tells that no header was sent yet.
+func (c *handlerContext) seal() (header, trailer metadata.MD, first bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	first = !c.sentHdr
+	c.sentHdr, c.ended = true, true
+	return c.header, c.trailer, first
+}
+
+// sealHeader takes the header that is to be sent, for a wire; ok is false when it was sent before.
+func (c *handlerContext) sealHeader() (header metadata.MD, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sentHdr || c.ended {
+		return nil, false
+	}
+	c.sentHdr = true
+	return c.header, true
 }
 
 func (c *handlerContext) headerSent() {
@@ -316,5 +359,5 @@ func (c *handlerContext) context() context.Context {
 func (c *handlerContext) chain() context.Context {
 	ctx := peer.NewContext(context.Context(c), c.peer)
 	ctx = metadata.NewIncomingContext(ctx, c.incomingMetadata())
-	return grpc.NewContextWithServerTransportStream(ctx, c)
+	return grpc.NewContextWithServerTransportStream(ctx, c.transportStream())
 }

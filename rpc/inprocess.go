@@ -84,7 +84,7 @@ func (l *inProcess) start(ctx context.Context, method string, o *callOptions, h 
 	}
 	h.method, h.peer, h.fixed = method, l.caller, l.fixedHeader(o)
 	if o.creds != nil {
-		if md, err = addCredentials(ctx, md, method, h.fixed.authority, o.creds); err != nil {
+		if md, err = addCredentials(ctx, md, method, h.fixed.authority, o.creds, inProcessAuth); err != nil {
 			return err
 		}
 	}

@@ -69,6 +69,52 @@ func (r *statsRecord) inPayload(v any, size int) {
 	}
 }
 
+// outMessage is outPayload of what goes to a wire.
+func (r *statsRecord) outMessage(m encoded) {
+	if r != nil {
+		wireLength := len(m.data)
+		r.handle(&stats.OutPayload{Client: r.client, Payload: m.v, Length: m.size, CompressedLength: wireLength - frameHeader, WireLength: wireLength, SentTime: time.Now()})
+	}
+}
+
+// inMessage is inPayload of what came from a wire.
+func (r *statsRecord) inMessage(v any, size, compressed int) {
+	if r != nil {
+		r.handle(&stats.InPayload{Client: r.client, Payload: v, Length: size, CompressedLength: compressed, WireLength: compressed + frameHeader, RecvTime: time.Now()})
+	}
+}
+
+// requestOut is requestSent of a wire.
+func (r *statsRecord) requestOut(conn *linkConn, method string, o *callOptions, authority string) {
+	if r == nil {
+		return
+	}
+	md, _ := metadata.FromOutgoingContext(r.ctx)
+	if md == nil {
+		md = metadata.MD{}
+	}
+	md["user-agent"] = []string{userAgent}
+	r.handle(&stats.OutHeader{
+		Client: true, FullMethod: method, Header: md, Compression: o.compressor, Authority: authority,
+		RemoteAddr: conn.peer.Addr, LocalAddr: conn.peer.LocalAddr,
+	})
+}
+
+// headerIn is headerReceived of a wire.
+func (r *statsRecord) headerIn(conn *linkConn, md metadata.MD, compression string) {
+	if r != nil {
+		r.handle(&stats.InHeader{Client: true, Header: md.Copy(), Compression: compression, RemoteAddr: conn.peer.Addr, LocalAddr: conn.peer.LocalAddr})
+	}
+}
+
+// trailerIn is trailerReceived of a wire.
+func (r *statsRecord) trailerIn(md metadata.MD) {
+	if r != nil {
+		r.trailer = md
+		r.handle(&stats.InTrailer{Client: true, Trailer: md.Copy()})
+	}
+}
+
 // requestSent is a client's event. sent is the metadata of the request.
 func (r *statsRecord) requestSent(l *inProcess, c *handlerContext, o *callOptions) {
 	if r == nil {

@@ -109,9 +109,9 @@ func upperCaseKey(ctx context.Context) string {
 	return ""
 }
 
-// addCredentials adds what the call's credentials say to md.
-func addCredentials(ctx context.Context, md metadata.MD, method, authority string, creds credentials.PerRPCCredentials) (metadata.MD, error) {
-	ctx = credentials.NewContextWithRequestInfo(ctx, credentials.RequestInfo{Method: method, AuthInfo: inProcessAuth})
+// addCredentials adds what the call's credentials say to md. auth is the security of the way that the call takes.
+func addCredentials(ctx context.Context, md metadata.MD, method, authority string, creds credentials.PerRPCCredentials, auth credentials.AuthInfo) (metadata.MD, error) {
+	ctx = credentials.NewContextWithRequestInfo(ctx, credentials.RequestInfo{Method: method, AuthInfo: auth})
 	service := method[:max(strings.LastIndexByte(method, '/'), 0)]
 	data, err := creds.GetRequestMetadata(ctx, "https://"+strings.TrimSuffix(authority, ":443")+service)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hanse-go/hanse/internal/http2"
 	"github.com/hanse-go/hanse/rpc/internal/wire"
 )
 
@@ -85,11 +86,6 @@ func (p *Port) start() {
 		p.limits = p.Limits.resolve()
 		p.router = newRouter(p.Servers, p.Shared, min(p.limits.MaxRecvMsgSize, noLimit))
 		p.limits.MaxRecvMsgSize = p.router.mostRecvMsgSize()
-		p.server = wireOr(p.Wire).NewServer(wire.ServerConfig{
-			Handle:       p.router.serve,
-			StatsHandler: p.router.statsHandler(),
-			Limits:       p.limits,
-		})
 		handler := p.HTTP
 		if handler == nil {
 			handler = http.NotFoundHandler()
@@ -112,6 +108,13 @@ func (p *Port) start() {
 				p.arriving.Done()
 			}
 		}
+		p.server = wireOr(p.Wire).NewServer(wire.ServerConfig{
+			Handle:       p.router.serve,
+			Router:       p.router,
+			Web:          &http2.Web{Handler: handler, BaseContext: p.HTTPContext, Server: p.web, Logger: p.Logger},
+			StatsHandler: p.router.statsHandler(),
+			Limits:       p.limits,
+		})
 		p.webIn = wire.NewConnQueue()
 		p.running.Go(func() { p.web.Serve(p.webIn) }) // its only error is that it was closed
 	})

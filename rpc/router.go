@@ -51,12 +51,21 @@ func (r *router) routed(ctx context.Context, method string) (*Server, error) {
 	return r.find(ctx, method)
 }
 
-// find returns the server that a call is for. Its error is the call's.
+// find returns the server that a call with this context is for. Its error is the call's.
 func (r *router) find(ctx context.Context, method string) (*Server, error) {
-	contract, _ := splitMethod(method)
 	md, _ := metadata.FromIncomingContext(ctx)
-	named := r.named(md.Get(":authority"))
-	if meant := md.Get(wire.InstanceKey); len(meant) > 0 && !r.isInstance(named, meant) {
+	authority := ""
+	if values := md.Get(":authority"); len(values) > 0 {
+		authority = values[0]
+	}
+	return r.choose(method, authority, md.Get(wire.InstanceKey))
+}
+
+// choose returns the server that a call is for. meant are the instances that it names, if any.
+func (r *router) choose(method, authority string, meant []string) (*Server, error) {
+	contract, _ := splitMethod(method)
+	named := r.byName[authority]
+	if len(meant) > 0 && !r.isInstance(named, meant) {
 		return nil, errNotProcessed("the call is meant for instance %s, which is not at this address any more", meant[len(meant)-1])
 	}
 	if named != nil && (named.has(contract) || r.shared == nil || !r.shared.has(contract)) {
@@ -85,14 +94,6 @@ func (r *router) find(ctx context.Context, method string) (*Server, error) {
 		return r.servers[0], nil // says what it lacks
 	}
 	return nil, status.Errorf(codes.Unimplemented, "unknown service %s", contract)
-}
-
-// named returns the server that an :authority names, or nil.
-func (r *router) named(authority []string) *Server {
-	if len(authority) == 0 {
-		return nil
-	}
-	return r.byName[authority[0]]
 }
 
 // isInstance reports whether an instance with that ID may answer here. Servers without an ID do not mind.

@@ -243,9 +243,7 @@ func (s *Server) begin(c *activeCall) error {
 	if err := s.refusal(); err != nil {
 		return err
 	}
-	c.prev, c.next = s.running.prev, &s.running
-	c.prev.next, c.next.prev = c, c
-	s.nRunning++
+	s.add(c)
 	if c.worker = s.workers.take(); c.worker == nil {
 		c.worker = newWorker()
 		go c.worker.run()
@@ -257,14 +255,42 @@ func (s *Server) begin(c *activeCall) error {
 func (s *Server) end(c *activeCall) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.remove(c)
+	s.workers.put(c.worker, &s.mu, s.phase.Load() == serving)
+}
+
+// enter is begin for a call that has a goroutine, and leave is its end.
+func (s *Server) enter(c *activeCall) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.refusal(); err != nil {
+		return err
+	}
+	s.add(c)
+	return nil
+}
+
+func (s *Server) leave(c *activeCall) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.remove(c)
+}
+
+// add puts a call on the list. s.mu is held.
+func (s *Server) add(c *activeCall) {
+	c.prev, c.next = s.running.prev, &s.running
+	c.prev.next, c.next.prev = c, c
+	s.nRunning++
+}
+
+// remove takes a call off the list. s.mu is held.
+func (s *Server) remove(c *activeCall) {
 	c.prev.next, c.next.prev = c.next, c.prev
 	s.nRunning--
-	phase := s.phase.Load()
-	if s.nRunning == 0 && phase >= draining && s.quiet != nil {
+	if s.nRunning == 0 && s.phase.Load() >= draining && s.quiet != nil {
 		close(s.quiet)
 		s.quiet = nil
 	}
-	s.workers.put(c.worker, &s.mu, phase == serving)
 }
 
 // caught makes the error of a call whose handler panicked with p or, when p is nil, ended its goroutine. Called while that unwinds. The

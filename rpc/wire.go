@@ -1,7 +1,6 @@
 package rpc
 
 import (
-	"github.com/hanse-go/hanse/rpc/grpcwire"
 	"github.com/hanse-go/hanse/rpc/internal/wire"
 )
 
@@ -21,7 +20,7 @@ type Wire interface {
 }
 
 // DefaultWire returns the wire that nil stands for.
-func DefaultWire() Wire { return grpcwire.Wire{} }
+func DefaultWire() Wire { return hanseWire{} }
 
 // wireOr returns w or, when it is nil, the default wire.
 func wireOr(w Wire) Wire {
@@ -29,4 +28,18 @@ func wireOr(w Wire) Wire {
 		w = DefaultWire()
 	}
 	return w
+}
+
+// hanseWire is our own gRPC on our own HTTP/2.
+type hanseWire struct{}
+
+// Name returns "hanse".
+func (hanseWire) Name() string { return "hanse" }
+
+// NewLink implements [Wire].
+func (hanseWire) NewLink(cfg wire.LinkConfig) (wire.Link, error) { return newWireLink(cfg), nil }
+
+// NewServer implements [Wire].
+func (hanseWire) NewServer(cfg wire.ServerConfig) wire.Server {
+	return newWireServer(cfg.Router.(*router), cfg.Limits, cfg.Web)
 }

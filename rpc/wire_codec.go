@@ -15,6 +15,7 @@ import (
 type encoded struct {
 	data []byte
 	size int // of the message, before it was compressed
+	v    any // the message
 }
 
 // outgoing writes messages into memory that is used again, in turn. The zero value is ready to use.
@@ -38,7 +39,7 @@ func (o *outgoing) encode(f format, compressor encoding.Compressor, v any, limit
 		if err != nil {
 			return encoded{}, status.Errorf(codes.Internal, "grpc: error while marshaling: %v", err)
 		}
-		return o.done(dst, compressor)
+		return o.done(v, dst, compressor)
 	}
 	data, err := marshal(f.codec, v)
 	if err != nil {
@@ -53,7 +54,7 @@ func (o *outgoing) encode(f format, compressor encoding.Compressor, v any, limit
 	for _, b := range data {
 		dst = append(dst, b.ReadOnlyData()...)
 	}
-	return o.done(dst, compressor)
+	return o.done(v, dst, compressor)
 }
 
 // room returns memory that holds a prefix yet to be filled, with place for n bytes after it.
@@ -70,7 +71,7 @@ func (o *outgoing) room(n int) []byte {
 }
 
 // done completes the message in dst.
-func (o *outgoing) done(dst []byte, compressor encoding.Compressor) (encoded, error) {
+func (o *outgoing) done(v any, dst []byte, compressor encoding.Compressor) (encoded, error) {
 	size := len(dst) - messagePrefix
 	dst[0] = 0
 	if compressor != nil && size > 0 {
@@ -99,7 +100,7 @@ func (o *outgoing) done(dst []byte, compressor encoding.Compressor) (encoded, er
 	} else {
 		o.scratch = dst[:0]
 	}
-	return encoded{dst, size}, nil
+	return encoded{dst, size, v}, nil
 }
 
 // take gives the memory of the last message to the caller when it is worth to be sent by reference; nil: copy it.

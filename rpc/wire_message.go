@@ -73,19 +73,40 @@ func (a *assembler) next(p []byte, limit int) (m message, rest []byte, ok bool, 
 		a.buf = newBuffer(min(a.size, max(firstPiece, len(p))))
 	}
 	n := min(len(p), a.size-len(a.buf.b))
-	a.reserve(n)
-	a.buf.b = append(a.buf.b, p[:n]...)
-	return a.finish(m, p[n:])
-}
-
-// finish hands a message over that is complete in its buffer.
-func (a *assembler) finish(m message, rest []byte) (message, []byte, bool, error) {
+	if a.placed(p) {
+		a.buf.b = a.buf.b[:len(a.buf.b)+n]
+	} else {
+		a.reserve(n)
+		a.buf.b = append(a.buf.b, p[:n]...)
+	}
 	if len(a.buf.b) < a.size {
-		return message{}, rest, false, nil
+		return message{}, p[n:], false, nil
 	}
 	m.data, m.buf = a.buf.b, a.buf
 	a.buf, a.nPrefix = nil, 0
-	return m, rest, true, nil
+	return m, p[n:], true, nil
+}
+
+// worthPlacing is how much of a message must be missing for its bytes to be read to where they belong.
+const worthPlacing = 8 << 10
+
+// place returns where up to n of the next bytes belong, or nil if they may as well be copied.
+func (a *assembler) place(n int) []byte {
+	if n = min(n, a.outstanding()); n < worthPlacing {
+		return nil
+	}
+	if a.buf == nil {
+		a.buf = newBuffer(min(a.size, max(firstPiece, n)))
+	}
+	a.reserve(n)
+	have := len(a.buf.b)
+	return a.buf.b[have : have+n]
+}
+
+// placed reports whether p is where place said.
+func (a *assembler) placed(p []byte) bool {
+	have := len(a.buf.b)
+	return len(p) > 0 && cap(a.buf.b) > have && &p[0] == &a.buf.b[:have+1][have]
 }
 
 // reserve makes room for n more bytes of the message: at least as much again as there is, but no more than it needs.

@@ -3,6 +3,7 @@ package wire
 import (
 	"net"
 
+	"github.com/hanse-go/hanse/internal/http2"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/stats"
 )
@@ -25,6 +26,11 @@ type ServerConfig struct {
 	// Handle runs a call, unary or streaming, on a goroutine of the wire's. The context of the stream has the metadata, the deadline and
 	// the peer of the call, with ":authority" in the metadata. Its error is the call's status.
 	Handle func(method string, stream grpc.ServerStream) error
+
+	// Router is package rpc's own, for the wire that is a part of that package, which needs no Handle.
+	Router any
+	// Web serves the requests over HTTP/2 that are not gRPC.
+	Web *http2.Web
 
 	StatsHandler stats.Handler // may be nil
 	Limits       Limits

@@ -1,0 +1,108 @@
+package rpc
+
+import (
+	"strings"
+
+	"github.com/hanse-go/hanse/internal/hpack"
+	"github.com/hanse-go/hanse/internal/http2"
+	"github.com/hanse-go/hanse/rpc/internal/wire"
+	"google.golang.org/grpc/metadata"
+)
+
+// wireRequest is the header of a call as it came from a wire. Few handlers look at it, so it stays as it is until one does.
+type wireRequest struct {
+	host string // the authority, where it came as a host header
+	run  *hpack.Run
+	rest []hpack.Field
+}
+
+// newWireRequest keeps of h what may be kept.
+func newWireRequest(h *http2.Header, head *callHead) wireRequest {
+	r := wireRequest{run: h.Run}
+	if h.Authority == "" {
+		r.host = head.host
+	}
+	if head.extra { // the rest is the reader's memory
+		r.rest = append(make([]hpack.Field, 0, len(h.Rest)), h.Rest...)
+	}
+	return r
+}
+
+// metadata is what the handler sees of it.
+func (r *wireRequest) metadata() metadata.MD {
+	md := make(metadata.MD, len(r.run.Fields)+len(r.rest))
+	addFields(md, r.run.Fields)
+	addFields(md, r.rest)
+	if r.host != "" {
+		md[":authority"] = []string{r.host}
+	}
+	return md
+}
+
+// callHead is what the header of a call says to the protocol.
+type callHead struct {
+	contentType string
+	subtype     string // of the content type
+	grpc        bool   // the content type is gRPC's
+	encoding    string
+	timeout     string
+	host        string
+	instances   []string // the instances that are meant; none: any
+	extra       bool     // there is metadata for the handler, beyond what this type has
+	binary      bool     // there are values to be checked
+}
+
+func (h *callHead) read(fields []hpack.Field) {
+	for i := range fields {
+		f := &fields[i]
+		switch f.Name {
+		case "content-type":
+			h.contentType = f.Value
+			h.subtype, h.grpc = grpcContent(f.Value)
+			h.extra = true
+		case "grpc-timeout":
+			h.timeout = f.Value
+		case "grpc-encoding":
+			h.encoding = f.Value
+		case "host":
+			h.host = f.Value
+		case wire.InstanceKey:
+			h.instances = append(h.instances[:len(h.instances):len(h.instances)], f.Value)
+			h.extra = true
+		case ":method", ":scheme", ":path", "te":
+		default:
+			h.extra = true
+			h.binary = h.binary || strings.HasSuffix(f.Name, "-bin")
+		}
+	}
+}
+
+// knownRun is what was made of the fields with which many headers of a connection begin.
+type knownRun struct {
+	head  callHead
+	route *wireRoute // of the last call that began so; may be nil
+}
+
+// headOf reads the header of a call. Its beginning was read before, as a rule.
+func headOf(h *http2.Header) (*knownRun, callHead) {
+	known, ok := h.Run.Data.(*knownRun)
+	if !ok {
+		known = new(knownRun)
+		known.head.read(h.Run.Fields)
+		h.Run.Data = known
+	}
+	head := known.head
+	head.extra = false // of the rest
+	if len(h.Rest) > 0 {
+		head.read(h.Rest)
+	}
+	return known, head
+}
+
+// accepts lists what requests may be compressed with, for those that come with something else.
+func accepts() string {
+	if newCompression("gzip").compressor != nil {
+		return "gzip"
+	}
+	return "identity"
+}

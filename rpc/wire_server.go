@@ -1,0 +1,196 @@
+package rpc
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/hanse-go/hanse/internal/http2"
+	"github.com/hanse-go/hanse/rpc/internal/wire"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/stats"
+)
+
+// wireServer serves gRPC on our own HTTP/2: it is the server side of the default [Wire].
+//
+// A connection's reader makes the object of a call from its header, and puts its messages together. Calls that are ready to run are
+// handed to the workers when the reader has seen all that one read brought. The reply, its header and its status leave in one go.
+type wireServer struct {
+	router  *router
+	config  http2.Config
+	web     *http2.Web    // serves what is not gRPC
+	stats   stats.Handler // of connections; nil: none
+	workers http2.Workers // that handlers run on
+
+	mu      sync.Mutex
+	conns   map[*wireConn]bool
+	closing bool // takes no connections
+	running sync.WaitGroup
+	ending  sync.Once
+}
+
+var _ wire.Server = (*wireServer)(nil)
+
+func newWireServer(r *router, limits wire.Limits, web *http2.Web) *wireServer {
+	s := &wireServer{router: r, web: web, stats: r.statsHandler(), conns: make(map[*wireConn]bool)}
+	s.config = http2.Config{
+		MaxStreams:       orUnlimited(limits.MaxStreams),
+		MaxHeaderList:    orUnlimited(limits.MaxHeaderListSize),
+		MaxQueued:        orUnlimited(limits.MaxQueuedBytes),
+		Budget:           http2.NewBudget(int64(limits.MaxQueuedBytesTotal)),
+		HandshakeTimeout: orNever(limits.HandshakeTimeout),
+		HeaderTimeout:    orNever(limits.HeaderTimeout),
+		StallTimeout:     orNever(limits.StallTimeout),
+		IdleTimeout:      orNever(limits.IdleTimeout),
+		MaxAge:           orNever(limits.MaxConnectionAge),
+		MaxAgeGrace:      orNever(limits.MaxConnectionAgeGrace),
+		KeepaliveTime:    orNever(limits.KeepaliveTime),
+		KeepaliveTimeout: orNever(limits.KeepaliveTimeout),
+		MinPingInterval:  orNever(limits.MinPingInterval),
+		MaxResets:        orUnlimited(perSecond(limits.ResetBudget)),
+		MaxControl:       orUnlimited(limits.ControlBudget),
+	}
+	return s
+}
+
+// The engine has -1 for what is switched off.
+
+func orUnlimited(n int) int {
+	if n == wire.Unlimited {
+		return -1
+	}
+	return n
+}
+
+func orNever(d time.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return d
+}
+
+// perSecond is what a second earns of a budget.
+func perSecond(budget int) int {
+	if budget == wire.Unlimited {
+		return budget
+	}
+	return max(budget/10, 1)
+}
+
+// Serve implements wire.Server.
+func (s *wireServer) Serve(nc net.Conn) {
+	c := &wireConn{server: s, peer: peerOf(nc)}
+	c.conn = http2.NewServerConn(nc, &s.config, c)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		nc.Close()
+		return
+	}
+	s.conns[c] = true
+	s.running.Go(func() {
+		c.serve()
+		s.mu.Lock()
+		delete(s.conns, c)
+		s.mu.Unlock()
+	})
+}
+
+// each takes no more connections and calls f for those that are open.
+func (s *wireServer) each(f func(*wireConn)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closing = true
+	for c := range s.conns {
+		f(c)
+	}
+}
+
+// Drain implements wire.Server.
+func (s *wireServer) Drain() {
+	s.each(func(c *wireConn) { c.conn.Drain() })
+	s.running.Wait()
+	s.endWorkers()
+}
+
+// Stop implements wire.Server.
+func (s *wireServer) Stop() {
+	s.each(func(c *wireConn) { c.conn.Close(nil) })
+	s.running.Wait()
+	s.endWorkers()
+}
+
+// endWorkers ends those that are idle, and the others when their handlers have ended.
+func (s *wireServer) endWorkers() { s.ending.Do(func() { go s.workers.Close() }) }
+
+// wireConn is one connection of a client, and the handler of its streams.
+type wireConn struct {
+	server *wireServer
+	conn   *http2.Conn
+	peer   *peer.Peer
+	values context.Context // what stats handlers put into it; nil without
+
+	ready []http2.Job // only the reader touches it: calls to run when it has handled all that one read brought
+}
+
+var _ http2.Handler = (*wireConn)(nil)
+
+func (c *wireConn) serve() {
+	if h := c.server.stats; h != nil {
+		c.values = h.TagConn(peer.NewContext(context.Background(), c.peer), &stats.ConnTagInfo{RemoteAddr: c.peer.Addr, LocalAddr: c.peer.LocalAddr})
+		h.HandleConn(c.values, &stats.ConnBegin{})
+		defer h.HandleConn(c.values, &stats.ConnEnd{})
+	}
+	c.conn.Serve() // what went wrong is the client's affair: its calls learn of it
+}
+
+// peerOf is the caller as handlers see it.
+func peerOf(nc net.Conn) *peer.Peer {
+	p := &peer.Peer{Addr: nc.RemoteAddr(), LocalAddr: nc.LocalAddr()}
+	if secure, ok := nc.(*tls.Conn); ok {
+		p.AuthInfo = tlsInfo(secure.ConnectionState())
+	} else if _, info, err := insecure.NewCredentials().ServerHandshake(nc); err == nil {
+		p.AuthInfo = info
+	}
+	return p
+}
+
+// tlsInfo is what grpc's programs know of a TLS connection.
+func tlsInfo(state tls.ConnectionState) credentials.TLSInfo {
+	info := credentials.TLSInfo{State: state, CommonAuthInfo: credentials.CommonAuthInfo{SecurityLevel: credentials.PrivacyAndIntegrity}}
+	if certs := state.PeerCertificates; len(certs) > 0 && len(certs[0].URIs) == 1 && certs[0].URIs[0].Scheme == "spiffe" {
+		info.SPIFFEID = certs[0].URIs[0]
+	}
+	return info
+}
+
+// NewStream implements http2.Handler.
+func (c *wireConn) NewStream(conn *http2.Conn, h *http2.Header, end bool) (*http2.Stream, http2.Receiver) {
+	known, head := headOf(h)
+	if !head.grpc || h.Method != "POST" {
+		return c.server.web.NewStream(conn, h, end)
+	}
+	route := c.server.router.routeOf(h, known, &head)
+	if route.method != nil && route.method.unary != nil {
+		call := &unaryServerCall{}
+		call.init(c, h, &head, route)
+		return &call.Stream, call
+	}
+	call := &streamServerCall{}
+	call.init(c, h, &head, route)
+	return &call.Stream, call
+}
+
+// EndBatch implements http2.Handler.
+func (c *wireConn) EndBatch(*http2.Conn) {
+	if len(c.ready) == 0 {
+		return
+	}
+	c.server.workers.Push(c.ready)
+	clear(c.ready)
+	c.ready = c.ready[:0]
+}

@@ -1,0 +1,203 @@
+package rpc
+
+import (
+	"context"
+	"io"
+
+	"github.com/hanse-go/hanse/internal/http2"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+)
+
+// streamServerCall is a call from a wire whose handler reads messages as they come: a streaming one, and a unary one that came before
+// its server was started. The handler has a goroutine of its own until it returns.
+type streamServerCall struct {
+	serverCall
+	inbox   inbox
+	sending callScratch // of the goroutine that sends
+}
+
+var _ http2.Receiver = (*streamServerCall)(nil)
+var _ http2.Job = (*streamServerCall)(nil)
+
+// OnHeaders implements http2.Receiver.
+func (c *streamServerCall) OnHeaders(_ *http2.Header, end bool) {
+	if c.begun {
+		c.received(end)
+		return
+	}
+	c.inbox = newInbox()
+	if c.begin() {
+		c.conn.ready = append(c.conn.ready, c)
+		c.received(end)
+	}
+}
+
+// OnData implements http2.Receiver.
+func (c *streamServerCall) OnData(p []byte, end bool) {
+	if c.over {
+		c.Consumed(len(p))
+		return
+	}
+	credit, err := c.inbox.add(p, c.route.maxRecv)
+	if credit > 0 {
+		c.Consumed(credit)
+	}
+	if err != nil {
+		c.over = true
+		c.inbox.close(err)
+		return
+	}
+	c.received(end)
+}
+
+// Place implements http2.Placer.
+func (c *streamServerCall) Place(n int) []byte { return c.inbox.in.place(n) }
+
+func (c *streamServerCall) received(end bool) {
+	switch {
+	case !end || c.over:
+	case c.inbox.in.cut():
+		c.inbox.close(errCut)
+	default:
+		c.inbox.close(io.EOF)
+	}
+}
+
+// OnAbort implements http2.Receiver.
+func (c *streamServerCall) OnAbort(error) {
+	c.abort()
+	c.inbox.close(context.Canceled)
+}
+
+// Run implements http2.Job.
+func (c *streamServerCall) Run(*http2.Worker) {
+	srv := c.route.srv
+	var err error
+	entered, returned := false, false
+	defer func() {
+		if !returned {
+			err = srv.caught(&c.ctx, c.ctx.method, recover())
+		}
+		c.fail(err)
+		c.rec.trailerSent(&c.ctx)
+		c.rec.end(err)
+		c.inbox.drop()
+		c.Finish()
+		if entered {
+			srv.leave(&c.active)
+		}
+	}()
+	err = c.serve(&entered)
+	returned = true
+}
+
+func (c *streamServerCall) serve(entered *bool) error {
+	srv := c.route.srv
+	if err := srv.awaitStart(&c.ctx, context.Background(), nil); err != nil {
+		return err
+	}
+	m, err := srv.lookup(c.ctx.method)
+	if err != nil {
+		return err
+	}
+	if err := srv.enter(&c.active); err != nil {
+		return err
+	}
+	*entered = true
+	ctx := c.beginStats(c.ctx.context(), m)
+	return c.ran(srv.handle(m, &serverStream{c, ctx}))
+}
+
+// fail ends the call with its status, unless it has one.
+func (c *streamServerCall) fail(err error) {
+	var s callScratch
+	c.conclude(&s, encoded{}, err)
+}
+
+// serverStream is what the handler has.
+type serverStream struct {
+	call *streamServerCall
+	ctx  context.Context
+}
+
+var _ grpc.ServerStream = (*serverStream)(nil)
+
+func (s *serverStream) Context() context.Context        { return s.ctx }
+func (s *serverStream) SetHeader(md metadata.MD) error  { return s.call.SetHeader(md) }
+func (s *serverStream) SendHeader(md metadata.MD) error { return s.call.SendHeader(md) }
+
+func (s *serverStream) SetTrailer(md metadata.MD) {
+	if err := s.call.SetTrailer(md); err != nil {
+		srv := s.call.route.srv
+		srv.logger().ErrorContext(s.ctx, "trailer not set", "service", srv.Name, "method", s.call.ctx.method, "error", err)
+	}
+}
+
+// SendMsg implements grpc.ServerStream. It returns when the message is on its way, or waits in the connection's buffer.
+func (s *serverStream) SendMsg(v any) error {
+	c := s.call
+	out, err := c.sending.out.encode(c.format, c.compression.compressor, v, c.route.maxSend)
+	if err != nil {
+		c.fail(err) // as on any wire, this is what the caller gets, whatever the handler returns
+		return err
+	}
+	if err := c.send(out); err != nil {
+		return err
+	}
+	return c.sent(c.Wait(c.ctx.Done()))
+}
+
+// send puts a message on the wire, behind the header if that was not sent.
+func (c *streamServerCall) send(m encoded) error {
+	c.out.Lock()
+	defer c.out.Unlock()
+	f := &c.sending.frames
+	*f = http2.Frames{Data: m.data}
+	if header, ok := c.ctx.sealHeader(); ok {
+		c.header(f, &c.sending, header)
+		c.rec.headerSent(&c.ctx)
+	}
+	if large := c.sending.out.take(); large != nil {
+		f.Release = func([]byte) { large.free() }
+	}
+	if err := c.Send(f); err != nil {
+		return c.sent(err)
+	}
+	c.rec.outMessage(m)
+	return nil
+}
+
+// RecvMsg implements grpc.ServerStream.
+func (s *serverStream) RecvMsg(v any) error {
+	c := s.call
+	m, credit, err, ok := c.inbox.get(c.ctx.Done())
+	if !ok {
+		return contextStatus(c.ctx.Err())
+	}
+	if credit > 0 {
+		c.Consumed(credit)
+	}
+	switch err {
+	case nil:
+	case io.EOF:
+		return err
+	case context.Canceled:
+		return contextStatus(c.ctx.Err())
+	default:
+		c.fail(err)
+		return err
+	}
+	onWire := len(m.data)
+	if m, err = c.compression.plain(m, c.route.maxRecv); err == nil {
+		defer m.free()
+		err = c.format.decode(m.data, v)
+	}
+	if err != nil {
+		c.fail(err)
+		return status.Convert(err).Err()
+	}
+	c.rec.inMessage(v, len(m.data), onWire)
+	return nil
+}

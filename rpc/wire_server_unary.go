@@ -1,0 +1,176 @@
+package rpc
+
+import (
+	"context"
+	"io"
+
+	"github.com/hanse-go/hanse/internal/http2"
+)
+
+// unaryServerCall is a unary call from a wire. Its handler runs when the request is complete.
+type unaryServerCall struct {
+	serverCall
+	in       assembler
+	message  message
+	messages int  // that have come
+	pending  bool // message was not decoded yet
+	complete bool // the call was or will be given to a worker, which then ends it
+}
+
+var _ http2.Receiver = (*unaryServerCall)(nil)
+var _ http2.Job = (*unaryServerCall)(nil)
+
+// OnHeaders implements http2.Receiver.
+func (c *unaryServerCall) OnHeaders(_ *http2.Header, end bool) {
+	if c.begun || c.begin() {
+		c.received(end)
+	}
+}
+
+// OnData implements http2.Receiver.
+func (c *unaryServerCall) OnData(p []byte, end bool) {
+	c.Consumed(len(p)) // what is not a whole message yet has the limits of messages and streams
+	if c.over {
+		return
+	}
+	for len(p) > 0 {
+		m, rest, ok, err := c.in.next(p, c.route.maxRecv)
+		if err != nil {
+			c.discard(err)
+			return
+		}
+		p = rest
+		if !ok {
+			continue
+		}
+		if c.messages++; c.messages > 1 {
+			m.free()
+			c.discard(errManyRequests)
+			return
+		}
+		c.message, c.pending = m.owned(), true
+	}
+	c.received(end)
+}
+
+// Place implements http2.Placer.
+func (c *unaryServerCall) Place(n int) []byte { return c.in.place(n) }
+
+// received goes on when the request is complete.
+func (c *unaryServerCall) received(end bool) {
+	switch {
+	case !end || c.over:
+	case c.in.cut():
+		c.discard(errCut)
+	case c.messages == 0:
+		c.discard(errNoRequest)
+	default:
+		c.complete = true
+		c.conn.ready = append(c.conn.ready, c)
+	}
+}
+
+// discard refuses the call and forgets what came of it.
+func (c *unaryServerCall) discard(err error) {
+	c.in.drop()
+	c.forget()
+	c.refuse(err)
+}
+
+// forget frees the request if no handler has taken it.
+func (c *unaryServerCall) forget() {
+	if c.pending {
+		c.pending = false
+		c.message.free()
+		c.message = message{}
+	}
+}
+
+// OnAbort implements http2.Receiver.
+func (c *unaryServerCall) OnAbort(error) {
+	c.abort()
+	if !c.over && !c.complete {
+		c.over = true
+		c.in.drop()
+		c.forget()
+		c.Finish()
+	}
+}
+
+// Run implements http2.Job.
+func (c *unaryServerCall) Run(w *http2.Worker) {
+	s, ok := w.Local.(*callScratch)
+	if !ok {
+		s = &callScratch{}
+		s.decode = s.decodeRequest
+		w.Local = s
+	}
+	if err := c.ctx.Err(); err != nil { // nobody waits for it any more
+		c.forget()
+		c.conclude(s, encoded{}, contextStatus(err))
+		c.Finish()
+		return
+	}
+	srv := c.route.srv
+	if err := srv.enter(&c.active); err != nil {
+		c.forget()
+		c.conclude(s, encoded{}, err)
+		c.Finish()
+		return
+	}
+	s.call = c
+	var reply encoded
+	var err error
+	returned := false
+	defer func() {
+		if !returned {
+			err = srv.caught(&c.ctx, c.ctx.method, recover())
+		}
+		s.call = nil
+		c.forget()
+		c.conclude(s, reply, err)
+		s.out.reset()
+		c.rec.trailerSent(&c.ctx)
+		c.rec.end(err)
+		c.Finish()
+		srv.leave(&c.active)
+	}()
+	reply, err = c.handle(s)
+	err = c.ran(err)
+	returned = true
+}
+
+// handle runs the handler and encodes its reply.
+func (c *unaryServerCall) handle(s *callScratch) (encoded, error) {
+	m, srv := c.route.method, c.route.srv
+	ctx := c.beginStats(c.ctx.context(), m)
+	reply, err := m.unary(m.impl, ctx, s.decode, srv.unary)
+	if err != nil {
+		return encoded{}, err
+	}
+	return s.out.encode(c.format, c.compression.compressor, reply, c.route.maxSend)
+}
+
+// decodeRequest fills a handler's message. One method value serves all calls of a worker.
+func (s *callScratch) decodeRequest(v any) error {
+	c := s.call
+	if c == nil {
+		return contextStatus(context.Canceled) // the handler has returned
+	}
+	if !c.pending {
+		return io.EOF // asked a second time
+	}
+	m := c.message
+	c.pending, c.message = false, message{}
+	wireSize := len(m.data)
+	m, err := c.compression.plain(m, c.route.maxRecv)
+	if err != nil {
+		return err
+	}
+	defer m.free()
+	if err := c.format.decode(m.data, v); err != nil {
+		return err
+	}
+	c.rec.inMessage(v, len(m.data), wireSize)
+	return nil
+}
