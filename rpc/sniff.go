@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"slices"
@@ -43,6 +44,7 @@ func sniff(conn *wire.Accepted, config *tls.Config, timeout time.Duration) (_ ne
 		}
 	}
 	if !http2 && !isHTTP1(first[:n]) {
+		linger(conn)
 		return nil, false, errNotHTTP
 	}
 	conn.First = first[:n]
@@ -60,6 +62,15 @@ func isHTTP1(first []byte) bool {
 	}
 	target, _, found := bytes.Cut(rest, []byte(" "))
 	return !found || bytes.HasPrefix(target, []byte("/")) || string(target) == "*" || bytes.Contains(target, []byte(":"))
+}
+
+// linger ends a connection without an answer: it says so, and throws away what still comes, for closing with bytes unread would be a reset.
+func linger(conn *wire.Accepted) {
+	half, ok := conn.Conn.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil || conn.SetReadDeadline(time.Now().Add(time.Second)) != nil {
+		return
+	}
+	io.CopyN(io.Discard, conn, 64<<10)
 }
 
 // portTLS returns the config with the protocols that a port speaks.

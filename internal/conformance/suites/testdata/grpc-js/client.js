@@ -205,7 +205,8 @@ const cases = {
 
   // The handler waits for seconds between responses; its deadline ends that.
   async deadline_in_handler(c) {
-    const call = c.StreamingOutputCall({ response_parameters: [{ size: 1 }, { size: 1, interval_us: 5e6 }] }, soon(100));
+    await unary(c, 'EmptyCall', {}); // connects
+    const call = c.StreamingOutputCall({ response_parameters: [{ size: 1 }, { size: 1, interval_us: 5e6 }] }, soon(500));
     const { responses, status } = await streamed(call);
     assert.equal(responses.length, 1);
     assert.equal(status.code, grpc.status.DEADLINE_EXCEEDED);
