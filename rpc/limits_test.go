@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -344,6 +345,44 @@ func TestMaxStreams(t *testing.T) {
 					if err := <-errs; err != nil {
 						t.Error(err)
 					}
+				}
+				cc.Close()
+				h.close(t)
+			})
+		})
+	}
+}
+
+// TestManyCancels holds that a client may cancel all the calls that it may have, at once, and keep its connection.
+func TestManyCancels(t *testing.T) {
+	for _, wire := range wires {
+		t.Run(wire.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHall(t, &rpc.Port{Wire: wire.wire})
+				cc, dials := h.stock(t)
+				if _, err := callEcho(t.Context(), cc, addMethod, "x"); err != nil {
+					t.Fatal(err)
+				}
+				const calls = 4096 // the default of MaxStreams
+				h.echo.hook = func(ctx context.Context, _ string) error {
+					<-ctx.Done()
+					return ctx.Err()
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				var all sync.WaitGroup
+				for range calls {
+					all.Go(func() { callEcho(ctx, cc, addMethod, "x") })
+				}
+				synctest.Wait()
+				if n := h.echo.calls.Load() - 1; n != calls {
+					t.Errorf("%d calls run", n)
+				}
+				cancel()
+				all.Wait()
+				synctest.Wait()
+				h.echo.hook = nil
+				if _, err := callEcho(t.Context(), cc, addMethod, "x"); err != nil || *dials != 1 {
+					t.Errorf("%d connections, %v", *dials, err)
 				}
 				cc.Close()
 				h.close(t)
