@@ -10,6 +10,7 @@ RACED   := ./rpc/... ./balancer/... ./discovery/... .
 HAVE_CC := $(shell command -v $$($(GO) env CC) >/dev/null 2>&1 && echo 1)
 BROWSER := $(or $(HANSE_CHROMIUM),$(firstword $(shell command -v chromium chromium-browser google-chrome google-chrome-stable 2>/dev/null)))
 TESTFLAGS ?=
+FUZZTIME  ?= 30s
 
 export GOWORK = off
 
@@ -79,6 +80,10 @@ bench: ## measure everything, and write docs/benchmarks.md and docs/wire.svg (ab
 .PHONY: bench-wire
 bench-wire: ## measure remote calls only, and write that part (about 40 minutes)
 	$(GO) -C bench run . -only wire -write
+
+.PHONY: fuzz
+fuzz: ## fuzz every target in turn, each for FUZZTIME (30s); the committed inputs run in test
+	@GO="$(GO)" .ci/fuzz $(FUZZTIME)
 
 .PHONY: tidy
 tidy: ## go mod tidy in every module
