@@ -354,3 +354,19 @@ func TestSystemsOfOneTest(t *testing.T) {
 	want(t, inner, "b", "b") // on a goroutine that the second one labels, too
 	want(t, outer, "a", "a")
 }
+
+func TestLog(t *testing.T) {
+	var log strings.Builder
+	t.Run("system", func(t *testing.T) {
+		noisy := &hanse.Service{Name: "noisy", Setup: func(_ context.Context, s *hanse.Service) error {
+			s.Logger().Info("set up", "by", "hand")
+			return nil
+		}}
+		hansetest.Options{Log: &log}.Run(t, noisy, chain("a", ""))
+	})
+	for _, line := range []string{`msg="set up" host=noisy-1 service=noisy by=hand`, "msg=ready host=a-1"} {
+		if !strings.Contains(log.String(), line) {
+			t.Errorf("the log has no %s:\n%s", line, &log)
+		}
+	}
+}

@@ -1,15 +1,15 @@
 package hansetest
 
 import (
+	"io"
 	"log/slog"
 	"sync"
-	"testing"
 )
 
-// testLog writes to the log of a test, until that ends.
+// testLog takes what all apps of a system log, until its test ends.
 type testLog struct {
 	mu    sync.Mutex
-	t     testing.TB
+	to    io.Writer
 	ended bool
 }
 
@@ -19,7 +19,7 @@ func (l *testLog) Write(p []byte) (int, error) {
 	if l.ended {
 		return len(p), nil
 	}
-	return l.t.Output().Write(p)
+	return l.to.Write(p)
 }
 
 func (l *testLog) end() {

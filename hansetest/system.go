@@ -36,7 +36,7 @@ type Options struct {
 	// Config is what the file with the services' settings says, as YAML. Default: nothing.
 	Config string
 
-	// Log receives what the services log, as text. Default: the test's log.
+	// Log receives what the services log, as text, in one Write for each record and one at a time. Default: the test's log.
 	Log io.Writer
 
 	// App changes each app before it runs: its interceptors, its timeouts. Registry, Transports, Path and Logger are the system's
@@ -75,7 +75,10 @@ func (o Options) Run(t testing.TB, services ...*hanse.Service) *System {
 	if o.Path == "" {
 		o.Path = Memory
 	}
-	s := &System{t: t, opts: o, started: map[string]int{}, log: &testLog{t: t}}
+	if o.Log == nil {
+		o.Log = t.Output()
+	}
+	s := &System{t: t, opts: o, started: map[string]int{}, log: &testLog{to: o.Log}}
 	if o.Config != "" {
 		s.config = filepath.Join(t.TempDir(), "config.yaml")
 		if err := os.WriteFile(s.config, []byte(o.Config), 0o600); err != nil {
@@ -153,11 +156,7 @@ func (s *System) newApp(host string, registry discovery.Registry) *hanse.App {
 		s.opts.App(app)
 	}
 	app.Registry = registry
-	log := s.opts.Log
-	if log == nil {
-		log = s.log
-	}
-	app.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{ReplaceAttr: shortTime})).With("host", host)
+	app.Logger = slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{ReplaceAttr: shortTime})).With("host", host)
 	switch s.opts.Path {
 	case rpc.Unix:
 		app.Transports, app.Path = []rpc.Transport{rpc.UnixTransport{}}, rpc.Unix

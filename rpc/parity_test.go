@@ -18,8 +18,8 @@ import (
 )
 
 // The parity suite: every case states one outcome, and has it on every path and towards every peer, between servers and clients that
-// were made by hand and between services that hanse assembled. The last column has nothing of
-// ours: it keeps the cases honest, for what grpc-go does between its own client and server is the meaning of gRPC in Go.
+// were made by hand and between services that hanse assembled. The last column has nothing of ours: it keeps the cases honest, for what
+// grpc-go does between its own client and server is the meaning of gRPC in Go.
 
 // parityCases is the table. Each file parity_*_test.go has the cases of one subject.
 var parityCases = slices.Concat(callCases, contextCases, metadataCases, statusCases, streamCases, messageCases, limitCases, interceptorCases)
