@@ -21,6 +21,7 @@ type wireFlags struct {
 	peers   string
 	rounds  int
 	turn    time.Duration
+	tries   int
 	profile string
 	json    string
 }
@@ -31,13 +32,14 @@ func (w *wireFlags) register(f *flag.FlagSet) {
 	f.StringVar(&w.peers, "peers", "", "wire: who takes part, separated by commas, such as 'hanse,grpc-go,grpc-go again' (default: all)")
 	f.IntVar(&w.rounds, "rounds", 0, "wire: turns of each peer (default 15)")
 	f.DurationVar(&w.turn, "turn", 0, "wire: length of a turn (default 250ms)")
+	f.IntVar(&w.tries, "attempts", 0, "wire: how often a void cell is measured, at most (default 1 with -cells, else 3)")
 	f.StringVar(&w.profile, "profile", "", "wire: `folder` for profiles of CPU and allocations of each client and server")
 	f.StringVar(&w.json, "json", "", "wire: `file` for all that was measured")
 }
 
 func wireBench(ctx context.Context, env *environment) (*section, error) {
 	w := env.wire
-	b := &wire.Bench{Rounds: w.rounds, Turn: w.turn, Goals: w.goals, Profile: w.profile, Out: os.Stdout}
+	b := &wire.Bench{Rounds: w.rounds, Turn: w.turn, Attempts: w.tries, Goals: w.goals, Profile: w.profile, Out: os.Stdout}
 	if env.quick {
 		b.Rounds, b.Turn = 3, 50*time.Millisecond
 	}
@@ -46,7 +48,7 @@ func wireBench(ctx context.Context, env *environment) (*section, error) {
 		if b.Cells, err = regexp.Compile(w.cells); err != nil {
 			return nil, fmt.Errorf("-cells: %w", err)
 		}
-	} else {
+	} else if b.Attempts == 0 {
 		b.Attempts = 3
 	}
 	if w.peers != "" {
