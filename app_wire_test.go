@@ -23,6 +23,7 @@ func TestWireIsTold(t *testing.T) {
 	}{
 		{"default", nil, ""},
 		{"in reserve", grpcwire.Wire{Standby: true}, ""},
+		{"grpc-go", grpcwire.Wire{}, "grpc-go"},
 		{"other", otherWire{grpcwire.Wire{}}, "other"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -33,7 +34,7 @@ func TestWireIsTold(t *testing.T) {
 			if got := r.instances["greeter"].Metadata["wire"]; got != tt.told {
 				t.Errorf("announced with %q", got)
 			}
-			if told := strings.Contains(r.log.String(), "wire=other"); told != (tt.told != "") {
+			if told := strings.Contains(r.log.String(), " wire="+tt.told); told != (tt.told != "") {
 				t.Errorf("log:\n%s", r.log)
 			}
 		})

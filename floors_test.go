@@ -27,9 +27,8 @@ var floors = map[string]float64{
 	"internal/systems": 0.5, // a record kept by internal/lease in internal/rundir
 	"discovery":        1, "resilience": 1, "telemetry": 1, "identity": 1, "config": 1, "embednats": 1,
 	"balancer": 2,
-	// The seam between rpc and its wires is below both, and grpc-go's is one that rpc may take.
-	"rpc/internal/wire": 2.5, "rpc/grpcwire": 2.75,
-	"rpc": 3, "events": 3, "workflow": 3, "store": 3,
+	"rpc/internal/wire": 2.5, // the seam between rpc and its wires is below both
+	"rpc":               3, "events": 3, "workflow": 3, "store": 3,
 	"gateway": 4, "dashboard": 4,
 	"":          5, // package hanse
 	"hansetest": 6,

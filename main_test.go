@@ -10,8 +10,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/hanse-go/hanse/rpc"
 )
 
 // TestWrongUse holds that what the user got wrong is one clear line for each mistake, with status 2, and what failed status 1.
@@ -300,11 +298,25 @@ func envOf(p *program, name string) string {
 	return ""
 }
 
-// TestWireThatIsNotThere holds that a wire which this version lacks is a mistake in the use of the program.
-func TestWireThatIsNotThere(t *testing.T) {
-	missing := map[string]string{"hanse": "grpc-go", "grpc-go": "hanse"}[rpc.DefaultWire().Name()]
-	p := start(t, "greeter", []string{"--wire", missing})
-	if status := p.exit(); status != 2 || !strings.Contains(p.errors(), "HANSE_WIRE") {
+// TestAskForAWire holds what --wire and HANSE_WIRE do, in a program that has another wire in reserve and in one that has none.
+func TestAskForAWire(t *testing.T) {
+	for _, tt := range []struct {
+		args []string
+		env  string
+		told bool
+	}{
+		{nil, "HANSE_WIRE=", false},
+		{nil, "HANSE_WIRE=grpc-go", true},
+		{[]string{"--wire=grpc-go"}, "HANSE_WIRE=hanse", true},
+		{[]string{"--wire=hanse"}, "HANSE_WIRE=grpc-go", false},
+	} {
+		line := start(t, "grpc-go in reserve", tt.args, tt.env).await("msg=ready")
+		if strings.Contains(line, "wire=grpc-go") != tt.told {
+			t.Errorf("%v %s: %s", tt.args, tt.env, line)
+		}
+	}
+	p := start(t, "greeter", []string{"--wire=grpc-go"})
+	if status := p.exit(); status != 2 || !strings.Contains(p.errors(), "Wire: grpcwire.Wire{Standby: true}") {
 		t.Errorf("status %d: %s", status, p.errors())
 	}
 }

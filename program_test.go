@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/hanse-go/hanse"
+	"github.com/hanse-go/hanse/rpc/grpcwire"
 	"go.uber.org/goleak"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
 )
@@ -158,6 +159,9 @@ func field(line, key string) string {
 // programs are the programs that tests run.
 var programs = map[string]func(){
 	"greeter": func() { greeter().Main() },
+	"grpc-go in reserve": func() {
+		(&hanse.App{Wire: grpcwire.Wire{Standby: true}}).Main(greeter())
+	},
 	"shop": func() {
 		catalog := named("catalog")
 		testpb.RegisterTestServiceServer(catalog, greetServer{})

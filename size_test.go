@@ -9,9 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/hanse-go/hanse/rpc"
-	"github.com/hanse-go/hanse/rpc/grpcwire"
 )
 
 // maxHelloSize bounds the smallest service, stripped.
@@ -71,9 +68,6 @@ func TestSize(t *testing.T) {
 
 // TestGRPCWireIsNotLinked holds that a service links grpc-go's transport only when its program asks for it.
 func TestGRPCWireIsNotLinked(t *testing.T) {
-	if rpc.DefaultWire() == rpc.Wire(grpcwire.Wire{}) {
-		t.Skip("grpc-go's transport is the default wire, so every service links it; this test is for when it is not")
-	}
 	for _, p := range listPackages(t, "examples") {
 		if p.Name == "main" && slices.Contains(p.Deps, module+"/rpc/grpcwire") {
 			t.Errorf("%s links rpc/grpcwire: its own code does not ask for it, so some package of Hanse does", p.ImportPath)

@@ -73,12 +73,12 @@ func orNever(d time.Duration) time.Duration {
 	return d
 }
 
-// perSecond is what a second earns of a budget.
+// perSecond is what a second earns of the budget of resets; the engine allows twice as many at once.
 func perSecond(budget int) int {
 	if budget == wire.Unlimited {
 		return budget
 	}
-	return max(budget/10, 1)
+	return max(budget/2, 1)
 }
 
 // Serve implements wire.Server.
