@@ -20,8 +20,8 @@ const (
 	lastPause  = time.Second
 )
 
-// invoke makes a unary call, behind the interceptors.
-func (b *binding) invoke(ctx context.Context, method string, args, reply any, opts []grpc.CallOption) error {
+// invoke makes a unary call, behind the interceptors. limit ends it like a deadline of ctx; zero: none.
+func (b *binding) invoke(ctx context.Context, limit time.Time, method string, args, reply any, opts []grpc.CallOption) error {
 	stats := &b.conn.stats
 	stats.sent.Add(1)
 	o, err := parseCallOptions(opts)
@@ -35,7 +35,7 @@ func (b *binding) invoke(ctx context.Context, method string, args, reply any, op
 			b.tellLocal(o)
 		}
 	} else {
-		err = b.invokeRemote(ctx, method, args, reply, o)
+		err = b.invokeRemote(ctx, limit, method, args, reply, o)
 	}
 	stats.ended(err)
 	o.finish(err)
@@ -103,13 +103,21 @@ type attempt struct {
 	inst      string
 	route     *route
 	start     time.Time
-	report    wire.Report
+	report    *wire.Report
 }
 
-func (b *binding) newCall(ctx context.Context, method string, o *callOptions) *remoteCall {
-	b.pool.budget.call()
-	return &remoteCall{b: b, ctx: ctx, method: describe(method), o: o, wait: o.waitForReady != nil && *o.waitForReady}
+func newAttempt(m *member, candidate *balancer.Candidate, start time.Time) *attempt {
+	return &attempt{
+		member: m, candidate: candidate, inst: candidate.Instance.ID, route: m.dialled.Load(), start: start, report: new(wire.Report),
+	}
 }
+
+// newCall finds instances for a call that info describes, which is counted already.
+func (b *binding) newCall(ctx context.Context, info *methodInfo, o *callOptions) *remoteCall {
+	return &remoteCall{b: b, ctx: ctx, method: info, o: o, wait: o.waits()}
+}
+
+func (o *callOptions) waits() bool { return o.waitForReady != nil && *o.waitForReady }
 
 // next begins an attempt at an instance that was not tried in this round. Its error is that of the call.
 func (c *remoteCall) next() (*attempt, error) {
@@ -122,7 +130,7 @@ func (c *remoteCall) next() (*attempt, error) {
 			if c.attempts > 1 {
 				c.b.conn.stats.retried.Add(1)
 			}
-			a := &attempt{member: m, candidate: candidate, inst: candidate.Instance.ID, route: m.dialled.Load(), start: time.Now()}
+			a := newAttempt(m, candidate, time.Now())
 			candidate.Begin()
 			c.at = a
 			return a, nil
@@ -234,21 +242,59 @@ func (c *remoteCall) tell() {
 	}
 }
 
-func (b *binding) invokeRemote(ctx context.Context, method string, args, reply any, o *callOptions) error {
-	ctx, cancel := b.conn.attach(ctx)
-	defer cancel()
-	c := b.newCall(ctx, method, o)
-	defer c.tell()
-	for {
-		a, err := c.next()
-		if err != nil {
-			return err
+// invokeRemote makes a unary call to an instance. Nearly all calls find a connection and get an answer, and take the short way: without
+// a context of their own.
+func (b *binding) invokeRemote(ctx context.Context, limit time.Time, method string, args, reply any, o *callOptions) error {
+	b.pool.budget.call()
+	info := describe(method)
+	m, candidate := b.pool.now(b.picker, info.contract)
+	if m == nil {
+		return b.invokeLater(ctx, limit, info, method, args, reply, o, nil, nil)
+	}
+	start := time.Now()
+	candidate.Begin()
+	if m.direct == nil {
+		return b.invokeLater(ctx, limit, info, method, args, reply, o, newAttempt(m, candidate, start), nil)
+	}
+	out, err := m.direct.invoke(ctx, limit, b.conn, method, args, reply, o)
+	if err == nil {
+		candidate.Done(time.Since(start), balancer.Succeeded)
+		if len(o.infos) > 0 {
+			c := remoteCall{b: b, o: o, attempts: 1, at: newAttempt(m, candidate, start)}
+			c.tell()
 		}
-		err = a.member.link.Invoke(ctx, method, args, reply, o.orig, &a.report)
+		m.release()
+		return nil
+	}
+	a := newAttempt(m, candidate, start)
+	out.report(a.report)
+	return b.invokeLater(ctx, limit, info, method, args, reply, o, a, err)
+}
+
+// invokeLater goes on with a call, the first attempt of which is a: it was not made yet or has failed with err. a is nil when there was
+// no instance at once.
+func (b *binding) invokeLater(ctx context.Context, limit time.Time, info *methodInfo, method string, args, reply any, o *callOptions, a *attempt, err error) error {
+	ctx, cancel := within(ctx, limit, b.conn)
+	defer cancel()
+	c := b.newCall(ctx, info, o)
+	defer c.tell()
+	if a != nil {
+		c.attempts, c.at = 1, a
+	}
+	for {
+		if a == nil {
+			if a, err = c.next(); err != nil {
+				return err
+			}
+		}
+		if err == nil {
+			err = a.member.link.Invoke(ctx, method, args, reply, o.orig, a.report)
+		}
 		a.end(ctx, err)
 		if err == nil || !c.again(a, err) {
 			return err
 		}
+		a, err = nil, nil
 	}
 }
 

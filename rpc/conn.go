@@ -123,8 +123,11 @@ func (c *Conn) Invoke(ctx context.Context, method string, args, reply any, opts 
 	if c.ctx.Err() != nil {
 		return errClosed
 	}
+	var limit time.Time
 	if b.timeout > 0 {
-		if _, ok := ctx.Deadline(); !ok {
+		if _, ok := ctx.Deadline(); !ok && b.pool != nil && b.unary == nil {
+			limit = time.Now().Add(b.timeout) // needs no context, and so no timer
+		} else if !ok {
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithTimeout(ctx, b.timeout)
 			defer cancel()
@@ -133,7 +136,7 @@ func (c *Conn) Invoke(ctx context.Context, method string, args, reply any, opts 
 	if b.unary != nil {
 		return b.unary(ctx, method, args, reply, opts)
 	}
-	return b.invoke(ctx, method, args, reply, opts)
+	return b.invoke(ctx, limit, method, args, reply, opts)
 }
 
 // NewStream begins a streaming call. Generated clients call it.
@@ -239,6 +242,9 @@ func newBinding(c *Conn, client *Client) (*binding, error) {
 }
 
 func (b *binding) close() {
+	if b.pool != nil {
+		b.pool.cut(b.conn)
+	}
 	b.client.leave(b.conn, b.pool)
 	b.closePlaceholder()
 }
@@ -264,7 +270,7 @@ func (b *binding) chain() error {
 	b.placeholder = cc
 	if len(unary) > 0 {
 		next := func(ctx context.Context, method string, args, reply any, _ *grpc.ClientConn, opts ...grpc.CallOption) error {
-			return b.invoke(ctx, method, args, reply, opts)
+			return b.invoke(ctx, time.Time{}, method, args, reply, opts)
 		}
 		for i := len(unary) - 1; i > 0; i-- {
 			intercept, inner := unary[i], next

@@ -229,7 +229,7 @@ func (s *stockPeer) instance() discovery.Instance {
 	return discovery.Instance{Service: "echo", ID: s.name, State: discovery.Ready, Endpoints: []string{"tcp://" + s.addr}}
 }
 
-func loopback(t *testing.T) net.Listener {
+func loopback(t testing.TB) net.Listener {
 	t.Helper()
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

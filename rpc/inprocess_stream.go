@@ -101,8 +101,18 @@ func (l *inProcess) newPipe(ctx context.Context, desc *grpc.StreamDesc, path str
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.unwatch[0] = context.AfterFunc(ctx, func() { p.finish(contextStatus(ctx.Err()), ctx.Err()) })
-	p.unwatch[1] = context.AfterFunc(l.closed, func() { p.finish(errClosed, context.Canceled) })
+	p.unwatch[1] = context.AfterFunc(l.closed, func() { p.finish(p.closed(), context.Canceled) })
 	return p, nil
+}
+
+// closed is the error of a stream whose Conn is closed: the server's, if it had failed by then.
+func (p *pipe) closed() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.status != nil {
+		return p.status
+	}
+	return errClosed
 }
 
 // finish ends the client's end, once. A handler that still runs finds its context ended for the given reason.

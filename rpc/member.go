@@ -19,8 +19,9 @@ import (
 
 // member is one instance as a [pool] knows it, with the link to it.
 type member struct {
-	pool *pool
-	link wire.Link // nil when no endpoint can be used
+	pool   *pool
+	link   wire.Link // nil when no endpoint can be used
+	direct *wireLink // the same, where it is of the default wire; else nil
 
 	// Guarded by pool.mu.
 	inst      *discovery.Instance // replaced, never changed
@@ -70,6 +71,7 @@ func newMember(p *pool, inst discovery.Instance) *member {
 		return m
 	}
 	m.link = link
+	m.direct, _ = link.(*wireLink)
 	return m
 }
 

@@ -203,6 +203,17 @@ func (p *pool) closeLater(m *member) {
 	}
 }
 
+// cut ends the unary calls of a Conn that is closed, as far as their contexts do not.
+func (p *pool) cut(c *Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for m := range p.live {
+		if m.direct != nil {
+			m.direct.calls.leave(c)
+		}
+	}
+}
+
 // close ends what is in flight and waits for the pool's goroutines.
 func (p *pool) close() {
 	p.fail(errClosed)
@@ -250,6 +261,19 @@ func (p *pool) acquire(ctx context.Context, picker balancer.Picker, n need) (*me
 			return nil, nil, err
 		}
 	}
+}
+
+// now is acquire without waiting: it returns nil when no instance can take the call at once.
+func (p *pool) now(picker balancer.Picker, contract string) (*member, *balancer.Candidate) {
+	v := p.view.Load()
+	if v.err != nil {
+		return nil, nil
+	}
+	m, candidate := v.choices(contract).pick(picker, nil)
+	if m == nil || !m.hold() {
+		return nil, nil
+	}
+	return m, candidate
 }
 
 // await returns when there is a newer view than v, or with an error when ctx has ended.

@@ -59,7 +59,8 @@ func (sa *streamAttempt) replace() {
 
 func (b *binding) newRemoteStream(ctx context.Context, desc *grpc.StreamDesc, method string, o *callOptions) (grpc.ClientStream, error) {
 	ctx, cancel := b.conn.attach(ctx)
-	s := &remoteStream{call: b.newCall(ctx, method, o), desc: desc, method: method, cancel: cancel}
+	b.pool.budget.call()
+	s := &remoteStream{call: b.newCall(ctx, describe(method), o), desc: desc, method: method, cancel: cancel}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	err := s.begin()
@@ -95,7 +96,7 @@ func (s *remoteStream) open(a *attempt) error {
 	ctx, cancel := context.WithCancel(s.call.ctx)
 	sa := &streamAttempt{attempt: a, cancel: cancel}
 	done := func(err error) { s.finished(sa, err) }
-	stream, err := a.member.link.NewStream(ctx, s.desc, s.method, s.call.o.orig, &a.report, done)
+	stream, err := a.member.link.NewStream(ctx, s.desc, s.method, s.call.o.orig, a.report, done)
 	if err == nil {
 		sa.stream = stream
 		err = s.replay(stream)

@@ -1,0 +1,75 @@
+package rpc_test
+
+import (
+	"bytes"
+	"context"
+	"testing"
+	"time"
+
+	"github.com/hanse-go/hanse/rpc"
+	pb "github.com/hanse-go/hanse/rpc/internal/paritypb"
+)
+
+// wireConn returns a connection to a server that is reached over TCP.
+func wireConn(tb testing.TB) *rpc.Conn {
+	tb.Helper()
+	srv := &rpc.Server{Name: "parity"}
+	pb.RegisterParityServer(srv, benchEcho{})
+	srv.Start()
+	lis := loopback(tb)
+	port := &rpc.Port{Servers: []*rpc.Server{srv}}
+	done := make(chan error, 1)
+	go func() { done <- port.Serve(lis) }()
+	conn, err := rpc.Dial(lis.Addr().String())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		conn.Close()
+		port.Close()
+		srv.Stop()
+		if err := <-done; err != nil {
+			tb.Error(err)
+		}
+	})
+	return conn
+}
+
+// BenchmarkWire makes unary calls over TCP, client and server in one process: allocations are those of both, the contexts of the callers
+// among them.
+func BenchmarkWire(b *testing.B) {
+	for _, bb := range []struct {
+		name     string
+		parallel int
+		deadline bool
+	}{{"c1", 0, true}, {"c64", 64, true}, {"c64/default timeout", 64, false}} {
+		b.Run(bb.name, func(b *testing.B) {
+			client := pb.NewParityClient(wireConn(b))
+			in := &pb.Request{Data: bytes.Repeat([]byte("x"), 100)}
+			call := func() {
+				ctx := context.Background()
+				if bb.deadline {
+					var cancel context.CancelFunc
+					ctx, cancel = context.WithTimeout(ctx, time.Minute)
+					defer cancel()
+				}
+				if _, err := client.Unary(ctx, in); err != nil {
+					b.Error(err)
+				}
+			}
+			b.ReportAllocs()
+			if bb.parallel == 0 {
+				for b.Loop() {
+					call()
+				}
+				return
+			}
+			b.SetParallelism(bb.parallel)
+			b.RunParallel(func(p *testing.PB) {
+				for p.Next() {
+					call()
+				}
+			})
+		})
+	}
+}
