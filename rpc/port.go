@@ -29,8 +29,8 @@ const (
 //	port := &rpc.Port{Servers: []*rpc.Server{cart, catalog}, HTTP: mux}
 //	err := port.Serve(lis)
 //
-// The first bytes of a connection, or the protocol that TLS agreed on, decide who serves it: HTTP/2 carries gRPC, HTTP/1 goes to HTTP.
-// An HTTP/2 request that is not gRPC is refused for now; browsers and proxies that want it over TLS find HTTP/1.1 offered too.
+// The first bytes of a connection, or the protocol that TLS agreed on, decide what it speaks: HTTP/1 or HTTP/2. All that is not gRPC goes
+// to HTTP, also where one connection carries both, as a proxy's does.
 //
 // A call goes to the server that its :authority names. Where it names none of Servers, the call goes to Shared, if that has the
 // contract, else to the one server that has it; when several have it, the call fails with Unimplemented and the error names them. A call
@@ -43,7 +43,10 @@ type Port struct {
 	// Shared holds contracts of the app itself, such as health and reflection, under every :authority. A server of its own has
 	// precedence where it is named and has the contract too. nil: none.
 	Shared *Server
-	HTTP   http.Handler // for HTTP/1 requests; nil: 404
+	// HTTP serves the requests that are not gRPC: those over HTTP/1, and over HTTP/2 all but POST with a Content-Type of gRPC's. Over
+	// HTTP/2 there is no server push and no http.Hijacker, and a request whose body is not as long as its Content-Length is reset.
+	// With the wire of rpc/grpcwire, which refuses them over HTTP/2, it serves HTTP/1 only. nil: 404.
+	HTTP http.Handler
 	// HTTPContext is what the contexts of HTTP requests come from: they end with it. nil: context.Background.
 	HTTPContext context.Context
 	TLS         *tls.Config  // nil: plaintext (h2c by prior knowledge)
@@ -55,6 +58,7 @@ type Port struct {
 	limits wire.Limits
 	server wire.Server
 	web    *http.Server
+	web2   *http2.Web // the same over HTTP/2
 	webIn  *wire.ConnQueue
 	tls    *tls.Config
 	router *router
@@ -108,10 +112,11 @@ func (p *Port) start() {
 				p.arriving.Done()
 			}
 		}
+		p.web2 = &http2.Web{Handler: handler, BaseContext: p.HTTPContext, Server: p.web, Logger: p.Logger}
 		p.server = wireOr(p.Wire).NewServer(wire.ServerConfig{
 			Handle:       p.router.serve,
 			Router:       p.router,
-			Web:          &http2.Web{Handler: handler, BaseContext: p.HTTPContext, Server: p.web, Logger: p.Logger},
+			Web:          p.web2,
 			StatsHandler: p.router.statsHandler(),
 			Limits:       p.limits,
 		})
@@ -267,7 +272,8 @@ func (p *Port) drainWeb() {
 
 // Drain closes the listeners, tells clients to call elsewhere (GOAWAY), and returns when no call from outside and no HTTP request runs.
 // Calls that come before a client heard of it are served; those that come after it are never processed, and clients send them
-// elsewhere. A connection that was accepted and has not said anything gets half a second for its request. When ctx ends first, Drain returns its error and the calls go on: then Close, or Drain again.
+// elsewhere. A connection that was accepted and has not said anything gets half a second for its request. When ctx ends first, Drain
+// returns its error and the calls go on: then Close, or Drain again.
 func (p *Port) Drain(ctx context.Context) error {
 	p.start()
 	p.refuse()
@@ -281,6 +287,7 @@ func (p *Port) Drain(ctx context.Context) error {
 			both.Go(p.server.Drain)
 			both.Go(p.drainWeb)
 			both.Wait()
+			p.web2.Wait(nil) // for handlers whose connections are gone
 		}()
 	}
 	drained := p.drained

@@ -267,6 +267,11 @@ func TestTLS(t *testing.T) {
 			if _, body := get(t, client, "https://"+addr); body != "HTTP/1.1 true" {
 				t.Error(body)
 			}
+			client2 := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: true}}
+			defer client2.CloseIdleConnections()
+			if _, body := get(t, client2, "https://"+addr); body != "HTTP/2.0 true" {
+				t.Error(body)
+			}
 
 			// The name in the certificate need not be the target's host.
 			named, err := rpc.Dial(addr, rpc.WithTLS(&tls.Config{RootCAs: roots, ServerName: "example.com"}))
