@@ -319,4 +319,8 @@ func TestAskForAWire(t *testing.T) {
 	if status := p.exit(); status != 2 || !strings.Contains(p.errors(), "Wire: grpcwire.Wire{Standby: true}") {
 		t.Errorf("status %d: %s", status, p.errors())
 	}
+	p = start(t, "caller", nil, "HANSE_WIRE=grpc-go") // App.Wire can be set after FromEnv, so a Conn is the first to know
+	if p.exit(); !strings.Contains(p.errors(), "Wire: grpcwire.Wire{Standby: true}") || strings.Contains(p.stdout.String(), "Hello") {
+		t.Errorf("%s%s", &p.stdout, p.errors())
+	}
 }
