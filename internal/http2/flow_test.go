@@ -67,8 +67,10 @@ func TestInitialWindowAppliesToAll(t *testing.T) {
 
 // TestConnectionWindow checks that a stream that may send is not held up by others, and that they share what there is.
 func TestConnectionWindow(t *testing.T) {
+	var sent atomic.Int32
 	h := &handler{serve: func(c *serverCall) {
 		c.Send(&http2.Frames{Head: okHead, Data: make([]byte, 60_000), End: true})
+		sent.Add(1)
 	}}
 	r, _ := rawClient(t, h)
 	r.open(1, true)
@@ -86,7 +88,7 @@ func TestConnectionWindow(t *testing.T) {
 	for total := 0; total < 65_535; {
 		total += len(data().p)
 	}
-	r.sync()
+	eventually(t, "all have sent", func() bool { return sent.Load() == 3 })
 	r.send(tWindow, 0, 0, u32(3*16_384))
 	for more := 0; more < 3*16_384; {
 		f := data()

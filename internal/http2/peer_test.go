@@ -71,6 +71,10 @@ func (b *inbox) add(change func()) {
 	}
 	change()
 	b.mu.Unlock()
+	b.poke()
+}
+
+func (b *inbox) poke() {
 	select {
 	case b.changed <- struct{}{}:
 	default:
