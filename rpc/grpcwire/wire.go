@@ -8,7 +8,8 @@
 //	app := &hanse.App{Wire: grpcwire.Wire{}}
 //	app := &hanse.App{Wire: grpcwire.Wire{Standby: true}}
 //
-// All else stays as it is: routing, deadlines, interceptors, retries and drain do not depend on the wire.
+// Routing, deadlines, interceptors, retries and drain do not depend on the wire. What does: a server of this one serves plain HTTP by
+// HTTP/1 only and refuses requests over HTTP/2 that are not gRPC, it keeps fewer limits (see [Wire]), and calls cost more.
 package grpcwire
 
 import "github.com/hanse-go/hanse/rpc/internal/wire"
