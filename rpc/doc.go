@@ -26,7 +26,10 @@
 // cancellation. Messages are copied, and refused when a wire would refuse them. The caller returns at its deadline even when the
 // handler does not. [google.golang.org/grpc/peer.FromContext] tells a network named "inprocess" and, as the address, the service's name.
 //
-// What is different, for want of a wire: compressors are checked but nothing is compressed; stats handlers hear of no connection;
-// credentials that demand transport security are satisfied, for nothing leaves the process; and three functions that take grpc-go's
-// own transport for granted return errors: grpc.SetSendCompressor, grpc.ClientSupportedCompressors and grpc.PreparedMsg's Encode.
+// What is different, for want of a wire: compressors are checked but nothing is compressed; stats handlers hear of no connection; and
+// credentials that demand transport security are satisfied, for nothing leaves the process.
+//
+// On every path but grpcwire's, three functions of package grpc that take its own transport for granted return errors: instead of
+// grpc.SetSendCompressor and grpc.ClientSupportedCompressors call [SetSendCompressor] and [ClientSupportedCompressors];
+// grpc.PreparedMsg's Encode has no counterpart.
 package rpc

@@ -9,6 +9,7 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -92,7 +93,7 @@ func (p *Port) start() {
 		p.limits.MaxRecvMsgSize = p.router.mostRecvMsgSize()
 		handler := p.HTTP
 		if handler == nil {
-			handler = http.NotFoundHandler()
+			handler = http.HandlerFunc(p.noHTTP)
 		}
 		p.web = &http.Server{
 			Handler:           handler,
@@ -123,6 +124,16 @@ func (p *Port) start() {
 		p.webIn = wire.NewConnQueue()
 		p.running.Go(func() { p.web.Serve(p.webIn) }) // its only error is that it was closed
 	})
+}
+
+// noHTTP serves plain requests where there is no HTTP. A call that lacks gRPC's content type is told so (gRPC's PROTOCOL-HTTP2,
+// "Requests").
+func (p *Port) noHTTP(w http.ResponseWriter, r *http.Request) {
+	if contract, _ := splitMethod(r.URL.Path); r.Method == http.MethodPost && slices.ContainsFunc(p.router.all(), func(s *Server) bool { return s.has(contract) }) {
+		http.Error(w, "this is served as gRPC only: send Content-Type application/grpc over HTTP/2", http.StatusUnsupportedMediaType)
+		return
+	}
+	http.NotFound(w, r)
 }
 
 func (p *Port) logger() *slog.Logger {

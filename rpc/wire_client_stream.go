@@ -233,9 +233,18 @@ func (s *wireClientStream) Trailer() metadata.MD {
 	return s.trailer.Copy()
 }
 
+// cancelled ends the call if its context has ended, without waiting for those who watch that.
+func (s *wireClientStream) cancelled() bool {
+	err := s.ctx.Err()
+	if err != nil {
+		s.finish(contextStatus(err))
+	}
+	return err != nil
+}
+
 // CloseSend implements grpc.ClientStream.
 func (s *wireClientStream) CloseSend() error {
-	if !s.sentLast {
+	if !s.sentLast && !s.cancelled() {
 		s.sentLast = true
 		s.Send(&http2.Frames{End: true}) // RecvMsg tells what went wrong
 	}
@@ -260,7 +269,7 @@ func (s *wireClientStream) SendMsg(v any) error {
 	if large := s.sending.take(); large != nil {
 		f.Release = func([]byte) { large.free() }
 	}
-	if err = io.EOF; !s.over.Load() {
+	if err = io.EOF; !s.cancelled() && !s.over.Load() {
 		err = s.Send(f)
 	} else if f.Release != nil {
 		f.Release(nil)
@@ -319,6 +328,9 @@ func (s *wireClientStream) RecvMsg(v any) error {
 
 // next returns the next message, or how the call ended: io.EOF is in order.
 func (s *wireClientStream) next() (message, error) {
+	if s.cancelled() {
+		return message{}, s.outcome()
+	}
 	m, credit, err, ok := s.inbox.get(s.gone)
 	switch {
 	case !ok:

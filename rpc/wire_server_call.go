@@ -35,7 +35,8 @@ type serverCall struct {
 
 	subtype     string // of the content type
 	format      format
-	compression compression // of requests, and so of replies
+	compression compression // of requests
+	replies     compression // what replies are compressed with
 	rec         *statsRecord
 
 	early   error       // the call fails with it before its handler runs
@@ -62,7 +63,8 @@ func (c *serverCall) init(conn *wireConn, h *http2.Header, head *callHead, route
 		c.format = serverFormat(c.format, head.subtype)
 	}
 	if head.encoding != "" {
-		if c.compression = newCompression(head.encoding); c.compression.unknown() {
+		c.compression = newCompression(head.encoding)
+		if c.replies = c.compression; c.compression.unknown() {
 			c.early = status.Errorf(codes.Unimplemented, "grpc: Decompressor is not installed for grpc-encoding %q", head.encoding)
 		}
 	}
@@ -165,8 +167,8 @@ func (c *serverCall) header(f *http2.Frames, s *callScratch, md metadata.MD) {
 		dst = hpack.AppendLiteral(dst, ":status", "200", false)
 		dst = hpack.AppendLiteral(dst, "content-type", "application/grpc+"+c.subtype, false)
 	}
-	if c.compression.compressor != nil {
-		dst = hpack.AppendLiteral(dst, "grpc-encoding", c.compression.name, false)
+	if c.replies.compressor != nil {
+		dst = hpack.AppendLiteral(dst, "grpc-encoding", c.replies.name, false)
 	}
 	if len(md) > 0 {
 		dst = appendMetadata(dst, md)

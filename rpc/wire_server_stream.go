@@ -138,7 +138,7 @@ func (s *serverStream) SetTrailer(md metadata.MD) {
 // SendMsg implements grpc.ServerStream. It returns when the message is on its way, or waits in the connection's buffer.
 func (s *serverStream) SendMsg(v any) error {
 	c := s.call
-	out, err := c.sending.out.encode(c.format, c.compression.compressor, v, c.route.maxSend)
+	out, err := c.sending.out.encode(c.format, c.replies.compressor, v, c.route.maxSend)
 	if err != nil {
 		c.fail(err) // as on any wire, this is what the caller gets, whatever the handler returns
 		return err

@@ -148,7 +148,7 @@ func (c *unaryServerCall) handle(s *callScratch) (encoded, error) {
 	if err != nil {
 		return encoded{}, err
 	}
-	return s.out.encode(c.format, c.compression.compressor, reply, c.route.maxSend)
+	return s.out.encode(c.format, c.replies.compressor, reply, c.route.maxSend)
 }
 
 // decodeRequest fills a handler's message. One method value serves all calls of a worker.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/hanse-go/hanse/rpc"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/encoding/gzip"
@@ -194,7 +195,7 @@ func compressAsAsked(ctx context.Context, asked *testpb.BoolValue) error {
 	if asked.Value {
 		name = gzip.Name
 	}
-	return grpc.SetSendCompressor(ctx, name)
+	return rpc.SetSendCompressor(ctx, name)
 }
 
 func wait(ctx context.Context, d time.Duration) error {
