@@ -655,7 +655,7 @@ func TestDevFailingStart(t *testing.T) {
 	if !regexp.MustCompile(`(?m)^✗ +catalog +`+reason+`$`).MatchString(d.out.String()) || !strings.Contains(d.out.String(), "! 1 of 2 processes ready after ") {
 		t.Error("the table does not tell the reason")
 	}
-	if out := d.must("ps"); !regexp.MustCompile(`(?m)^catalog +failed +` + reason).MatchString(out) {
+	if out := d.must("ps"); !regexp.MustCompile(`(?m)^catalog +dev-[0-9a-f]{8} +failed +` + reason).MatchString(out) {
 		t.Errorf("ps:\n%s", out)
 	}
 	if _, errs, status := p.hanse(dir, "restart", "catalog"); status != 1 || !strings.Contains(errs, "it ended: "+reason) {

@@ -15,7 +15,6 @@ import (
 	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/control"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/logs"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/process"
-	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/programs"
 	"github.com/hanse-go/hanse/discovery"
 )
 
@@ -40,14 +39,14 @@ func (s *supervisor) launch(sl *slot, beside bool) (*child, error) {
 		}
 	} else {
 		s.mu.Lock()
-		file, failure := u.program.file, u.program.failure
+		file, failure, root, label := u.program.file, u.program.failure, u.program.root, u.program.label()
 		c.version = u.program.version
 		s.mu.Unlock()
 		if file == "" {
-			return nil, &control.Error{What: fmt.Sprintf("%s is not built: %v", u.program.label(), failure), Do: "mend it and save; hanse dev builds it then"}
+			return nil, &control.Error{What: fmt.Sprintf("%s is not built: %v", label, failure), Do: "mend it and save; hanse dev builds it then"}
 		}
 		spec.Command = []string{file}
-		spec.Dir = u.program.root
+		spec.Dir = root
 		if u.entry != nil {
 			spec.Command = append(spec.Command, u.entry.Args...)
 			spec.Dir = filepath.Join(s.Dir, filepath.FromSlash(u.entry.Dir))
@@ -90,7 +89,7 @@ func (s *supervisor) environ(u *unit) []string {
 		"HANSE_ADVERTISE":     "",
 		"HANSE_LIST_SERVICES": "",
 	}
-	if u.foreign() || u.program.Kind == programs.Client {
+	if u.foreign() || u.client {
 		delete(set, "HANSE_SERVICES")
 	}
 	if u.entry != nil {
@@ -191,7 +190,7 @@ func (s *supervisor) awaitReady(ctx context.Context, c *child) error {
 	switch {
 	case u.foreign():
 		ok = s.awaitForeign(ctx, c)
-	case u.program.Kind == programs.Client:
+	case u.client:
 		ok = true // nothing tells when it is
 	default:
 		pid := c.process.PID()

@@ -9,7 +9,6 @@ import (
 
 	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/control"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/process"
-	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/programs"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
 )
 
@@ -27,7 +26,7 @@ const (
 func (s *supervisor) ended(c *child, exit process.Exit) {
 	sl, u := c.slot, c.slot.unit
 	label := s.label(sl, c)
-	client := !u.foreign() && u.program.Kind == programs.Client
+	client := u.client
 	s.mu.Lock()
 	last := slices.Clone(c.last)
 	if sl.child != c || sl.closed { // it was to replace another one, which is still there

@@ -231,8 +231,11 @@ func (s *supervisor) buildAll(ctx context.Context, progs []*program, done func(b
 	for _, p := range unique(progs) {
 		g.Go(func() error {
 			began := time.Now()
-			bar.add(p.Name)
-			defer bar.remove(p.Name)
+			s.mu.Lock()
+			name := p.Name
+			s.mu.Unlock()
+			bar.add(name)
+			defer bar.remove(name)
 			file, changed, err := s.build(ctx, p)
 			version := ""
 			if changed {
@@ -268,27 +271,28 @@ func (s *supervisor) buildFirst(ctx context.Context, p *program, progress func(s
 	s.mu.Lock()
 	needless := p.file != "" || p.Kind != programs.Client
 	same := slices.DeleteFunc(slices.Clone(s.programs), func(q *program) bool { return q.Package != p.Package })
+	label := p.label()
 	s.mu.Unlock()
 	if needless {
 		return nil
 	}
 	began := time.Now()
-	progress("building " + p.label() + " …")
+	progress("building " + label + " …")
 	rebuilt, err := s.buildAll(ctx, same, func(time.Time, *program) {})
 	if err != nil {
 		return err
 	}
 	if len(rebuilt) > 0 {
-		progress(fmt.Sprintf("built %s in %s", p.label(), took(time.Since(began))))
+		progress(fmt.Sprintf("built %s in %s", label, took(time.Since(began))))
 	}
 	return nil // launch tells of a failure
 }
 
 func (s *supervisor) build(ctx context.Context, p *program) (file string, changed bool, err error) {
 	s.mu.Lock()
-	previous := p.file
+	previous, root, pkg, name := p.file, p.root, p.Package, p.Name
 	s.mu.Unlock()
-	return s.builds.Build(ctx, p.root, p.Package, p.Name, previous)
+	return s.builds.Build(ctx, root, pkg, name, previous)
 }
 
 // unique returns one program for each main package.

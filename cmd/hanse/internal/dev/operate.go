@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/process"
-	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/programs"
 )
 
 // resize starts or ends processes until the unit has n. It returns the first error of a process that does not get ready; such a
@@ -80,7 +79,7 @@ func (s *supervisor) startSlot(ctx context.Context, sl *slot, progress func(stri
 		}
 		return fmt.Errorf("%s: %w", s.label(sl, c), err)
 	}
-	if u := sl.unit; !u.foreign() && u.program.Kind == programs.Client {
+	if u := sl.unit; u.client {
 		progress(fmt.Sprintf("%s has started", s.label(sl, c)))
 	} else {
 		progress(fmt.Sprintf("%s is ready", s.label(sl, c)))

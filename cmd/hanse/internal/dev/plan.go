@@ -19,6 +19,7 @@ type wish struct {
 	services []string          // none for a program that only calls
 	copies   int               // once it is started
 	manual   bool              // by hanse start only
+	client   bool              // a program that only calls
 }
 
 // foreign reports whether the unit is a command that knows nothing of Hanse.
@@ -64,7 +65,7 @@ func planProgram(p *program, one bool) ([]*wish, error) {
 	base := wish{program: p, entry: p.entry, copies: max(1, entry.Replicas), manual: entry.Manual}
 	if p.Kind == programs.Client {
 		w := base
-		w.name, w.manual = entry.Name, true
+		w.name, w.manual, w.client = entry.Name, true, true
 		return []*wish{&w}, nil
 	}
 	services := p.offers

@@ -11,7 +11,7 @@ import (
 )
 
 // unit is the processes that run the same services of the same program. All fields are guarded by supervisor.mu, but for gate and
-// wish. Name and program of the wish never change. To change the rest of it one must have the unit too: either is enough to read.
+// wish. Name and program of the wish, and whether that is a client, never change. To change the rest of it one must have the unit too: either is enough to read.
 type unit struct {
 	*wish
 	want   int     // copies that should run; 0: stopped
