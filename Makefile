@@ -11,6 +11,7 @@ HAVE_CC := $(shell command -v $$($(GO) env CC) >/dev/null 2>&1 && echo 1)
 BROWSER := $(or $(HANSE_CHROMIUM),$(firstword $(shell command -v chromium chromium-browser google-chrome google-chrome-stable 2>/dev/null)))
 TESTFLAGS ?=
 FUZZTIME  ?= 30s
+SOAKTIME  ?= 3m
 
 export GOWORK = off
 
@@ -84,6 +85,10 @@ bench-wire: ## measure remote calls only, and write that part (about 40 minutes)
 .PHONY: fuzz
 fuzz: ## fuzz every target in turn, each for FUZZTIME (30s); the committed inputs run in test
 	@GO="$(GO)" .ci/fuzz $(FUZZTIME)
+
+.PHONY: soak
+soak: ## drive mixed calls while connections break and instances come and go, for SOAKTIME (3m), and look for what is left
+	HANSE_SOAK=$(SOAKTIME) $(GO) test $(if $(HAVE_CC),-race) -count=1 -v -run '^TestSoak$$' -timeout 60m ./rpc
 
 .PHONY: tidy
 tidy: ## go mod tidy in every module
