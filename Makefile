@@ -88,7 +88,7 @@ fuzz: ## fuzz every target in turn, each for FUZZTIME (30s); the committed input
 
 .PHONY: soak
 soak: ## drive mixed calls while connections break and instances come and go, for SOAKTIME (3m), and look for what is left
-	HANSE_SOAK=$(SOAKTIME) $(GO) test $(if $(HAVE_CC),-race) -count=1 -v -run '^TestSoak$$' -timeout 60m ./rpc
+	HANSE_SOAK=$(SOAKTIME) $(GO) test $(if $(HAVE_CC),-race) -count=1 -v -parallel 3 -run '^TestSoak$$' -timeout 60m ./rpc
 
 .PHONY: tidy
 tidy: ## go mod tidy in every module
