@@ -49,11 +49,20 @@ func (c *benchServerCall) OnData(p []byte, end bool) {
 			c.body = bodies.Get().([]byte)
 		}
 	}
-	c.body = append(c.body, p...)
+	if n := len(c.body); n < cap(c.body) && len(p) > 0 && &p[0] == &c.body[:n+1][n] {
+		c.body = c.body[:n+len(p)]
+	} else {
+		c.body = append(c.body, p...)
+	}
 	c.Consumed(len(p))
 	if end {
 		c.h.batch = append(c.h.batch, c)
 	}
+}
+
+func (c *benchServerCall) Place(n int) []byte {
+	have := len(c.body)
+	return c.body[have:min(cap(c.body), have+n)]
 }
 
 func (c *benchServerCall) Run(*http2.Worker) {
@@ -67,9 +76,10 @@ func (c *benchServerCall) Run(*http2.Worker) {
 
 type benchCall struct {
 	http2.Stream
-	done chan error
-	n    int
-	more []byte
+	done  chan error
+	n     int
+	more  []byte
+	large []byte
 }
 
 func (c *benchCall) OnHeaders(_ *http2.Header, end bool) {
@@ -78,11 +88,20 @@ func (c *benchCall) OnHeaders(_ *http2.Header, end bool) {
 	}
 }
 func (c *benchCall) OnData(p []byte, end bool) {
+	if len(p) > 0 && (c.large == nil || &p[0] != &c.large[0]) {
+		c.large = append(c.large[:0], p...) // as a message would be put together
+	}
 	c.n += len(p)
 	c.Consumed(len(p))
 	if end {
 		c.done <- nil
 	}
+}
+func (c *benchCall) Place(n int) []byte {
+	if c.large == nil {
+		c.large = make([]byte, 64<<10)
+	}
+	return c.large[:min(n, len(c.large))]
 }
 func (c *benchCall) OnAbort(err error) { c.done <- err }
 

@@ -62,20 +62,18 @@ func jitter(d time.Duration) time.Duration {
 // tick is what the timer calls.
 func (c *Conn) tick() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	if c.broken {
+		c.mu.Unlock()
 		return
 	}
-	if err := c.overdue(); err != nil {
-		if c.err == nil {
-			c.err = err
-		}
-		c.broken = true
-		c.signal()
-		c.nc.Close()
-		return
+	err := c.overdue()
+	if err == nil {
+		c.arm()
 	}
-	c.arm()
+	c.mu.Unlock()
+	if err != nil {
+		c.fail(err)
+	}
 }
 
 // overdue does what is due, and says what is overdue.

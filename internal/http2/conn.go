@@ -48,7 +48,8 @@ type Conn struct {
 
 	enc         *hpack.Encoder
 	nextID      uint32 // of the client's next stream
-	writtenID   uint32 // streams from it on have not been given to the network yet
+	writtenID   uint32 // streams from it on have not been given to the network yet; 0: nothing was
+	greeting    int    // the length of what is sent first
 	peerWindow  int32  // SETTINGS_INITIAL_WINDOW_SIZE of the peer
 	peerFrame   int    // SETTINGS_MAX_FRAME_SIZE of the peer, within reason
 	peerStreams uint32 // SETTINGS_MAX_CONCURRENT_STREAMS of the peer
@@ -115,12 +116,13 @@ func newConn(nc net.Conn, cfg *Config, client bool) *Conn {
 		settings = appendSetting(settings, settingMaxConcurrentStreams, uint32(c.cfg.MaxStreams))
 	}
 	settings = appendSetting(settings, settingInitialWindowSize, uint32(c.cfg.StreamWindow))
+	settings = appendSetting(settings, settingMaxFrameSize, maxFrame)
 	settings = appendSetting(settings, settingMaxHeaderListSize, uint32(c.cfg.MaxHeaderList))
 	b = append(appendFrame(b, frameSettings, 0, 0, len(settings)), settings...)
 	if more := c.cfg.ConnWindow - initialWindow; more > 0 {
 		b = appendWindowUpdate(b, 0, uint32(more))
 	}
-	c.out.buf = b
+	c.out.buf, c.greeting = b, len(b)
 	c.clock.age = jitter(c.cfg.MaxAge)
 	c.mu.Lock()
 	c.timer = time.AfterFunc(noLimit, c.tick)

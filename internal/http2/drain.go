@@ -77,7 +77,13 @@ func (c *Conn) goAwayError(err *ConnError) {
 	last := c.reader.lastID.Load()
 	if c.client {
 		last = 0
-		c.out.reset() // streams in it are told not to be processed
+		// Streams whose frames are still here are told not to be processed; so these are not sent.
+		greeting := ""
+		if c.writtenID == 0 {
+			greeting = string(c.out.buf[:c.greeting])
+		}
+		c.out.reset()
+		c.out.buf = append(c.out.buf, greeting...)
 	}
 	c.out.buf = appendGoAway(c.out.buf, last, err.Code, err.Reason)
 	c.signal()

@@ -307,3 +307,53 @@ func TestSettledCredit(t *testing.T) {
 		})
 	}
 }
+
+// placing is a call that takes what comes in its own memory.
+type placing struct {
+	*clientCall
+	t      *testing.T
+	memory []byte
+	at     int
+	placed int
+}
+
+func (c *placing) Place(n int) []byte {
+	if n > 64<<10 {
+		c.t.Errorf("a place for %d bytes is wanted", n)
+	}
+	return c.memory[c.at:]
+}
+
+func (c *placing) OnData(p []byte, end bool) {
+	if len(p) > 0 && &p[0] == &c.memory[c.at] {
+		c.placed += len(p)
+	} else {
+		copy(c.memory[c.at:], p)
+	}
+	c.at += len(p)
+	c.clientCall.OnData(p, end)
+}
+
+func TestPlace(t *testing.T) {
+	e := start(t, "tcp", new(handler), http2.Config{}, http2.ClientEvents{})
+	body := make([]byte, 500_000)
+	for i := range body {
+		body[i] = byte(i >> 3 * 7)
+	}
+	c := &placing{clientCall: newCall(), t: t, memory: make([]byte, len(body)+1)}
+	if err := e.client.Open(nil, &c.Stream, c, &http2.Frames{Head: postHead, Data: body, End: true}); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.waitEnd(); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(c.memory[:c.at], body) || !bytes.Equal(c.data, body) {
+		t.Error("not what was sent")
+	}
+	if c.placed < len(body)/4 {
+		t.Errorf("%d bytes were placed of %d", c.placed, len(body))
+	}
+	if err := e.call(body); err != nil {
+		t.Error(err)
+	}
+}

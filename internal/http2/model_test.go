@@ -441,6 +441,14 @@ type modelClient struct{ *clientCall }
 
 func (c *modelClient) OnData(p []byte, end bool) { c.inbox.OnData(p, end) }
 
+// Place takes some of it in memory of its own.
+func (c *modelClient) Place(n int) []byte {
+	if c.ID()%4 == 1 {
+		return nil
+	}
+	return make([]byte, n-n/3)
+}
+
 // modelHandler answers as the seed says. An error tells that the stream was aborted.
 func modelHandler(t *testing.T, c *serverCall, seed uint64) error {
 	a := &actor{t: t, rnd: rand.New(rand.NewPCG(seed, 8)), seed: ^seed}

@@ -11,8 +11,15 @@ import (
 	"github.com/hanse-go/hanse/internal/hpack"
 )
 
-// readBuffer is how much one read brings at most. A frame fits in it several times.
-const readBuffer = 64 << 10
+const (
+	// readBuffer is how much one read brings at most. A connection begins with firstBuffer, and most idle ones stay with it.
+	readBuffer  = 64 << 10
+	firstBuffer = 8 << 10
+	// A receiver that has a place for it is read a frame's rest to directly, if that is worth another read; but no more of it than
+	// mostPlaced at once, for the rest may never come.
+	leastPlaced = 8 << 10
+	mostPlaced  = 64 << 10
+)
 
 // reader is the part of a connection that reads. Only its goroutine touches it, but for what is atomic.
 type reader struct {
@@ -62,16 +69,22 @@ func (r *reader) init(c *Conn) {
 // run reads until the connection ends, and returns why: a *ConnError, or the network's error.
 func (r *reader) run() error {
 	c := r.c
-	r.buf = make([]byte, readBuffer)
+	r.buf = make([]byte, firstBuffer)
 	expect := preface
 	if c.client {
 		expect = ""
 	}
 	for {
-		n, err := r.read(r.buf[r.w:])
-		r.w += n
+		placed, n, err := r.read()
 		r.now = c.now()
 		c.lastRead.Store(r.now)
+		if placed != nil {
+			r.data.left -= n
+			r.deliverData(placed[:n])
+		} else {
+			r.w += n
+		}
+		filled := r.w == len(r.buf)
 		if n := min(len(expect), r.w-r.r); n > 0 {
 			if string(r.buf[r.r:r.r+n]) != expect[:n] {
 				return r.fail(connError(ProtocolError, "not an HTTP/2 client preface"))
@@ -88,22 +101,48 @@ func (r *reader) run() error {
 		if err != nil {
 			return err
 		}
-		if r.r == r.w {
-			r.r, r.w = 0, 0
-		} else if len(r.buf)-r.r < frameHead+initialFrame {
-			r.w = copy(r.buf, r.buf[r.r:r.w])
-			r.r = 0
-		}
+		r.makeRoom(filled)
 	}
 }
 
-func (r *reader) read(p []byte) (int, error) {
+// read reads to the end of the buffer, or to the place that a receiver has for what comes.
+func (r *reader) read() (placed []byte, n int, err error) {
 	if len(r.unread) > 0 {
-		n := copy(p, r.unread)
+		n := copy(r.buf[r.w:], r.unread)
 		r.unread = r.unread[n:]
-		return n, nil
+		return nil, n, nil
 	}
-	return r.c.nc.Read(p)
+	if r.data.left >= leastPlaced && r.data.s != nil && r.data.s.state.Load()&(aborted|finished) == 0 {
+		if placer, ok := r.data.s.recv.(Placer); ok {
+			most := min(r.data.left, mostPlaced)
+			if placed = placer.Place(most); len(placed) > most {
+				placed = placed[:most]
+			}
+		}
+	}
+	if len(placed) > 0 {
+		n, err = r.c.nc.Read(placed)
+		return placed, n, err
+	}
+	n, err = r.c.nc.Read(r.buf[r.w:])
+	return nil, n, err
+}
+
+// makeRoom prepares the buffer for the next read. What is left in it is a frame that is not complete; of DATA it is the head at most.
+func (r *reader) makeRoom(filled bool) {
+	if r.r > 0 {
+		r.w = copy(r.buf, r.buf[r.r:r.w])
+		r.r = 0
+	}
+	switch size := len(r.buf); {
+	case r.w == size:
+		r.buf = append(make([]byte, 0, max(2*size, readBuffer)), r.buf...)
+		r.buf = r.buf[:cap(r.buf)]
+	case filled && size < readBuffer, r.w == 0 && size > readBuffer:
+		next := make([]byte, readBuffer)
+		copy(next, r.buf[:r.w])
+		r.buf = next
+	}
 }
 
 // endBatch is called when all that one read brought has been handled.
@@ -174,8 +213,8 @@ func (r *reader) frames() *ConnError {
 		}
 		f := parseFrame(b)
 		switch {
-		case f.length > initialFrame:
-			return connError(FrameSizeError, "a frame of %d bytes, larger than SETTINGS_MAX_FRAME_SIZE", f.length)
+		case f.length > maxFrame, f.typ != frameData && f.length > r.c.cfg.MaxHeaderList+initialFrame:
+			return connError(FrameSizeError, "a frame of type %d with %d bytes", f.typ, f.length)
 		case r.block.id != 0 && (f.typ != frameContinuation || f.stream != r.block.id):
 			return connError(ProtocolError, "a frame inside the header block of stream %d", r.block.id)
 		case f.typ != frameSettings && !r.c.settled.Load():
@@ -323,15 +362,22 @@ func (r *reader) readData() {
 	}
 	r.r += len(p)
 	d.left -= len(p)
+	r.deliverData(p)
+}
+
+// deliverData hands over bytes of the DATA frame that is being read, of which left more will come.
+func (r *reader) deliverData(p []byte) {
+	d := &r.data
 	s, end := d.s, d.end && d.left == 0
 	if d.left == 0 {
 		d.s = nil
 	}
-	if s == nil {
+	switch {
+	case s == nil:
 		r.c.consumed(int64(len(p)))
-		return
+	case len(p) > 0:
+		r.deliver(s, p, end)
 	}
-	r.deliver(s, p, end)
 }
 
 // deliver hands DATA to a stream's receiver.
