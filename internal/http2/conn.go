@@ -112,11 +112,12 @@ func newConn(nc net.Conn, cfg *Config, client bool) *Conn {
 	var settings []byte
 	if client {
 		settings = appendSetting(settings, settingEnablePush, 0)
+		settings = appendSetting(settings, settingMaxFrameSize, maxFrame)
+		c.reader.frameLimit = maxFrame
 	} else if c.cfg.MaxStreams < maxStreamID {
 		settings = appendSetting(settings, settingMaxConcurrentStreams, uint32(c.cfg.MaxStreams))
 	}
 	settings = appendSetting(settings, settingInitialWindowSize, uint32(c.cfg.StreamWindow))
-	settings = appendSetting(settings, settingMaxFrameSize, maxFrame)
 	settings = appendSetting(settings, settingMaxHeaderListSize, uint32(c.cfg.MaxHeaderList))
 	b = append(appendFrame(b, frameSettings, 0, 0, len(settings)), settings...)
 	if more := c.cfg.ConnWindow - initialWindow; more > 0 {

@@ -51,6 +51,10 @@ func (r *reader) readSettings(f frame, p []byte) *ConnError {
 		c.out.buf = appendFrame(c.out.buf, frameSettings, flagAck, 0, 0)
 		err = c.acked()
 	}
+	if c.peerFrame > r.frameLimit {
+		r.frameLimit = maxFrame
+		c.out.buf = appendSetting(appendFrame(c.out.buf, frameSettings, 0, 0, 6), settingMaxFrameSize, maxFrame)
+	}
 	c.pump()
 	c.admit()
 	c.signal()

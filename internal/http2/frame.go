@@ -6,7 +6,7 @@ const (
 	preface        = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" // RFC 9113 section 3.4
 	frameHead      = 9
 	initialFrame   = 16_384    // SETTINGS_MAX_FRAME_SIZE at first
-	maxFrame       = 256 << 10 // SETTINGS_MAX_FRAME_SIZE of this end
+	maxFrame       = 256 << 10 // the same of a client, and of a server whose client takes large frames, too
 	initialWindow  = 65_535    // of streams and connections before SETTINGS and WINDOW_UPDATE (RFC 9113 section 6.9.2)
 	maxWindow      = 1<<31 - 1 // RFC 9113 section 6.9.1
 	maxStreamID    = 1<<31 - 1

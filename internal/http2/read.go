@@ -29,6 +29,8 @@ type reader struct {
 	r, w   int // buf[r:w] is to be handled
 	now    int64
 
+	frameLimit int // SETTINGS_MAX_FRAME_SIZE of this end
+
 	dec    *hpack.Decoder
 	noRun  hpack.Run // stands for runs without fields, which connections share
 	header Header
@@ -59,6 +61,7 @@ type reader struct {
 
 func (r *reader) init(c *Conn) {
 	r.c = c
+	r.frameLimit = initialFrame
 	r.dec = hpack.NewDecoder(4096, uint32(c.cfg.MaxHeaderList))
 	r.control = bucket{tokens: int64(c.cfg.MaxControl), most: int64(c.cfg.MaxControl), rate: controlRate}
 	if n := int64(c.cfg.MaxResets); n < noLimit {
@@ -213,7 +216,7 @@ func (r *reader) frames() *ConnError {
 		}
 		f := parseFrame(b)
 		switch {
-		case f.length > maxFrame, f.typ != frameData && f.length > r.c.cfg.MaxHeaderList+initialFrame:
+		case f.length > r.frameLimit, f.typ != frameData && f.length > r.c.cfg.MaxHeaderList+initialFrame:
 			return connError(FrameSizeError, "a frame of type %d with %d bytes", f.typ, f.length)
 		case r.block.id != 0 && (f.typ != frameContinuation || f.stream != r.block.id):
 			return connError(ProtocolError, "a frame inside the header block of stream %d", r.block.id)
