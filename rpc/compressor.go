@@ -69,6 +69,8 @@ func (c *serverCall) setSendCompressor(name string) error {
 	}
 	c.out.Lock()
 	defer c.out.Unlock()
-	c.replies = newCompression(name)
+	kind := *c.kind
+	kind.replies = newCompression(name)
+	c.kind = &kind
 	return nil
 }

@@ -27,10 +27,7 @@ type handlerContext struct {
 	sent  metadata.MD  // its metadata, a copy
 	fixed *fixedHeader // what every request of this kind carries
 
-	// From a wire.
-	request   *wireRequest
-	transport grpc.ServerTransportStream // nil: the context itself
-	values    context.Context            // what stats handlers put into the connection's context; may be nil
+	wire *serverCall // the call from a wire that it belongs to; nil in process
 
 	mu       sync.Mutex
 	incoming metadata.MD                     // sent and fixed, made when asked for
@@ -128,15 +125,15 @@ func (c *handlerContext) Value(key any) any {
 			return v
 		}
 	}
-	if c.values != nil {
-		return c.values.Value(key)
+	if c.wire != nil && c.wire.conn.values != nil { // what stats handlers put into the connection's context
+		return c.wire.conn.values.Value(key)
 	}
 	return nil
 }
 
 func (c *handlerContext) transportStream() grpc.ServerTransportStream {
-	if c.transport != nil {
-		return c.transport
+	if c.wire != nil {
+		return c.wire
 	}
 	return c
 }
@@ -149,8 +146,8 @@ func (c *handlerContext) incomingMetadata() metadata.MD {
 	defer c.mu.Unlock()
 	switch {
 	case c.incoming != nil:
-	case c.request != nil:
-		c.incoming, c.request = c.request.metadata(), nil
+	case c.wire != nil:
+		c.incoming = c.wire.request.metadata()
 	default:
 		md := c.sent
 		if md == nil {

@@ -89,7 +89,7 @@ func (l *inProcess) newPipe(ctx context.Context, desc *grpc.StreamDesc, path str
 		return nil, err
 	}
 	p.handlerCtx.onHeader = p.headerSent
-	p.activeCall.method, p.activeCall.call = path, p
+	p.activeCall.call = p
 	p.ctx, p.cancel = context.WithCancel(peer.NewContext(ctx, l.callee))
 	rec.requestSent(l, &p.handlerCtx, o)
 	if err := l.srv.begin(&p.activeCall); err != nil {
@@ -151,7 +151,7 @@ func (p *pipe) run(w *worker) {
 		if !returned {
 			v := recover()
 			w.dead = v == nil
-			err = p.link.srv.caught(&p.handlerCtx, p.activeCall.method, v)
+			err = p.link.srv.caught(&p.handlerCtx, p.handlerCtx.method, v)
 		}
 		p.handlerCtx.finish(false)
 		p.serverRec.trailerSent(&p.handlerCtx)
@@ -168,7 +168,7 @@ func (p *pipe) run(w *worker) {
 func (p *pipe) handle() error {
 	srv := p.link.srv
 	p.serverCtx = p.handlerCtx.context()
-	m, err := srv.lookup(p.activeCall.method)
+	m, err := srv.lookup(p.handlerCtx.method)
 	if err != nil {
 		return err
 	}
@@ -191,6 +191,8 @@ func (p *pipe) end(err error) {
 	p.handlerCtx.finish(false)
 	close(p.serverDone)
 }
+
+func (p *pipe) fullMethod() string { return p.handlerCtx.method }
 
 // stop is what Server.Stop does to the call.
 func (p *pipe) stop() {
@@ -327,7 +329,7 @@ func (p serverPipe) SendHeader(md metadata.MD) error { return p.handlerCtx.SendH
 
 func (p serverPipe) SetTrailer(md metadata.MD) {
 	if err := p.handlerCtx.SetTrailer(md); err != nil {
-		p.link.srv.logger().ErrorContext(p.serverCtx, "trailer not set", "service", p.link.srv.Name, "method", p.activeCall.method, "error", err)
+		p.link.srv.logger().ErrorContext(p.serverCtx, "trailer not set", "service", p.link.srv.Name, "method", p.handlerCtx.method, "error", err)
 	}
 }
 

@@ -66,7 +66,7 @@ func (l *inProcess) call(ctx context.Context, path string, args, reply any, o *c
 	if !o.plain || o.contentSubtype != "" {
 		c.format = serverFormat(c.format, o.contentSubtype)
 	}
-	c.activeCall.method, c.activeCall.call = path, c
+	c.activeCall.call = c
 	if err := l.srv.begin(&c.activeCall); err != nil {
 		return err
 	}
@@ -182,6 +182,8 @@ func (c *unaryCall) decode(v any) error {
 	c.rec.inPayload(v, request.size)
 	return nil
 }
+
+func (c *unaryCall) fullMethod() string { return c.ctx.method }
 
 // stop is what Server.Stop does to the call.
 func (c *unaryCall) stop() {

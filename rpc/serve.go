@@ -27,7 +27,7 @@ func (s *Server) serveStream(path string, stream grpc.ServerStream, maxRecv int)
 	}
 	c.ctx, c.cancel = context.WithCancel(stream.Context())
 	defer c.cancel()
-	c.activeCall.method, c.activeCall.call = path, c
+	c.activeCall.call = c
 	if err := s.begin(&c.activeCall); err != nil {
 		return err
 	}
@@ -54,6 +54,7 @@ type wireCall struct {
 }
 
 func (c *wireCall) Context() context.Context { return c.ctx }
+func (c *wireCall) fullMethod() string       { return c.method.path }
 func (c *wireCall) stop()                    { c.cancel() }
 
 func (c *wireCall) run(w *worker) {

@@ -166,7 +166,7 @@ func (s *Server) Running() []string {
 	methods := make([]string, 0, s.nRunning)
 	if s.started != nil {
 		for c := s.running.next; c != &s.running; c = c.next {
-			methods = append(methods, c.method)
+			methods = append(methods, c.call.fullMethod())
 		}
 	}
 	slices.Sort(methods)
@@ -190,10 +190,15 @@ func (s *Server) logger() *slog.Logger {
 
 // activeCall is the entry of a running call in its server's list.
 type activeCall struct {
-	method     string
-	call       interface{ stop() } // what Server.Stop does to it
+	call       runningCall
 	worker     *worker
 	prev, next *activeCall
+}
+
+// runningCall is a call as its server knows it.
+type runningCall interface {
+	fullMethod() string
+	stop() // what Server.Stop does to it
 }
 
 // awaitStart returns when calls may run, or why they may not; closed ends when the caller's connection was closed.

@@ -33,11 +33,8 @@ type serverCall struct {
 	route   *wireRoute
 	request wireRequest
 
-	subtype     string // of the content type
-	format      format
-	compression compression // of requests
-	replies     compression // what replies are compressed with
-	rec         *statsRecord
+	kind *callKind
+	rec  *statsRecord
 
 	early   error       // the call fails with it before its handler runs
 	begun   bool        // the first header has come; like early and over only the reader touches it
@@ -52,19 +49,13 @@ type serverCall struct {
 var _ grpc.ServerTransportStream = (*serverCall)(nil)
 
 func (c *serverCall) init(conn *wireConn, h *http2.Header, head *callHead, route *wireRoute) {
-	c.conn, c.route, c.subtype = conn, route, head.subtype
-	c.ctx.method, c.ctx.peer, c.ctx.values = h.Path, conn.peer, conn.values
+	c.conn, c.route, c.kind = conn, route, plainCalls()
+	c.ctx.method, c.ctx.peer, c.ctx.wire = h.Path, conn.peer, c
 	c.request = newWireRequest(h, head)
-	c.ctx.request, c.ctx.transport = &c.request, c
-	c.active.method, c.active.call = h.Path, c
+	c.active.call = c
 
-	c.format = protoFormat()
-	if head.subtype != "" {
-		c.format = serverFormat(c.format, head.subtype)
-	}
-	if head.encoding != "" {
-		c.compression = newCompression(head.encoding)
-		if c.replies = c.compression; c.compression.unknown() {
+	if head.subtype != "" || head.encoding != "" {
+		if c.kind = newCallKind(head.subtype, head.encoding); c.kind.requests.unknown() {
 			c.early = status.Errorf(codes.Unimplemented, "grpc: Decompressor is not installed for grpc-encoding %q", head.encoding)
 		}
 	}
@@ -85,8 +76,22 @@ func (c *serverCall) init(conn *wireConn, h *http2.Header, head *callHead, route
 	}
 }
 
-// protoFormat is the format of nearly all calls. Codecs are registered until the program's last init has run.
-var protoFormat = sync.OnceValue(func() format { return serverFormat(format{}, "") })
+// callKind is how the messages of a call are written. It is replaced, never changed.
+type callKind struct {
+	subtype  string // of the content type
+	format   format
+	requests compression
+	replies  compression
+}
+
+func newCallKind(subtype, encoding string) *callKind {
+	k := &callKind{subtype: subtype, format: serverFormat(format{}, subtype), requests: newCompression(encoding)}
+	k.replies = k.requests
+	return k
+}
+
+// plainCalls is the kind of nearly all calls. Codecs are registered until the program's last init has run.
+var plainCalls = sync.OnceValue(func() *callKind { return newCallKind("", "") })
 
 // begin is called with the first header. It returns false when the call fails already.
 func (c *serverCall) begin() bool {
@@ -111,6 +116,8 @@ func (c *serverCall) abort() {
 	c.gone.Store(true)
 	c.ctx.end(context.Canceled)
 }
+
+func (c *serverCall) fullMethod() string { return c.ctx.method }
 
 // stop is what Server.Stop does to the call.
 func (c *serverCall) stop() {
@@ -158,17 +165,17 @@ type callScratch struct {
 // header writes the header of the reply into f. It is called with c.out held.
 func (c *serverCall) header(f *http2.Frames, s *callScratch, md metadata.MD) {
 	dst := s.head[:0]
-	switch c.subtype {
+	switch c.kind.subtype {
 	case "":
 		f.Head = replyHead
 	case "proto":
 		f.Head = replyHeadProto
 	default: // what clients may choose enters no table
 		dst = hpack.AppendLiteral(dst, ":status", "200", false)
-		dst = hpack.AppendLiteral(dst, "content-type", "application/grpc+"+c.subtype, false)
+		dst = hpack.AppendLiteral(dst, "content-type", "application/grpc+"+c.kind.subtype, false)
 	}
-	if c.replies.compressor != nil {
-		dst = hpack.AppendLiteral(dst, "grpc-encoding", c.replies.name, false)
+	if c.kind.replies.compressor != nil {
+		dst = hpack.AppendLiteral(dst, "grpc-encoding", c.kind.replies.name, false)
 	}
 	if len(md) > 0 {
 		dst = appendMetadata(dst, md)
@@ -206,7 +213,7 @@ func (c *serverCall) conclude(s *callScratch, reply encoded, err error) {
 		if notProcessed(err) {
 			trail = hpack.AppendLiteral(trail, wire.NotProcessedKey, "1", false)
 		}
-		if c.compression.unknown() {
+		if c.kind.requests.unknown() {
 			trail = hpack.AppendLiteral(trail, "grpc-accept-encoding", accepts(), false)
 		}
 	}

@@ -138,7 +138,7 @@ func (s *serverStream) SetTrailer(md metadata.MD) {
 // SendMsg implements grpc.ServerStream. It returns when the message is on its way, or waits in the connection's buffer.
 func (s *serverStream) SendMsg(v any) error {
 	c := s.call
-	out, err := c.sending.out.encode(c.format, c.replies.compressor, v, c.route.maxSend)
+	out, err := c.sending.out.encode(c.kind.format, c.kind.replies.compressor, v, c.route.maxSend)
 	if err != nil {
 		c.fail(err) // as on any wire, this is what the caller gets, whatever the handler returns
 		return err
@@ -190,9 +190,9 @@ func (s *serverStream) RecvMsg(v any) error {
 		return err
 	}
 	onWire := len(m.data)
-	if m, err = c.compression.plain(m, c.route.maxRecv); err == nil {
+	if m, err = c.kind.requests.plain(m, c.route.maxRecv); err == nil {
 		defer m.free()
-		err = c.format.decode(m.data, v)
+		err = c.kind.format.decode(m.data, v)
 	}
 	if err != nil {
 		c.fail(err)

@@ -148,7 +148,7 @@ func (c *unaryServerCall) handle(s *callScratch) (encoded, error) {
 	if err != nil {
 		return encoded{}, err
 	}
-	return s.out.encode(c.format, c.replies.compressor, reply, c.route.maxSend)
+	return s.out.encode(c.kind.format, c.kind.replies.compressor, reply, c.route.maxSend)
 }
 
 // decodeRequest fills a handler's message. One method value serves all calls of a worker.
@@ -163,12 +163,12 @@ func (s *callScratch) decodeRequest(v any) error {
 	m := c.message
 	c.pending, c.message = false, message{}
 	wireSize := len(m.data)
-	m, err := c.compression.plain(m, c.route.maxRecv)
+	m, err := c.kind.requests.plain(m, c.route.maxRecv)
 	if err != nil {
 		return err
 	}
 	defer m.free()
-	if err := c.format.decode(m.data, v); err != nil {
+	if err := c.kind.format.decode(m.data, v); err != nil {
 		return err
 	}
 	c.rec.inMessage(v, len(m.data), wireSize)
