@@ -62,7 +62,7 @@ check: ## formatting, vet (linux, darwin, windows), the analyser, generated code
 ci: ## what continuous integration runs
 	@$(STEP) --begin
 	@$(MAKE) --no-print-directory check test-steps
-	@$(MAKE) --no-print-directory conformance SKIP="TestH2spec|TestProxy/behaviour/plain|TestGRPCJS/our_server/timeout_on|TestGRPCJS/our_server/deadline_in"
+	@$(MAKE) --no-print-directory conformance
 	@$(STEP) --table
 
 .PHONY: e2e

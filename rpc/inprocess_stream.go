@@ -243,13 +243,24 @@ func (p clientPipe) Trailer() metadata.MD {
 	}
 }
 
+// cancelled ends the call if its context has ended, without waiting for those who watch that.
+func (p clientPipe) cancelled() bool {
+	err := p.ctx.Err()
+	if err != nil {
+		p.finish(contextStatus(err), err)
+	}
+	return err != nil
+}
+
 func (p clientPipe) CloseSend() error {
+	p.cancelled()
 	p.sentLast = true
 	p.up.close()
 	return nil
 }
 
 func (p clientPipe) SendMsg(m any) error {
+	p.cancelled()
 	if p.sentLast {
 		err := status.Error(codes.Internal, "SendMsg called after CloseSend")
 		p.finish(err, context.Canceled)
@@ -274,6 +285,9 @@ func (p clientPipe) SendMsg(m any) error {
 }
 
 func (p clientPipe) RecvMsg(m any) error {
+	if p.cancelled() {
+		return p.clientErr
+	}
 	msg, ok := p.down.get(p.serverDone, p.clientDone)
 	if !ok {
 		p.finish(p.result(), context.Canceled)

@@ -22,6 +22,8 @@ var streamCases = []parityCase{
 	{name: "a caller that stops reading", run: lazyCaller},
 	{name: "a handler that stops reading", run: lazyHandler},
 	{name: "a stream that the caller drops", run: droppedStream},
+	{name: "a call that is cancelled before its requests end", run: cancelledBeforeClose,
+		needsClient: "grpc-go's may take an answer that comes after the cancellation"},
 	{name: "sending after CloseSend", run: sendAfterClose},
 	{name: "sending from a handler that returned", run: sendAfterReturn},
 	{name: "both sides send at once", run: bothSend},
@@ -249,6 +251,27 @@ func droppedStream(t *testing.T, c *column) {
 	cancel() // and the stream is used no more
 	if err := receive(t, ended, "end of the handler"); err != context.Canceled {
 		t.Error(err)
+	}
+}
+
+// cancelledBeforeClose cancels a call whose handler answers as soon as the requests end: the answer must not win.
+func cancelledBeforeClose(t *testing.T, c *column) {
+	if c.name == "grpcwire" {
+		t.Skip("it has grpc-go's client")
+	}
+	client := c.serve(t, setup{})
+	for range 50 {
+		ctx, cancel := context.WithCancel(soon(t))
+		s, err := client.Upload(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Send(&pb.Request{}); err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+		_, err = s.CloseAndRecv()
+		wantCode(t, err, codes.Canceled)
 	}
 }
 

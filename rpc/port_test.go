@@ -193,6 +193,15 @@ func TestPlainHTTPOnTheSamePort(t *testing.T) {
 	if status, _ := get(t, http.DefaultClient, "http://"+bare+"/hello"); status != 404 {
 		t.Error(status)
 	}
+	// A plain request for a method of gRPC learns what it lacks.
+	res, err := http.Post("http://"+bare+addMethod, "application/json", strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if res.StatusCode != http.StatusUnsupportedMediaType {
+		t.Error(res.Status)
+	}
 	// A request whose method begins like HTTP/2's preface, byte by byte.
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
