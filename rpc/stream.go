@@ -28,9 +28,9 @@ type remoteStream struct {
 	ended  sync.Once
 
 	committed atomic.Bool // it stays where it is
+	current   atomic.Pointer[streamAttempt]
 
-	mu        sync.Mutex // not held while a message is sent or awaited
-	current   *streamAttempt
+	mu        sync.Mutex      // not held while a message is sent or awaited; current changes under it
 	kept      []proto.Message // what was sent, while not committed
 	keptBytes int
 	halfClose bool
@@ -105,10 +105,9 @@ func (s *remoteStream) open(a *attempt) error {
 		cancel()
 		return err
 	}
-	if old := s.current; old != nil {
+	if old := s.current.Swap(sa); old != nil {
 		old.replace()
 	}
-	s.current = sa
 
 	sa.mu.Lock()
 	sa.opened = true
@@ -168,7 +167,7 @@ func (s *remoteStream) end(err error) {
 func (s *remoteStream) retry(sa *streamAttempt, err error) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.current != sa {
+	if s.current.Load() != sa {
 		return true, nil
 	}
 	if s.committed.Load() || !s.call.elsewhere(sa.attempt, err) {
@@ -185,7 +184,7 @@ func (s *remoteStream) retry(sa *streamAttempt, err error) (bool, error) {
 
 // commit keeps the stream where it is: the instance has answered.
 func (s *remoteStream) commit() {
-	if !s.committed.Swap(true) {
+	if !s.committed.Load() && !s.committed.Swap(true) {
 		s.mu.Lock()
 		s.kept = nil
 		s.mu.Unlock()
@@ -194,27 +193,24 @@ func (s *remoteStream) commit() {
 
 // keep remembers a message in case it must be sent again, unless the stream stays where it is, and returns the stream to send it on.
 func (s *remoteStream) keep(m any) (_ *streamAttempt, kept bool) {
+	if s.committed.Load() {
+		return s.current.Load(), false
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.committed.Load() {
-		return s.current, false
+		return s.current.Load(), false
 	}
 	msg, ok := m.(proto.Message)
 	if ok && s.call.o.plain && len(s.kept) < maxKeptMessages {
 		if s.keptBytes += proto.Size(msg); s.keptBytes <= maxKeptBytes {
 			s.kept = append(s.kept, proto.Clone(msg)) // the caller may change its own
-			return s.current, true
+			return s.current.Load(), true
 		}
 	}
 	s.committed.Store(true)
 	s.kept = nil
-	return s.current, false
-}
-
-func (s *remoteStream) attempt() *streamAttempt {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.current
+	return s.current.Load(), false
 }
 
 // errRefused stands for the status of a call that was refused, where only its trailer is known.
@@ -240,7 +236,7 @@ func (s *remoteStream) SendMsg(m any) error {
 // RecvMsg implements grpc.ClientStream.
 func (s *remoteStream) RecvMsg(m any) error {
 	for {
-		sa := s.attempt()
+		sa := s.current.Load()
 		err := sa.stream.RecvMsg(m)
 		if err == nil {
 			s.commit()
@@ -260,7 +256,7 @@ func (s *remoteStream) RecvMsg(m any) error {
 // Header implements grpc.ClientStream.
 func (s *remoteStream) Header() (metadata.MD, error) {
 	for {
-		sa := s.attempt()
+		sa := s.current.Load()
 		md, err := sa.stream.Header()
 		cause := err
 		if err == nil && sa.report.NotProcessed.Load() {
@@ -280,13 +276,13 @@ func (s *remoteStream) Header() (metadata.MD, error) {
 func (s *remoteStream) CloseSend() error {
 	s.mu.Lock()
 	s.halfClose = true
-	sa := s.current
+	sa := s.current.Load()
 	s.mu.Unlock()
 	return sa.stream.CloseSend()
 }
 
 // Trailer implements grpc.ClientStream.
-func (s *remoteStream) Trailer() metadata.MD { return s.attempt().stream.Trailer() }
+func (s *remoteStream) Trailer() metadata.MD { return s.current.Load().stream.Trailer() }
 
 // Context implements grpc.ClientStream.
-func (s *remoteStream) Context() context.Context { return s.attempt().stream.Context() }
+func (s *remoteStream) Context() context.Context { return s.current.Load().stream.Context() }

@@ -269,14 +269,15 @@ func (s *wireClientStream) SendMsg(v any) error {
 	if large := s.sending.take(); large != nil {
 		f.Release = func([]byte) { large.free() }
 	}
+	held := false
 	if err = io.EOF; !s.cancelled() && !s.over.Load() {
-		err = s.Send(f)
+		held, err = s.SendOrHold(f)
 	} else if f.Release != nil {
 		f.Release(nil)
 	}
 	if err == nil {
 		s.rec.outMessage(m)
-		if s.desc.ClientStreams {
+		if held && s.desc.ClientStreams {
 			s.Wait(s.gone) // the message was taken, whatever became of it: RecvMsg tells
 		}
 	}
@@ -331,14 +332,12 @@ func (s *wireClientStream) next() (message, error) {
 	if s.cancelled() {
 		return message{}, s.outcome()
 	}
-	m, credit, err, ok := s.inbox.get(s.gone)
+	m, err, ok := s.inbox.get(s.gone, s.Consumed)
 	switch {
 	case !ok:
 		return message{}, s.outcome()
 	case err != nil:
 		return message{}, s.how(err)
-	case credit > 0:
-		s.Consumed(credit)
 	}
 	return m, nil
 }

@@ -1,24 +1,53 @@
 package rpc
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // inbox holds the messages of one direction of a stream that have come from a wire and were not read yet. Its size is bounded by flow
-// control: bytes are given back to the peer as credit when their message is read. One goroutine reads.
+// control: bytes are given back to the peer as credit when their message is read. One goroutine reads; it takes all that is there at
+// once, so that a stream of small messages costs neither a lock nor a wake for each of them.
 type inbox struct {
 	in assembler // only the connection's reader uses it
 
-	mu       sync.Mutex
-	items    []received // from head on
-	head     int
-	partial  int   // bytes of the message that has begun, as far as no credit was given for them
-	end      error // behind the items; nil: there may be more
+	mu      sync.Mutex
+	came    batch // since the last take
+	partial int   // bytes of the message that has begun, as far as no credit was given for them
+	end     error // behind the messages; nil: there may be more
+	reading bool  // not all of taken was read, as far as is known
+	parked  bool  // the goroutine that reads waits for readable
+
 	readable chan struct{}
+	dropped  atomic.Bool
+
+	taken  batch // only the goroutine that reads uses it, like what follows
+	next   int   // message of taken
+	offset int   // of the next small message
+	unpaid int   // credit that is not given yet
+}
+
+// batch is a list of messages.
+type batch struct {
+	messages []received
+	small    *buffer // the bytes of all that have no buffer of their own, in order; nil: there are none
 }
 
 type received struct {
-	message
-	owed int // bytes to be given back when it is read
+	buf        *buffer // nil: the message lies in its batch's buffer
+	size       int
+	compressed bool
+	owed       int // bytes to be given back when it is read
 }
+
+const (
+	// smallMessage is how large a message is at most that shares a buffer with others.
+	smallMessage = 2 << 10
+	// payAt is the credit that is given before a batch is read to its end.
+	payAt = 4 << 10
+	// keepMessages is how long a list of messages may be that is used again.
+	keepMessages = 1 << 10
+)
 
 func newInbox() inbox { return inbox{readable: make(chan struct{}, 1)} }
 
@@ -27,7 +56,6 @@ func newInbox() inbox { return inbox{readable: make(chan struct{}, 1)} }
 func (b *inbox) add(p []byte, limit int) (credit int, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	added := false
 	for len(p) > 0 {
 		m, rest, ok, err := b.in.next(p, limit)
 		if err != nil {
@@ -36,19 +64,43 @@ func (b *inbox) add(p []byte, limit int) (credit int, err error) {
 		b.partial += len(p) - len(rest)
 		p = rest
 		if ok {
-			b.items = append(b.items, received{m.owned(), b.partial})
-			b.partial, added = 0, true
+			b.came.add(m, b.partial)
+			b.partial = 0
 		}
 	}
-	if added {
-		wake(b.readable)
+	if len(b.came.messages) > 0 {
+		b.wake()
 	}
 	return b.overdue(), nil
 }
 
+// add keeps a message, which lies in the reader's memory unless it has a buffer.
+func (l *batch) add(m message, owed int) {
+	item := received{size: len(m.data), compressed: m.compressed, owed: owed}
+	switch {
+	case m.buf != nil || item.size > smallMessage:
+		item.buf = m.owned().buf
+	case l.small == nil:
+		l.small = newBuffer(item.size)
+		l.small.b = append(l.small.b, m.data...)
+	default:
+		l.small = l.small.grown(item.size)
+		l.small.b = append(l.small.b, m.data...)
+	}
+	l.messages = append(l.messages, item)
+}
+
+// wake wakes the goroutine that reads, if it waits. b.mu is held.
+func (b *inbox) wake() {
+	if b.parked {
+		b.parked = false
+		wake(b.readable)
+	}
+}
+
 // overdue takes the credit for a message that has begun, if nothing else waits. b.mu is held.
 func (b *inbox) overdue() int {
-	if b.head < len(b.items) {
+	if b.reading || len(b.came.messages) > 0 {
 		return 0
 	}
 	credit := b.partial
@@ -62,45 +114,84 @@ func (b *inbox) close(err error) {
 	defer b.mu.Unlock()
 	if b.end == nil {
 		b.end = err
-		wake(b.readable)
+		b.wake()
 	}
 }
 
-// take returns the first message and the credit that is due, or why there is none; ok is false when there is none yet.
+// take returns the first message and the credit that is due, or why there is none; ok is false when there is none yet. The message is
+// valid until the next call.
 func (b *inbox) take() (m message, credit int, err error, ok bool) {
+	if b.next == len(b.taken.messages) {
+		credit, err, ok = b.refill()
+		if !ok || err != nil {
+			return message{}, credit, err, ok
+		}
+	}
+	item := &b.taken.messages[b.next]
+	b.next++
+	m = message{buf: item.buf, compressed: item.compressed}
+	if item.buf != nil {
+		m.data, item.buf = item.buf.b, nil
+	} else {
+		m.data = b.taken.small.b[b.offset : b.offset+item.size]
+		b.offset += item.size
+	}
+	if b.unpaid += item.owed; b.unpaid >= payAt || b.next == len(b.taken.messages) {
+		credit += b.unpaid
+		b.unpaid = 0
+	}
+	return m, credit, nil, true
+}
+
+// refill takes all messages that have come. Without any it returns why there are no more, or sees to it that the next will wake the
+// goroutine that reads.
+func (b *inbox) refill() (credit int, err error, ok bool) {
+	b.taken.small.free()
+	used := b.taken.messages[:0]
+	if cap(used) > keepMessages {
+		used = nil
+	}
+	b.next, b.offset = 0, 0
+
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.head == len(b.items) {
-		return message{}, 0, b.end, b.end != nil
+	b.taken, b.came = b.came, batch{messages: used}
+	if len(b.taken.messages) > 0 {
+		b.reading, b.parked = true, false
+		return 0, nil, true
 	}
-	item := b.items[b.head]
-	b.items[b.head] = received{}
-	if b.head++; b.head == len(b.items) {
-		b.items, b.head = b.items[:0], 0
-	}
-	return item.message, item.owed + b.overdue(), nil, true
+	b.reading, b.parked = false, b.end == nil
+	return b.overdue(), b.end, b.end != nil
 }
 
-// get waits for a message until done is closed; then the result is not ok.
-func (b *inbox) get(done <-chan struct{}) (m message, credit int, err error, ok bool) {
-	for {
-		if m, credit, err, ok = b.take(); ok {
-			return m, credit, err, ok
+// get waits for a message until done is closed, or the messages are dropped; then the result is not ok. Credit may be due without a
+// message, so pay is called with it. The message is valid until the next call.
+func (b *inbox) get(done <-chan struct{}, pay func(credit int)) (m message, err error, ok bool) {
+	for !b.dropped.Load() {
+		m, credit, err, ok := b.take()
+		if credit > 0 {
+			pay(credit)
+		}
+		if ok {
+			return m, err, true
 		}
 		select {
 		case <-b.readable:
 		case <-done:
-			return message{}, 0, nil, false
+			return message{}, nil, false
 		}
 	}
+	return message{}, nil, false
 }
 
 // drop frees what nobody will read.
 func (b *inbox) drop() {
+	b.dropped.Store(true)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, item := range b.items[b.head:] {
-		item.free()
+	for _, item := range b.came.messages {
+		item.buf.free()
 	}
-	b.items, b.head = nil, 0
+	b.came.small.free()
+	b.came = batch{}
 }

@@ -16,6 +16,7 @@ type streamServerCall struct {
 	serverCall
 	inbox   inbox
 	sending callScratch // of the goroutine that sends
+	replied bool        // a message was sent, and the header before it; with out held
 }
 
 var _ http2.Receiver = (*streamServerCall)(nil)
@@ -143,42 +144,43 @@ func (s *serverStream) SendMsg(v any) error {
 		c.fail(err) // as on any wire, this is what the caller gets, whatever the handler returns
 		return err
 	}
-	if err := c.send(out); err != nil {
+	held, err := c.send(out)
+	if !held || err != nil {
 		return err
 	}
 	c.Wait(c.ctx.Done()) // the message was taken, whatever becomes of it: a client that has it may have gone since. The next call tells.
 	return nil
 }
 
-// send puts a message on the wire, behind the header if that was not sent.
-func (c *streamServerCall) send(m encoded) error {
+// send puts a message on the wire, behind the header if that was not sent, and reports whether some of it is held back.
+func (c *streamServerCall) send(m encoded) (held bool, err error) {
 	c.out.Lock()
 	defer c.out.Unlock()
 	f := &c.sending.frames
 	*f = http2.Frames{Data: m.data}
-	if header, ok := c.ctx.sealHeader(); ok {
-		c.header(f, &c.sending, header)
-		c.rec.headerSent(&c.ctx)
+	if !c.replied {
+		c.replied = true
+		if header, ok := c.ctx.sealHeader(); ok {
+			c.header(f, &c.sending, header)
+			c.rec.headerSent(&c.ctx)
+		}
 	}
 	if large := c.sending.out.take(); large != nil {
 		f.Release = func([]byte) { large.free() }
 	}
-	if err := c.Send(f); err != nil {
-		return c.sent(err)
+	if held, err = c.SendOrHold(f); err != nil {
+		return false, c.sent(err)
 	}
 	c.rec.outMessage(m)
-	return nil
+	return held, nil
 }
 
 // RecvMsg implements grpc.ServerStream.
 func (s *serverStream) RecvMsg(v any) error {
 	c := s.call
-	m, credit, err, ok := c.inbox.get(c.ctx.Done())
+	m, err, ok := c.inbox.get(c.ctx.Done(), c.Consumed)
 	if !ok {
 		return contextStatus(c.ctx.Err())
-	}
-	if credit > 0 {
-		c.Consumed(credit)
 	}
 	switch err {
 	case nil:

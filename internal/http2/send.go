@@ -102,10 +102,15 @@ func (h *held) unlist() {
 // [Stream.Wait]. It returns ErrEnded after an End, the *StreamError or *ConnError that ended the stream, and a *StreamError with
 // EnhanceYourCalm when a server would have to queue more than its limits allow; that resets the stream.
 func (s *Stream) Send(f *Frames) error {
+	_, err := s.SendOrHold(f)
+	return err
+}
+
+// SendOrHold is Send, and reports whether the stream holds something back, so that its user may spare Wait.
+func (s *Stream) SendOrHold(f *Frames) (held bool, err error) {
 	c := s.conn
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var err error
 	switch {
 	case s.err != nil:
 		err = s.err
@@ -114,12 +119,13 @@ func (s *Stream) Send(f *Frames) error {
 	case c.err != nil:
 		err = c.err
 	default:
-		return s.send(f)
+		err = s.send(f)
+		return s.held != nil, err
 	}
 	if f.Release != nil && len(f.Data) > 0 {
 		f.Release(f.Data)
 	}
-	return err
+	return false, err
 }
 
 // send appends f to the output, or holds what has to wait. The lock is held.
