@@ -90,11 +90,12 @@ func (r *reader) headers(id uint32, block []byte, end, selfish bool) *ConnError 
 	}
 	h := &r.header
 	if !tooLarge {
-		*h = Header{Run: b.Run, Rest: b.Rest}
-		if len(b.Run.Fields) == 0 {
+		run := b.Run
+		if len(run.Fields) == 0 {
 			r.noRun = hpack.Run{}
-			h.Run = &r.noRun
+			run = &r.noRun
 		}
+		h.fill(run, b.Rest)
 	}
 	if first {
 		return r.request(id, h, end, selfish, tooLarge)
@@ -227,30 +228,24 @@ const (
 	hasStatus
 )
 
-// checked is what is known of the beginning of a header list.
-type checked struct {
-	Header
-	has     uint8
-	regular bool   // an ordinary field came
-	wrong   string // what is wrong; "": nothing
+// fill makes h the header of these fields. What is known of a run is kept with it.
+func (h *Header) fill(run *hpack.Run, rest []hpack.Field) {
+	known, ok := run.Checked.(*Header)
+	if !ok {
+		known = &Header{Run: run}
+		known.fields(run.Fields)
+		run.Checked = known
+	}
+	*h = *known
+	h.Rest = rest
+	h.fields(rest)
 }
 
-// check checks the list as RFC 9113 sections 8.2 and 8.3 demand, fills in the pseudo-header fields and says what is wrong. What is
-// known of a run is kept with it.
+// check checks the list as RFC 9113 sections 8.2 and 8.3 demand, and says what is wrong.
 func (h *Header) check(kind headerKind) (wrong string) {
-	known, _ := h.Run.Checked.(*checked)
-	if known == nil {
-		known = new(checked)
-		known.fields(h.Run.Fields)
-		h.Run.Checked = known
-	}
-	all := *known
-	all.fields(h.Rest)
-	all.Run, all.Rest = h.Run, h.Rest
-	*h = all.Header
-	switch has := all.has; {
-	case all.wrong != "":
-		return all.wrong
+	switch has := h.has; {
+	case h.wrong != "":
+		return h.wrong
 	case kind == trailers && has != 0:
 		return "a pseudo-header field in trailers"
 	case kind == response && has != hasStatus:
@@ -276,70 +271,67 @@ func (h *Header) check(kind headerKind) (wrong string) {
 	return ""
 }
 
-func (k *checked) fields(fields []hpack.Field) {
-	for i := range fields {
-		if k.wrong != "" {
-			return
-		}
-		k.field(fields[i].Name, fields[i].Value)
+func (h *Header) fields(fields []hpack.Field) {
+	for i := 0; i < len(fields) && h.wrong == ""; i++ {
+		h.field(fields[i].Name, fields[i].Value)
 	}
 }
 
-func (k *checked) field(name, value string) {
+func (h *Header) field(name, value string) {
 	if !validValue(value) {
-		k.wrong = "a control character in the value of " + strconv.Quote(name)
+		h.wrong = "a control character in the value of " + strconv.Quote(name)
 		return
 	}
 	if len(name) > 0 && name[0] == ':' {
-		k.pseudo(name, value)
+		h.pseudo(name, value)
 		return
 	}
-	k.regular = true
+	h.regular = true
 	if !validName(name) {
-		k.wrong = "field name " + strconv.Quote(name)
+		h.wrong = "field name " + strconv.Quote(name)
 		return
 	}
 	switch name { // RFC 9113 section 8.2.2
 	case "connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade":
-		k.wrong = "field " + name + ", which is specific to a connection"
+		h.wrong = "field " + name + ", which is specific to a connection"
 	case "te":
 		if value != "trailers" {
-			k.wrong = "field te with a value other than trailers"
+			h.wrong = "field te with a value other than trailers"
 		}
 	}
 }
 
-func (k *checked) pseudo(name, value string) {
+func (h *Header) pseudo(name, value string) {
 	var bit uint8
 	switch name {
 	case ":method":
-		bit, k.Method = hasMethod, value
+		bit, h.Method = hasMethod, value
 	case ":scheme":
-		bit, k.Scheme = hasScheme, value
+		bit, h.Scheme = hasScheme, value
 	case ":authority":
-		bit, k.Authority = hasAuthority, value
+		bit, h.Authority = hasAuthority, value
 	case ":path":
-		bit, k.Path = hasPath, value
+		bit, h.Path = hasPath, value
 	case ":protocol":
-		bit, k.Protocol = hasProtocol, value
+		bit, h.Protocol = hasProtocol, value
 	case ":status":
 		bit = hasStatus
 		if len(value) != 3 || value[0] < '1' || value[0] > '9' || value[1]-'0' > 9 || value[2]-'0' > 9 {
-			k.wrong = ":status " + strconv.Quote(value)
+			h.wrong = ":status " + strconv.Quote(value)
 			return
 		}
-		k.Status = int(value[0]-'0')*100 + int(value[1]-'0')*10 + int(value[2]-'0')
+		h.Status = int(value[0]-'0')*100 + int(value[1]-'0')*10 + int(value[2]-'0')
 	default:
-		k.wrong = "unknown pseudo-header field " + strconv.Quote(name)
+		h.wrong = "unknown pseudo-header field " + strconv.Quote(name)
 		return
 	}
 	switch {
-	case k.regular:
-		k.wrong = name + " behind an ordinary field"
-	case k.has&bit != 0:
-		k.wrong = name + " more than once"
+	case h.regular:
+		h.wrong = name + " behind an ordinary field"
+	case h.has&bit != 0:
+		h.wrong = name + " more than once"
 	}
-	k.has |= bit
+	h.has |= bit
 }
 
 // validName reports whether s is a token in lower case (RFC 9113 section 8.2.1).

@@ -310,7 +310,7 @@ func runModel(t *testing.T, seed uint64, kill bool) {
 		}
 	}
 
-	network := []string{"memory", "tcp", "unix"}[seed%3]
+	network := []string{"memory", "tcp", "unix", "tls"}[seed%4]
 	cn, cw := networks[network](t)
 	sw, sn := networks[network](t)
 	w := newWire(t, seed, maxStreams, cw, sw)

@@ -177,6 +177,12 @@ func (r *reader) fail(err *ConnError) error {
 	c.goAwayError(err)
 	c.abortAll(err)
 	r.tellEndBatch()
+	written := time.NewTimer(lingerTime)
+	select {
+	case <-c.flushed:
+	case <-written.C: // the peer does not read
+	}
+	written.Stop()
 	if c.nc.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
 		return err
 	}

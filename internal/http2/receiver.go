@@ -58,6 +58,10 @@ type Header struct {
 	// only the receivers' methods may touch it, for the reader calls them). A run without fields keeps nothing.
 	Run  *hpack.Run
 	Rest []hpack.Field
+
+	has     uint8  // pseudo-header fields
+	regular bool   // an ordinary field came
+	wrong   string // what is wrong with the fields; "": nothing
 }
 
 // Get returns the value of the first field of this name, which is in lower case.
