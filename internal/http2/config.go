@@ -59,7 +59,11 @@ func orDefault[T ~int | ~int64](v, dflt T) T {
 	case v == 0:
 		return dflt
 	case v < 0:
-		return noLimit
+		none := int64(noLimit)
+		if most := T(none); most > 0 {
+			return most
+		}
+		return 1<<31 - 1 // where an int has 32 bits
 	}
 	return v
 }

@@ -43,6 +43,7 @@ type Conn struct {
 	done      chan struct{}
 	err       *ConnError // why it ended
 	broken    bool       // nothing is written any more
+	written   bool       // nothing is being written any more
 	closing   bool       // the flusher closes when all is written
 	timer     *time.Timer
 
@@ -196,6 +197,7 @@ func (c *Conn) end(cause error) *ConnError {
 	c.mu.Lock()
 	c.timer.Stop()
 	c.refuseOpeners()
+	c.written = true
 	c.out.reset()
 	c.mu.Unlock()
 	c.abortAll(err)

@@ -82,7 +82,7 @@ func (c *Conn) goAwayError(err *ConnError) {
 		if c.writtenID == 0 {
 			greeting = string(c.out.buf[:c.greeting])
 		}
-		c.out.reset()
+		c.out.cancel()
 		c.out.buf = append(c.out.buf, greeting...)
 	}
 	c.out.buf = appendGoAway(c.out.buf, last, err.Code, err.Reason)

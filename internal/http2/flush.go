@@ -45,6 +45,18 @@ type ref struct {
 
 func (o *output) size() int { return len(o.buf) + o.refBytes }
 
+// cancel forgets what was not written. What that would have released may still be in use by what is being written before it.
+func (o *output) cancel() {
+	releases := o.refs[:0]
+	for _, r := range o.refs {
+		if r.release != nil {
+			releases = append(releases, ref{whole: r.whole, release: r.release})
+		}
+	}
+	clear(o.refs[len(releases):])
+	*o = output{buf: o.buf[:0], refs: releases, unused: o.unused}
+}
+
 // reset empties o. A large buffer is kept only while it is used.
 func (o *output) reset() {
 	for i := range o.refs {
@@ -89,7 +101,7 @@ func (c *Conn) flush() {
 				c.mu.Unlock()
 				return
 			}
-			if c.out.size() == 0 {
+			if c.out.size() == 0 && len(c.out.refs) == 0 {
 				c.signalled = false
 				if c.mayClose() {
 					c.mu.Unlock()
@@ -109,7 +121,7 @@ func (c *Conn) flush() {
 			var err error
 			if len(o.refs) == 0 {
 				_, err = c.nc.Write(o.buf)
-			} else {
+			} else if o.size() > 0 {
 				bufs = bufs[:0]
 				at := 0
 				for i := range o.refs {

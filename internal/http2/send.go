@@ -47,12 +47,23 @@ type piece struct {
 	b       []byte // literals, or data
 	whole   []byte // the data at first, for release
 	release func([]byte)
+	begun   bool // a part of the data is in the output by reference
 }
 
 func (p *piece) drop() {
 	if p.release != nil && len(p.whole) > 0 {
 		p.release(p.whole)
 	}
+}
+
+// dropPiece drops a piece that will not be sent to its end. Its memory is in use until the part of it that is in the output was written.
+func (c *Conn) dropPiece(p *piece) {
+	if !p.begun || c.written {
+		p.drop()
+		return
+	}
+	c.out.refs = append(c.out.refs, ref{at: len(c.out.buf), whole: p.whole, release: p.release})
+	c.signal()
 }
 
 // held is what a stream cannot send yet.
@@ -157,7 +168,7 @@ func (s *Stream) hold(pieces []piece) error {
 	}
 	if !c.mayQueue(size) {
 		for i := range pieces {
-			pieces[i].drop()
+			c.dropPiece(&pieces[i])
 		}
 		s.resetLocked(EnhanceYourCalm, "more waits to be sent than the connection may hold")
 		return s.err
@@ -189,7 +200,7 @@ func (s *Stream) drop() {
 		return
 	}
 	for i := range h.pieces {
-		h.pieces[i].drop()
+		s.conn.dropPiece(&h.pieces[i])
 	}
 	h.pieces = nil
 	h.unlist()
@@ -199,7 +210,9 @@ func (s *Stream) drop() {
 
 // free tells that nothing is held any more.
 func (h *held) free() {
-	h.s.held = nil
+	if h.s != nil {
+		h.s.held = nil
+	}
 	if h.empty != nil {
 		close(h.empty)
 	}
@@ -244,8 +257,8 @@ func (c *Conn) put(s *Stream, p *piece, most int) (all bool) {
 		return true
 	}
 	for {
-		n := min(int64(len(p.b)), int64(c.peerFrame), s.sendWindow, c.sendWindow, int64(most))
-		if n <= 0 && len(p.b) > 0 || c.out.size() >= highWater {
+		n := max(min(int64(len(p.b)), int64(c.peerFrame), s.sendWindow, c.sendWindow, int64(most)), 0)
+		if n == 0 && len(p.b) > 0 || c.out.size() >= highWater {
 			return false
 		}
 		last := int(n) == len(p.b)
@@ -259,6 +272,7 @@ func (c *Conn) put(s *Stream, p *piece, most int) (all bool) {
 			if last {
 				r.whole, r.release = p.whole, p.release
 			}
+			p.begun = true
 			c.out.refs = append(c.out.refs, r)
 			c.out.refBytes += int(n)
 		} else {
@@ -285,6 +299,9 @@ func (c *Conn) put(s *Stream, p *piece, most int) (all bool) {
 
 // ended notes that END_STREAM is in the output. A server whose answer is complete needs no more of the request (RFC 9113 section 8.1).
 func (c *Conn) ended(s *Stream) {
+	if h := s.held; h != nil { // that was the last of it, and a client may use the stream again from the mark on
+		s.held, h.s = nil, nil
+	}
 	if before := s.markLocked(sentEnd); !c.client && before&(recvEnd|aborted) == 0 {
 		c.appendReset(s.id, NoError)
 		s.markLocked(aborted)
