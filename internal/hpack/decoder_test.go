@@ -233,6 +233,19 @@ func TestStringsAreKept(t *testing.T) {
 	}
 }
 
+// TestSameBytesInBothForms sends the same bytes as they are and as a Huffman code, which are different strings.
+func TestSameBytesInBothForms(t *testing.T) {
+	d := hpack.NewDecoder(4096, 0)
+	for range 2 {
+		if got, want := lines(decode(t, d, []byte("\x00\x01x\x01\x1f"))), "x: \x1f"; got != want {
+			t.Errorf("as it is: got %q, want %q", got, want)
+		}
+		if got, want := lines(decode(t, d, []byte("\x00\x01x\x81\x1f"))), "x: a"; got != want {
+			t.Errorf("as a code: got %q, want %q", got, want)
+		}
+	}
+}
+
 func TestDecodeDoesNotAllocate(t *testing.T) {
 	d := hpack.NewDecoder(4096, 0)
 	for name, block := range steadyBlocks(t, d) {

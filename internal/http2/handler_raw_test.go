@@ -11,7 +11,9 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hanse-go/hanse/internal/http2"
@@ -441,6 +443,53 @@ func TestWebBackpressure(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestWebHoldsWritersBack lets a handler write to a client that takes only what fits the first window.
+func TestWebHoldsWritersBack(t *testing.T) {
+	for _, how := range []string{"Write", "ReadFrom"} {
+		t.Run(how, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const piece = 64 << 10
+				var took atomic.Int64
+				web := &http2.Web{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					var err error
+					for err == nil {
+						if how == "Write" {
+							_, err = w.Write(make([]byte, piece))
+							took.Add(piece)
+						} else {
+							_, err = io.Copy(w, &countedReader{&took})
+						}
+					}
+				})}
+				nc := newScript(slices.Concat([]byte(clientPreface), frameBytes(tSettings, 0, 0, nil), frameBytes(tHeaders, fEndHeaders|fEndStream, 1, get())), 0)
+				conn := http2.NewServerConn(nc, &http2.Config{}, web)
+				ended := make(chan struct{})
+				go func() {
+					defer close(ended)
+					conn.Serve()
+				}()
+				synctest.Wait()
+				if n := took.Load(); n > 3*piece {
+					t.Errorf("the handler got rid of %d bytes, though the client takes 65535", n)
+				}
+				nc.end()
+				<-ended
+				if err := web.Wait(nil); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// countedReader never ends.
+type countedReader struct{ n *atomic.Int64 }
+
+func (r *countedReader) Read(p []byte) (int, error) {
+	r.n.Add(int64(len(p)))
+	return len(p), nil
 }
 
 // TestWebWait waits for a handler whose connection is gone.
