@@ -64,12 +64,26 @@ func checkPair(key string, values ...string) error {
 
 // addMetadata appends copies of md's values to dst and returns it.
 func addMetadata(dst, md metadata.MD) metadata.MD {
-	if dst == nil && len(md) > 0 {
+	if len(md) == 0 {
+		return dst
+	}
+	n := 0
+	for _, v := range md {
+		n += len(v)
+	}
+	if dst == nil {
 		dst = make(metadata.MD, len(md))
 	}
+	all := make([]string, 0, n) // most keys are new: their values share this
 	for k, v := range md {
 		k = strings.ToLower(k)
-		dst[k] = append(dst[k], v...)
+		if had := dst[k]; had != nil {
+			dst[k] = append(had, v...)
+			continue
+		}
+		first := len(all)
+		all = append(all, v...)
+		dst[k] = all[first:len(all):len(all)]
 	}
 	return dst
 }

@@ -110,23 +110,43 @@ var outgoingShape = sync.OnceValue(func() bool {
 })
 
 // addFields adds header fields to md, without the keys that are the protocol's own. It skips malformed binary values: checkBinary finds
-// them first.
+// them first. Most keys have one value, so that these share their memory; no list of values has room for another one, which lets md
+// begin with lists that others have, too.
 func addFields(md metadata.MD, fields []hpack.Field) {
+	single := make([]string, 0, len(fields))
+	add := func(key, value string) {
+		if values := md[key]; values != nil {
+			md[key] = append(values[:len(values):len(values)], value)
+			return
+		}
+		single = append(single, value)
+		md[key] = single[len(single)-1 : len(single) : len(single)]
+	}
 	for i := range fields {
 		f := &fields[i]
 		if hiddenField(f.Name) {
 			continue
 		}
 		if !binaryKey(f.Name) {
-			md[f.Name] = append(md[f.Name], f.Value)
+			add(f.Name, f.Value)
 			continue
 		}
 		for part := range strings.SplitSeq(f.Value, ",") {
 			if v, err := decodeBinary(part); err == nil {
-				md[f.Name] = append(md[f.Name], v)
+				add(f.Name, v)
 			}
 		}
 	}
+}
+
+// visible counts the fields that addFields adds.
+func visible(fields []hpack.Field) (n int) {
+	for i := range fields {
+		if !hiddenField(fields[i].Name) {
+			n++
+		}
+	}
+	return n
 }
 
 // hiddenField reports whether a received field is no metadata for the program. The content type and the caller's name and address are.

@@ -80,7 +80,7 @@ func metadataOf(h *http2.Header, binary bool) (metadata.MD, error) {
 			}
 		}
 	}
-	md := make(metadata.MD, len(h.Run.Fields)+len(h.Rest))
+	md := make(metadata.MD, visible(h.Run.Fields)+visible(h.Rest))
 	addFields(md, h.Run.Fields)
 	addFields(md, h.Rest)
 	return md, nil

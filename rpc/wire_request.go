@@ -1,7 +1,9 @@
 package rpc
 
 import (
+	"maps"
 	"strings"
+	"sync"
 
 	"github.com/hanse-go/hanse/internal/hpack"
 	"github.com/hanse-go/hanse/internal/http2"
@@ -11,14 +13,14 @@ import (
 
 // wireRequest is the header of a call as it came from a wire. Few handlers look at it, so it stays as it is until one does.
 type wireRequest struct {
-	host string // the authority, where it came as a host header
-	run  *hpack.Run
-	rest []hpack.Field
+	host  string    // the authority, where it came as a host header
+	known *knownRun // what it begins with
+	rest  []hpack.Field
 }
 
 // newWireRequest keeps of h what may be kept.
-func newWireRequest(h *http2.Header, head *callHead) wireRequest {
-	r := wireRequest{run: h.Run}
+func newWireRequest(h *http2.Header, known *knownRun, head *callHead) wireRequest {
+	r := wireRequest{known: known}
 	if h.Authority == "" {
 		r.host = head.host
 	}
@@ -28,10 +30,15 @@ func newWireRequest(h *http2.Header, head *callHead) wireRequest {
 	return r
 }
 
-// metadata is what the handler sees of it.
+// metadata is what the handler sees of it. It must not be changed, because calls share it: grpc's accessors hand out copies.
 func (r *wireRequest) metadata() metadata.MD {
-	md := make(metadata.MD, len(r.run.Fields)+len(r.rest))
-	addFields(md, r.run.Fields)
+	shared := r.known.metadata()
+	more := visible(r.rest)
+	if more == 0 && r.host == "" {
+		return shared
+	}
+	md := make(metadata.MD, len(shared)+more)
+	maps.Copy(md, shared)
 	addFields(md, r.rest)
 	if r.host != "" {
 		md[":authority"] = []string{r.host}
@@ -79,15 +86,28 @@ func (h *callHead) read(fields []hpack.Field) {
 
 // knownRun is what was made of the fields with which many headers of a connection begin.
 type knownRun struct {
+	run   *hpack.Run
 	head  callHead
 	route *wireRoute // of the last call that began so; may be nil
+
+	once sync.Once
+	md   metadata.MD // made when the first handler asks for it
+}
+
+// metadata is what handlers see of the run's fields. It must not be changed. Unlike the rest of k, it is for any goroutine.
+func (k *knownRun) metadata() metadata.MD {
+	k.once.Do(func() {
+		k.md = make(metadata.MD, visible(k.run.Fields))
+		addFields(k.md, k.run.Fields)
+	})
+	return k.md
 }
 
 // headOf reads the header of a call. Its beginning was read before, as a rule.
 func headOf(h *http2.Header) (*knownRun, callHead) {
 	known, ok := h.Run.Data.(*knownRun)
 	if !ok {
-		known = new(knownRun)
+		known = &knownRun{run: h.Run}
 		known.head.read(h.Run.Fields)
 		h.Run.Data = known
 	}

@@ -177,11 +177,11 @@ func (c *wireConn) NewStream(conn *http2.Conn, h *http2.Header, end bool) (*http
 	route := c.server.router.routeOf(h, known, &head)
 	if route.method != nil && route.method.unary != nil {
 		call := &unaryServerCall{}
-		call.init(c, h, &head, route)
+		call.init(c, h, known, &head, route)
 		return &call.Stream, call
 	}
 	call := &streamServerCall{}
-	call.init(c, h, &head, route)
+	call.init(c, h, known, &head, route)
 	return &call.Stream, call
 }
 

@@ -48,10 +48,10 @@ type serverCall struct {
 
 var _ grpc.ServerTransportStream = (*serverCall)(nil)
 
-func (c *serverCall) init(conn *wireConn, h *http2.Header, head *callHead, route *wireRoute) {
+func (c *serverCall) init(conn *wireConn, h *http2.Header, known *knownRun, head *callHead, route *wireRoute) {
 	c.conn, c.route, c.kind = conn, route, plainCalls()
 	c.ctx.method, c.ctx.peer, c.ctx.wire = h.Path, conn.peer, c
-	c.request = newWireRequest(h, head)
+	c.request = newWireRequest(h, known, head)
 	c.active.call = c
 
 	if head.subtype != "" || head.encoding != "" {
