@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"testing"
 
@@ -73,6 +74,37 @@ func TestReceivedMetadata(t *testing.T) {
 	}
 	if err := checkBinary([]hpack.Field{{Name: "a-bin", Value: "AP8,*"}}); err == nil {
 		t.Error("a malformed value is in order")
+	}
+}
+
+// What requests of a kind have in common is kept once: what one of them adds to it, others must not see.
+func TestSharedMetadata(t *testing.T) {
+	known := &knownRun{run: &hpack.Run{Fields: []hpack.Field{{Name: ":authority", Value: "cart"}, {Name: "x", Value: "1"}, {Name: "te", Value: "trailers"}}}}
+	for _, tt := range []struct {
+		request wireRequest
+		want    metadata.MD
+	}{
+		{wireRequest{rest: []hpack.Field{{Name: "x", Value: "2"}, {Name: "y", Value: "3"}, {Name: "z", Value: "4"}, {Name: "y", Value: "5"}}},
+			metadata.MD{":authority": {"cart"}, "x": {"1", "2"}, "y": {"3", "5"}, "z": {"4"}}},
+		{wireRequest{rest: []hpack.Field{{Name: "x", Value: "6"}}}, metadata.MD{":authority": {"cart"}, "x": {"1", "6"}}},
+		{wireRequest{host: "till"}, metadata.MD{":authority": {"till"}, "x": {"1"}}},
+		{wireRequest{rest: []hpack.Field{{Name: "grpc-timeout", Value: "1S"}}}, metadata.MD{":authority": {"cart"}, "x": {"1"}}},
+	} {
+		tt.request.known = known
+		if got := tt.request.metadata(); !maps.EqualFunc(got, tt.want, slices.Equal) {
+			t.Errorf("got %v, want %v", got, tt.want)
+		}
+	}
+}
+
+func TestAddMetadata(t *testing.T) {
+	first := metadata.MD{"A": {"1"}, "b": {"2", "3"}}
+	md := addMetadata(nil, first)
+	md = addMetadata(md, metadata.MD{"a": {"4"}, "b": {"5"}, "c": {"6"}})
+	md = addMetadata(md, nil)
+	first["A"][0], first["b"][0] = "x", "x"
+	if want := (metadata.MD{"a": {"1", "4"}, "b": {"2", "3", "5"}, "c": {"6"}}); !maps.EqualFunc(md, want, slices.Equal) {
+		t.Errorf("got %v, want %v", md, want)
 	}
 }
 
