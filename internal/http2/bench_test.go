@@ -13,6 +13,7 @@ import (
 
 // benchHandler answers each request with its body, on workers, as a unary call of RPC would be answered.
 type benchHandler struct {
+	size    int // of a body
 	workers http2.Workers
 	batch   []http2.Job // one connection only
 }
@@ -43,8 +44,8 @@ func (c *benchServerCall) OnHeaders(*http2.Header, bool) {}
 func (c *benchServerCall) OnAbort(error)                 {}
 func (c *benchServerCall) OnData(p []byte, end bool) {
 	if c.body == nil {
-		if end {
-			c.body = make([]byte, 0, len(p))
+		if c.h.size < 16<<10 {
+			c.body = make([]byte, 0, c.h.size)
 		} else {
 			c.body = bodies.Get().([]byte)
 		}
@@ -115,7 +116,7 @@ func BenchmarkCalls(b *testing.B) {
 
 func benchCalls(b *testing.B, network string, size, callers int) {
 	cn, sn := networks[network](b)
-	h := new(benchHandler)
+	h := &benchHandler{size: size}
 	defer h.workers.Close()
 	server := http2.NewServerConn(sn, new(http2.Config), h)
 	var served sync.WaitGroup
