@@ -16,6 +16,7 @@ type callPool struct {
 
 	mu     sync.Mutex
 	free   *unaryClientCall
+	nFree  int
 	all    []*unaryClientCall // free and running
 	closed bool
 
@@ -34,6 +35,7 @@ func (p *callPool) get() *unaryClientCall {
 	p.mu.Lock()
 	if c := p.free; c != nil {
 		p.free, c.next = c.next, nil
+		p.nFree--
 		p.mu.Unlock()
 		return c
 	}
@@ -46,17 +48,30 @@ func (p *callPool) get() *unaryClientCall {
 	return c
 }
 
+// maxFreeCalls is how many calls are kept for later ones. More are left of a burst, with the memory of their messages.
+const maxFreeCalls = 1024
+
 // put takes a call back that is over, and of which nobody else knows any more.
 func (p *callPool) put(c *unaryClientCall) {
 	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.nFree >= maxFreeCalls {
+		p.forget(c)
+		return
+	}
 	c.next, p.free = p.free, c
-	p.mu.Unlock()
+	p.nFree++
 }
 
 // drop forgets a call that the connection's reader may still come to.
 func (p *callPool) drop(c *unaryClientCall) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.forget(c)
+}
+
+// forget is drop with p.mu held.
+func (p *callPool) forget(c *unaryClientCall) {
 	last := len(p.all) - 1
 	p.all[c.index] = p.all[last]
 	p.all[c.index].index = c.index

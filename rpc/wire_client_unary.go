@@ -335,7 +335,7 @@ func (c *unaryClientCall) result(ctx context.Context, limit time.Time, rec *stat
 		if plainErr == nil {
 			c.size = len(m.data)
 			if err == nil {
-				plainErr = c.o.decode(m.data, c.reply)
+				plainErr = c.decode(m.data)
 			}
 			m.free()
 		}
@@ -349,6 +349,19 @@ func (c *unaryClientCall) result(ctx context.Context, limit time.Time, rec *stat
 		}
 		rec.trailerIn(c.trailer)
 	}
+	return err
+}
+
+// decode decodes data for the caller, whose panics are its own.
+func (c *unaryClientCall) decode(data []byte) error {
+	returned := false
+	defer func() {
+		if !returned {
+			c.link.calls.drop(c)
+		}
+	}()
+	err := c.o.decode(data, c.reply)
+	returned = true
 	return err
 }
 
@@ -446,13 +459,18 @@ func (c *unaryClientCall) take(m message) bool {
 		}
 		return true
 	}
-	defer m.free()
 	state := c.state.Load()
 	if state&callPhases != callActive || !c.state.CompareAndSwap(state, state-callActive+callDecodes) {
+		m.free()
 		return false
 	}
 	c.size, c.onWire = len(m.data), len(m.data)
-	err := c.o.decode(m.data, c.reply)
+	err, returned := c.tryDecode(m.data)
+	if !returned { // the caller decodes it again, so that the panic is its own
+		c.message = m.owned()
+		m = message{}
+	}
+	m.free()
 	if c.state.CompareAndSwap(state-callActive+callDecodes, state) {
 		if err != nil {
 			c.fail(err)
@@ -463,6 +481,17 @@ func (c *unaryClientCall) take(m message) bool {
 	c.state.Store(state - callActive + callEnded) // the caller waits for this to leave
 	c.done <- struct{}{}
 	return false
+}
+
+// tryDecode decodes data, and reports whether that did not panic, as it does for a reply that is a nil pointer.
+func (c *unaryClientCall) tryDecode(data []byte) (err error, returned bool) {
+	defer func() {
+		if !returned {
+			recover()
+		}
+	}()
+	err = c.o.decode(data, c.reply)
+	return err, true
 }
 
 // fail ends the call with an error that this side found.
