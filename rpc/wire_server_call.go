@@ -240,6 +240,14 @@ func (c *serverCall) conclude(s *callScratch, reply encoded, err error) {
 	c.ctx.finish(false)
 }
 
+// awaitRoom waits while as much waits for the client as the limits allow: with a reply, or, with begin set, before the handler runs.
+func (c *serverCall) awaitRoom(begin bool) error {
+	if !c.conn.conn.Crowded() {
+		return nil
+	}
+	return c.sent(c.AwaitRoom(c.ctx.Done(), begin))
+}
+
 // Method implements grpc.ServerTransportStream.
 func (c *serverCall) Method() string { return c.ctx.method }
 

@@ -107,6 +107,9 @@ func (c *streamServerCall) serve(entered *bool) error {
 		return err
 	}
 	*entered = true
+	if err := c.awaitRoom(true); err != nil {
+		return err
+	}
 	ctx := c.beginStats(c.ctx.context(), m)
 	return c.ran(srv.handle(m, &serverStream{c, ctx}))
 }
@@ -139,6 +142,9 @@ func (s *serverStream) SetTrailer(md metadata.MD) {
 // SendMsg implements grpc.ServerStream. It returns when the message is on its way, or waits in the connection's buffer.
 func (s *serverStream) SendMsg(v any) error {
 	c := s.call
+	if err := c.awaitRoom(false); err != nil {
+		return err
+	}
 	out, err := c.sending.out.encode(c.kind.format, c.kind.replies.compressor, v, c.route.maxSend)
 	if err != nil {
 		c.fail(err) // as on any wire, this is what the caller gets, whatever the handler returns

@@ -143,9 +143,15 @@ func (c *unaryServerCall) Run(w *http2.Worker) {
 // handle runs the handler and encodes its reply.
 func (c *unaryServerCall) handle(s *callScratch) (encoded, error) {
 	m, srv := c.route.method, c.route.srv
+	if err := c.awaitRoom(true); err != nil {
+		return encoded{}, err
+	}
 	ctx := c.beginStats(c.ctx.context(), m)
 	reply, err := m.unary(m.impl, ctx, s.decode, srv.unary)
 	if err != nil {
+		return encoded{}, err
+	}
+	if err := c.awaitRoom(false); err != nil { // as a message only, for which the handler's memory has room
 		return encoded{}, err
 	}
 	return s.out.encode(c.kind.format, c.kind.replies.compressor, reply, c.route.maxSend)

@@ -93,6 +93,9 @@ func (c *Conn) overdue() *ConnError {
 	if since := c.writeSince.Load(); since != 0 && over(since, c.cfg.StallTimeout) {
 		return late("the peer did not read for %v", c.cfg.StallTimeout)
 	}
+	if c.stalled(now) {
+		return late("the peer took nothing for %v of what waits for it", c.cfg.StallTimeout)
+	}
 	c.dropStalled(now)
 
 	read := c.lastRead.Load()
@@ -143,7 +146,7 @@ func (c *Conn) idleFor(now int64) time.Duration {
 
 // dropStalled resets streams whose handlers have ended and whose peer takes nothing of what they sent.
 func (c *Conn) dropStalled(now int64) {
-	if c.client || c.queued == 0 {
+	if c.client || c.queued.Load() == 0 {
 		return
 	}
 	for _, s := range c.table.all() {

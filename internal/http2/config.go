@@ -14,8 +14,8 @@ type Config struct {
 	// StreamWindow and ConnWindow are how many bytes the peer may send before they are consumed, on one stream and on all of the
 	// connection. They bound what one connection can make this end hold. Default 1 MiB and 16 MiB.
 	StreamWindow, ConnWindow int
-	// MaxQueued is how many bytes may wait to be sent on the connection. A server resets streams that would queue more
-	// (ENHANCE_YOUR_CALM); a client's Open waits. Default 64 MiB.
+	// MaxQueued is how many bytes may wait to be sent on the connection. Beyond it a server's handlers wait in AwaitRoom, and a client's
+	// Open waits. Default 64 MiB.
 	MaxQueued int
 	// Budget bounds what waits to be sent on all connections that share it. nil: none.
 	Budget *Budget
@@ -26,7 +26,7 @@ type Config struct {
 	// only the head counts). Default 10 s.
 	HeaderTimeout time.Duration
 	// StallTimeout is how long one write may take, and how long what a finished handler has sent may wait without the peer taking
-	// any of it. Default 60 s.
+	// any of it, or a handler for room. Default 60 s.
 	StallTimeout time.Duration
 	// IdleTimeout is how long a connection without streams is kept; it drains then. Default: 15 minutes for a server, never for a
 	// client.

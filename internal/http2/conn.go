@@ -55,7 +55,9 @@ type Conn struct {
 	peerFrame   int    // SETTINGS_MAX_FRAME_SIZE of the peer, within reason
 	peerStreams uint32 // SETTINGS_MAX_CONCURRENT_STREAMS of the peer
 	sendWindow  int64
-	queued      int64 // bytes that streams hold
+	queued      atomic.Int64 // bytes that streams hold; changed with the lock held
+	crowded     atomic.Int32 // callers of AwaitRoom that wait; likewise
+	crowd       crowd
 	ready       heldList
 	starved     heldList // wait for the connection's window
 	openers     []*opener

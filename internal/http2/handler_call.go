@@ -123,7 +123,7 @@ func (c *webCall) run() {
 	r, err := c.newRequest()
 	if err != nil {
 		c.malformed(err)
-	} else if c.ctx.Err() == nil {
+	} else if c.stream.AwaitRoom(c.ctx.Done(), true) == nil && c.ctx.Err() == nil {
 		c.request = r
 		c.handler(r).ServeHTTP(&c.response, r)
 		c.response.end()

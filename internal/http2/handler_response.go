@@ -257,7 +257,12 @@ func (w *responseWriter) send(p []byte, release func([]byte), last bool) error {
 		return w.failure(w.call.aborted())
 	}
 	w.ended = f.End
-	err := w.call.stream.Send(&f)
+	err := w.call.stream.AwaitRoom(w.call.ctx.Done(), false)
+	if err == nil {
+		err = w.call.stream.Send(&f)
+	} else if release != nil {
+		release(p)
+	}
 	if err == nil && !f.End {
 		err = w.call.stream.Wait(nil)
 	}

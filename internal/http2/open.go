@@ -31,13 +31,13 @@ func (c *Conn) Open(done <-chan struct{}, s *Stream, r Receiver, f *Frames) erro
 	c.nextID += 2
 	c.streams.Add(1)
 	c.table.put(s)
-	err = s.send(f)
+	s.send(f)
 	tell := c.nextID > maxStreamID && c.stopOpening()
 	c.mu.Unlock()
 	if tell {
 		c.tellDraining()
 	}
-	return err
+	return nil
 }
 
 // openable says why no stream can be opened, now or later.
@@ -52,7 +52,7 @@ func (c *Conn) openable() error {
 }
 
 func (c *Conn) mayOpen() bool {
-	return c.open.Load() < int32(min(c.peerStreams, 1<<30)) && c.queued < int64(c.cfg.MaxQueued)
+	return c.open.Load() < int32(min(c.peerStreams, 1<<30)) && c.queued.Load() < int64(c.cfg.MaxQueued)
 }
 
 // await waits for a place, which is counted then. The lock is held, but not while it waits.

@@ -110,8 +110,8 @@ func (h *held) unlist() {
 }
 
 // Send puts f on the wire. It never blocks: what the peer's flow control windows do not allow yet waits in the stream; see
-// [Stream.Wait]. It returns ErrEnded after an End, the *StreamError or *ConnError that ended the stream, and a *StreamError with
-// EnhanceYourCalm when a server would have to queue more than its limits allow; that resets the stream.
+// [Stream.Wait]. Nor has it a limit: a server's handlers call [Stream.AwaitRoom] before. It returns ErrEnded after an End, and the
+// *StreamError or *ConnError that ended the stream.
 func (s *Stream) Send(f *Frames) error {
 	_, err := s.SendOrHold(f)
 	return err
@@ -130,8 +130,9 @@ func (s *Stream) SendOrHold(f *Frames) (held bool, err error) {
 	case c.err != nil:
 		err = c.err
 	default:
-		err = s.send(f)
-		return s.held != nil, err
+		s.send(f)
+		c.passTurn(s)
+		return s.held != nil, nil
 	}
 	if f.Release != nil && len(f.Data) > 0 {
 		f.Release(f.Data)
@@ -140,7 +141,7 @@ func (s *Stream) SendOrHold(f *Frames) (held bool, err error) {
 }
 
 // send appends f to the output, or holds what has to wait. The lock is held.
-func (s *Stream) send(f *Frames) error {
+func (s *Stream) send(f *Frames) {
 	var pieces [3]piece
 	n := f.split(&pieces)
 	s.ending = f.End
@@ -151,27 +152,19 @@ func (s *Stream) send(f *Frames) error {
 		}
 		s.conn.signal()
 	}
-	if i == n {
-		return nil
+	if i < n {
+		s.hold(pieces[i:n])
 	}
-	return s.hold(pieces[i:n])
 }
 
 // hold keeps pieces until their turn comes.
-func (s *Stream) hold(pieces []piece) error {
+func (s *Stream) hold(pieces []piece) {
 	c := s.conn
 	size := 0
 	for i := range pieces {
 		if !pieces[i].header {
 			size += len(pieces[i].b)
 		}
-	}
-	if !c.mayQueue(size) {
-		for i := range pieces {
-			c.dropPiece(&pieces[i])
-		}
-		s.resetLocked(EnhanceYourCalm, "more waits to be sent than the connection may hold")
-		return s.err
 	}
 	h := s.held
 	if h == nil {
@@ -190,7 +183,6 @@ func (s *Stream) hold(pieces []piece) error {
 		c.enlist(h)
 		c.pump()
 	}
-	return nil
 }
 
 // drop drops what is held. The lock is held.
@@ -338,24 +330,19 @@ func (c *Conn) appendHeaders(stream uint32, tmpl *hpack.Template, more []byte, e
 	c.out.earned++
 }
 
-// mayQueue reports whether n more bytes may wait to be sent.
-func (c *Conn) mayQueue(n int) bool {
-	if c.client {
-		return true // Open waits, and users of streams wait
-	}
-	total := c.queued + int64(n)
-	return total <= int64(c.cfg.MaxQueued) && (c.cfg.Budget == nil || total <= connShare || c.cfg.Budget.has(n))
-}
-
 // queue counts n bytes that wait from now on, or -n that do not.
 func (c *Conn) queue(n int) {
-	c.queued += int64(n)
+	c.queued.Add(int64(n))
 	if c.cfg.Budget != nil {
 		c.cfg.Budget.force(n)
 	}
-	if n < 0 && c.waiting.Load() > 0 {
+	if n >= 0 {
+		return
+	}
+	if c.waiting.Load() > 0 {
 		c.admit()
 	}
+	c.giveTurn()
 }
 
 // enlist puts h where it waits for what it needs next.
@@ -385,6 +372,7 @@ func (c *Conn) pump() {
 		if sent := before - len(p.b); sent > 0 && !p.header {
 			h.size -= sent
 			h.since = c.now()
+			c.crowd.taken = h.since
 			c.queue(-sent)
 		}
 		if all {

@@ -183,6 +183,7 @@ func (s *Stream) abortLocked(err error) bool {
 		s.err = err
 	}
 	s.drop()
+	s.conn.leaveCrowd(s)
 	return !isClosed(s.markLocked(aborted))
 }
 
