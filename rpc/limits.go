@@ -55,14 +55,17 @@ type Limits struct {
 	// leave. Default: 10,000.
 	ControlBudget int
 
-	// MaxQueuedBytes is how much of replies may wait because one client does not take it. Streams wait before that; a call whose reply
-	// would exceed it fails with ResourceExhausted. What a client may send ahead of its handlers is bounded by flow control: 1 MiB for
-	// a call, and 16 MiB for a connection. Default: 64 MiB.
+	// MaxQueuedBytes is how much of replies may wait because one client does not take it. Beyond it handlers of that client's calls
+	// wait, with the reply that they have returned or give to SendMsg, until it takes some; and no more of its calls begin. One
+	// reply may exceed it, and what handlers that run already hold is theirs: MaxStreams bounds it. What a client may send ahead of
+	// its handlers is bounded by flow control: 1 MiB for a call, and 16 MiB for a connection. Default: 64 MiB.
 	MaxQueuedBytes int
-	// MaxQueuedBytesTotal is the same for all connections of the port together, each of which is sure of a small share. Default: 256 MiB.
+	// MaxQueuedBytesTotal is the same for all connections of the port together, each of which is sure of a small share, 256 KiB.
+	// Default: 256 MiB.
 	MaxQueuedBytesTotal int
-	// StallTimeout is how long a client may take nothing of what waits for it after its handler has ended, and of what is being
-	// written, before its connection is closed. Default: 1 min.
+	// StallTimeout is how long a client may take nothing: of the reply of a handler that has ended, before the call is reset; of what
+	// is being written, or of all that waits for it while a handler waits for MaxQueuedBytes, before its connection is closed.
+	// Default: 1 min.
 	StallTimeout time.Duration
 }
 

@@ -210,50 +210,6 @@ func TestWindowErrors(t *testing.T) {
 	})
 }
 
-// TestQueueLimit checks what a peer with a closed window can make a server hold.
-func TestQueueLimit(t *testing.T) {
-	const size = 100_000
-	serve := func(c *serverCall) { c.Send(&http2.Frames{Head: okHead, Data: make([]byte, size), End: true}) }
-	t.Run("connection", func(t *testing.T) {
-		r, _ := rawClient(t, &handler{serve: serve, cfg: http2.Config{MaxQueued: 3 * size}}, 4, 0)
-		for i := range 3 {
-			r.open(uint32(2*i+1), true)
-			r.until("the header", func(f rawFrame) bool { return f.typ == tHeaders })
-		}
-		r.open(7, true)
-		r.wantReset(7, http2.EnhanceYourCalm)
-		r.send(tReset, 0, 1, u32(8)) // makes room
-		r.open(9, true)
-		r.until("the header", func(f rawFrame) bool { return f.typ == tHeaders && f.stream == 9 })
-		r.sync()
-	})
-	t.Run("budget", func(t *testing.T) {
-		b := http2.NewBudget(5 * size)
-		h := &handler{serve: serve, cfg: http2.Config{Budget: b}}
-		greedy, gc := rawClient(t, h, 4, 0)
-		for i := range 5 {
-			greedy.open(uint32(2*i+1), true)
-			greedy.until("the header", func(f rawFrame) bool { return f.typ == tHeaders })
-		}
-		greedy.open(11, true)
-		greedy.wantReset(11, http2.EnhanceYourCalm)
-		modest, mc := rawClient(t, h, 4, 0)
-		modest.open(1, true)
-		modest.until("the header", func(f rawFrame) bool { return f.typ == tHeaders })
-		modest.sync()
-		if n := b.Used(); n != 6*size {
-			t.Errorf("%d bytes are counted", n)
-		}
-		gc.Close(nil)
-		mc.Close(nil)
-		<-gc.Done()
-		<-mc.Done()
-		if n := b.Used(); n != 0 {
-			t.Errorf("%d bytes are counted after the connections' end", n)
-		}
-	})
-}
-
 // TestUnreadResponses checks that answers without bodies, which no window holds back, are bounded when they are not read.
 func TestUnreadResponses(t *testing.T) {
 	var made atomic.Int32
