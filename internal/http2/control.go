@@ -8,6 +8,9 @@ func (r *reader) readReset(f frame, p []byte) *ConnError {
 	if len(p) != 4 {
 		return connError(FrameSizeError, "RST_STREAM of %d bytes", len(p))
 	}
+	if r.unsent(f.stream) {
+		return r.spend(1)
+	}
 	s, bad := r.find(f)
 	if bad != nil {
 		return bad
@@ -22,6 +25,12 @@ func (r *reader) readReset(f frame, p []byte) *ConnError {
 	}
 	r.c.abort(s, &StreamError{Code: ErrCode(binary.BigEndian.Uint32(p))})
 	return r.spend(1)
+}
+
+// unsent reports whether a stream may be one that a client began and did not send because it had just heard of a drain. nghttp2 resets
+// such streams all the same, and the calls that still run on the connection shall not suffer for that.
+func (r *reader) unsent(id uint32) bool {
+	return !r.c.client && r.c.ending.Load() && id&1 == 1 && r.idle(id)
 }
 
 func (r *reader) readSettings(f frame, p []byte) *ConnError {

@@ -100,6 +100,28 @@ func TestDrainServesLateComers(t *testing.T) {
 	<-c.Done()
 }
 
+// TestDrainResetUnsent checks that calls survive a client which resets streams that it had not opened when it heard of the drain, as
+// nghttp2 does. Before a drain that is an error.
+func TestDrainResetUnsent(t *testing.T) {
+	r, c := rawClient(t, new(handler))
+	r.open(1, false)
+	r.sync()
+	c.Drain()
+	r.wantFrame(tGoAway)
+	ping := r.wantFrame(tPing)
+	cancel := []byte{0, 0, 0, byte(http2.Cancel)}
+	r.send(tReset, 0, 3, cancel)
+	r.send(tPing, fAck, 0, ping.p)
+	r.wantFrame(tGoAway)
+	r.send(tReset, 0, 5, cancel)
+	r.send(tData, fEndStream, 1, []byte("late"))
+	if f := r.until("the answer", func(f rawFrame) bool { return f.typ == tData || f.typ == tGoAway }); string(f.p) != "late" {
+		t.Errorf("got %v", f)
+	}
+	r.nc.Close()
+	<-c.Done()
+}
+
 // TestDrainWithoutAnswer checks that a client that does not answer the drain's PING does not hold it up.
 func TestDrainWithoutAnswer(t *testing.T) {
 	bubble(t, func(t *testing.T) {
