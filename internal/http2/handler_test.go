@@ -42,8 +42,8 @@ type webTest struct {
 
 	mu   sync.Mutex
 	seen []string
-	more chan struct{} // closed when a line is added; nil unless somebody waits
 	logs []string      // of the server
+	more chan struct{} // closed when something is added to them; nil unless somebody waits
 }
 
 // note adds a line to what was seen. The lines of handlers begin with "handler".
@@ -51,6 +51,11 @@ func (t *webTest) note(format string, args ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.seen = append(t.seen, fmt.Sprintf(format, args...))
+	t.wake()
+}
+
+// wake tells those who wait that something was added. The lock is held.
+func (t *webTest) wake() {
 	if t.more != nil {
 		close(t.more)
 		t.more = nil
@@ -61,6 +66,7 @@ func (t *webTest) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.logs = append(t.logs, string(p))
+	t.wake()
 	return len(p), nil
 }
 
@@ -353,14 +359,14 @@ var bodyCases = []webCase{
 		n, err := io.Copy(w, r.Body)
 		t.note("handler: %d %v", n, err)
 	}, do: func(t *webTest) {
-		t.do(t.request("POST", "/", strings.NewReader(strings.Repeat("0123456789abc", 300_000))))
-	}, want: "handler: 3900000 <nil>"},
+		t.do(t.request("POST", "/", strings.NewReader(strings.Repeat("0123456789abc", 100_000))))
+	}, want: "handler: 1300000 <nil>"},
 	{name: "echo of much without length", handle: func(t *webTest, w http.ResponseWriter, r *http.Request) {
 		n, err := io.Copy(struct{ io.Writer }{w}, r.Body)
 		t.note("handler: %d %v", n, err)
 	}, do: func(t *webTest) {
-		t.do(t.request("POST", "/", struct{ io.Reader }{strings.NewReader(strings.Repeat("0123456789abc", 300_000))}))
-	}, want: "handler: 3900000 <nil>"},
+		t.do(t.request("POST", "/", struct{ io.Reader }{strings.NewReader(strings.Repeat("0123456789abc", 100_000))}))
+	}, want: "handler: 1300000 <nil>"},
 	{name: "read all twice", handle: func(t *webTest, w http.ResponseWriter, r *http.Request) {
 		for range 2 {
 			b, err := io.ReadAll(r.Body)
@@ -384,7 +390,7 @@ var bodyCases = []webCase{
 		io.WriteString(w, r.RequestURI)
 	}, do: func(t *webTest) {
 		for i := range 3 {
-			res, err := t.client.Do(t.request("POST", fmt.Sprint("/", i), struct{ io.Reader }{strings.NewReader(strings.Repeat("x", 5_000_000))}))
+			res, err := t.client.Do(t.request("POST", fmt.Sprint("/", i), struct{ io.Reader }{strings.NewReader(strings.Repeat("x", 2_000_000))}))
 			if err != nil {
 				t.note("client: %v", err)
 				continue
@@ -456,7 +462,7 @@ var bodyCases = []webCase{
 		m := multipart.NewWriter(&body)
 		m.WriteField("a", "1")
 		f, _ := m.CreateFormFile("file", "name.txt")
-		f.Write(bytes.Repeat([]byte("file"), 11<<18))
+		f.Write(bytes.Repeat([]byte("file"), 25_000))
 		m.Close()
 		t.do(t.request("POST", "/", &body, "Content-Type", m.FormDataContentType()))
 		t.stop() // the handler has ended
@@ -534,17 +540,17 @@ var responseCases = []webCase{
 		w.Header().Set("Content-Length", "4097")
 		writeBytes(4097)(t, w, r)
 	}, want: "length 4097"},
-	{name: "5 megabytes", handle: writeBytes(5_000_000), want: "body of 5000000 bytes"},
-	{name: "5 megabytes from a reader", handle: func(t *webTest, w http.ResponseWriter, r *http.Request) {
-		n, err := io.Copy(w, strings.NewReader(strings.Repeat("reader", 5_000_000/6)))
+	{name: "2 megabytes", handle: writeBytes(2_000_000), want: "body of 2000000 bytes"},
+	{name: "2 megabytes from a reader", handle: func(t *webTest, w http.ResponseWriter, r *http.Request) {
+		n, err := io.Copy(w, strings.NewReader(strings.Repeat("reader", 2_000_000/6)))
 		t.note("handler: %d %v", n, err)
-	}, want: "body of 4999998 bytes"},
-	{name: "5 megabytes from a file", handle: func(t *webTest, w http.ResponseWriter, r *http.Request) {
+	}, want: "body of 1999998 bytes"},
+	{name: "2 megabytes from a file", handle: func(t *webTest, w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, "begin")
-		n, err := io.Copy(w, io.LimitReader(zeros{}, 5_000_000))
+		n, err := io.Copy(w, io.LimitReader(zeros{}, 2_000_000))
 		t.note("handler: %d %v", n, err)
 		io.WriteString(w, "end")
-	}, want: "body of 5000008 bytes"},
+	}, want: "body of 2000008 bytes"},
 	{name: "little from a reader", handle: func(t *webTest, w http.ResponseWriter, r *http.Request) {
 		n, err := io.Copy(w, unsized("hello"))
 		t.note("handler: %d %v", n, err)
@@ -694,7 +700,7 @@ var controlCases = []webCase{
 		panic("mistake")
 	}, do: func(t *webTest) {
 		t.get("/")
-		t.stop()
+		t.waitLogged(1)
 		t.note("logs: %d", t.logged())
 	}, want: "logs: 1"},
 	{name: "panic after the header", handle: func(t *webTest, w http.ResponseWriter, r *http.Request) {
@@ -917,22 +923,33 @@ var controlCases = []webCase{
 // waitSeen waits until n lines were noted.
 func (t *webTest) waitSeen(n int) {
 	t.Helper()
+	t.wait(fmt.Sprint(n, " lines noted"), func() bool { return len(t.seen) >= n })
+}
+
+// waitLogged waits until the server has logged n lines.
+func (t *webTest) waitLogged(n int) {
+	t.Helper()
+	t.wait(fmt.Sprint(n, " lines logged"), func() bool { return len(t.logs) >= n })
+}
+
+func (t *webTest) wait(what string, done func() bool) {
+	t.Helper()
 	timeout := time.After(10 * time.Second)
 	for {
 		t.mu.Lock()
-		k := len(t.seen)
+		ok := done()
 		if t.more == nil {
 			t.more = make(chan struct{})
 		}
 		more := t.more
 		t.mu.Unlock()
-		if k >= n {
+		if ok {
 			return
 		}
 		select {
 		case <-more:
 		case <-timeout:
-			t.Fatalf("%d of %d lines were seen", k, n)
+			t.Fatalf("never %s", what)
 		}
 	}
 }
