@@ -116,3 +116,33 @@ func TestReleaseAfterWrite(t *testing.T) {
 		})
 	}
 }
+
+// TestDataUnderWay checks that the small messages that are still on their way to a client that has given up its streams are no flood.
+func TestDataUnderWay(t *testing.T) {
+	r, c := rawServer(t, http2.Config{MaxControl: 10}, http2.ClientEvents{})
+	ids := []uint32{}
+	for range 300 { // more than the connection remembers
+		call := newCall()
+		if err := c.Open(nil, &call.Stream, call, &http2.Frames{Head: postHead, End: true}); err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, call.ID())
+		call.Reset(http2.Cancel)
+	}
+	for range 3 {
+		for _, id := range ids {
+			r.send(tData, 0, id, []byte("x"))
+		}
+	}
+	resets := 0
+	r.send(tPing, 0, 0, []byte("syncsync"))
+	r.until("PING's answer", func(f rawFrame) bool {
+		if f.typ == tReset {
+			resets++
+		}
+		return f.typ == tPing && f.flags&fAck != 0
+	})
+	if resets != len(ids) {
+		t.Errorf("%d streams were reset, and %d RST_STREAM were sent", len(ids), resets)
+	}
+}

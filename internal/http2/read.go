@@ -326,7 +326,10 @@ func (r *reader) beginData(f frame, pad []byte) *ConnError {
 	r.data.s, r.data.left, r.data.pad, r.data.end = nil, n, padding, false
 	c.consumed(int64(f.length - n)) // padding is consumed at once
 	if s == nil {
-		if c.wasReset(f.stream) {
+		if c.client || c.wasReset(f.stream) {
+			if n > 0 {
+				return nil // was on its way when the stream was reset: as much as the windows allowed, in frames of any size
+			}
 			return r.spend(1)
 		}
 		return r.streamError(nil, f.stream, StreamClosed, "DATA on a closed stream")
