@@ -86,37 +86,40 @@ func serviceCount(arg string) (name string, n int, err error) {
 	return name, n, nil
 }
 
-// secondSignal returns a channel that is closed at the first signal after ctx has ended.
+// secondSignal returns a channel that is closed at the second signal; the first one ends ctx.
 func secondSignal(ctx context.Context) (kill <-chan struct{}, end func()) {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	left := 2
+	if ctx.Err() != nil { // the first one came before
+		left = 1
+	}
 	killed := make(chan struct{})
-	over, stop := context.WithCancel(context.Background())
+	over := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		for {
-			select {
-			case <-signals:
-				if ctx.Err() == nil { // the first one, which ends ctx
-					select {
-					case <-ctx.Done():
-						continue
-					case <-over.Done():
-						return
-					}
-				}
-				close(killed)
-				return
-			case <-over.Done():
-				return
-			}
+		if countDown(left, signals, over) {
+			close(killed)
 		}
 	})
 	return killed, func() {
 		signal.Stop(signals)
-		stop()
+		close(over)
 		wg.Wait()
 	}
+}
+
+// countDown reports whether n signals came before it was over. It counts, and does not ask whether ctx has ended: nobody knows
+// which of the two that hear of the first signal does so first.
+func countDown(n int, signals <-chan os.Signal, over <-chan struct{}) bool {
+	for ; n > 0; n-- {
+		select {
+		case <-signals:
+		case <-over:
+			return false
+		}
+	}
+	return true
 }
 
 // generate is hanse gen for those of the files that were generated before; writing a .proto file asks for no code by itself.
