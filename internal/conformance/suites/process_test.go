@@ -60,6 +60,9 @@ func start(t *testing.T, ready string, name string, args ...string) (*process, s
 	}()
 	t.Cleanup(func() {
 		p.end(t)
+		if strings.Contains(p.output(), "WARNING: DATA RACE") {
+			t.Error("the program has a data race")
+		}
 		if t.Failed() {
 			t.Logf("output of %s:\n%s", strings.Join(p.cmd.Args, " "), p.output())
 		}
