@@ -15,7 +15,6 @@ type inbox struct {
 	came    batch // since the last take
 	partial int   // bytes of the message that has begun, as far as no credit was given for them
 	end     error // behind the messages; nil: there may be more
-	reading bool  // not all of taken was read, as far as is known
 	parked  bool  // the goroutine that reads waits for readable
 
 	readable chan struct{}
@@ -98,9 +97,9 @@ func (b *inbox) wake() {
 	}
 }
 
-// overdue takes the credit for a message that has begun, if nothing else waits. b.mu is held.
+// overdue takes the credit for a message that has begun, if somebody waits for it. b.mu is held.
 func (b *inbox) overdue() int {
-	if b.reading || len(b.came.messages) > 0 {
+	if !b.parked {
 		return 0
 	}
 	credit := b.partial
@@ -157,10 +156,10 @@ func (b *inbox) refill() (credit int, err error, ok bool) {
 	defer b.mu.Unlock()
 	b.taken, b.came = b.came, batch{messages: used}
 	if len(b.taken.messages) > 0 {
-		b.reading, b.parked = true, false
+		b.parked = false
 		return 0, nil, true
 	}
-	b.reading, b.parked = false, b.end == nil
+	b.parked = b.end == nil
 	return b.overdue(), b.end, b.end != nil
 }
 

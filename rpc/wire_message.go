@@ -128,6 +128,14 @@ func (a *assembler) outstanding() int {
 	return a.size - len(a.buf.b)
 }
 
+// held is how many bytes of a message that is not complete have been kept.
+func (a *assembler) held() int {
+	if a.buf == nil {
+		return 0
+	}
+	return len(a.buf.b)
+}
+
 // cut reports whether a message has begun that is not complete.
 func (a *assembler) cut() bool { return a.nPrefix > 0 }
 

@@ -301,3 +301,64 @@ func TestRepliesMadeByHand(t *testing.T) {
 		})
 	}
 }
+
+// Clients that begin many large messages and complete none make the server hold no more than it may, and others are served.
+func TestUnfinishedMessagesAreBounded(t *testing.T) {
+	srv := &rpc.Server{Name: "parity"}
+	pb.RegisterParityServer(srv, &handlers{})
+	srv.Start()
+	lis := loopback(t)
+	port := &rpc.Port{Servers: []*rpc.Server{srv}, Limits: rpc.Limits{MaxQueuedBytes: 1 << 20, MaxQueuedBytesTotal: 1 << 20}}
+	done := make(chan error, 1)
+	go func() { done <- port.Serve(lis) }()
+	addr := lis.Addr().String()
+	t.Cleanup(func() {
+		port.Close()
+		srv.Stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+
+	const callers, size = 8, 3 << 20
+	part := frame(0, make([]byte, size))[:size/2]
+	client := overHTTP2(t)
+	statuses := make(chan string, 2*callers)
+	for i := range 2 * callers {
+		method := []string{"Unary", "Upload"}[i%2]
+		body, more := io.Pipe()
+		defer more.Close()
+		go more.Write(part) // and nothing behind it
+		go func() {
+			req, _ := http.NewRequest("POST", "http://"+addr+"/hanse.parity.v1.Parity/"+method, body)
+			req.Header.Set("content-type", "application/grpc")
+			resp, err := client.Do(req)
+			if err != nil {
+				statuses <- err.Error()
+				return
+			}
+			resp.Body.Close()
+			statuses <- resp.Header.Get("grpc-status")
+		}()
+	}
+	for range 2*callers - 1 { // one can have what it wants
+		select {
+		case s := <-statuses:
+			if s != "8" {
+				t.Fatalf("status %q", s)
+			}
+		case <-time.After(patience):
+			t.Fatal("the server holds more than it may")
+		}
+	}
+	conn, err := rpc.Dial(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	in := &pb.Request{Data: make([]byte, 100<<10)} // more than one read brings
+	if _, err := pb.NewParityClient(conn).Unary(soon(t), in); err != nil {
+		t.Errorf("another client: %v", err)
+	}
+	client.CloseIdleConnections()
+}

@@ -5,14 +5,17 @@ import (
 	"crypto/tls"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hanse-go/hanse/internal/http2"
 	"github.com/hanse-go/hanse/rpc/internal/wire"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/stats"
+	"google.golang.org/grpc/status"
 )
 
 // wireServer serves gRPC on our own HTTP/2: it is the server side of the default [Wire].
@@ -26,6 +29,8 @@ type wireServer struct {
 	stats   stats.Handler // of connections; nil: none
 	workers http2.Workers // that handlers run on
 
+	maxPartial int // bytes of messages that have begun on one connection
+
 	mu      sync.Mutex
 	conns   map[*wireConn]bool
 	closing bool // takes no connections
@@ -36,7 +41,7 @@ type wireServer struct {
 var _ wire.Server = (*wireServer)(nil)
 
 func newWireServer(r *router, limits wire.Limits, web *http2.Web) *wireServer {
-	s := &wireServer{router: r, web: web, stats: r.statsHandler(), conns: make(map[*wireConn]bool)}
+	s := &wireServer{router: r, web: web, stats: r.statsHandler(), maxPartial: limits.MaxQueuedBytes, conns: make(map[*wireConn]bool)}
 	s.config = http2.Config{
 		MaxStreams:       orUnlimited(limits.MaxStreams),
 		MaxHeaderList:    orUnlimited(limits.MaxHeaderListSize),
@@ -84,16 +89,17 @@ func perSecond(budget int) int {
 // Serve implements wire.Server.
 func (s *wireServer) Serve(nc net.Conn) {
 	c := &wireConn{server: s, peer: peerOf(nc)}
-	c.conn = http2.NewServerConn(nc, &s.config, c)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing {
 		nc.Close()
 		return
 	}
+	c.conn = http2.NewServerConn(nc, &s.config, c)
 	s.conns[c] = true
 	s.running.Go(func() {
 		c.serve()
+		nc.Close() // the engine may have closed what is below it
 		s.mu.Lock()
 		delete(s.conns, c)
 		s.mu.Unlock()
@@ -134,7 +140,47 @@ type wireConn struct {
 	peer   *peer.Peer
 	values context.Context // what stats handlers put into it; nil without
 
-	ready []http2.Job // only the reader touches it: calls to run when it has handled all that one read brought
+	ready   []http2.Job  // only the reader touches it: calls to run when it has handled all that one read brought
+	partial atomic.Int64 // bytes of messages that have begun and are not complete
+}
+
+// freePartial is what a connection may hold of messages that have begun even when the others hold all that all may.
+const freePartial = 256 << 10
+
+// errPartial is the status of a call whose message may not be collected.
+var errPartial = status.Error(codes.ResourceExhausted, "the server holds too many messages that are not complete: send them one after another, or smaller")
+
+// hold counts the bytes of a call's message that has begun: now, where there were *held before. It reports false when the connection
+// or the server may not hold as many. Credit for messages that are larger than a window would else let clients fill the memory. Only
+// the reader calls it.
+func (c *wireConn) hold(held *atomic.Int64, now int) bool {
+	before := held.Load()
+	more := int64(now) - before
+	if before < 0 || more == 0 {
+		return true
+	}
+	switch budget, all := c.server.config.Budget, c.partial.Load()+more; {
+	case all > int64(c.server.maxPartial):
+		return false
+	case more < 0 || all <= freePartial:
+		budget.Give(int(-more))
+	case !budget.Take(int(more)):
+		return false
+	}
+	c.partial.Add(more)
+	if !held.CompareAndSwap(before, int64(now)) { // the call has ended meanwhile
+		c.partial.Add(-more)
+		c.server.config.Budget.Give(int(more))
+	}
+	return true
+}
+
+// release gives back what a call holds that has ended.
+func (c *wireConn) release(held *atomic.Int64) {
+	if n := held.Swap(-1); n > 0 {
+		c.partial.Add(-n)
+		c.server.config.Budget.Give(int(n))
+	}
 }
 
 var _ http2.Handler = (*wireConn)(nil)

@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"io"
+	"sync/atomic"
 
 	"github.com/hanse-go/hanse/internal/http2"
 	"google.golang.org/grpc"
@@ -15,8 +16,9 @@ import (
 type streamServerCall struct {
 	serverCall
 	inbox   inbox
-	sending callScratch // of the goroutine that sends
-	replied bool        // a message was sent, and the header before it; with out held
+	held    atomic.Int64 // bytes counted by conn.hold
+	sending callScratch  // of the goroutine that sends
+	replied bool         // a message was sent, and the header before it; with out held
 }
 
 var _ http2.Receiver = (*streamServerCall)(nil)
@@ -45,8 +47,13 @@ func (c *streamServerCall) OnData(p []byte, end bool) {
 	if credit > 0 {
 		c.Consumed(credit)
 	}
+	if err == nil && !c.conn.hold(&c.held, c.inbox.in.held()) {
+		err = errPartial
+	}
 	if err != nil {
 		c.over = true
+		c.inbox.in.drop()
+		c.conn.release(&c.held)
 		c.inbox.close(err)
 		return
 	}
@@ -60,6 +67,8 @@ func (c *streamServerCall) received(end bool) {
 	switch {
 	case !end || c.over:
 	case c.inbox.in.cut():
+		c.inbox.in.drop()
+		c.conn.release(&c.held)
 		c.inbox.close(errCut)
 	default:
 		c.inbox.close(io.EOF)
@@ -69,6 +78,8 @@ func (c *streamServerCall) received(end bool) {
 // OnAbort implements http2.Receiver.
 func (c *streamServerCall) OnAbort(error) {
 	c.abort()
+	c.inbox.in.drop()
+	c.conn.release(&c.held)
 	c.inbox.close(context.Canceled)
 }
 
@@ -85,6 +96,7 @@ func (c *streamServerCall) Run(*http2.Worker) {
 		c.rec.trailerSent(&c.ctx)
 		c.rec.end(err)
 		c.inbox.drop()
+		c.conn.release(&c.held)
 		c.Finish()
 		if entered {
 			srv.leave(&c.active)

@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"io"
+	"sync/atomic"
 
 	"github.com/hanse-go/hanse/internal/http2"
 )
@@ -12,9 +13,10 @@ type unaryServerCall struct {
 	serverCall
 	in       assembler
 	message  message
-	messages int  // that have come
-	pending  bool // message was not decoded yet
-	complete bool // the call was or will be given to a worker, which then ends it
+	held     atomic.Int64 // bytes counted by conn.hold
+	messages int          // that have come
+	pending  bool         // message was not decoded yet
+	complete bool         // the call was or will be given to a worker, which then ends it
 }
 
 var _ http2.Receiver = (*unaryServerCall)(nil)
@@ -50,6 +52,10 @@ func (c *unaryServerCall) OnData(p []byte, end bool) {
 		}
 		c.message, c.pending = m.owned(), true
 	}
+	if !c.conn.hold(&c.held, c.in.held()) {
+		c.discard(errPartial)
+		return
+	}
 	c.received(end)
 }
 
@@ -73,6 +79,7 @@ func (c *unaryServerCall) received(end bool) {
 // discard refuses the call and forgets what came of it.
 func (c *unaryServerCall) discard(err error) {
 	c.in.drop()
+	c.conn.release(&c.held)
 	c.forget()
 	c.refuse(err)
 }
@@ -92,6 +99,7 @@ func (c *unaryServerCall) OnAbort(error) {
 	if !c.over && !c.complete {
 		c.over = true
 		c.in.drop()
+		c.conn.release(&c.held)
 		c.forget()
 		c.Finish()
 	}

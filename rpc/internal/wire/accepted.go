@@ -36,3 +36,11 @@ func (a *Accepted) Close() error {
 	}
 	return a.Conn.Close()
 }
+
+// Unread returns the connection that was accepted and what was read of it, for those who read and write by its own methods. Close must
+// be called all the same.
+func (a *Accepted) Unread() (net.Conn, []byte) {
+	first := a.First
+	a.First = nil
+	return a.Conn, first
+}
