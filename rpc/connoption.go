@@ -43,7 +43,9 @@ func WithStreamInterceptors(interceptors ...grpc.StreamClientInterceptor) ConnOp
 	return connOptionFunc(func(o *connOptions) { o.streamInterceptors = append(o.streamInterceptors, interceptors...) })
 }
 
-// WithTLS makes [Dial] use TLS. The name in the server's certificate is the target's host unless the config has a ServerName.
+// WithTLS makes [Dial] use TLS. The name in the server's certificate is the target's host unless the config has a ServerName. The peer must
+// agree on h2 (ALPN), which is added to the config. Versions are as the config says, by default 1.2 and 1.3. GetClientCertificate is asked
+// for each new connection. What is wrong with a peer is in the error of the calls, which are Unavailable.
 func WithTLS(config *tls.Config) ConnOption {
 	return connOptionFunc(func(o *connOptions) { o.tls, o.dialOnly = config, "WithTLS" })
 }

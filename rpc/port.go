@@ -50,10 +50,15 @@ type Port struct {
 	HTTP http.Handler
 	// HTTPContext is what the contexts of HTTP requests come from: they end with it. nil: context.Background.
 	HTTPContext context.Context
-	TLS         *tls.Config  // nil: plaintext (h2c by prior knowledge)
-	Wire        Wire         // what speaks gRPC to clients; nil: the default
-	Limits      Limits       // on what clients can make the port hold and do; zero: safe ones
-	Logger      *slog.Logger // nil: slog.Default
+	// TLS makes the port speak TLS; it adds the protocols h2 and http/1.1 (ALPN) where they are missing. Of versions the config has
+	// its say: by default 1.2 and 1.3. Certificates are renewed without a restart by GetCertificate, which is asked for each new
+	// connection; connections that are open keep theirs. With ClientAuth set to tls.RequireAndVerifyClientCert clients show
+	// certificates, of which handlers find the chain in peer.FromContext: AuthInfo is a credentials.TLSInfo. nil: plaintext (h2c by
+	// prior knowledge).
+	TLS    *tls.Config
+	Wire   Wire         // what speaks gRPC to clients; nil: the default
+	Limits Limits       // on what clients can make the port hold and do; zero: safe ones
+	Logger *slog.Logger // nil: slog.Default
 
 	once   sync.Once
 	limits wire.Limits
