@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hanse-go/hanse"
@@ -134,40 +135,44 @@ func TestSetUpsCallEachOther(t *testing.T) {
 }
 
 func TestCycleOfSetUps(t *testing.T) {
-	waits := func(name, on string) *hanse.Service {
-		s := greeter()
-		s.Name = name
-		s.Setup = func(ctx context.Context, s *hanse.Service) error {
-			_, err := testpb.NewTestServiceClient(s.Conn(on)).UnaryCall(ctx, &testpb.SimpleRequest{})
-			return err
+	synctest.Test(t, func(t *testing.T) { // no clock runs while a set-up does
+		waits := func(name, on string) *hanse.Service {
+			s := greeter()
+			s.Name = name
+			s.Setup = func(ctx context.Context, s *hanse.Service) error {
+				_, err := testpb.NewTestServiceClient(s.Conn(on)).UnaryCall(ctx, &testpb.SimpleRequest{})
+				return err
+			}
+			return s
 		}
-		return s
-	}
-	r := begin(t, &hanse.App{StartTimeout: 100 * time.Millisecond}, waits("cart", "checkout"), waits("checkout", "cart"), greeter(), waits("shop", "nowhere"))
-	wantError(t, r.wait(), "not ready after 100ms", "cart waits for checkout", "checkout waits for cart", "shop waits for nowhere", "cart → checkout → cart")
-	if strings.Contains(r.err.Error(), "greeter") {
-		t.Errorf("greeter waits for nobody: %v", r.err)
-	}
+		r := begin(t, &hanse.App{StartTimeout: 100 * time.Millisecond}, waits("cart", "checkout"), waits("checkout", "cart"), greeter(), waits("shop", "nowhere"))
+		wantError(t, r.wait(), "not ready after 100ms", "cart waits for checkout", "checkout waits for cart", "shop waits for nowhere", "cart → checkout → cart")
+		if strings.Contains(r.err.Error(), "greeter") {
+			t.Errorf("greeter waits for nobody: %v", r.err)
+		}
+	})
 }
 
 // TestSetUpsThatDoNotHeedTheirContext holds that a set-up which waits in a call without deadline ends with the start, and that one which
 // cannot be ended is named.
 func TestSetUpsThatDoNotHeedTheirContext(t *testing.T) {
-	release := make(chan struct{})
-	defer close(release)
-	waiting := &hanse.Service{Name: "waiting", Setup: func(_ context.Context, s *hanse.Service) error {
-		_, err := testpb.NewTestServiceClient(s.Conn("nowhere")).UnaryCall(context.Background(), &testpb.SimpleRequest{})
-		return err
-	}}
-	began := time.Now()
-	r := begin(t, &hanse.App{StartTimeout: 50 * time.Millisecond}, waiting)
-	wantError(t, r.wait(), "waiting waits for nowhere")
-	if took := time.Since(began); took > 2*time.Second {
-		t.Errorf("took %v", took)
-	}
-	deaf := &hanse.Service{Name: "deaf", Setup: func(context.Context, *hanse.Service) error { <-release; return nil }}
-	r = begin(t, &hanse.App{StartTimeout: 50 * time.Millisecond}, deaf)
-	wantError(t, r.wait(), "the set-up of deaf has not returned", "set-up of deaf still runs 2s after its context was cancelled")
+	synctest.Test(t, func(t *testing.T) { // no clock runs while a set-up does
+		release := make(chan struct{})
+		defer close(release)
+		waiting := &hanse.Service{Name: "waiting", Setup: func(_ context.Context, s *hanse.Service) error {
+			_, err := testpb.NewTestServiceClient(s.Conn("nowhere")).UnaryCall(context.Background(), &testpb.SimpleRequest{})
+			return err
+		}}
+		began := time.Now()
+		r := begin(t, &hanse.App{StartTimeout: 50 * time.Millisecond}, waiting)
+		wantError(t, r.wait(), "waiting waits for nowhere")
+		if took := time.Since(began); took != 50*time.Millisecond {
+			t.Errorf("took %v", took)
+		}
+		deaf := &hanse.Service{Name: "deaf", Setup: func(context.Context, *hanse.Service) error { <-release; return nil }}
+		r = begin(t, &hanse.App{StartTimeout: 50 * time.Millisecond}, deaf)
+		wantError(t, r.wait(), "the set-up of deaf has not returned", "set-up of deaf still runs 2s after its context was cancelled")
+	})
 }
 
 // TestPaths holds that each path can be taken and that the nearest is the default.

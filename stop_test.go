@@ -219,12 +219,8 @@ func TestDrainTimeoutOfHTTP(t *testing.T) {
 				}
 			}()
 			<-running
-			began := time.Now()
 			if heeds {
-				r.end()
-				if took := time.Since(began); took > time.Second {
-					t.Errorf("the request was cancelled after %v", took)
-				}
+				r.end() // without an error that names the request
 				if !strings.Contains(r.log.String(), "greeter: GET /events/{id}") {
 					t.Errorf("log:\n%s", r.log)
 				}
