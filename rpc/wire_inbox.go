@@ -51,7 +51,7 @@ const (
 func newInbox() inbox { return inbox{readable: make(chan struct{}, 1)} }
 
 // add takes DATA from the reader, and returns the credit that is due at once. Of a message that is not complete there is no limit to
-// what may come if nothing else waits: a message may be larger than the peer's window.
+// what may come while somebody waits for it: a message may be larger than the peer's window.
 func (b *inbox) add(p []byte, limit int) (credit int, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

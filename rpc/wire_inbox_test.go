@@ -70,7 +70,8 @@ func TestInbox(t *testing.T) {
 	}
 }
 
-// A message that waits holds its peer back; the beginning of one that may be larger than the window does not.
+// A message that waits holds its peer back, and so does the beginning of one that nobody waits for. One that is waited for may be larger
+// than the window.
 func TestInboxCredit(t *testing.T) {
 	b := newInbox()
 	large := onWire(make([]byte, 10_000))
@@ -86,9 +87,11 @@ func TestInboxCredit(t *testing.T) {
 			t.Errorf("credit %d, %v, %v; want %d, %v", credit, err, ok, want, wantOK)
 		}
 	}
-	add(large[:4000], 4000) // nothing else waits
-	add(append(large[4000:len(large):len(large)], large[:1000]...), 0)
-	take(len(large)-4000, true) // what of it was not paid
+	add(large[:4000], 0) // nobody wants it yet
+	take(4000, false)
+	add(large[4000:6000], 2000)
+	add(append(large[6000:len(large):len(large)], large[:1000]...), 0)
+	take(len(large)-6000, true) // what of it was not paid
 	add(large[1000:3000], 0)    // the message that was taken is perhaps still in use
 	take(3000, false)
 	add(large[3000:4000], 1000)
