@@ -114,12 +114,12 @@ func (l Limits) Check() error {
 	var errs []error
 	given, least := reflect.ValueOf(l), reflect.ValueOf(atLeast)
 	for i := range given.NumField() {
-		name, value, min := given.Type().Field(i).Name, given.Field(i), least.Field(i)
+		name, value, min := "Limits."+given.Type().Field(i).Name, given.Field(i), least.Field(i)
 		switch n := value.Int(); {
 		case n < -1:
-			errs = append(errs, fmt.Errorf("Limits.%s is %v: write 0 for the default (%v), or -1 for no limit", name, value, reflect.ValueOf(defaultLimits).Field(i)))
+			errs = append(errs, fmt.Errorf("%s is %v: write 0 for the default (%v), or -1 for no limit", name, value, reflect.ValueOf(defaultLimits).Field(i)))
 		case n > 0 && n < min.Int():
-			errs = append(errs, fmt.Errorf("Limits.%s is %v, and must be at least %v: less would refuse honest clients", name, value, min))
+			errs = append(errs, fmt.Errorf("%s is %v, and must be at least %v: less would refuse honest clients", name, value, min))
 		}
 	}
 	if l.MaxConnectionAgeGrace > 0 && l.MaxConnectionAge <= 0 {

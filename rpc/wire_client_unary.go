@@ -76,8 +76,6 @@ const (
 // outcome is what became of an attempt.
 type outcome struct{ sent, answered, notProcessed bool }
 
-func (o *outcome) neverProcessed() bool { return !o.sent || o.notProcessed }
-
 // invoke makes a unary call. It also ends with limit, unless that is zero, and when owner is closed.
 func (l *wireLink) invoke(ctx context.Context, limit time.Time, owner *Conn, method string, args, reply any, o *callOptions) (outcome, error) {
 	if err := ctx.Err(); err != nil {

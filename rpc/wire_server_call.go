@@ -156,7 +156,6 @@ type callScratch struct {
 	out    outgoing
 	head   []byte
 	trail  []byte
-	sent   func([]byte) // frees the message that is sent by reference
 
 	call   *unaryServerCall
 	decode func(v any) error // of call

@@ -25,9 +25,9 @@ type benchServerCall struct {
 }
 
 // bodies are large ones.
-var bodies = sync.Pool{New: func() any { return make([]byte, 0, 64<<10) }}
+var bodies = sync.Pool{New: func() any { return new([64 << 10]byte) }}
 
-func putBody(p []byte) { bodies.Put(p[:0]) }
+func putBody(p []byte) { bodies.Put((*[64 << 10]byte)(p[:64<<10])) }
 
 func (h *benchHandler) NewStream(*http2.Conn, *http2.Header, bool) (*http2.Stream, http2.Receiver) {
 	c := &benchServerCall{h: h}
@@ -47,7 +47,7 @@ func (c *benchServerCall) OnData(p []byte, end bool) {
 		if c.h.size < 16<<10 {
 			c.body = make([]byte, 0, c.h.size)
 		} else {
-			c.body = bodies.Get().([]byte)
+			c.body = bodies.Get().(*[64 << 10]byte)[:0]
 		}
 	}
 	if n := len(c.body); n < cap(c.body) && len(p) > 0 && &p[0] == &c.body[:n+1][n] {

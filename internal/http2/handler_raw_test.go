@@ -160,7 +160,9 @@ var rawCases = []webCase{
 		t.noteExchange(r, 1)
 		t.waitSeen(3)
 	}, want: "peer: RESET PROTOCOL_ERROR"},
-	{name: "body unread", handle: func(t *webTest, w http.ResponseWriter, r *http.Request) { http.Error(w, "no", 413) }, do: func(t *webTest) {
+	{name: "body unread", handle: func(t *webTest, w http.ResponseWriter, r *http.Request) {
+		http.Error(w, "no", http.StatusRequestEntityTooLarge)
+	}, do: func(t *webTest) {
 		r := t.raw()
 		r.request(1, false, post()...)
 		t.noteExchange(r, 1)

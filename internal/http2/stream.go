@@ -18,7 +18,6 @@ type Stream struct {
 	granted  atomic.Int64 // how many bytes the peer was allowed on top of the window at the start
 	credit   atomic.Int64 // consumed, and not yet granted
 	owed     atomic.Int64 // received, and not yet consumed; far below 0: settled, the rest was given back
-	openedAt int64        // by the connection's clock; only the reader of a server touches it
 
 	// The connection's lock guards the rest.
 	sendWindow int64
