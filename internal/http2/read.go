@@ -440,6 +440,10 @@ func (r *reader) streamError(s *Stream, id uint32, code ErrCode, reason string) 
 	}
 	recv := s.recv
 	was := s.resetLocked(code, reason)
+	if !was && code == StreamClosed && s.state.Load()&aborted == 0 { // the answer has ended it this moment
+		c.appendReset(id, code)
+		c.signal()
+	}
 	err := s.err
 	done := s.state.Load()&finished != 0
 	c.mu.Unlock()
