@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"io"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -379,4 +380,32 @@ func TestCreditOnConsumption(t *testing.T) {
 	if err := <-result; err != nil {
 		t.Error(err)
 	}
+}
+
+// TestFramesAfterTheEnd holds that a frame on a stream that the client has ended is answered, whenever the stream's reply ends: a stream
+// that is open in the one direction is reset, and one that is closed costs the connection (RFC 9113 section 5.1).
+func TestFramesAfterTheEnd(t *testing.T) {
+	const rounds = 2000
+	var reset, closed int
+	for i := range rounds {
+		h := &handler{serve: func(c *serverCall) { c.Send(&http2.Frames{Head: okHead, End: true}) }}
+		r, c := rawClient(t, h)
+		r.open(1, true)
+		for range i % 50 { // so that the two meet, wherever it takes how long
+			runtime.Gosched()
+		}
+		r.open(1, true)
+		f := r.until("the answer to a second HEADERS", func(f rawFrame) bool { return f.typ == tReset || f.typ == tGoAway })
+		if f.code() != http2.StreamClosed {
+			t.Fatalf("answered with %v", f)
+		}
+		if f.typ == tReset {
+			reset++
+		} else {
+			closed++
+		}
+		r.nc.Close()
+		<-c.Done()
+	}
+	t.Logf("%d streams were reset, %d connections ended", reset, closed)
 }
