@@ -50,10 +50,11 @@ type Server struct {
 	// Logger gets the panics of handlers; nil is slog.Default.
 	Logger *slog.Logger
 
-	phase   atomic.Int32 // phase, written under mu
-	started chan struct{}
-	stopped chan struct{}
-	quiet   chan struct{} // closed when the last call of a draining server ends; made by Drain
+	phase    atomic.Int32 // phase, written under mu
+	started  chan struct{}
+	refusing chan struct{} // closed when it is no longer fresh or serving
+	stopped  chan struct{}
+	quiet    chan struct{} // closed when the last call of a draining server ends; made by Drain
 
 	mu       sync.Mutex
 	services map[string]*contract
@@ -80,7 +81,7 @@ const (
 // init makes what the zero value lacks. s.mu is held.
 func (s *Server) init() {
 	if s.started == nil {
-		s.started, s.stopped = make(chan struct{}), make(chan struct{})
+		s.started, s.refusing, s.stopped = make(chan struct{}), make(chan struct{}), make(chan struct{})
 		s.running.next, s.running.prev = &s.running, &s.running
 	}
 }
@@ -100,17 +101,25 @@ func (s *Server) Start() {
 	close(s.started)
 }
 
+// refuse makes the server refuse calls from now on. s.mu is held.
+func (s *Server) refuse(to phase) {
+	before := s.phase.Swap(to)
+	if before == fresh {
+		close(s.started) // wakes the calls that wait
+	}
+	if before < draining {
+		close(s.refusing)
+	}
+	s.workers.endIdle()
+}
+
 // Drain refuses new calls on all paths, in process too, as never processed, and waits until no call runs. When ctx ends first, the
 // error names the methods that still run; the calls go on, and Drain may be called again.
 func (s *Server) Drain(ctx context.Context) error {
 	s.mu.Lock()
 	s.init()
 	if s.phase.Load() < draining {
-		if s.phase.Load() == fresh {
-			close(s.started) // wakes the calls that wait
-		}
-		s.phase.Store(draining)
-		s.workers.endIdle()
+		s.refuse(draining)
 	}
 	if s.nRunning == 0 {
 		s.mu.Unlock()
@@ -138,17 +147,12 @@ func (s *Server) Drain(ctx context.Context) error {
 func (s *Server) Stop() {
 	s.mu.Lock()
 	s.init()
-	before := s.phase.Load()
-	if before == stopped {
+	if s.phase.Load() == stopped {
 		s.mu.Unlock()
 		return
 	}
-	s.phase.Store(stopped)
-	if before == fresh {
-		close(s.started)
-	}
+	s.refuse(stopped)
 	close(s.stopped)
-	s.workers.endIdle()
 	var calls []*activeCall
 	for c := s.running.next; c != &s.running; c = c.next {
 		calls = append(calls, c)
