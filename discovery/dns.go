@@ -176,11 +176,7 @@ func (w *dnsWatch) tell(list []Instance) {
 		return
 	}
 	w.told, w.known = true, list
-	copies := make([]Instance, len(list))
-	for i, inst := range list {
-		copies[i] = inst.Clone()
-	}
-	w.notify(copies)
+	w.notify(cloneAll(list))
 }
 
 func (d *DNS) logger() *slog.Logger {

@@ -10,6 +10,7 @@
 //	err = registry.Watch(ctx, "cart", func(instances []discovery.Instance) { … })
 //
 // [Memory] is for one process, [Local] for the processes of one machine, [Static] for addresses that never change, and [DNS] for
-// names. [First] and [Targets] combine registries, [Parse] and [ParseTarget] read them from text. Package discoverytest is the suite
-// that every one of them passes, and grpcresolver lets stock grpc-go clients use them.
+// names. [First], [Merge] and [Targets] combine registries, [Parse] and [ParseTarget] read them from text. Package discoverytest is
+// the suite that every one of them passes, and grpcresolver lets stock grpc-go clients use them. Those of engines that run elsewhere,
+// such as etcddiscovery, are modules of their own below this package.
 package discovery

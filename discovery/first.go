@@ -2,7 +2,6 @@ package discovery
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,16 +15,7 @@ func First(registries ...Registry) Registry {
 		return registries[0]
 	}
 	f := first(slices.Clone(registries))
-	var registrars []Registrar
-	for _, r := range f {
-		if registrar, ok := r.(Registrar); ok {
-			registrars = append(registrars, registrar)
-		}
-	}
-	if len(registrars) == 0 {
-		return f
-	}
-	return &firstRegistrar{first: f, registrars: registrars}
+	return announcedInAll(f, f)
 }
 
 type first []Registry
@@ -43,7 +33,7 @@ func (f first) Watch(ctx context.Context, service string, notify func([]Instance
 	for _, r := range f {
 		sources = append(sources, source{registry: r, service: service})
 	}
-	return watchSources(ctx, sources, func(lists [][]Instance) { notify(firstOfEach(lists)) })
+	return watchSources(ctx, sources, false, func(lists [][]Instance) { notify(firstOfEach(lists)) })
 }
 
 // firstOfEach takes, for each service, the instances of the first list that has any.
@@ -69,49 +59,4 @@ func (f first) String() string {
 		all = append(all, fmt.Sprint(r))
 	}
 	return strings.Join(all, " ")
-}
-
-type firstRegistrar struct {
-	first
-	registrars []Registrar
-}
-
-func (f *firstRegistrar) Scope() Scope {
-	widest := ScopeProcess
-	for _, r := range f.registrars {
-		widest = max(widest, r.Scope())
-	}
-	return widest
-}
-
-// Register announces the instance in all registries, or in none if one of them fails.
-func (f *firstRegistrar) Register(ctx context.Context, inst Instance) (Lease, error) {
-	var all leases
-	for _, r := range f.registrars {
-		l, err := r.Register(ctx, inst)
-		if err != nil {
-			return nil, errors.Join(err, all.Close())
-		}
-		all = append(all, l)
-	}
-	return all, nil
-}
-
-// leases are those of one instance in several registries.
-type leases []Lease
-
-func (l leases) Update(ctx context.Context, inst Instance) error {
-	var errs []error
-	for _, lease := range l {
-		errs = append(errs, lease.Update(ctx, inst))
-	}
-	return errors.Join(errs...)
-}
-
-func (l leases) Close() error {
-	var errs []error
-	for _, lease := range l {
-		errs = append(errs, lease.Close())
-	}
-	return errors.Join(errs...)
 }

@@ -21,6 +21,9 @@ const (
 	Draining State = "draining" // finishes what it has; no new calls
 )
 
+// step is how far along its way the state is.
+func (s State) step() int { return slices.Index([]State{Starting, Ready, Draining}, s) }
+
 // Contract is one protobuf service that an instance implements.
 type Contract struct {
 	Name string `json:"name"` // full name, such as shop.cart.v1.CartService

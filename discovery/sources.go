@@ -14,8 +14,8 @@ type source struct {
 }
 
 // watchSources watches all sources. It calls notify with what each of them said last, as soon as one said something and all before it
-// have spoken too: what is first must not be passed over because it is slow.
-func watchSources(ctx context.Context, sources []source, notify func(lists [][]Instance)) error {
+// have spoken too: what is first must not be passed over because it is slow. With all, it waits until each has spoken.
+func watchSources(ctx context.Context, sources []source, all bool, notify func(lists [][]Instance)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var (
@@ -32,7 +32,11 @@ func watchSources(ctx context.Context, sources []source, notify func(lists [][]I
 		mu.Lock()
 		defer mu.Unlock()
 		lists[i], spoke[i] = list, true
-		if slices.Contains(spoke[:i], false) {
+		before := spoke[:i]
+		if all {
+			before = spoke
+		}
+		if slices.Contains(before, false) {
 			return
 		}
 		told := make([][]Instance, len(lists))

@@ -51,7 +51,7 @@ func (o *overridden) Watch(ctx context.Context, service string, notify func([]In
 	for _, name := range slices.Sorted(maps.Keys(o.targets)) {
 		sources = append(sources, source{registry: o.targets[name], service: name})
 	}
-	return watchSources(ctx, sources, func(lists [][]Instance) { notify(slices.Concat(lists...)) })
+	return watchSources(ctx, sources, false, func(lists [][]Instance) { notify(slices.Concat(lists...)) })
 }
 
 func (o *overridden) String() string {
