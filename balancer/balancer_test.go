@@ -11,6 +11,7 @@ import (
 	"github.com/hanse-go/hanse/balancer"
 	"github.com/hanse-go/hanse/discovery"
 	"go.uber.org/goleak"
+	"google.golang.org/grpc/metadata"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -357,11 +358,16 @@ func BenchmarkPick(b *testing.B) {
 		{"P2C", new(balancer.P2C), list},
 		{"P2C/weighted", new(balancer.P2C), weighted},
 		{"RoundRobin", new(balancer.RoundRobin), list},
+		{"Random", new(balancer.Random), list},
+		{"Weighted", new(balancer.Weighted), weighted},
+		{"ConsistentHash", &balancer.ConsistentHash{Key: "x-user"}, list},
+		{"ConsistentHash/weighted", &balancer.ConsistentHash{Key: "x-user"}, weighted},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			b.ReportAllocs()
+			ctx := metadata.NewOutgoingContext(b.Context(), metadata.Pairs("x-user", "4711"))
 			for b.Loop() {
-				bench.picker.Pick(bench.list)
+				balancer.Pick(ctx, "/m", bench.picker, bench.list)
 			}
 		})
 	}

@@ -32,6 +32,7 @@ type Candidate struct {
 	latency  atomic.Uint64 // bits of a float64: moving average in nanoseconds, as of stamp
 	stamp    atomic.Int64  // when the last sample came, by clock
 	warmedUp atomic.Int64  // when latency began to count, by clock
+	hashed   atomic.Uint64 // of the instance's key; 0: not yet
 }
 
 // Begin counts a call as in flight. Each Begin is followed by exactly one Done.

@@ -27,7 +27,7 @@ func (p *P2C) Pick(candidates []*Candidate) *Candidate {
 	if len(candidates) == 1 {
 		return candidates[0]
 	}
-	a, b := p.weights(candidates).draw(candidates)
+	a, b := weightsOf(&p.drawn, candidates).draw(candidates)
 	costA, costB := costs(a, b)
 	if costB*similar < costA {
 		return b
@@ -55,12 +55,12 @@ type weights struct {
 	total int
 }
 
-// weights returns those of the set. Sets do not change, so those of the last one are kept.
-func (p *P2C) weights(candidates []*Candidate) *weights {
-	w := p.drawn.Load()
+// weightsOf returns those of the set. Sets do not change, so those of the last one are kept.
+func weightsOf(last *atomic.Pointer[weights], candidates []*Candidate) *weights {
+	w := last.Load()
 	if w == nil || len(w.of) != len(candidates) || &w.of[0] != &candidates[0] {
 		w = addWeights(candidates)
-		p.drawn.Store(w)
+		last.Store(w)
 	}
 	return w
 }

@@ -123,8 +123,8 @@ func (o *callOptions) waits() bool { return o.waitForReady != nil && *o.waitForR
 func (c *remoteCall) next() (*attempt, error) {
 	p := c.b.pool
 	for {
-		n := need{contract: c.method.contract, wait: c.wait && len(c.tried) == 0, tried: c.tried}
-		m, candidate, err := p.acquire(c.ctx, c.b.picker, n)
+		n := need{binding: c.b, ctx: c.ctx, method: c.method, wait: c.wait && len(c.tried) == 0, tried: c.tried}
+		m, candidate, err := p.acquire(&n)
 		if err == nil {
 			c.attempts++
 			if c.attempts > 1 {
@@ -247,7 +247,7 @@ func (c *remoteCall) tell() {
 func (b *binding) invokeRemote(ctx context.Context, limit time.Time, method string, args, reply any, o *callOptions) error {
 	b.pool.budget.call()
 	info := describe(method)
-	m, candidate := b.pool.now(b.picker, info.contract)
+	m, candidate := b.pool.now(&need{binding: b, ctx: ctx, method: info})
 	if m == nil {
 		return b.invokeLater(ctx, limit, info, method, args, reply, o, nil, nil)
 	}

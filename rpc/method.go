@@ -11,6 +11,7 @@ import (
 
 // methodInfo is what a caller knows of a method from its descriptor.
 type methodInfo struct {
+	name     string // full, as it was called
 	contract string // full name of the protobuf service
 	safe     bool   // marked NO_SIDE_EFFECTS or IDEMPOTENT: may be processed twice
 }
@@ -24,7 +25,7 @@ func describe(fullMethod string) *methodInfo {
 		return m.(*methodInfo)
 	}
 	contract, name := splitMethod(fullMethod)
-	m := &methodInfo{contract: contract}
+	m := &methodInfo{name: fullMethod, contract: contract}
 	d, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(contract + "." + name))
 	if err != nil {
 		return m

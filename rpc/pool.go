@@ -233,43 +233,45 @@ func (p *pool) close() {
 
 // need says what a call wants of an instance.
 type need struct {
-	contract string
-	wait     bool      // for an instance that can be reached, until the context ends
-	tried    []*member // not these
+	binding *binding
+	ctx     context.Context // of the call
+	method  *methodInfo
+	wait    bool      // for an instance that can be reached, until the context ends
+	tried   []*member // not these
 }
 
 // acquire chooses an instance for a call and holds it. It waits while no instance is known to be ready, and while those that could take
 // the call are being connected for the first time.
-func (p *pool) acquire(ctx context.Context, picker balancer.Picker, n need) (*member, *balancer.Candidate, error) {
+func (p *pool) acquire(n *need) (*member, *balancer.Candidate, error) {
 	for {
 		v := p.view.Load()
 		if v.err != nil {
 			return nil, nil, v.err
 		}
-		c := v.choices(n.contract)
-		if m, candidate := c.pick(picker, n.tried); m != nil {
+		c := v.choices(n.method.contract)
+		if m, candidate := c.pick(n); m != nil {
 			if m.hold() {
 				return m, candidate, nil
 			}
 			// It has left this moment: a newer view is due.
 		} else if len(v.seats) > 0 && len(c.seats) == 0 {
-			return nil, nil, status.Errorf(codes.Unimplemented, "no instance of %q serves %s: %s", p.service, n.contract, v.contracts())
+			return nil, nil, status.Errorf(codes.Unimplemented, "no instance of %q serves %s: %s", p.service, n.method.contract, v.contracts())
 		} else if len(v.seats) > 0 && !n.wait && !c.connecting(n.tried) {
 			return nil, nil, c.unreachable(p.service)
 		}
-		if err := p.await(ctx, v); err != nil {
+		if err := p.await(n.ctx, v); err != nil {
 			return nil, nil, err
 		}
 	}
 }
 
 // now is acquire without waiting: it returns nil when no instance can take the call at once.
-func (p *pool) now(picker balancer.Picker, contract string) (*member, *balancer.Candidate) {
+func (p *pool) now(n *need) (*member, *balancer.Candidate) {
 	v := p.view.Load()
 	if v.err != nil {
 		return nil, nil
 	}
-	m, candidate := v.choices(contract).pick(picker, nil)
+	m, candidate := v.choices(n.method.contract).pick(n)
 	if m == nil || !m.hold() {
 		return nil, nil
 	}

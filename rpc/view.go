@@ -72,17 +72,17 @@ func (v *view) choices(contract string) *choices {
 
 // pick chooses among the nearest instances or, when there is none that was not tried, among all. It returns nil when all were
 // tried or none is connected.
-func (c *choices) pick(picker balancer.Picker, tried []*member) (*member, *balancer.Candidate) {
+func (c *choices) pick(n *need) (*member, *balancer.Candidate) {
 	for _, candidates := range [...][]*balancer.Candidate{c.near, c.all} {
-		if len(tried) > 0 {
+		if len(n.tried) > 0 {
 			candidates = slices.DeleteFunc(slices.Clone(candidates), func(x *balancer.Candidate) bool {
-				return slices.Contains(tried, c.member(x))
+				return slices.Contains(n.tried, c.member(x))
 			})
 		}
 		if len(candidates) == 0 {
 			continue
 		}
-		candidate := picker.Pick(candidates)
+		candidate := balancer.Pick(n.ctx, n.method.name, n.binding.picker, candidates)
 		m := c.member(candidate)
 		if m == nil { // a picker must not answer with what it was not asked about
 			candidate = candidates[0]
