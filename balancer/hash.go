@@ -4,7 +4,7 @@ import (
 	"context"
 	"math"
 
-	"google.golang.org/grpc/metadata"
+	"github.com/hanse-go/hanse/internal/outmeta"
 )
 
 // loadBound is the default of [ConsistentHash.Bound].
@@ -41,7 +41,10 @@ func (h *ConsistentHash) PickFor(ctx context.Context, _ string, candidates []*Ca
 	if len(candidates) == 1 {
 		return candidates[0]
 	}
-	key, ok := outgoing(ctx, h.Key)
+	if h.Key == "" {
+		return h.rest.Pick(candidates)
+	}
+	key, ok := outmeta.Value(ctx, h.Key)
 	if !ok {
 		return h.rest.Pick(candidates)
 	}
@@ -58,18 +61,6 @@ func (h *ConsistentHash) PickFor(ctx context.Context, _ string, candidates []*Ca
 		return c
 	}
 	return best // the load has changed meanwhile
-}
-
-// outgoing returns the first value that a call sends for the key.
-func outgoing(ctx context.Context, key string) (string, bool) {
-	if key == "" {
-		return "", false
-	}
-	md, _ := metadata.FromOutgoingContext(ctx)
-	if values := md[key]; len(values) > 0 {
-		return values[0], true
-	}
-	return "", false
 }
 
 // limit is how much each candidate may have in flight.

@@ -4,12 +4,10 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
-	"reflect"
 	"strings"
-	"sync"
-	"unsafe"
 
 	"github.com/hanse-go/hanse/internal/hpack"
+	"github.com/hanse-go/hanse/internal/outmeta"
 	"google.golang.org/grpc/metadata"
 )
 
@@ -46,16 +44,15 @@ func appendMetadata(dst []byte, md metadata.MD) []byte {
 
 // appendOutgoing appends the metadata that ctx sends. It refuses what cannot be sent.
 func appendOutgoing(dst []byte, ctx context.Context) ([]byte, error) {
-	raw := ctx.Value(grpcKeys().outgoing)
-	if raw == nil {
-		return dst, nil
-	}
-	out, ok := rawOutgoing(raw)
+	out, ok := outmeta.From(ctx)
 	if !ok {
 		md, err := outgoingMetadata(ctx)
 		return appendMetadata(dst, md), err
 	}
-	for key, values := range out.md {
+	if out == nil {
+		return dst, nil
+	}
+	for key, values := range out.MD {
 		if err := checkPair(key, values...); err != nil { // capitals too
 			return dst, err
 		}
@@ -66,7 +63,7 @@ func appendOutgoing(dst []byte, ctx context.Context) ([]byte, error) {
 			dst = appendField(dst, key, v)
 		}
 	}
-	for _, pairs := range out.added { // their keys are in small letters
+	for _, pairs := range out.Added { // their keys are in small letters
 		for i := 0; i+1 < len(pairs); i += 2 {
 			key, value := pairs[i], pairs[i+1]
 			if err := checkPair(key, value); err != nil {
@@ -79,35 +76,6 @@ func appendOutgoing(dst []byte, ctx context.Context) ([]byte, error) {
 	}
 	return dst, nil
 }
-
-// outgoingValue is how package metadata keeps what a context sends. Its own accessor copies a map for each call.
-type outgoingValue struct {
-	md    metadata.MD
-	added [][]string
-}
-
-// rawOutgoing looks into the value of a context, if it has the shape that is known.
-func rawOutgoing(v any) (*outgoingValue, bool) {
-	if !outgoingShape() {
-		return nil, false
-	}
-	return (*outgoingValue)((*[2]unsafe.Pointer)(unsafe.Pointer(&v))[1]), true
-}
-
-// outgoingShape reports whether this release of grpc keeps outgoing metadata in the known shape.
-var outgoingShape = sync.OnceValue(func() bool {
-	v := metadata.NewOutgoingContext(context.Background(), nil).Value(grpcKeys().outgoing)
-	t, want := reflect.TypeOf(v), reflect.TypeFor[outgoingValue]()
-	if t == nil || t.Kind() != reflect.Struct || t.NumField() != want.NumField() || t.Size() != want.Size() {
-		return false
-	}
-	for i := range t.NumField() {
-		if t.Field(i).Type != want.Field(i).Type || t.Field(i).Offset != want.Field(i).Offset {
-			return false
-		}
-	}
-	return true
-})
 
 // addFields adds header fields to md, without the keys that are the protocol's own. It skips malformed binary values: checkBinary finds
 // them first. Most keys have one value, so that these share their memory; no list of values has room for another one, which lets md
