@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"google.golang.org/grpc"
 )
@@ -24,8 +25,8 @@ import (
 func Main(services ...*Service) { new(App).Main(services...) }
 
 // Main runs a program: it takes settings from flags and the environment, finds out which system the program belongs to, runs the
-// services until SIGTERM or SIGINT (Ctrl-C) asks it to stop, and drains. A second signal ends it at once. Main returns when all
-// went well; otherwise it exits: with status 1 after a failure, with 2 when it was used wrongly.
+// services until SIGTERM or SIGINT (Ctrl-C) asks it to stop, and drains. A second signal ends it at once; within 250 ms of the first
+// it counts as the same. Main returns when all went well; otherwise it exits: with status 1 after a failure, with 2 when it was used wrongly.
 //
 // Flags win over the environment, which wins over fields of a; only Listener is never overridden. The program's own flags, those
 // registered on [flag.CommandLine], are parsed together with Main's, unless [flag.Parse] was called before: then flags were the
@@ -88,7 +89,10 @@ func (a *App) main(services []*Service) (status int) {
 			return status
 		}
 		for line := range strings.SplitSeq(err.Error(), "\n") {
-			fmt.Fprintf(os.Stderr, "%s: %s\n", program, line)
+			if !strings.HasPrefix(line, " ") { // lines to copy stay as they are
+				line = program + ": " + line
+			}
+			fmt.Fprintln(os.Stderr, line)
 		}
 		return status
 	}
@@ -138,20 +142,28 @@ func (a *App) main(services []*Service) (status int) {
 	return 0
 }
 
+// oneRequest is how long signals count as the one that came first. A program is often told twice: timeout(1) signals it and then its
+// process group, and so do shells and supervisors. People take longer to press Ctrl-C again.
+const oneRequest = 250 * time.Millisecond
+
 // heedSignals calls stop at the first signal that asks to stop, and ends the process at the second. It returns how to end that.
 func (a *App) heedSignals(stop context.CancelCauseFunc) (end func()) {
 	signals := make(chan os.Signal, 2)
 	done := make(chan struct{})
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
-		for n := 1; ; n++ {
+		var first time.Time
+		for {
 			select {
 			case s := <-signals:
-				if n == 2 {
+				switch {
+				case first.IsZero():
+					first = time.Now()
+					stop(fmt.Errorf("signal: %v", s))
+				case time.Since(first) > oneRequest:
 					a.logger().Error("second signal: ending at once, whatever still runs", "signal", s.String())
 					os.Exit(exitFailure)
 				}
-				stop(fmt.Errorf("signal: %v", s))
 			case <-done:
 				return
 			}

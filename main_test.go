@@ -42,7 +42,7 @@ func TestWrongUse(t *testing.T) {
 		{"failing", nil, "", 1, "failing: service db: set-up failed: no database at 127.0.0.1:5432"},
 		{"twins", nil, "", 1, `twins: two services are named "cart": rename one of them`},
 		{"greeter", []string{"--addr", addr}, "", 1, fmt.Sprintf("greeter: address %s is in use by process %d (", addr, os.Getpid())},
-		{"greeter", nil, "KUBERNETES_SERVICE_HOST=10.0.0.1", 1, `greeter:   - {name: HANSE_REGISTRY, value: "memory:"}`},
+		{"greeter", nil, "KUBERNETES_SERVICE_HOST=10.0.0.1", 1, `  - {name: HANSE_REGISTRY, value: "memory:"}`},
 		{"caller", nil, "KUBERNETES_SERVICE_HOST=10.0.0.1", 1, `  - {name: HANSE_REGISTRY, value: "memory:"}`},
 	} {
 		t.Run(tt.want, func(t *testing.T) {
@@ -233,14 +233,38 @@ func TestSignals(t *testing.T) {
 			p.await("msg=stopped")
 		})
 	}
+	t.Run("told twice", func(t *testing.T) { // as by timeout(1)
+		p := start(t, "greeter", nil)
+		p.await("msg=ready")
+		p.cmd.Process.Signal(syscall.SIGTERM)
+		p.cmd.Process.Signal(os.Interrupt)
+		if status := p.exit(); status != 0 {
+			t.Errorf("status %d", status)
+		}
+		p.await("msg=stopped")
+	})
 	t.Run("the second ends at once", func(t *testing.T) {
 		p := start(t, "slow to stop", nil)
 		p.await("msg=ready")
 		p.cmd.Process.Signal(syscall.SIGTERM)
 		p.await("the task was told to end")
 		began := time.Now()
-		p.cmd.Process.Signal(syscall.SIGTERM)
-		if status := p.exit(); status != 1 {
+		ended := make(chan struct{})
+		go func() { // what follows the first at once counts as the same
+			every := time.NewTicker(50 * time.Millisecond)
+			defer every.Stop()
+			for {
+				select {
+				case <-every.C:
+					p.cmd.Process.Signal(syscall.SIGTERM)
+				case <-ended:
+					return
+				}
+			}
+		}()
+		status := p.exit()
+		close(ended)
+		if status != 1 {
 			t.Errorf("status %d", status)
 		}
 		if took := time.Since(began); took > 5*time.Second {

@@ -37,7 +37,11 @@ func (v *values) chooseSystem(env func(string) string) error {
 	if len(v.registries) > 0 {
 		level = slog.LevelDebug // who set it knows
 	}
-	a.logger().Log(context.Background(), level, "system chosen", "system", a.System, "registry", fmt.Sprint(a.Registry), "because", because)
+	chosen := []slog.Attr{slog.String("registry", fmt.Sprint(a.Registry)), slog.String("because", because)}
+	if a.System != "" {
+		chosen = append([]slog.Attr{slog.String("system", a.System)}, chosen...)
+	}
+	a.logger().LogAttrs(context.Background(), level, "system chosen", chosen...)
 	return nil
 }
 

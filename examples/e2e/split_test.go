@@ -267,7 +267,7 @@ func testLoadgen(t *testing.T, s *system) {
 		return regexp.MustCompile(`ok [1-9]\d* +errors 0 +retried 0`).MatchString(s.hanse(t, "logs", "loadgen"))
 	})
 	s.hanse(t, "stop", "loadgen")
-	if out := s.hanse(t, "logs", "loadgen"); !strings.Contains(out, "shop.checkout.v1.Checkout/PlaceOrder") || !strings.Contains(out, "at 50 requests/s") {
+	if out := s.hanse(t, "logs", "loadgen"); !strings.Contains(out, "shop.catalog.v1.Catalog/ListCategories") || !strings.Contains(out, "at 50 requests/s") {
 		t.Errorf("loadgen leaves no table:\n%s", out)
 	}
 }
