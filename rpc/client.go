@@ -12,6 +12,7 @@ import (
 
 	"github.com/hanse-go/hanse/balancer"
 	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/identity"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/stats"
@@ -25,6 +26,7 @@ const DefaultTimeout = 10 * time.Second
 // set before the first Conn is bound to it and not changed after. A Client must not be copied, and must be closed.
 type Client struct {
 	Service    string                 // name of the calling service, "" for a program that only calls
+	ID         identity.ID            // of it: whom servers in Local see as the caller; over a network it is TLS's certificate that says. Zero: not known
 	Registry   discovery.Registry     // where instances are found; nil: only those in Local
 	Local      map[string]*Server     // servers of this process: called in process, unless Path forces another
 	Host       string                 // host ID: instances with the same one are reached by unix socket and preferred; "": none
@@ -161,6 +163,7 @@ func (c *Client) local(conn *Conn, srv *Server) link {
 	}
 	return newInProcess(inProcessOptions{
 		service: c.Service,
+		id:      c.ID,
 		stats:   c.StatsHandlers,
 		maxRecv: c.MaxRecvMsgSize,
 		maxSend: c.MaxSendMsgSize,

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"strings"
 
+	"github.com/hanse-go/hanse/identity"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -23,6 +24,7 @@ type method struct {
 	unary  grpc.MethodHandler // nil: a streaming method
 	stream *grpc.StreamDesc
 	info   grpc.StreamServerInfo
+	gate   *identity.Gate // nil: everyone may call it
 }
 
 // RegisterService adds a contract and its implementation. Generated code calls it. A mistake is not fatal: Err has it.

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hanse-go/hanse/identity"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -22,6 +23,7 @@ type handlerContext struct {
 	method   string
 	deadline time.Time // zero: none
 	peer     *peer.Peer
+	caller   any // an identity.ID, of nobody where it is not known; as a value of a context has it, for it is asked for often
 
 	// In process, what the caller sent.
 	sent  metadata.MD  // its metadata, a copy
@@ -119,6 +121,8 @@ func (c *handlerContext) Value(key any) any {
 		return c.peer
 	case keys.incoming:
 		return c.incomingMetadata()
+	case identity.CallerKey{}:
+		return c.caller
 	}
 	if std := c.std.Load(); std != nil {
 		if v := std.Value(key); v != nil { // the context package finds its own contexts by a private key

@@ -6,6 +6,7 @@ import (
 	"net"
 	"sync/atomic"
 
+	"github.com/hanse-go/hanse/identity"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/stats"
@@ -14,7 +15,8 @@ import (
 // inProcessOptions say who calls through an in-process link, and how.
 type inProcessOptions struct {
 	service  string               // the calling service, "" for a program that only calls
-	authInfo credentials.AuthInfo // its identity; nil without
+	id       identity.ID          // its identity; zero: not known
+	authInfo credentials.AuthInfo // what the peer shows of it; nil without
 	stats    []stats.Handler      // of the client
 	maxRecv  int                  // bytes of a reply; 0 is 4 MiB, -1 is no limit
 	maxSend  int                  // bytes of a request; 0 and -1 are no limit
@@ -32,6 +34,7 @@ type inProcess struct {
 	waiting          *atomic.Int64
 	closed           context.Context
 	caller           *peer.Peer // whom the handler sees
+	callerID         any        // an identity.ID
 	callee           *peer.Peer // whom the caller sees
 	fixed            fixedHeader
 }
@@ -52,6 +55,8 @@ func newInProcess(o inProcessOptions, srv *Server) link {
 		caller:  &peer.Peer{Addr: from, LocalAddr: to, AuthInfo: o.authInfo},
 		callee:  &peer.Peer{Addr: to, LocalAddr: from},
 		fixed:   fixedHeader{authority: srv.Name, contentType: "application/grpc", userAgent: "hanse"},
+
+		callerID: o.id,
 	}
 }
 
@@ -82,7 +87,7 @@ func (l *inProcess) start(ctx context.Context, method string, o *callOptions, h 
 	if err != nil {
 		return err
 	}
-	h.method, h.peer, h.fixed = method, l.caller, l.fixedHeader(o)
+	h.method, h.peer, h.caller, h.fixed = method, l.caller, l.callerID, l.fixedHeader(o)
 	if o.creds != nil {
 		if md, err = addCredentials(ctx, md, method, h.fixed.authority, o.creds, inProcessAuth); err != nil {
 			return err

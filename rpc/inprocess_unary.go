@@ -150,6 +150,9 @@ func (c *unaryCall) handle() error {
 		c.rec, ctx = statsHandlers(srv.StatsHandlers).beginServer(ctx, &c.ctx, false, false)
 		c.ctx.onHeader = func() { c.rec.headerSent(&c.ctx) }
 	}
+	if err := srv.admit(ctx, c.method); err != nil {
+		return err
+	}
 	reply, err := c.method.unary(c.method.impl, ctx, c.decode, srv.unary)
 	if err != nil {
 		return cmp.Or(overTheWire(handlerStatus(err)), errNoReply)

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hanse-go/hanse/identity"
 	"github.com/hanse-go/hanse/internal/http2"
 	"github.com/hanse-go/hanse/rpc/internal/wire"
 )
@@ -112,6 +113,11 @@ func (p *Port) start() {
 		}
 		if p.HTTPContext != nil {
 			p.web.BaseContext = func(net.Listener) context.Context { return p.HTTPContext }
+		}
+		if p.tls != nil {
+			p.web.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
+				return context.WithValue(ctx, identity.CallerKey{}, callerOf(conn))
+			}
 		}
 		p.web.ConnState = func(_ net.Conn, state http.ConnState) {
 			if state == http.StateNew { // from here on Shutdown knows it

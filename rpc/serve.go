@@ -102,6 +102,9 @@ func messageSize(v any) int {
 
 // handle runs the method's handler and the interceptors around it.
 func (s *Server) handle(m *method, stream grpc.ServerStream) error {
+	if err := s.admit(stream.Context(), m); err != nil {
+		return err
+	}
 	if m.stream == nil || !m.stream.ClientStreams {
 		stream = &oneRequest{ServerStream: stream}
 	}

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/hanse-go/hanse/identity"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/stats"
@@ -47,7 +48,15 @@ type Server struct {
 	// MaxSendMsgSize is the limit of one reply message, in bytes and uncompressed; 0 and -1 are no limit.
 	MaxSendMsgSize int
 
-	// Logger gets the panics of handlers; nil is slog.Default.
+	// Allow says who may call what; a call that no rule lets in fails with PermissionDenied before any interceptor sees it. Empty:
+	// everyone may call everything. Health and reflection are open in either case. Mistakes in rules are in Err, and let nobody in.
+	Allow []identity.Rule
+	// AllowReportOnly lets in what Allow denies, and counts and logs it as Allow does: to find out which rules are missing.
+	AllowReportOnly bool
+	// ServiceID returns the ID of a service that a rule of Allow names. nil: rules must have SPIFFE IDs.
+	ServiceID func(service string) identity.ID
+
+	// Logger gets the panics of handlers, and who was denied what; nil is slog.Default.
 	Logger *slog.Logger
 
 	phase    atomic.Int32 // phase, written under mu
@@ -66,6 +75,7 @@ type Server struct {
 
 	unary  grpc.UnaryServerInterceptor // the chains, made by Start
 	stream grpc.StreamServerInterceptor
+	guard  *identity.Guard // nil without Allow; made by Start
 }
 
 // phase is a step in the life of a server; it only grows.
@@ -94,6 +104,9 @@ func (s *Server) Start() {
 	s.init()
 	if s.phase.Load() != fresh {
 		return
+	}
+	if err := s.placeGuard(); err != nil {
+		s.mistakes = append(s.mistakes, err)
 	}
 	s.unary = chainUnary(s.UnaryInterceptors)
 	s.stream = chainStream(s.StreamInterceptors)
@@ -178,11 +191,16 @@ func (s *Server) Running() []string {
 }
 
 // Err returns the mistakes in registrations, joined, or nil: an implementation that is nil or lacks methods of its contract, a contract
-// registered twice, a registration after Start.
+// registered twice, a registration after Start, a rule of Allow that names what there is not.
 func (s *Server) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return errors.Join(s.mistakes...)
+	mistakes := s.mistakes
+	if s.phase.Load() == fresh {
+		_, err := s.newGuard()
+		mistakes = append(mistakes[:len(mistakes):len(mistakes)], err)
+	}
+	return errors.Join(mistakes...)
 }
 
 func (s *Server) logger() *slog.Logger {

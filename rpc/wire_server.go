@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hanse-go/hanse/identity"
 	"github.com/hanse-go/hanse/internal/http2"
 	"github.com/hanse-go/hanse/rpc/internal/wire"
 	"google.golang.org/grpc/codes"
@@ -88,7 +89,7 @@ func perSecond(budget int) int {
 
 // Serve implements wire.Server.
 func (s *wireServer) Serve(nc net.Conn) {
-	c := &wireConn{server: s, peer: peerOf(nc)}
+	c := &wireConn{server: s, peer: peerOf(nc), caller: callerOf(nc)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing {
@@ -138,6 +139,7 @@ type wireConn struct {
 	server *wireServer
 	conn   *http2.Conn
 	peer   *peer.Peer
+	caller any             // an identity.ID
 	values context.Context // what stats handlers put into it; nil without
 
 	ready   []http2.Job  // only the reader touches it: calls to run when it has handled all that one read brought
@@ -203,6 +205,17 @@ func peerOf(nc net.Conn) *peer.Peer {
 		p.AuthInfo = info
 	}
 	return p
+}
+
+// callerOf is the ID that the client of a connection has proved: an identity.ID, of nobody where it has proved none.
+func callerOf(nc net.Conn) any {
+	secure, ok := nc.(*tls.Conn)
+	if !ok {
+		return identity.ID{}
+	}
+	state := secure.ConnectionState()
+	id, _ := identity.PeerID(&state)
+	return id
 }
 
 // tlsInfo is what grpc's programs know of a TLS connection.

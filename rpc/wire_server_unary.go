@@ -155,6 +155,11 @@ func (c *unaryServerCall) handle(s *callScratch) (encoded, error) {
 		return encoded{}, err
 	}
 	ctx := c.beginStats(c.ctx.context(), m)
+	if m.gate != nil {
+		if err := srv.admit(ctx, m); err != nil {
+			return encoded{}, err
+		}
+	}
 	reply, err := m.unary(m.impl, ctx, s.decode, srv.unary)
 	if err != nil {
 		return encoded{}, err

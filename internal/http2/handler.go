@@ -24,7 +24,7 @@ type Web struct {
 	Handler http.Handler // nil: 404
 	// BaseContext is what the contexts of requests come from: they end with it. nil: context.Background.
 	BaseContext context.Context
-	Server      *http.Server // found in the contexts by http.ServerContextKey; nil: an empty one. It is not run.
+	Server      *http.Server // found in the contexts by http.ServerContextKey; nil: an empty one. It is not run, but its ConnContext is called.
 	Logger      *slog.Logger // for panics and mistakes of handlers; nil: slog.Default
 
 	mu      sync.Mutex
@@ -120,6 +120,9 @@ func (w *Web) newConn(c *Conn) *webConn {
 		server = &http.Server{Handler: w.Handler}
 	}
 	ctx = context.WithValue(ctx, http.ServerContextKey, server)
+	if server.ConnContext != nil {
+		ctx = server.ConnContext(ctx, nc)
+	}
 	wc.ctx = context.WithValue(ctx, http.LocalAddrContextKey, nc.LocalAddr())
 	return wc
 }
