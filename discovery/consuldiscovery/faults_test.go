@@ -1,0 +1,621 @@
+package consuldiscovery_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/discovery/consuldiscovery"
+	"github.com/hanse-go/hanse/discovery/discoverytest"
+)
+
+// The tests of this file run in virtual time: minutes of leases and waits take milliseconds.
+
+// fixture is an agent, and a handle on it.
+type fixture struct {
+	*testing.T
+	agent *agent
+	net   *pipeNet
+	http  *http.Client
+	log   *logBuffer
+	reg   *consuldiscovery.Registry
+}
+
+func inBubble(t *testing.T, test func(t *testing.T, f *fixture)) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fixture{T: t, agent: newAgent(), log: new(logBuffer)}
+		t.Cleanup(f.agent.close)
+		f.net, f.http = serve(t, f.agent)
+		f.reg = f.handle()
+		test(t, f)
+	})
+}
+
+func (f *fixture) handle() *consuldiscovery.Registry {
+	return &consuldiscovery.Registry{Client: f.http, Logger: slog.New(slog.NewTextHandler(f.log, nil))}
+}
+
+func (f *fixture) register(reg discovery.Registrar, inst discovery.Instance) discovery.Lease {
+	f.Helper()
+	lease, err := reg.Register(f.Context(), inst)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() {
+		f.net.mend()
+		if err := lease.Close(); err != nil {
+			f.Errorf("Close: %v", err)
+		}
+	})
+	return lease
+}
+
+// before sets what may answer requests.
+func (f *fixture) before(h func(w http.ResponseWriter, r *http.Request) bool) {
+	f.agent.mu.Lock()
+	defer f.agent.mu.Unlock()
+	f.agent.before = h
+}
+
+// within fails the test when more time than that has passed since the beginning.
+func (f *fixture) within(since time.Time, limit time.Duration) {
+	f.Helper()
+	if took := time.Since(since); took > limit {
+		f.Errorf("took %v, want at most %v", took, limit)
+	}
+}
+
+func cart(id string) discovery.Instance {
+	return discovery.Instance{Service: "cart", ID: id, State: discovery.Ready, Endpoints: []string{"tcp://10.0.0.1:8443"}}
+}
+
+func ids(want ...string) func([]discovery.Instance) bool {
+	return func(l []discovery.Instance) bool {
+		var got []string
+		for _, inst := range l {
+			got = append(got, inst.ID)
+		}
+		slices.Sort(got)
+		return slices.Equal(got, want)
+	}
+}
+
+// A process that dies renews nothing: nobody calls it after its TTL, and Consul forgets it some time later.
+func TestExpiredLease(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fixture) {
+		dead := f.handle()
+		dead.Token = "of the dead"
+		f.register(dead, cart("c1"))
+		f.register(f.reg, cart("c2"))
+		w := discoverytest.Watch(t, f.reg, "cart")
+		w.Until("both are there", ids("c1", "c2"))
+		f.before(func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Header.Get("X-Consul-Token") != dead.Token || r.Method != "PUT" || strings.Contains(r.URL.Path, "deregister") {
+				return false
+			}
+			panic(http.ErrAbortHandler)
+		})
+		began := time.Now()
+		w.Until("c1 is gone", ids("c2"))
+		f.within(began, 10*time.Second)
+		time.Sleep(2 * time.Minute)
+		if again, err := f.reg.Register(t.Context(), cart("c1")); err != nil {
+			t.Errorf("the ID of a dead one: %v", err)
+		} else if err := again.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A dead instance that Consul still keeps does not take its ID with it.
+func TestIDOfADeadInstance(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fixture) {
+		f.agent.put(`{"ID": "c1", "Name": "cart", "Check": {"TTL": "10s", "Status": "passing", "DeregisterCriticalServiceAfter": "1m"}}`)
+		if _, err := f.reg.Register(t.Context(), cart("c1")); !errors.Is(err, discovery.ErrTaken) {
+			t.Errorf("while it lives: %v, want ErrTaken", err)
+		}
+		time.Sleep(11 * time.Second)
+		f.register(f.reg, cart("c1"))
+		discoverytest.Watch(t, f.reg, "cart").Until("c1 is there, and alive", ids("c1"))
+	})
+}
+
+// An agent that was started again without its data is told again.
+func TestAgentRestart(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fixture) {
+		f.register(f.reg, cart("c1"))
+		w := discoverytest.Watch(t, f.reg, "cart")
+		w.Until("c1 is there", ids("c1"))
+		f.agent.lose()
+		began := time.Now()
+		w.Until("it is lost", ids())
+		w.Until("it is there again", ids("c1"))
+		f.within(began, 3*time.Second)
+		synctest.Wait()
+		f.log.want(f, "announced again")
+	})
+}
+
+// While the agent is away, callers keep what they knew, and all is well soon after it is back.
+func TestOutage(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fixture) {
+		f.register(f.reg, cart("c1"))
+		w := discoverytest.Watch(t, f.reg, "cart")
+		w.Until("c1 is there", ids("c1"))
+		for range 3 {
+			f.net.cut()
+			time.Sleep(30 * time.Second)
+			f.agent.wipe()
+			f.net.mend()
+			time.Sleep(3 * time.Second)
+			if n := f.agent.live("cart"); n != 1 {
+				t.Errorf("%d instances are registered 3 s after the agent is back, want 1", n)
+			}
+		}
+		f.register(f.handle(), cart("c2"))
+		for last := false; !last; { // all that was told since: never none
+			list := w.Until("there is a snapshot", func(l []discovery.Instance) bool { return true })
+			if last = ids("c1", "c2")(list); !last && !ids("c1")(list) {
+				t.Errorf("told in between: %v", list)
+			}
+		}
+		if n := f.log.count("Consul cannot be watched"); n != 3 {
+			t.Errorf("%d warnings of 3 outages:\n%s", n, f.log)
+		}
+		if n := f.log.count("Consul is watched again"); n != 3 {
+			t.Errorf("%d infos after 3 outages:\n%s", n, f.log)
+		}
+	})
+}
+
+// Consul whose servers lost all data, behind an agent that still answers: what comes back is known again at once, what does not come
+// back stays for the time of grace, in which agents put their services back.
+func TestWiped(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fixture) {
+		f.register(f.reg, cart("c1"))
+		f.agent.put(`{"ID": "other", "Name": "cart", "Address": "10.0.0.9", "Port": 80}`)
+		w := discoverytest.Watch(t, f.reg, "cart")
+		w.Until("both are there", ids("", "c1"))
+		f.agent.wipe()
+		f.register(f.handle(), cart("c2"))
+		time.Sleep(32 * time.Second) // until the query that waits for an index of before has ended
+		seen := time.Now()
+		w.Until("c2 came, and none went", ids("", "c1", "c2"))
+		time.Sleep(50 * time.Second)
+		w.Until("what did not come back is gone", ids("c1", "c2"))
+		if took := time.Since(seen); took < 58*time.Second || took > 65*time.Second {
+			t.Errorf("gone after %v, want the time of grace", took)
+		}
+		f.log.want(f, "its index went back")
+	})
+}
+
+// An index that goes back without a loss, as after a snapshot was restored, begins the queries anew.
+func TestIndexGoesBack(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fixture) {
+		f.register(f.reg, cart("c1"))
+		w := discoverytest.Watch(t, f.reg, "cart")
+		w.Until("c1 is there", ids("c1"))
+		synctest.Wait()
+		f.agent.mu.Lock()
+		f.agent.index, f.agent.serviceAt["cart"] = 4, 4
+		f.agent.mu.Unlock()
+		time.Sleep(time.Minute) // the query that waited has seen the lower index
+		f.register(f.reg, cart("c2"))
+		began := time.Now()
+		w.Until("c2 is there", ids("c1", "c2"))
+		f.within(began, time.Second)
+	})
+}
+
+// Answers that come without news do not make a busy loop, whatever the index is.
+func TestRate(t *testing.T) {
+	for _, index := range []string{"", "0", "17", "x"} {
+		t.Run("index="+index, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, f *fixture) {
+				f.before(func(w http.ResponseWriter, r *http.Request) bool {
+					w.Header().Set("X-Consul-Index", index)
+					fmt.Fprint(w, "[]")
+					return true
+				})
+				w := discoverytest.Watch(t, f.reg, "cart")
+				w.First()
+				time.Sleep(time.Minute)
+				if n := f.agent.count("GET health/service/cart"); n > 130 || n < 100 {
+					t.Errorf("%d queries in a minute, want 2 a second", n)
+				}
+			})
+		})
+	}
+}
+
+// An answer that never comes is given up; a change that happened meanwhile is seen.
+func TestSlowWatch(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fixture) {
+		f.register(f.reg, cart("c1"))
+		w := discoverytest.Watch(t, f.reg, "cart")
+		w.Until("c1 is there", ids("c1"))
+		synctest.Wait()
+		stalled := make(chan struct{})
+		f.before(func(w http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Query().Get("index") != "" {
+				w.WriteHeader(http.StatusOK)
+				_ = http.NewResponseController(w).Flush()
+				close(stalled)
+				<-r.Context().Done()
+				f.agent.mu.Lock()
+				f.agent.before = nil
+				f.agent.mu.Unlock()
+				return true
+			}
+			return false
+		})
+		<-stalled // when the query that waits has ended
+		began := time.Now()
+		f.register(f.reg, cart("c2"))
+		time.Sleep(30 * time.Second)
+		w.Until("c2 is there", ids("c1", "c2"))
+		f.within(began, 45*time.Second)
+	})
+}
+
+// A change that the agent did not take is sent again.
+func TestUpdateDuringOutage(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fixture) {
+		lease := f.register(f.reg, cart("c1"))
+		w := discoverytest.Watch(t, f.reg, "cart")
+		w.Until("c1 is there", ids("c1"))
+		f.net.cut()
+		draining := cart("c1")
+		draining.State = discovery.Draining
+		if err := lease.Update(t.Context(), draining); err == nil || !strings.Contains(err.Error(), "is there a Consul agent?") {
+			t.Errorf("Update: %v, want an error that says what to look at", err)
+		}
+		f.net.mend()
+		w.Until("it drains", func(l []discovery.Instance) bool { return len(l) == 1 && l[0].State == discovery.Draining })
+	})
+}
+
+// A registration that goes half way is taken back.
+func TestRegisterHalfWay(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fixture) {
+		f.before(func(w http.ResponseWriter, r *http.Request) bool {
+			if strings.Contains(r.URL.Path, "/check/update/") {
+				http.Error(w, "No cluster leader", http.StatusInternalServerError)
+				return true
+			}
+			return false
+		})
+		if _, err := f.reg.Register(t.Context(), cart("c1")); err == nil || !strings.Contains(err.Error(), "No cluster leader") {
+			t.Errorf("Register: %v", err)
+		}
+		if n := f.agent.live("cart"); n != 0 {
+			t.Errorf("%d instances are left", n)
+		}
+		f.before(nil)
+		f.register(f.reg, cart("c1"))
+	})
+}
+
+// A watcher that begins while the agent is away is told so, that is, of no instances.
+func TestWatchBeginsInOutage(t *testing.T) {
+	for _, service := range []string{"cart", ""} {
+		t.Run("service="+service, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, f *fixture) {
+				f.net.cut()
+				w := discoverytest.Watch(t, f.reg, service)
+				if first := w.First(); len(first) != 0 {
+					t.Errorf("told of %v", first)
+				}
+				f.net.mend()
+				f.register(f.reg, cart("c1"))
+				w.Until("c1 is there", ids("c1"))
+			})
+		})
+	}
+}
+
+// What clients of Consul see that know nothing of Hanse.
+func TestForOthers(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fixture) {
+		f.reg.Tag = "shop"
+		inst := cart("c1")
+		inst.State, inst.Weight = discovery.Starting, 7
+		inst.Endpoints = []string{"unix:///run/c1.sock", "tcp://[::1]:8443", "tcp://10.0.0.1:8444"}
+		lease := f.register(f.reg, inst)
+		look := func() string {
+			f.agent.mu.Lock()
+			defer f.agent.mu.Unlock()
+			s := f.agent.services["c1"]
+			return fmt.Sprintf("%s %d %v weight %d %s", s.Address, s.Port, s.Tags, s.Weights.Passing, s.checks["service:c1"].Status)
+		}
+		for _, c := range []struct {
+			state discovery.State
+			want  string
+		}{
+			{discovery.Starting, "::1 8443 [shop] weight 7 warning"},
+			{discovery.Ready, "::1 8443 [shop] weight 7 passing"},
+			{discovery.Draining, "::1 8443 [shop] weight 7 warning"},
+		} {
+			inst.State = c.state
+			if err := lease.Update(t.Context(), inst); err != nil {
+				t.Fatal(err)
+			}
+			if got := look(); got != c.want {
+				t.Errorf("%s: %s, want %s", c.state, got, c.want)
+			}
+		}
+	})
+}
+
+func TestTag(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fixture) {
+		other := f.handle()
+		f.reg.Tag, other.Tag = "shop", "other"
+		f.register(f.reg, cart("c1"))
+		f.register(other, cart("c2"))
+		f.register(other, discovery.Instance{Service: "catalog", ID: "c3", State: discovery.Ready})
+		discoverytest.Watch(t, f.reg, "cart").Until("c1 alone is there", ids("c1"))
+		discoverytest.Watch(t, f.reg, "").Until("c1 alone is there", ids("c1"))
+		discoverytest.Watch(t, other, "").Until("c2 and c3 are there", ids("c2", "c3"))
+	})
+}
+
+// More services than connections take turns.
+func TestManyServices(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fixture) {
+		var want []string
+		for n := range 150 {
+			id := fmt.Sprintf("c%03d", n)
+			want = append(want, id)
+			f.register(f.reg, discovery.Instance{Service: "s" + id, ID: id, State: discovery.Ready})
+		}
+		w := discoverytest.Watch(t, f.reg, "")
+		w.Until("all are there", ids(want...))
+		f.register(f.reg, discovery.Instance{Service: "sc149", ID: "more", State: discovery.Ready})
+		began := time.Now()
+		w.Until("one more is there", ids(append(want, "more")...))
+		f.within(began, 8*time.Second)
+	})
+}
+
+func TestErrors(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		set    func(f *fixture)
+		texts  []string
+		failed func(reg *consuldiscovery.Registry) error
+	}{
+		{"no token", func(f *fixture) { f.agent.token = "t" }, []string{"403", "Permission denied", "set Registry.Token"}, nil},
+		{"wrong token", func(f *fixture) { f.agent.token, f.reg.Token = "t", "u" }, []string{"403", "service:write"}, nil},
+		{"away", func(f *fixture) { f.net.cut() }, []string{"http://127.0.0.1:8500", "is there a Consul agent?"}, nil},
+		{"no URL", func(f *fixture) { f.reg.Address = "localhost:8500" }, []string{`"localhost:8500"`, "such as http://127.0.0.1:8500"}, nil},
+		{"TTL", func(f *fixture) { f.reg.TTL = time.Millisecond }, []string{"TTL 1ms", "at least 1s"}, nil},
+		{"DeregisterAfter", func(f *fixture) { f.reg.DeregisterAfter = time.Second }, []string{"no less than 1m0s"}, nil},
+		{"HTTPS", func(f *fixture) {
+			f.before(func(w http.ResponseWriter, r *http.Request) bool {
+				http.Error(w, "Client sent an HTTP request to an HTTPS server.", http.StatusBadRequest)
+				return true
+			})
+		}, []string{"write https://"}, nil},
+		{"long text", func(f *fixture) {
+			f.before(func(w http.ResponseWriter, r *http.Request) bool {
+				http.Error(w, strings.Repeat("ü", 5000), http.StatusInternalServerError)
+				return true
+			})
+		}, []string{"…"}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, f *fixture) {
+				c.set(f)
+				_, err := f.reg.Register(t.Context(), cart("c1"))
+				for _, text := range c.texts {
+					if err == nil || !strings.Contains(err.Error(), text) || len(err.Error()) > 1000 {
+						t.Errorf("%v: want an error that says %q", err, text)
+					}
+				}
+			})
+		})
+	}
+	inBubble(t, func(t *testing.T, f *fixture) {
+		f.reg.Datacenter = "mars"
+		discoverytest.Watch(t, f.reg, "cart").First()
+		f.log.want(f, "Registry.Datacenter names one that the agent does not know")
+	})
+	inBubble(t, func(t *testing.T, f *fixture) {
+		inst := cart("c1")
+		inst.Metadata = map[string]string{"big": strings.Repeat("x", 40<<10)}
+		if _, err := f.reg.Register(t.Context(), inst); err == nil || !strings.Contains(err.Error(), "announce less metadata") {
+			t.Errorf("a record that is too large: %v", err)
+		}
+		f.register(f.reg, cart("c1")) // the ID is free
+	})
+}
+
+// Services whose meta is not understood are left alone, and said once.
+func TestIgnored(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fixture) {
+		f.agent.put(`{"ID": "newer", "Name": "cart", "Address": "10.0.0.1", "Port": 1, "Meta": {"hanse-record-0": "{\"record\":99}"}}`)
+		f.agent.put(`{"ID": "broken", "Name": "cart", "Address": "10.0.0.2", "Port": 1, "Meta": {"hanse-record-0": "{"}}`)
+		f.agent.put(`{"ID": "portless", "Name": "cart", "Address": "10.0.0.3"}`)
+		f.agent.put(`{"ID": "good", "Name": "cart", "Port": 80, "Meta": {"version": "v2"}, "Weights": {"Passing": 5, "Warning": 1}}`)
+		w := discoverytest.Watch(t, f.reg, "cart")
+		list := w.Until("one is there", func(l []discovery.Instance) bool { return len(l) == 1 })
+		if i := list[0]; i.Announced() || i.Endpoints[0] != "tcp://127.0.0.1:80" || i.Version != "v2" || i.Weight != 5 || i.State != discovery.Ready {
+			t.Errorf("got %+v", i)
+		}
+		f.register(f.reg, cart("c1"))
+		w.Until("c1 is there", ids("", "c1"))
+		for _, text := range []string{"id=newer", "id=broken", "id=portless"} {
+			if n := f.log.count(text); n != 1 {
+				t.Errorf("%d lines with %s:\n%s", n, text, f.log)
+			}
+		}
+	})
+}
+
+// live returns how many services of the name are registered and not critical.
+func (a *agent) live(name string) (n int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, s := range a.services {
+		if s.Service != name {
+			continue
+		}
+		n++
+		for _, c := range s.checks {
+			if c.Status == "critical" {
+				n--
+			}
+		}
+	}
+	return n
+}
+
+type logBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func (l *logBuffer) count(text string) int { return strings.Count(l.String(), text) }
+
+func (l *logBuffer) want(f *fixture, text string) {
+	f.Helper()
+	if l.count(text) != 1 {
+		f.Errorf("the log says %q %d times, want once:\n%s", text, l.count(text), l)
+	}
+}
+
+func TestOpen(t *testing.T) {
+	for url, want := range map[string]string{
+		"consul:":                                  "consul://127.0.0.1:8500",
+		"consul://10.0.0.1:8500":                   "consul://10.0.0.1:8500",
+		"consul://10.0.0.1:8500/":                  "consul://10.0.0.1:8500",
+		"consul:https://c.example.com:8501":        "consul:https://c.example.com:8501",
+		"consul://h:1?dc=eu&tag=shop&ttl=5s":       "consul://h:1?dc=eu&tag=shop",
+		"consul:https://c.example.com/below/there": "consul:https://c.example.com/below/there",
+	} {
+		reg, err := discovery.Parse(url, discovery.Schemes{"consul": consuldiscovery.Open})
+		if err != nil || fmt.Sprint(reg) != want {
+			t.Errorf("%s: %v, %v; want %s", url, reg, err, want)
+		}
+	}
+	for url, want := range map[string]string{
+		"consul:h:1":               "want consul://HOST:PORT",
+		"consul:10.0.0.1:8500":     "consul",
+		"consul:ftp://h:1":         "want the URL of a Consul agent",
+		"consul://token@h:1":       "a token is a field",
+		"consul://h:1?token=t":     "known are dc, tag, ttl",
+		"consul://h:1?ttl=x":       "ttl",
+		"consul://h:1?ttl=1ms":     "at least 1s",
+		"consul://h:1#x":           "want consul://HOST:PORT",
+		"consul:http://?ttl=10s":   "want the URL",
+		"consul://[::1":            "consul",
+		"consul://h:1?ttl=10s&x=y": `"x"`,
+	} {
+		if _, err := discovery.Parse(url, discovery.Schemes{"consul": consuldiscovery.Open}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want an error with %q", url, err, want)
+		}
+	}
+}
+
+// Fields that a newer version wrote survive being read and written.
+func TestUnknownFields(t *testing.T) {
+	meta := map[string]string{"hanse-record-0": `{"record":1,"service":"cart","instance":"c1","state":"ready",`, "hanse-record-1": `"colour":"grün"}`, "mine": "x"}
+	inst, ok, err := consuldiscovery.ReadMeta(meta)
+	if err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	again, err := consuldiscovery.WriteMeta(inst)
+	if err != nil || !strings.Contains(again["hanse-record-0"], `"colour":"grün"`) {
+		t.Errorf("%v, %v", again, err)
+	}
+}
+
+func FuzzMeta(f *testing.F) {
+	f.Add("colour", "grün", 1)
+	f.Add("k", "\x00\"", 300)
+	f.Fuzz(func(t *testing.T, key, value string, times int) {
+		inst := cart("c1")
+		inst.Metadata = map[string]string{strings.ToValidUTF8(key, "?"): strings.ToValidUTF8(strings.Repeat(value, min(max(times, 0), 100)), "?")}
+		meta, err := consuldiscovery.WriteMeta(inst)
+		if err != nil {
+			return // too large
+		}
+		if len(meta) > 60 {
+			t.Fatalf("%d pairs", len(meta))
+		}
+		wire, err := json.Marshal(meta)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var back map[string]string
+		if err := json.Unmarshal(wire, &back); err != nil {
+			t.Fatal(err)
+		}
+		for k, v := range back {
+			if !metaKey.MatchString(k) || len(v) > 512 {
+				t.Fatalf("Consul refuses %q: %d bytes", k, len(v))
+			}
+		}
+		got, ok, err := consuldiscovery.ReadMeta(back)
+		if err != nil || !ok || fmt.Sprint(got.Metadata) != fmt.Sprint(inst.Metadata) {
+			t.Fatalf("got %v, %v, %v", got, ok, err)
+		}
+	})
+}
+
+func FuzzEntries(f *testing.F) {
+	f.Add([]byte(`[{"Node":{"Address":"10.0.0.1"},"Service":{"ID":"a","Service":"cart","Port":80,"Meta":{"a":"b"},"Weights":{"Passing":1}},"Checks":[{"CheckID":"serfHealth","Status":"passing"}]}]`))
+	f.Add([]byte(`[{"Service":{"ID":"c1","Meta":{"hanse-record-0":"{\"record\":1,\"service\":\"cart\",\"instance\":\"c1\",\"state\":\"ready\"}"}}}]`))
+	f.Add([]byte(`[{"Checks":[{"CheckID":"_node_maintenance","Status":"critical"}],"Service":{"Address":"::1","Port":1,"Locality":{"Zone":"z"}}},null]`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		list, _, err := consuldiscovery.ParseEntries(body, "cart")
+		if err != nil && len(list) > 0 {
+			t.Error("instances and an error")
+		}
+		seen := make(map[string]bool)
+		for _, inst := range list {
+			if inst.Service != "cart" || !inst.Announced() && len(inst.Endpoints) != 1 || seen[inst.Key()] {
+				t.Errorf("%+v", inst)
+			}
+			seen[inst.Key()] = true
+			if _, err := inst.Record(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+func ExampleOpen() {
+	schemes := discovery.Schemes{"consul": consuldiscovery.Open} // the field RegistrySchemes of hanse.App
+	registry, err := discovery.Parse("consul://10.0.0.1:8500?dc=eu", schemes)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(registry)
+	// Output: consul://10.0.0.1:8500?dc=eu
+}
