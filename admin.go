@@ -62,6 +62,7 @@ func (r *run) adminHandler() http.Handler {
 	mux.HandleFunc("GET /{$}", r.serveIndex)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", r.serveReady)
+	mux.HandleFunc("GET /debug/callers", r.serveCallers)
 	profiles(mux)
 	return mux
 }
@@ -74,6 +75,7 @@ func (r *run) serveIndex(w http.ResponseWriter, _ *http.Request) {
 <ul>
 <li><a href="/healthz">/healthz</a> answers 200 while the process lives
 <li><a href="/readyz">/readyz</a> answers 200 when it takes calls, else 503 and why not (?service=NAME for one service)
+<li><a href="/debug/callers">/debug/callers</a> who may call, and who was denied
 <li><a href="/debug/pprof/">/debug/pprof/</a> profiles
 </ul>
 `, strings.Join(r.names(), ", "))

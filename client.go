@@ -32,7 +32,7 @@ func (a *App) newClient(s *Service, local map[string]*rpc.Server) (*rpc.Client, 
 		Logger:             a.logger(),
 	}
 	if s != nil {
-		c.Service = s.Name
+		c.Service, c.ID = s.Name, a.serviceID(s.Name)
 		c.UnaryInterceptors = slices.Concat(a.ClientUnaryInterceptors, s.ClientUnaryInterceptors)
 		c.StreamInterceptors = slices.Concat(a.ClientStreamInterceptors, s.ClientStreamInterceptors)
 		c.StatsHandlers = slices.Concat(a.StatsHandlers, s.StatsHandlers)

@@ -51,6 +51,17 @@ type Service struct {
 	// StatsHandlers see the calls that the service takes and those that it makes. Those of the App come first.
 	StatsHandlers []stats.Handler
 
+	// Allow says who may call which contracts of the service. A call that no rule lets in fails with PermissionDenied, before
+	// interceptors and handlers see it, whatever path it takes; the log says who called and which rules there are for the
+	// method, once a minute. Rules that name what there is not make Run fail. Health checks, reflection (see [App.Reflection])
+	// and the routes of [Service.Handle] have no rules: a route asks [github.com/hanse-go/hanse/identity.Caller] itself.
+	// Callers are known within the app and, from other processes, where the app has an identity. Default: everyone may call.
+	Allow []Rule
+
+	// AllowReportOnly lets in what Allow denies, and counts and logs it as if it did not: to see which rules are missing before
+	// they count. /debug/callers on the admin listener has the counts.
+	AllowReportOnly bool
+
 	// MaxRecvMsgSize is the most bytes that one request message may have, uncompressed. 0 is 4 MiB, -1 is no limit.
 	MaxRecvMsgSize int
 

@@ -39,6 +39,7 @@ func (r *run) start(ctx context.Context) error {
 	if err := r.listen(ctx); err != nil {
 		return quietly(ctx, err)
 	}
+	r.warnOfNobody()
 	for _, m := range r.members {
 		m.startTasks()
 	}

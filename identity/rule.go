@@ -24,7 +24,7 @@ type Rule struct {
 	//   - "*": everyone who can connect, known or not
 	//
 	// It must not be empty.
-	Callers []string
+	Callers []string `json:"callers"`
 
 	// Methods names what they may call, with or without the first slash:
 	//
@@ -33,7 +33,7 @@ type Rule struct {
 	//   - "*": all
 	//
 	// Each must be a method that the service has, or the beginning of one. Empty: all.
-	Methods []string
+	Methods []string `json:"methods,omitempty"`
 }
 
 // String returns the rule as log lines have it.
