@@ -38,12 +38,13 @@ type Client struct {
 	StreamInterceptors []grpc.StreamClientInterceptor
 	StatsHandlers      []stats.Handler // see each attempt of a call as a call
 
-	Timeout        time.Duration // of a unary call whose context has no deadline; 0 is DefaultTimeout, -1 is none
-	MaxRecvMsgSize int           // bytes of one message; 0 is 4 MiB, -1 is no limit
-	MaxSendMsgSize int           // bytes of one message; 0 and -1 are no limit
-	TLS            *tls.Config   // nil: plaintext; else for unix sockets too
-	Wire           Wire          // what speaks to instances; nil: the default
-	Logger         *slog.Logger  // nil: slog.Default
+	Timeout        time.Duration   // of a unary call whose context has no deadline; 0 is DefaultTimeout, -1 is none
+	MaxRecvMsgSize int             // bytes of one message; 0 is 4 MiB, -1 is no limit
+	MaxSendMsgSize int             // bytes of one message; 0 and -1 are no limit
+	TLS            *tls.Config     // nil: plaintext; else for unix sockets too
+	Identity       identity.Source // whose certificate of Service is shown, and that of the called service demanded: see [identity.ClientConfig]. Instead of TLS; nil: as TLS says
+	Wire           Wire            // what speaks to instances; nil: the default
+	Logger         *slog.Logger    // nil: slog.Default
 
 	mu     sync.Mutex
 	pools  map[string]*pool

@@ -59,7 +59,7 @@ func newMember(p *pool, inst discovery.Instance) *member {
 		Authority:      inst.CallAuthority(routes[0].endpoint),
 		Instance:       inst.ID,
 		Keepalive:      inst.Announced(),
-		TLS:            c.TLS,
+		TLS:            c.clientTLS(p.service),
 		StatsHandlers:  c.StatsHandlers,
 		MaxRecvMsgSize: limitOr(c.MaxRecvMsgSize, defaultMaxRecvMsgSize),
 		MaxSendMsgSize: limitOr(c.MaxSendMsgSize, noLimit),

@@ -53,6 +53,9 @@ func newPool(c *Client, service string) *pool {
 		c.logger().Error("instances of a service cannot be found any more", "service", service, "error", err)
 		p.fail(status.Errorf(codes.Unavailable, "looking for instances of %q: %v", service, err))
 	})
+	if c.Identity != nil {
+		p.running.Go(func() { p.followIdentity(ctx.Done()) })
+	}
 	return p
 }
 

@@ -56,19 +56,28 @@ type Port struct {
 	// connection; connections that are open keep theirs. With ClientAuth set to tls.RequireAndVerifyClientCert clients show
 	// certificates, of which handlers find the chain in peer.FromContext: AuthInfo is a credentials.TLSInfo. nil: plaintext (h2c by
 	// prior knowledge).
-	TLS    *tls.Config
-	Wire   Wire         // what speaks gRPC to clients; nil: the default
-	Limits Limits       // on what clients can make the port hold and do; zero: safe ones
-	Logger *slog.Logger // nil: slog.Default
+	TLS *tls.Config
+	// Identity makes the port take calls over mutual TLS 1.3 alone, from callers of the same system: see [identity.ServerConfig]. The
+	// service that a client asks for shows its own certificate. Calls over plaintext get the status Unauthenticated, requests over plain
+	// HTTP a 403; connections that are refused are logged, at most one each second. nil: as TLS says. Not both.
+	Identity identity.Source
+	// PlainHTTP lets requests over plain HTTP through to HTTP although the port has an Identity: for pages, on an address that only those
+	// reach who may see them.
+	PlainHTTP bool
+	Wire      Wire         // what speaks gRPC to clients; nil: the default
+	Limits    Limits       // on what clients can make the port hold and do; zero: safe ones
+	Logger    *slog.Logger // nil: slog.Default
 
 	once   sync.Once
 	limits wire.Limits
 	server wire.Server
+	plain  wire.Server // refuses calls over plaintext; nil without Identity
 	web    *http.Server
 	web2   *http2.Web // the same over HTTP/2
 	webIn  *wire.ConnQueue
 	tls    *tls.Config
 	router *router
+	warned throttle
 
 	conns    atomic.Int64   // open ones, of all kinds
 	crowded  atomic.Bool    // there are as many as there may be
@@ -93,7 +102,7 @@ func (p *Port) start() {
 		p.quit = make(chan struct{})
 		p.open, p.close = context.WithCancel(context.Background())
 		p.pending = make(map[net.Conn]bool)
-		p.tls = portTLS(p.TLS)
+		p.tls = p.serverTLS()
 		p.limits = p.Limits.resolve()
 		p.router = newRouter(p.Servers, p.Shared, min(p.limits.MaxRecvMsgSize, noLimit))
 		p.limits.MaxRecvMsgSize = p.router.mostRecvMsgSize()
@@ -101,6 +110,7 @@ func (p *Port) start() {
 		if handler == nil {
 			handler = http.HandlerFunc(p.noHTTP)
 		}
+		handler = p.secureOnly(handler)
 		p.web = &http.Server{
 			Handler:           handler,
 			ReadHeaderTimeout: p.limits.HeaderTimeout, // here, too, 0 is none
@@ -132,6 +142,9 @@ func (p *Port) start() {
 			StatsHandler: p.router.statsHandler(),
 			Limits:       p.limits,
 		})
+		if p.Identity != nil {
+			p.plain = p.plainServer()
+		}
 		p.webIn = wire.NewConnQueue()
 		p.running.Go(func() { p.web.Serve(p.webIn) }) // its only error is that it was closed
 	})
@@ -158,7 +171,11 @@ func (p *Port) logger() *slog.Logger {
 // It returns an error when lis fails for good, and at once when Limits has mistakes; what goes wrong with one connection never ends it.
 func (p *Port) Serve(lis net.Listener) error {
 	p.start()
-	if err := p.Limits.Check(); err != nil {
+	err := p.Limits.Check()
+	if p.TLS != nil && p.Identity != nil {
+		err = errors.New("Port.TLS and Port.Identity are both set: Identity brings its own TLS")
+	}
+	if err != nil {
 		lis.Close()
 		return fmt.Errorf("rpc: %w", err)
 	}
@@ -221,7 +238,7 @@ func (p *Port) accept(accepted net.Conn) {
 	p.pending[conn] = true
 	p.arriving.Add(1)
 	p.running.Go(func() {
-		ready, http2, err := sniff(conn, p.tls, p.limits.HandshakeTimeout)
+		ready, http2, err := sniff(conn, p.tls, p.Identity != nil, p.limits.HandshakeTimeout)
 		p.mu.Lock()
 		delete(p.pending, conn)
 		closing := p.closing
@@ -231,11 +248,15 @@ func (p *Port) accept(accepted net.Conn) {
 			conn.Close()
 			p.arriving.Done()
 			if !closing {
-				p.logger().Debug("a connection ended before its first request", "peer", conn.RemoteAddr().String(), "error", err)
+				p.ended(conn, err)
 			}
 		case http2:
 			p.arriving.Done() // the wire refuses it when it drains, before its client has sent a call
-			p.server.Serve(ready)
+			if _, secure := ready.(*tls.Conn); p.plain != nil && !secure {
+				p.plain.Serve(ready)
+			} else {
+				p.server.Serve(ready)
+			}
 		default:
 			if !p.webIn.Put(ready) {
 				p.arriving.Done()
@@ -307,6 +328,9 @@ func (p *Port) Drain(ctx context.Context) error {
 			defer close(drained)
 			var both sync.WaitGroup
 			both.Go(p.server.Drain)
+			if p.plain != nil {
+				both.Go(p.plain.Drain)
+			}
 			both.Go(p.drainWeb)
 			both.Wait()
 			p.web2.Wait(nil) // for handlers whose connections are gone
@@ -330,6 +354,9 @@ func (p *Port) Close() error {
 	p.close()
 	p.closePending()
 	p.server.Stop()
+	if p.plain != nil {
+		p.plain.Stop()
+	}
 	p.web.Close()
 	p.running.Wait()
 	return nil

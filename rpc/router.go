@@ -18,7 +18,8 @@ type router struct {
 	servers []*Server
 	byName  map[string]*Server
 	shared  *Server
-	maxRecv int // message size of servers that do not say theirs
+	maxRecv int          // message size of servers that do not say theirs
+	refuse  func() error // the status of all calls; nil: they are served
 }
 
 func newRouter(servers []*Server, shared *Server, maxRecv int) *router {
@@ -63,6 +64,9 @@ func (r *router) find(ctx context.Context, method string) (*Server, error) {
 
 // choose returns the server that a call is for. meant are the instances that it names, if any.
 func (r *router) choose(method, authority string, meant []string) (*Server, error) {
+	if r.refuse != nil {
+		return nil, r.refuse()
+	}
 	contract, _ := splitMethod(method)
 	named := r.byName[authority]
 	if len(meant) > 0 && !r.isInstance(named, meant) {

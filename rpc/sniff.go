@@ -18,16 +18,24 @@ import (
 const http2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 // sniff finds out what a new connection speaks: HTTP/2, by ALPN or by its preface, or else HTTP/1. The connection that it returns is to
-// be used from then on. The TLS handshake may take so long as timeout says, and so may the first bytes; 0 is for ever.
-func sniff(conn *wire.Accepted, config *tls.Config, timeout time.Duration) (_ net.Conn, http2 bool, err error) {
+// be used from then on: a [*tls.Conn] where there is a config, unless the client speaks plaintext and plainToo says that it may. The TLS
+// handshake may take so long as timeout says, and so may the first bytes; 0 is for ever.
+func sniff(conn *wire.Accepted, config *tls.Config, plainToo bool, timeout time.Duration) (_ net.Conn, http2 bool, err error) {
 	if timeout > 0 {
 		if err := conn.SetDeadline(time.Now().Add(timeout)); err != nil {
 			return nil, false, err
 		}
 	}
-	if config != nil {
+	secured := config != nil
+	if secured && plainToo {
+		if secured, err = speaksTLS(conn); err != nil {
+			return nil, false, err
+		}
+	}
+	if secured {
 		secure := tls.Server(conn, config)
 		if err := secure.Handshake(); err != nil {
+			linger(conn) // the peer may be sending already: a reset would take the alert from it that says why
 			return nil, false, fmt.Errorf("TLS handshake: %w", err)
 		}
 		http2 = secure.ConnectionState().NegotiatedProtocol == "h2"

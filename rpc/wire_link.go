@@ -5,8 +5,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -186,6 +188,9 @@ func (l *wireLink) connect() (*linkConn, error) {
 	case <-c.ready:
 		return c, nil
 	case <-c.conn.Done():
+		if err := c.conn.Err(); c.secure && strings.Contains(err.Error(), "remote error: tls:") { // the handshake was over here, but not there
+			return nil, fmt.Errorf("the peer refused this side's certificate: %w", err)
+		}
 		return nil, fmt.Errorf("the connection ended before the peer's HTTP/2 settings came: %w", c.conn.Err())
 	case <-ctx.Done():
 		c.conn.Close(nil)
@@ -210,6 +215,9 @@ func (l *wireLink) handshake(ctx context.Context, nc net.Conn) (*tls.Conn, error
 		var cert *tls.CertificateVerificationError
 		if errors.As(err, &cert) {
 			err = cert
+		}
+		if errors.Is(err, io.EOF) {
+			err = fmt.Errorf("the peer hung up during the TLS handshake: it may speak plaintext (%w)", err)
 		}
 		return nil, err
 	}
