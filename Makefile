@@ -6,6 +6,7 @@ GO      ?= go
 STEP    := .ci/step
 MODULES := $(patsubst ./%/go.mod,%,$(shell find . -mindepth 2 -name go.mod -not -path './.tmp/*' -not -path '*/testdata/*' -not -path '*/node_modules/*' | sort))
 TESTED  := $(filter-out tools/%,$(MODULES))
+ENGINES := $(filter discovery/%,$(MODULES))
 RACED   := ./rpc/... ./balancer/... ./discovery/... .
 HAVE_CC := $(shell command -v $$($(GO) env CC) >/dev/null 2>&1 && echo 1)
 BROWSER := $(or $(HANSE_CHROMIUM),$(firstword $(shell command -v chromium chromium-browser google-chrome google-chrome-stable 2>/dev/null)))
@@ -73,6 +74,14 @@ e2e: ## the shop end to end, under load: rolling restarts, kills, scaling (about
 conformance: ## suites of others against our server and client: gRPC conformance, interoperability, h2spec, grpc-js, nghttpx (needs the network)
 	@$(STEP) conformance-fetch tools/conformance/fetch .tmp/conformance
 	@HANSE_CONFORMANCE=$(CURDIR)/.tmp/conformance $(STEP) conformance $(GO) -C internal/conformance/suites test -count=1 -timeout 10m $(TESTFLAGS) $(if $(SKIP),-skip "$(SKIP)")
+
+.PHONY: engines
+engines: ## the registries of other engines against the real servers, which it installs from Debian's packages, and how fast a change spreads
+	@bash .ci/engines
+	@$(STEP) --begin
+	@for m in $(ENGINES); do HANSE_ENGINES=1 $(STEP) $$m $(GO) -C $$m test $(if $(HAVE_CC),-race) -count=1 -timeout 10m $(TESTFLAGS) ./... || exit 1; done
+	@for m in $(ENGINES); do HANSE_ENGINES=1 $(STEP) bench-$$m $(GO) -C $$m test -run '^$$' -bench Change -benchtime 20x ./... || exit 1; done
+	@$(STEP) --table
 
 .PHONY: bench
 bench: ## measure everything, and write docs/benchmarks.md and docs/wire.svg (about an hour)
