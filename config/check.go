@@ -152,6 +152,8 @@ func suggest(name string, names []string) (hint string, near bool) {
 // unknownFlags lists the flags that no struct of their service has, and those of services that do not exist.
 func (l *Loader) unknownFlags(services []string) (problems []error) {
 	names := slices.Concat(l.Services, services)
+	slices.Sort(names)
+	names = slices.Compact(names)
 	for _, flag := range slices.Sorted(maps.Keys(l.Flags)) {
 		service, _, ok := strings.Cut(flag, ".")
 		reason := ""

@@ -307,6 +307,8 @@ flag cart.ttl: cart.ttl: "soon" is no duration: write it with its unit, such as 
 flag cart.tll: there is no such setting; did you mean "cart.ttl"?`},
 		{name: "flag of unknown service", flags: map[string]string{"crat.ttl": "1s"}, want: `
 flag crat.ttl: there is no service "crat"; did you mean "cart"?`},
+		{name: "flag of no service", flags: map[string]string{"payment.ttl": "1s"}, want: `
+flag payment.ttl: there is no service "payment"; there are cart, orders`},
 		{name: "flag of a service that is elsewhere", flags: map[string]string{"orders.x": "1s"}, want: ""},
 		{name: "no flag path", flags: map[string]string{"ttl": "1s"}, want: `
 flag ttl: want SERVICE.SETTING=VALUE`},
