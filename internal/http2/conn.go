@@ -35,9 +35,15 @@ type Conn struct {
 
 	reader reader // only the reader touches it
 
+	writing chan struct{} // of capacity 1: full while something is being written; taken before mu
+	wrote   output        // what is being written; whoever filled writing has it
+	parts   [][]byte      // its parts; likewise
+
 	mu        sync.Mutex
 	out       output
 	signalled bool // the flusher is at work or was woken
+	hurried   bool // a goroutine is about to write
+	busy      bool // a write is going on
 	wake      chan struct{}
 	flushed   chan struct{} // closed when the flusher has ended
 	done      chan struct{}
@@ -91,6 +97,7 @@ func newConn(nc net.Conn, cfg *Config, client bool) *Conn {
 		start:       time.Now(),
 		wake:        make(chan struct{}, 1),
 		flushed:     make(chan struct{}),
+		writing:     make(chan struct{}, 1),
 		done:        make(chan struct{}),
 		enc:         hpack.NewEncoder(),
 		nextID:      1,

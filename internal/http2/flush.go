@@ -86,8 +86,6 @@ func (c *Conn) signal() {
 // small calls, which is where the time goes.
 func (c *Conn) flush() {
 	defer close(c.flushed)
-	var o output      // what is being written
-	var bufs [][]byte // its parts
 	for range c.wake {
 		c.mu.Lock()
 		small := c.out.size() < yieldBelow
@@ -96,54 +94,102 @@ func (c *Conn) flush() {
 			runtime.Gosched()
 		}
 		for {
+			c.writing <- struct{}{}
 			c.mu.Lock()
 			if c.broken {
 				c.mu.Unlock()
+				<-c.writing
 				return
 			}
 			if c.out.size() == 0 && len(c.out.refs) == 0 {
 				c.signalled = false
-				if c.mayClose() {
-					c.mu.Unlock()
+				last := c.mayClose()
+				c.mu.Unlock()
+				<-c.writing
+				if last {
 					c.closeWrite()
 					return
 				}
-				c.mu.Unlock()
 				break
 			}
-			o, c.out = c.out, o
-			c.earned.Add(int64(o.earned))
-			c.writtenID = c.nextID
-			c.pump()
-			c.mu.Unlock()
-
-			c.writeSince.Store(c.now() + 1)
-			var err error
-			if len(o.refs) == 0 {
-				_, err = c.nc.Write(o.buf)
-			} else if o.size() > 0 {
-				bufs = bufs[:0]
-				at := 0
-				for i := range o.refs {
-					r := &o.refs[i]
-					bufs = append(bufs, o.buf[at:r.at], r.data)
-					at = r.at
-				}
-				if at < len(o.buf) {
-					bufs = append(bufs, o.buf[at:])
-				}
-				rest := net.Buffers(bufs)
-				_, err = rest.WriteTo(c.nc)
-				clear(bufs)
-			}
-			c.writeSince.Store(0)
-			o.reset()
+			err := c.write()
+			<-c.writing
 			if err != nil {
 				c.fail(&ConnError{Local: true, Code: InternalError, Reason: "writing", Cause: err})
 				return
 			}
 		}
 	}
+}
+
+// hurry has a large output written at once, although the flusher waits for its turn behind many goroutines that are ready to put more:
+// the peer can begin. It reports whether the caller should let that run. The lock is held.
+func (c *Conn) hurry() bool {
+	if c.hurried || c.busy || c.out.size() < yieldBelow {
+		return false
+	}
+	c.hurried = true
+	go func() {
+		mine := false
+		select {
+		case c.writing <- struct{}{}:
+			mine = true
+		default:
+		}
+		c.mu.Lock()
+		c.hurried = false
+		if !mine || c.broken || c.out.size() == 0 {
+			c.mu.Unlock()
+			if mine {
+				<-c.writing
+			}
+			return
+		}
+		err := c.write()
+		<-c.writing
+		if err != nil {
+			c.fail(&ConnError{Local: true, Code: InternalError, Reason: "writing", Cause: err})
+		}
+	}()
+	return true
+}
+
+// write writes the output. The caller holds c.writing and the lock, which is released.
+func (c *Conn) write() error {
+	o := &c.wrote
+	c.wrote, c.out = c.out, c.wrote
+	c.earned.Add(int64(o.earned))
+	c.writtenID = c.nextID
+	c.busy = true
+	c.pump()
+	c.mu.Unlock()
+
+	c.writeSince.Store(c.now() + 1)
+	var err error
+	if len(o.refs) == 0 {
+		_, err = c.nc.Write(o.buf)
+	} else if o.size() > 0 {
+		bufs := c.parts[:0]
+		at := 0
+		for i := range o.refs {
+			r := &o.refs[i]
+			bufs = append(bufs, o.buf[at:r.at], r.data)
+			at = r.at
+		}
+		if at < len(o.buf) {
+			bufs = append(bufs, o.buf[at:])
+		}
+		c.parts = bufs
+		rest := net.Buffers(bufs)
+		_, err = rest.WriteTo(c.nc)
+		clear(bufs)
+	}
+	c.writeSince.Store(0)
+	o.reset()
+	c.mu.Lock()
+	c.busy = false
+	c.mu.Unlock()
+	return err
 }
 
 // mayClose reports whether the connection can be closed now that all was written.

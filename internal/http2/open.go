@@ -33,6 +33,7 @@ func (c *Conn) Open(done <-chan struct{}, s *Stream, r Receiver, f *Frames) erro
 	c.table.put(s)
 	s.send(f)
 	tell := c.nextID > maxStreamID && c.stopOpening()
+	c.hurry() // its caller waits for the answer now, and so lets others run
 	c.mu.Unlock()
 	if tell {
 		c.tellDraining()

@@ -2,6 +2,7 @@ package http2
 
 import (
 	"bytes"
+	"runtime"
 
 	"github.com/hanse-go/hanse/internal/hpack"
 )
@@ -121,7 +122,6 @@ func (s *Stream) Send(f *Frames) error {
 func (s *Stream) SendOrHold(f *Frames) (held bool, err error) {
 	c := s.conn
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	switch {
 	case s.err != nil:
 		err = s.err
@@ -132,8 +132,14 @@ func (s *Stream) SendOrHold(f *Frames) (held bool, err error) {
 	default:
 		s.send(f)
 		c.passTurn(s)
-		return s.held != nil, nil
+		held, hurried := s.held != nil, c.hurry()
+		c.mu.Unlock()
+		if hurried {
+			runtime.Gosched()
+		}
+		return held, nil
 	}
+	c.mu.Unlock()
 	if f.Release != nil && len(f.Data) > 0 {
 		f.Release(f.Data)
 	}
