@@ -299,32 +299,6 @@ func TestP2CComparesTwo(t *testing.T) {
 	}
 }
 
-func TestNearest(t *testing.T) {
-	at := func(id, host string) *balancer.Candidate {
-		return &balancer.Candidate{Instance: discovery.Instance{ID: id, Host: host}}
-	}
-	host1, host2, far1, far2 := at("host1", "h"), at("host2", "h"), at("far1", "g"), at("far2", "")
-	here := balancer.Locality{Host: "h"}
-	for _, c := range []struct {
-		name     string
-		locality balancer.Locality
-		all      []*balancer.Candidate
-		want     []*balancer.Candidate
-	}{
-		{"some on host", here, []*balancer.Candidate{host2, far1, host1}, []*balancer.Candidate{host2, host1}},
-		{"all on host", here, []*balancer.Candidate{host2, host1}, []*balancer.Candidate{host2, host1}},
-		{"far", here, []*balancer.Candidate{far2, far1}, []*balancer.Candidate{far2, far1}},
-		{"nowhere", balancer.Locality{}, []*balancer.Candidate{far2, host1}, []*balancer.Candidate{far2, host1}},
-		{"none", here, nil, nil},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			if got := c.locality.Nearest(c.all); !slices.Equal(got, c.want) {
-				t.Errorf("got %v, want %v", got, c.want)
-			}
-		})
-	}
-}
-
 func ExampleP2C() {
 	picker := new(balancer.P2C)
 	candidates := []*balancer.Candidate{

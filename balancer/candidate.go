@@ -26,6 +26,7 @@ const (
 // Candidate is an instance that can take a call, with what is known of its load. Its methods are safe for concurrent use.
 type Candidate struct {
 	Instance discovery.Instance // must not change after the first call
+	Born     time.Time          // when the instance became ready, as far as the caller knows; zero: long ago. Must not change either
 
 	inflight atomic.Int64
 	samples  atomic.Int64  // answers so far; at warmUp and above latency counts
@@ -33,6 +34,16 @@ type Candidate struct {
 	stamp    atomic.Int64  // when the last sample came, by clock
 	warmedUp atomic.Int64  // when latency began to count, by clock
 	hashed   atomic.Uint64 // of the instance's key; 0: not yet
+}
+
+// Renew returns a candidate for the instance as it is now, with what is known of its latency. Calls in flight stay with c.
+func (c *Candidate) Renew(inst discovery.Instance) *Candidate {
+	n := &Candidate{Instance: inst, Born: c.Born}
+	n.samples.Store(c.samples.Load())
+	n.latency.Store(c.latency.Load())
+	n.stamp.Store(c.stamp.Load())
+	n.warmedUp.Store(c.warmedUp.Load())
+	return n
 }
 
 // Begin counts a call as in flight. Each Begin is followed by exactly one Done.

@@ -47,7 +47,7 @@ func (w *town) client(registry discovery.Registry, picker balancer.Picker) *rpc.
 	return &rpc.Client{
 		Registry:   registry,
 		Transports: []rpc.Transport{memory{w.net.Host("caller")}},
-		Picker:     func() balancer.Picker { return picker },
+		Balancing:  balancer.Policies{"": {Picker: func() balancer.Picker { return picker }}},
 	}
 }
 

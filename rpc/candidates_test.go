@@ -132,7 +132,7 @@ func TestDeadlineWhileNoInstanceIsKnown(t *testing.T) {
 func TestInstancesComeAndGo(t *testing.T) {
 	a, b, c := newStock(t, "a"), newStock(t, "b"), newStock(t, "c")
 	registry := newScript(a.instance(), b.instance())
-	conn := bound(t, &rpc.Client{Registry: registry, Picker: func() balancer.Picker { return &inTurn{} }})
+	conn := bound(t, &rpc.Client{Registry: registry, Balancing: balancer.Policies{"": {Picker: func() balancer.Picker { return &inTurn{} }}}})
 
 	serving := func(names ...string) {
 		t.Helper()
@@ -241,7 +241,7 @@ func TestContractThatNoInstanceHas(t *testing.T) {
 	old.Contracts = []discovery.Contract{{Name: "shop.v1.Old"}}
 	other.Contracts = []discovery.Contract{{Name: "shop.v1.New"}, {Name: echoContract}}
 	registry := newScript(old)
-	conn := bound(t, &rpc.Client{Registry: registry, Picker: func() balancer.Picker { return &inTurn{} }})
+	conn := bound(t, &rpc.Client{Registry: registry, Balancing: balancer.Policies{"": {Picker: func() balancer.Picker { return &inTurn{} }}}})
 	_, err := callEcho(t.Context(), conn, addMethod, "x")
 	wantError(t, err, codes.Unimplemented, echoContract, `"echo"`, "shop.v1.Old")
 	if a.calls.Load() != 0 {
@@ -265,7 +265,7 @@ func TestThisHostFirst(t *testing.T) {
 	nearby, away := near.instance(), far.instance()
 	nearby.Host, away.Host = "here", "there"
 	registry := newScript(nearby, away)
-	conn := bound(t, &rpc.Client{Registry: registry, Host: "here", Picker: func() balancer.Picker { return &inTurn{} }})
+	conn := bound(t, &rpc.Client{Registry: registry, Host: "here", Balancing: balancer.Policies{"": {Picker: func() balancer.Picker { return &inTurn{} }}}})
 	until(t, "near", func() bool { reply, _ := callEcho(t.Context(), conn, addMethod, "x"); return reply == "near:x" })
 	for range 10 {
 		if reply, err := callEcho(t.Context(), conn, addMethod, "x"); err != nil || reply != "near:x" {

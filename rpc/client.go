@@ -25,14 +25,15 @@ const DefaultTimeout = 10 * time.Second
 // Client is what the Conns of one caller share: how to find instances, how to reach them, and the connections to them. Its fields are
 // set before the first Conn is bound to it and not changed after. A Client must not be copied, and must be closed.
 type Client struct {
-	Service    string                 // name of the calling service, "" for a program that only calls
-	ID         identity.ID            // of it: whom servers in Local see as the caller; over a network it is TLS's certificate that says. Zero: not known
-	Registry   discovery.Registry     // where instances are found; nil: only those in Local
-	Local      map[string]*Server     // servers of this process: called in process, unless Path forces another
-	Host       string                 // host ID: instances with the same one are reached by unix socket and preferred; "": none
-	Path       Path                   // forces the path of every call; "" chooses the nearest
-	Transports []Transport            // nil: DefaultTransports
-	Picker     func() balancer.Picker // one per Conn; nil: P2C
+	Service    string             // name of the calling service, "" for a program that only calls
+	ID         identity.ID        // of it: whom servers in Local see as the caller; over a network it is TLS's certificate that says. Zero: not known
+	Registry   discovery.Registry // where instances are found; nil: only those in Local
+	Local      map[string]*Server // servers of this process: called in process, unless Path forces another
+	Host       string             // host ID: instances with the same one are reached by unix socket and preferred; "": none
+	Zone       string             // instances with the same one are preferred to those of other zones; "": none
+	Path       Path               // forces the path of every call; "" chooses the nearest
+	Transports []Transport        // nil: DefaultTransports
+	Balancing  balancer.Policies  // how instances are chosen, by called service; "": of all others
 
 	UnaryInterceptors  []grpc.UnaryClientInterceptor // first is outermost
 	StreamInterceptors []grpc.StreamClientInterceptor

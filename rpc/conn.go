@@ -211,7 +211,8 @@ type binding struct {
 	client  *Client
 	local   link  // to a server of this process; nil: pool
 	pool    *pool // of remote instances; nil: local
-	picker  balancer.Picker
+	chooser *balancer.Chooser
+	filter  *balancer.Filter // of instances; nil: all
 	timeout time.Duration
 
 	// The interceptors, ending in the binding's own methods; nil without any.
@@ -226,10 +227,13 @@ func newBinding(c *Conn, client *Client) (*binding, error) {
 		client:  client,
 		timeout: firstNonZero(c.opts.timeout, client.Timeout, DefaultTimeout),
 	}
-	if client.Picker != nil {
-		b.picker = client.Picker()
-	} else {
-		b.picker = new(balancer.P2C)
+	balancing := client.Balancing.For(c.name)
+	if c.opts.balancing != nil {
+		balancing = *c.opts.balancing
+	}
+	b.chooser = balancing.NewChooser()
+	if !balancing.Filter.IsZero() {
+		b.filter = &balancing.Filter
 	}
 	if err := b.chain(); err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"time"
 
+	"github.com/hanse-go/hanse/balancer"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/stats"
 )
@@ -15,6 +16,7 @@ type connOptions struct {
 	timeout            time.Duration
 	unaryInterceptors  []grpc.UnaryClientInterceptor
 	streamInterceptors []grpc.StreamClientInterceptor
+	balancing          *balancer.Policy
 
 	// Only Dial takes these: other Conns share their Client's.
 	tls           *tls.Config
@@ -31,6 +33,11 @@ func (f connOptionFunc) applyConn(o *connOptions) { f(o) }
 // that the caller set is never changed, and streams get none.
 func WithTimeout(d time.Duration) ConnOption {
 	return connOptionFunc(func(o *connOptions) { o.timeout = d })
+}
+
+// WithBalancing says how instances are chosen for the calls of this Conn, in place of all that [Client.Balancing] says.
+func WithBalancing(p balancer.Policy) ConnOption {
+	return connOptionFunc(func(o *connOptions) { o.balancing = &p })
 }
 
 // WithUnaryInterceptors adds interceptors inside those of the [Client]; the first is outermost.

@@ -47,7 +47,7 @@ type route struct {
 // newMember makes the member and its link, which begins to connect.
 func newMember(p *pool, inst discovery.Instance) *member {
 	c := p.client
-	m := &member{pool: p, inst: &inst, candidate: &balancer.Candidate{Instance: inst}}
+	m := &member{pool: p, inst: &inst, candidate: &balancer.Candidate{Instance: inst, Born: p.born(inst)}}
 	m.refs.Store(1)
 	routes, err := c.routes(inst)
 	if err != nil {
@@ -179,7 +179,7 @@ func (m *member) update(inst discovery.Instance) bool {
 	if !slices.Equal(m.inst.Endpoints, inst.Endpoints) || m.inst.Host != inst.Host || m.inst.Authority != inst.Authority {
 		return false
 	}
-	m.inst, m.candidate = &inst, &balancer.Candidate{Instance: inst}
+	m.inst, m.candidate = &inst, m.candidate.Renew(inst)
 	if m.link != nil && m.state == wire.Unreachable {
 		m.link.DialNow()
 	}

@@ -33,6 +33,7 @@ type pool struct {
 	ordered []*member          // in the registry's order: those that are ready
 	live    map[*member]bool   // all whose link is not closed
 	err     error              // no instance will be found any more
+	synced  bool               // the registry has spoken
 }
 
 // newPool begins to watch the service.
@@ -102,11 +103,22 @@ func (p *pool) sync(instances []discovery.Instance) {
 	for _, m := range gone {
 		m.retire()
 	}
+	p.synced = true
 	p.publish()
 	p.mu.Unlock()
 	for _, m := range gone {
 		m.release()
 	}
+}
+
+// born tells when an instance that is new to the pool became ready: now or, when it was there before the pool, when it was started. The
+// caller holds p.mu.
+func (p *pool) born(inst discovery.Instance) time.Time {
+	now := time.Now()
+	if !p.synced && inst.Started.Before(now) { // clocks differ: what will be started is new
+		return inst.Started
+	}
+	return now
 }
 
 // afterLoss is how long calls wait for an instance whose connection broke, or for another one, before it counts as unreachable. It is
@@ -179,7 +191,7 @@ func (p *pool) giveUp(m *member) {
 
 // publish makes a new view. The caller holds p.mu.
 func (p *pool) publish() {
-	old := p.view.Swap(newView(balancer.Locality{Host: p.client.Host}, p.ordered, p.err))
+	old := p.view.Swap(newView(balancer.Locality{Host: p.client.Host, Zone: p.client.Zone}, p.ordered, p.err))
 	close(old.changed)
 }
 
@@ -247,7 +259,7 @@ type need struct {
 // the call are being connected for the first time.
 func (p *pool) acquire(n *need) (*member, *balancer.Candidate, error) {
 	for {
-		v := p.view.Load()
+		v := p.view.Load().narrow(n.binding.filter)
 		if v.err != nil {
 			return nil, nil, v.err
 		}
@@ -270,7 +282,7 @@ func (p *pool) acquire(n *need) (*member, *balancer.Candidate, error) {
 
 // now is acquire without waiting: it returns nil when no instance can take the call at once.
 func (p *pool) now(n *need) (*member, *balancer.Candidate) {
-	v := p.view.Load()
+	v := p.view.Load().narrow(n.binding.filter)
 	if v.err != nil {
 		return nil, nil
 	}
@@ -294,7 +306,7 @@ func (p *pool) await(ctx context.Context, v *view) error {
 	}
 	err := status.FromContextError(ctx.Err())
 	if len(v.seats) == 0 {
-		return status.Errorf(err.Code(), "no ready instance of %q is known: %s", p.service, err.Message())
+		return status.Errorf(err.Code(), "no ready instance of %q %s: %s", p.service, v.unknown(), err.Message())
 	}
 	return status.Errorf(err.Code(), "no instance of %q could be reached in time: %s", p.service, err.Message())
 }

@@ -60,7 +60,7 @@ func TestRefusedCallGoesElsewhere(t *testing.T) {
 		}
 		return nil
 	}
-	conn := bound(t, &rpc.Client{Registry: newScript(a.instance(), b.instance()), Picker: func() balancer.Picker { return prefer{"a"} }})
+	conn := bound(t, &rpc.Client{Registry: newScript(a.instance(), b.instance()), Balancing: balancer.Policies{"": {Picker: func() balancer.Picker { return prefer{"a"} }}}})
 	connected(t, conn, "a")
 	refusing.Store(true)
 	connected(t, conn, "b")
@@ -208,7 +208,7 @@ func TestInstanceDiesInTheMiddle(t *testing.T) {
 				<-ctx.Done()
 				return ctx.Err()
 			}
-			conn := bound(t, &rpc.Client{Registry: newScript(a.instance(), b.instance()), Picker: func() balancer.Picker { return prefer{"a"} }})
+			conn := bound(t, &rpc.Client{Registry: newScript(a.instance(), b.instance()), Balancing: balancer.Policies{"": {Picker: func() balancer.Picker { return prefer{"a"} }}}})
 			var info rpc.CallInfo
 			for a.calls.Load() == 0 { // until a was connected first, or too
 				_, err := callEcho(t.Context(), conn, test.method, "x", &info)
@@ -346,7 +346,7 @@ func TestUnprocessedByHTTP2(t *testing.T) {
 					return misbehave(fr, f, lis)
 				})
 				bad := discovery.Instance{Service: "echo", ID: "a", State: discovery.Ready, Endpoints: []string{"tcp://" + lis.Addr().String()}}
-				conn := bound(t, &rpc.Client{Registry: newScript(bad, b.instance()), Picker: func() balancer.Picker { return prefer{"a"} }})
+				conn := bound(t, &rpc.Client{Registry: newScript(bad, b.instance()), Balancing: balancer.Policies{"": {Picker: func() balancer.Picker { return prefer{"a"} }}}})
 				until(t, "picked", func() bool {
 					if kind == "unary" {
 						reply, err := callEcho(t.Context(), conn, addMethod, "x")
@@ -392,7 +392,7 @@ func TestRefusedStreamIsReplayed(t *testing.T) {
 		}
 		return nil
 	}
-	conn := bound(t, &rpc.Client{Registry: newScript(a.instance(), b.instance()), Picker: func() balancer.Picker { return prefer{"a"} }})
+	conn := bound(t, &rpc.Client{Registry: newScript(a.instance(), b.instance()), Balancing: balancer.Policies{"": {Picker: func() balancer.Picker { return prefer{"a"} }}}})
 	connected(t, conn, "a")
 	refusing.Store(true)
 	connected(t, conn, "b")

@@ -46,7 +46,7 @@ func TestState(t *testing.T) {
 		conn := rpc.NewConn("echo")
 		wantState(t, conn, connectivity.Idle)
 		client := w.client(registry, nil)
-		client.Picker = nil
+		client.Balancing = nil
 		if err := conn.Bind(client); err != nil {
 			t.Fatal(err)
 		}

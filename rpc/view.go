@@ -21,6 +21,10 @@ type view struct {
 	seats   []seat        // of the instances that are ready, whether they can be reached or not
 
 	byContract sync.Map // contract that one of them implements → *choices
+
+	filter   *balancer.Filter // that all seats have passed; nil: none
+	others   int              // that did not pass
+	filtered sync.Map         // *balancer.Filter → *view: the same with the seats that pass
 }
 
 // seat is a member as it was when the view was made.
@@ -41,11 +45,39 @@ func newView(from balancer.Locality, members []*member, err error) *view {
 	return v
 }
 
+// narrow returns the view with the instances that the filter admits, or v itself when there is no filter.
+func (v *view) narrow(filter *balancer.Filter) *view {
+	if filter == nil {
+		return v
+	}
+	if narrow, ok := v.filtered.Load(filter); ok {
+		return narrow.(*view)
+	}
+	narrow := &view{from: v.from, changed: v.changed, err: v.err, filter: filter}
+	for _, s := range v.seats {
+		if filter.Admits(s.inst) {
+			narrow.seats = append(narrow.seats, s)
+		} else {
+			narrow.others++
+		}
+	}
+	v.filtered.Store(filter, narrow)
+	return narrow
+}
+
+// unknown says what is not there, for the error of a call that waited for it.
+func (v *view) unknown() string {
+	if v.filter == nil {
+		return "is known"
+	}
+	return fmt.Sprintf("is known that has %s (%d others are)", v.filter, v.others)
+}
+
 // choices are the instances that implement one contract.
 type choices struct {
 	seats []seat
-	near  []*balancer.Candidate // connected and nearest to the caller
-	all   []*balancer.Candidate // connected
+	from  balancer.Locality
+	tiers *balancer.Tiers // those that are connected
 }
 
 // choices returns what a call of the contract can choose from.
@@ -53,44 +85,42 @@ func (v *view) choices(contract string) *choices {
 	if c, ok := v.byContract.Load(contract); ok {
 		return c.(*choices)
 	}
-	c := &choices{}
+	c := &choices{from: v.from}
+	var connected []*balancer.Candidate
 	for _, s := range v.seats {
 		if !s.inst.Implements(contract) && !everywhere(contract) {
 			continue
 		}
 		c.seats = append(c.seats, s)
 		if s.state == wire.Ready {
-			c.all = append(c.all, s.candidate)
+			connected = append(connected, s.candidate)
 		}
 	}
-	c.near = v.from.Nearest(c.all)
+	c.tiers = v.from.Tiers(connected)
 	if len(c.seats) > 0 { // so that calls of contracts that do not exist fill no memory
 		v.byContract.Store(contract, c)
 	}
 	return c
 }
 
-// pick chooses among the nearest instances or, when there is none that was not tried, among all. It returns nil when all were
-// tried or none is connected.
+// pick chooses among those that were not tried. It returns nil when there is none that is connected.
 func (c *choices) pick(n *need) (*member, *balancer.Candidate) {
-	for _, candidates := range [...][]*balancer.Candidate{c.near, c.all} {
-		if len(n.tried) > 0 {
-			candidates = slices.DeleteFunc(slices.Clone(candidates), func(x *balancer.Candidate) bool {
-				return slices.Contains(n.tried, c.member(x))
-			})
-		}
-		if len(candidates) == 0 {
-			continue
-		}
-		candidate := balancer.Pick(n.ctx, n.method.name, n.binding.picker, candidates)
-		m := c.member(candidate)
-		if m == nil { // a picker must not answer with what it was not asked about
-			candidate = candidates[0]
-			m = c.member(candidate)
-		}
-		return m, candidate
+	tiers := c.tiers
+	if len(n.tried) > 0 {
+		tiers = c.from.Tiers(slices.DeleteFunc(slices.Clone(tiers.All()), func(x *balancer.Candidate) bool {
+			return slices.Contains(n.tried, c.member(x))
+		}))
 	}
-	return nil, nil
+	if tiers.Len() == 0 {
+		return nil, nil
+	}
+	candidate := n.binding.chooser.Choose(n.ctx, n.method.name, "", tiers)
+	m := c.member(candidate)
+	if m == nil { // a picker must not answer with what it was not asked about
+		candidate = tiers.All()[0]
+		m = c.member(candidate)
+	}
+	return m, candidate
 }
 
 func (c *choices) member(candidate *balancer.Candidate) *member {
