@@ -53,6 +53,7 @@ type Limiter struct {
 
 	running atomic.Int64 // calls that are let in and have not ended
 	limit   atomic.Int64 // how many Normal ones may run; 0: as many as there are
+	equal   atomic.Bool  // the limit is the same for all priorities: during a trial
 	waiting atomic.Int64 // the length of the queue
 
 	count atomic.Int64 // of the window: calls that ended well,
@@ -112,8 +113,10 @@ const unlimited = 0
 func (l *Limiter) now() int64 { return int64(time.Since(l.began)) }
 
 // share is how much of a limit calls of a priority may use up.
-func share(limit int64, p Priority) int64 {
+func (l *Limiter) share(limit int64, p Priority) int64 {
 	switch {
+	case l.equal.Load():
+		return limit
 	case p > Normal:
 		return 2 * limit
 	case p < Normal:
@@ -126,7 +129,7 @@ func share(limit int64, p Priority) int64 {
 // set when the call is shed.
 func (l *Limiter) Take(t *Ticket, p Priority, r Resumer) (turn Turn, why Reason) {
 	n := l.running.Add(1)
-	if limit := l.limit.Load(); limit == unlimited || n <= share(limit, p) && l.waiting.Load() == 0 {
+	if limit := l.limit.Load(); limit == unlimited || n <= l.share(limit, p) && l.waiting.Load() == 0 {
 		t.start = l.now()
 		return RunsNow, ""
 	}

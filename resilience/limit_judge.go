@@ -14,7 +14,11 @@ type judge struct {
 	last  int64 // when area was added to
 
 	before  time.Duration // the latency before the limit was reduced; 0: it was not
-	beyond  int64         // and how many calls ran then
+	beyond  float64       // and how many calls ran then
+	slow    time.Duration // the latency of those that had ended when a trial began
+	proved  bool          // that fewer calls are faster: else nothing is shed for its age
+	tried   int64         // when the last trial began
+	doubted bool          // since, a reduction did not show it
 	quiet   int64         // no trial begins before
 	pause   time.Duration // after the next trial that finds nothing
 	hurried int64         // when calls waited last
@@ -42,18 +46,20 @@ func (p limitPhase) String() string {
 }
 
 const (
-	minSamples  = 8                      // that say something about the latency
-	lookEvery   = 100 * time.Millisecond // at ease
+	minSamples  = 8                      // calls, that say something about the latency
+	proofCalls  = 32                     // calls, that can prove something
+	lookEvery   = 100 * time.Millisecond // while it limits; more when calls take longer
 	shortest    = 20 * time.Millisecond  // what can be measured
 	longest     = time.Second            // calls that take longer wait for something
+	lastProof   = 10 * time.Second       // after a trial began: what was not proved then is not so
 	calmFor     = time.Second            // without calls that wait, until the limit is lifted
 	firstPause  = time.Second            // after a trial that found nothing
 	lastPause   = time.Minute
-	proof       = 0.5  // of the gain in latency that fewer calls promise must show
+	proof       = 0.6  // of the gain in latency that fewer calls promise must show
 	growth      = 1.25 // of the limit, from window to window, at most
 	crowd       = 16   // calls at once are the fewest that a trial is worth
 	saturation  = 0.8  // of the limit in use: it holds calls back
-	overTheMark = 1.05 // of the latency that is aimed at
+	overTheMark = 1.2  // of the latency that is aimed at
 )
 
 // Why a limiter changes its mind.
@@ -90,17 +96,23 @@ func (l *Limiter) step(now int64) {
 	case atEase:
 		l.stepAtEase(now, running)
 	case draining:
-		switch patience := j.began + 2*int64(j.before); {
+		latency, mean, ok := l.measured(now)
+		switch {
 		case running <= l.limit.Load():
-			l.enter(settling, now, j.before)
-		case now >= patience: // what runs does not end: there is more than the server can do
-			l.reach(now, l.limit.Load(), time.Duration(float64(j.before)*proof))
+			j.before, j.beyond = j.slow, 2*float64(l.limit.Load())
+			if ok {
+				j.before, j.beyond = latency, mean
+			}
+			j.slow = max(j.slow, j.before)
+			l.enter(settling, now, j.slow*5/4)
+		case ok && now >= j.began+2*int64(max(j.slow, lookEvery)): // those that run do not end: there are more than the server can work at
+			l.reach(now, mean, latency)
 		default:
 			l.due.Store(now + int64(shortest)/4)
 		}
 	case settling:
 		if now >= l.due.Load() {
-			l.enter(measuring, now, max(j.before, shortest))
+			l.enter(measuring, now, max(j.slow*5/2, shortest)) // calls that run abreast end in it twice or three times
 		}
 	case measuring:
 		if now >= l.due.Load() {
@@ -108,8 +120,14 @@ func (l *Limiter) step(now int64) {
 		}
 	case limiting:
 		switch {
+		case !j.proved && now-j.tried > int64(lastProof):
+			l.deny(now, j.latency)
 		case j.skip != 0 && now >= j.skip:
-			l.enter(limiting, now, max(time.Duration(now-j.began), lookEvery/2))
+			lasts := max(time.Duration(now-j.began), lookEvery/2)
+			if j.before > 0 {
+				lasts = lasts * 5 / 2
+			}
+			l.enter(limiting, now, lasts)
 		case j.skip == 0 && now >= l.due.Load():
 			l.stepLimiting(now)
 		}
@@ -119,6 +137,7 @@ func (l *Limiter) step(now int64) {
 // enter begins a part of a trial, or a window.
 func (l *Limiter) enter(p limitPhase, now int64, lasts time.Duration) {
 	j := &l.judge
+	l.equal.Store(p != limiting)
 	j.phase, j.began, j.area, j.last, j.skip = p, now, 0, now, 0
 	l.total += uint64(l.count.Swap(0))
 	l.sum.Store(0)
@@ -133,28 +152,33 @@ func (l *Limiter) stepAtEase(now, running int64) {
 		return
 	}
 	latency := time.Duration(l.sum.Load() / n)
-	all := n + l.other.Load()
 	j.latency = latency
 	if j.ease == 0 || latency < j.ease {
 		j.ease = latency
 	}
-	coming := min(time.Duration(running*(now-j.began)/all), 4*latency) // what calls take that come now
-	l.enter(atEase, now, lookEvery)
-	if latency <= max(2*j.ease, j.ease+l.cfg.Delay) || latency > longest || running < max(crowd, 2*int64(l.cfg.Least)) || now < j.quiet {
+	next := latency
+	if took := time.Duration(now - j.began); took < 4*j.window() { // calls that come now take as long as those that run have for all of them
+		next = max(next, time.Duration(running)*took/time.Duration(n+l.other.Load()))
+	}
+	l.enter(atEase, now, j.window())
+	if next <= max(2*j.ease, j.ease+l.cfg.Delay) || next > max(longest, min(40*j.ease, 10*longest)) || latency > longest || running < max(crowd, 2*int64(l.cfg.Least)) || now < j.quiet {
 		return
 	}
-	j.before, j.beyond = max(latency, coming), running
+	j.slow, j.proved, j.doubted, j.tried = latency, false, false, now
 	l.counts.Add(LimitTrial)
 	l.limit.Store(running / 2)
 	l.enter(draining, now, 0)
 }
 
-// measured returns the mean latency of the window and how many calls ran; ok is false when none ended.
+// window is how long one is at ease: so long that calls that run abreast end in it once.
+func (j *judge) window() time.Duration { return max(shortest, j.ease*3/2) }
+
+// measured returns the mean latency of the window and how many calls ran; ok is false when too few ended.
 func (l *Limiter) measured(now int64) (latency time.Duration, running float64, ok bool) {
 	j := &l.judge
 	ended := l.count.Load() + l.other.Load()
-	if ended == 0 || now == j.began {
-		return 0, 0, false
+	if ended < minSamples || now == j.began {
+		return 0, float64(j.area) / float64(max(now-j.began, 1)), false
 	}
 	return time.Duration(j.area / ended), float64(j.area) / float64(now-j.began), true
 }
@@ -167,16 +191,17 @@ func (l *Limiter) conclude(now int64) {
 	switch {
 	case ok && running < saturation*float64(limit): // the calls have gone elsewhere
 		l.lift(now)
-	case !ok || !j.proven(latency, limit):
+	case !ok || !j.proven(latency, running):
 		l.deny(now, latency)
 	default:
-		l.reach(now, limit, latency)
+		j.proved = true
+		l.reach(now, running, latency)
 	}
 }
 
 // proven reports whether calls have become as much faster by a reduction as they do in an overloaded server.
-func (j *judge) proven(latency time.Duration, limit int64) bool {
-	promised := float64(j.before) * (1 - float64(limit)/float64(j.beyond))
+func (j *judge) proven(latency time.Duration, running float64) bool {
+	promised := float64(j.before) * (1 - running/j.beyond)
 	return float64(j.before-latency) >= proof*promised
 }
 
@@ -198,7 +223,7 @@ func (l *Limiter) lift(now int64) {
 func (l *Limiter) calm(now int64) {
 	l.judge.before = 0
 	l.limit.Store(unlimited)
-	l.enter(atEase, now, lookEvery)
+	l.enter(atEase, now, l.judge.window())
 }
 
 // aim is the latency that an overloaded server is brought back to.
@@ -207,24 +232,24 @@ func (l *Limiter) aim() time.Duration {
 }
 
 // reach finds the server overloaded: with so many calls running they take so long.
-func (l *Limiter) reach(now, limit int64, latency time.Duration) {
+func (l *Limiter) reach(now int64, running float64, latency time.Duration) {
 	j := &l.judge
 	j.pause = 0
 	j.latency = latency
 	j.hurried = now
 	l.counts.Add(LimitReached)
-	l.set(now, limit, int64(float64(limit)*min(1, float64(l.aim())/float64(latency))), latency)
+	l.set(now, running, running*min(1, float64(l.aim())/float64(latency)), latency)
 }
 
-// set changes the limit, and begins the next window when what ran under the old one has gone.
-func (l *Limiter) set(now, from, to int64, latency time.Duration) {
+// set changes the limit, and begins the next window when what ran before has gone.
+func (l *Limiter) set(now int64, running, to float64, latency time.Duration) {
 	j := &l.judge
-	to = max(to, int64(l.cfg.Least))
+	to = max(to, float64(l.cfg.Least))
 	j.before = 0
-	if float64(to) < 0.9*float64(from) {
-		j.before, j.beyond = latency, from
+	if to < 0.75*running { // less shows nothing
+		j.before, j.beyond = latency, running
 	}
-	l.limit.Store(to)
+	l.limit.Store(int64(to))
 	l.enter(limiting, now, latency)
 	j.skip = now + int64(latency)
 }
@@ -233,23 +258,38 @@ func (l *Limiter) stepLimiting(now int64) {
 	j := &l.judge
 	limit := l.limit.Load()
 	latency, running, ok := l.measured(now)
-	if !ok {
-		l.enter(limiting, now, lookEvery)
+	if !ok && running < saturation*float64(limit) && now-j.hurried >= int64(calmFor) {
+		l.lift(now)
 		return
 	}
-	j.latency, j.ease = latency, min(j.ease, latency)
+	if !ok {
+		l.due.Store(now + int64(shortest))
+		return
+	}
+	j.latency = latency
 	saturated := running >= saturation*float64(limit)
-	switch ratio := float64(l.aim()) / float64(latency); {
-	case saturated && j.before > 0 && !j.proven(latency, limit):
+	shown := j.before > 0 && running < 0.9*j.beyond // what a reduction does
+	if shown && l.count.Load()+l.other.Load() < proofCalls {
+		l.due.Store(now + int64(shortest))
+		return
+	}
+	if saturated && shown && j.proven(latency, running) {
+		j.proved, j.doubted, shown = true, false, false
+	}
+	switch old, ratio := float64(limit), float64(l.aim())/float64(latency); {
+	case saturated && shown && (!j.proved || j.doubted):
 		l.deny(now, latency)
+	case saturated && shown:
+		j.doubted = true
+		l.set(now, running, old, latency)
 	case !saturated && now-j.hurried >= int64(calmFor):
 		l.lift(now)
 	case !saturated:
 		j.before = 0
 		l.enter(limiting, now, lookEvery)
 	case ratio < 1/overTheMark:
-		l.set(now, limit, int64(float64(limit)*max(ratio, 0.5)), latency)
+		l.set(now, running, old*max(ratio, 0.5), latency)
 	default:
-		l.set(now, limit, limit+max(1, int64(float64(limit)*(min(ratio, growth)-1))), latency)
+		l.set(now, running, old+max(1, old*(min(ratio, growth)-1)), latency)
 	}
 }

@@ -154,7 +154,7 @@ func (l *Limiter) advanceLocked(out *verdicts) {
 		if t == nil {
 			return
 		}
-		if limit != unlimited && l.running.Load() >= share(limit, t.priority) {
+		if limit != unlimited && l.running.Load() >= l.share(limit, t.priority) {
 			return
 		}
 		l.queue.remove(t)
@@ -165,9 +165,9 @@ func (l *Limiter) advanceLocked(out *verdicts) {
 	}
 }
 
-// expire sheds those that have waited for too long; not during an experiment, which may be wrong. l.mu is held.
+// expire sheds those that have waited for too long, once it is proved that the server is overloaded. l.mu is held.
 func (l *Limiter) expire(now int64, out *verdicts) {
-	if l.judge.phase != limiting {
+	if l.judge.phase != limiting || !l.judge.proved {
 		return
 	}
 	for i := range l.queue.lists {

@@ -24,6 +24,8 @@ type Policy struct {
 	Breaker Breaker // stops calling a service that fails
 	Outlier Outlier // leaves out single instances that are worse than the others
 
+	Limit Limit // of the serving side: how many calls run at once when more would only make them slower
+
 	// Methods are policies of single methods, "/shop.cart.v1.CartService/GetCart", and of whole contracts, "shop.cart.v1.CartService/*".
 	// They have no Methods, and neither a Breaker nor an Outlier, which belong to the service.
 	Methods map[string]Policy
@@ -36,6 +38,7 @@ func defaults() Policy {
 		Retry:   defaultRetry,
 		Breaker: defaultBreaker,
 		Outlier: defaultOutlier,
+		Limit:   defaultLimit,
 	}
 }
 
@@ -90,7 +93,7 @@ func fill(p, base reflect.Value) {
 func (p Policy) Check() error {
 	errs := []error{
 		notBelow("Timeout", p.Timeout),
-		p.Retry.check(), p.Hedge.check(), p.Breaker.check(), p.Outlier.check(),
+		p.Retry.check(), p.Hedge.check(), p.Breaker.check(), p.Outlier.check(), p.Limit.check(),
 	}
 	for _, key := range slices.Sorted(maps.Keys(p.Methods)) {
 		m := p.Methods[key]

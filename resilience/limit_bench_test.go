@@ -1,0 +1,19 @@
+package resilience_test
+
+import (
+	"testing"
+
+	"github.com/hanse-go/hanse/resilience"
+)
+
+func BenchmarkLimiter(b *testing.B) {
+	l := resilience.NewLimiter(resilience.Limit{}, nil)
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		var t resilience.Ticket
+		for pb.Next() {
+			l.Take(&t, resilience.Normal, nil)
+			l.Release(&t, true)
+		}
+	})
+}
