@@ -83,6 +83,11 @@ engines: ## the registries of other engines against the real servers, which it i
 	@for m in $(ENGINES); do HANSE_ENGINES=1 $(STEP) bench-$$m $(GO) -C $$m test -run '^$$' -bench Change -benchtime 20x ./... || exit 1; done
 	@$(STEP) --table
 
+.PHONY: consul
+consul: ## the Consul registry against a real Consul, which is built first (3 minutes, once; needs the network)
+	.ci/consul .tmp/bin/consul
+	PATH="$(CURDIR)/.tmp/bin:$$PATH" HANSE_CONSUL=1 $(GO) -C discovery/consuldiscovery test -count=1 -v -run RealConsul $(TESTFLAGS) .
+
 .PHONY: bench
 bench: ## measure everything, and write docs/benchmarks.md and docs/wire.svg (about an hour)
 	$(GO) -C bench run . -write

@@ -33,8 +33,8 @@ type Registry struct {
 	// DeregisterAfter is how long a dead instance stays in Consul, as critical, which nobody calls. The default is 1 min, which is also
 	// Consul's least.
 	DeregisterAfter time.Duration
-	// Grace is how long instances that vanish because Consul lost its data stay known: their agents put them back in this time. The
-	// default is 1 min; -1 is none.
+	// Grace is how long ready instances stay known that vanish while Consul was away or lost data: if they live, they are announced
+	// again in this time. The default is 1 min; -1 is none.
 	Grace time.Duration
 	// Client makes the requests; TLS is set in its transport. It must have no Timeout, for a watch is a request that waits. The
 	// default is one without a proxy.

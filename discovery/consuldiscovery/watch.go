@@ -55,9 +55,9 @@ type query struct {
 	path     string
 	params   url.Values
 	what     string // for the log
-	// learn takes each answer, also one without news. lost says that Consul's index went back: it has lost data since the last answer.
-	// It returns how long the next query may wait.
-	learn func(body []byte, lost bool) (time.Duration, error)
+	// learn takes each answer, also one without news. doubt says that Consul may have lost data since the last answer: its index went
+	// back, or it was away. It returns how long the next query may wait.
+	learn func(body []byte, doubt bool) (time.Duration, error)
 	// failed is told of each failure.
 	failed func()
 	// slots, unless nil, bounds how many queries wait at once.
@@ -77,7 +77,7 @@ func (q *query) follow(ctx context.Context) {
 		body, next, err := q.ask(ctx, index, wait)
 		lost := err == nil && next < last
 		if err == nil {
-			wait, err = q.learn(body, lost)
+			wait, err = q.learn(body, lost || failures > 0)
 		}
 		switch {
 		case ctx.Err() != nil:
@@ -148,7 +148,7 @@ type serviceWatch struct {
 
 	told   bool
 	known  []discovery.Instance
-	kept   []discovery.Instance // that vanished with Consul's data and have not come back
+	kept   []discovery.Instance // that vanished while Consul may have lost data, and have not come back
 	until  time.Time            // how long they stay
 	warned map[string]string    // by service ID
 }
@@ -167,13 +167,13 @@ func (w *serviceWatch) run(ctx context.Context, slots *slots) {
 }
 
 // learn takes an answer.
-func (w *serviceWatch) learn(body []byte, lost bool) (time.Duration, error) {
+func (w *serviceWatch) learn(body []byte, doubt bool) (time.Duration, error) {
 	list, bad, err := parseEntries(body, w.service)
 	if err != nil {
 		return 0, err
 	}
 	w.warn(bad)
-	if lost {
+	if doubt {
 		w.kept, w.until = slices.Clone(w.known), time.Now().Add(w.registry.grace())
 	}
 	left := time.Until(w.until)
