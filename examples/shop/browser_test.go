@@ -144,7 +144,10 @@ func TestBrowser(t *testing.T) {
 				}
 				for _, scheme := range []string{"dark", "light"} {
 					do("in the "+scheme, call(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-						Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+						Features: []*emulation.MediaFeature{
+							{Name: "prefers-color-scheme", Value: scheme},
+							{Name: "prefers-reduced-motion", Value: "reduce"}, // a picture in the middle of a change shows neither
+						},
 					}))
 					picture, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
 					if err != nil {

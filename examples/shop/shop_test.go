@@ -239,7 +239,7 @@ func TestPurchase(t *testing.T) {
 
 		form = b.checkoutForm(b.get("/checkout"))
 		done := b.post("/checkout", form)
-		b.has(done, "Thank you", "$42.61", "Visa ending in 4242", "Mengstraße 4", "POST /checkout", "PlaceOrder", "ConfirmPayment")
+		b.has(done, "Thank you", "$42.61", "Visa ending in 4242", "Mengstraße 4", "23552 Lübeck<br>Germany", "POST /checkout", "PlaceOrder", "ConfirmPayment")
 		id := regexp.MustCompile(`[1-9A-HJ-Z]{4}-[1-9A-HJ-Z]{4}-[1-9A-HJ-Z]{4}`).FindString(done)
 		again := b.post("/checkout", form) // the same form again is the same order
 		b.has(again, id)

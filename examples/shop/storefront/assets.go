@@ -103,7 +103,8 @@ var functions = template.FuncMap{
 	"express": func(o *shippingv1.Offer) bool {
 		return o.GetSpeed() == shippingv1.Speed_SPEED_EXPRESS
 	},
-	"clock": func(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04:05") },
+	"country": countryName,
+	"clock":   func(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04:05") },
 	"plural": func(n int, one, many string) string {
 		if n == 1 {
 			return fmt.Sprintf("%d %s", n, one)

@@ -45,6 +45,16 @@ var reachable = []*shippingv1.Destination{
 	{Country: "US", Name: "United States"},
 }
 
+// countryName is the name of a country that orders go to, or its code.
+func countryName(code string) string {
+	for _, d := range reachable {
+		if d.GetCountry() == code {
+			return d.GetName()
+		}
+	}
+	return code
+}
+
 func (s *Shop) checkout(w http.ResponseWriter, r *http.Request) {
 	if country := r.FormValue("country"); codePattern.MatchString(country) {
 		setCookie(w, r, countryCookie, country, keepSession)
