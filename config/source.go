@@ -15,10 +15,10 @@ const (
 
 // Source tells where a value came from. The zero Source is a default.
 type Source struct {
-	Kind   Kind
+	Kind   Kind   // which layer
 	Name   string // path of the file, name of the variable, or of the flag; empty for a default
 	Line   int    // in the file, counted from 1; 0 elsewhere
-	Column int
+	Column int    // in the line, counted from 1; 0 elsewhere
 }
 
 // String returns "default", "shop.yaml:12:3", "env CART_MAX_ITEMS" or "flag cart.max-items".
@@ -38,7 +38,7 @@ func (s Source) String() string {
 type Value struct {
 	Path   string // such as cart.db.max-conns
 	Text   string // as fmt prints it; "[secret]" for a [Secret]
-	Source Source
+	Source Source // where the value came from
 	Desc   string // from the field's desc tag
 	Env    string // name of the variable that sets it
 }

@@ -35,20 +35,20 @@ type Contract struct {
 // An instance that Hanse announced has an ID. One that comes from a static list or from DNS has none: nothing is known of it but
 // its endpoints, and it counts as [Ready].
 type Instance struct {
-	Service   string            `json:"service"`
-	ID        string            `json:"instance,omitempty"`
-	Version   string            `json:"version,omitempty"`
-	State     State             `json:"state"`
+	Service   string            `json:"service"`             // name of the service
+	ID        string            `json:"instance,omitempty"`  // 32 hex digits, new for each start; empty when nobody announced it
+	Version   string            `json:"version,omitempty"`   // of its code, for people; empty: not known
+	State     State             `json:"state"`               // calls go to those that are [Ready]
 	Endpoints []string          `json:"endpoints,omitempty"` // URLs, best first: unix:///run/x.sock, tcp://10.0.0.7:8443
 	Host      string            `json:"host,omitempty"`      // identifies the machine and its socket folder: unix endpoints serve callers of the same Host only
 	Authority string            `json:"authority,omitempty"` // what callers name as :authority; empty: see [Instance.CallAuthority]
-	Zone      string            `json:"zone,omitempty"`
-	Weight    int               `json:"weight,omitempty"` // share of the calls relative to its peers; 0 is 1
-	PID       int               `json:"pid,omitempty"`
-	Admin     string            `json:"admin,omitempty"` // host:port of the admin listener, when there is one
-	Started   time.Time         `json:"started,omitzero"`
-	Contracts []Contract        `json:"contracts,omitempty"`
-	Metadata  map[string]string `json:"metadata,omitempty"`
+	Zone      string            `json:"zone,omitempty"`      // where it runs, such as a rack or a data centre; empty: not known
+	Weight    int               `json:"weight,omitempty"`    // share of the calls relative to its peers; 0 is 1
+	PID       int               `json:"pid,omitempty"`       // of its process, on its host; 0: not known
+	Admin     string            `json:"admin,omitempty"`     // host:port of the admin listener, when there is one
+	Started   time.Time         `json:"started,omitzero"`    // when its process began; zero: not known
+	Contracts []Contract        `json:"contracts,omitempty"` // what it implements; none: not known
+	Metadata  map[string]string `json:"metadata,omitempty"`  // what else its owner says of it
 
 	unknown map[string]json.RawMessage // fields of a newer version's record, kept for whoever reads it next
 }

@@ -12,8 +12,8 @@ const deadLease = time.Second
 
 // Instance is one running copy of a service.
 type Instance struct {
-	Service string
-	ID      string
+	Service string // name of the service
+	ID      string // as in the registry
 	Host    string // its name in the network: cart-1, cart-2, …
 
 	node *node

@@ -13,7 +13,7 @@ import "google.golang.org/grpc"
 type CallInfo struct {
 	grpc.EmptyCallOption
 
-	Service  string
+	Service  string // name of the called service
 	Instance string // ID; empty when the endpoint was not announced by Hanse
 	Endpoint string // URL; empty in process
 	Path     Path   // "" when no instance was reached

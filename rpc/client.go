@@ -35,9 +35,9 @@ type Client struct {
 	Transports []Transport        // nil: DefaultTransports
 	Balancing  balancer.Policies  // how instances are chosen, by called service; "": of all others
 
-	UnaryInterceptors  []grpc.UnaryClientInterceptor // first is outermost
-	StreamInterceptors []grpc.StreamClientInterceptor
-	StatsHandlers      []stats.Handler // see each attempt of a call as a call
+	UnaryInterceptors  []grpc.UnaryClientInterceptor  // first is outermost
+	StreamInterceptors []grpc.StreamClientInterceptor // the same, for streams
+	StatsHandlers      []stats.Handler                // see each attempt of a call as a call
 
 	Timeout        time.Duration   // of a unary call whose context has no deadline; 0 is DefaultTimeout, -1 is none
 	MaxRecvMsgSize int             // bytes of one message; 0 is 4 MiB, -1 is no limit

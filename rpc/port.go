@@ -41,6 +41,7 @@ const (
 //
 // The fields are set before the first Serve. A Port must not be copied. Its methods are safe for concurrent use.
 type Port struct {
+	// Servers are the services that the port serves, each under its Service as :authority. None: only what Shared and HTTP serve.
 	Servers []*Server
 	// Shared holds contracts of the app itself, such as health and reflection, under every :authority. A server of its own has
 	// precedence where it is named and has the contract too. nil: none.
