@@ -6,9 +6,11 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/identity"
 	"github.com/hanse-go/hanse/rpc"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/stats"
@@ -65,6 +67,18 @@ type App struct {
 	// in it. Default: safe limits, see the fields.
 	Limits rpc.Limits
 
+	// Identity is where the certificates of the services come from, such as &identity.Files{Dir: "/run/secrets/tls"}. With it all
+	// calls between processes go over mutual TLS 1.3, on TCP and on unix sockets, in and out: each service shows its own
+	// certificate, as the caller and as the called, and takes calls of its own system only. A port then refuses plaintext calls with
+	// Unauthenticated; health checks and reflection on it are calls, too. Probes have AdminAddr. A caller that is no service shows
+	// the certificate of the app's first one. Default: none and plaintext in Run; that of the running hanse dev in Main, where
+	// --identity off switches it off.
+	Identity identity.Source
+
+	// PlainHTTP says whether an app with an Identity serves the pages of [Service.Handle] over plain HTTP, too: browsers have no
+	// certificate of the system. Default (nil): yes when the listener is bound to loopback, no otherwise.
+	PlainHTTP *bool
+
 	// Reflection says whether clients may ask which contracts there are. Default (nil): yes when the listener is bound to
 	// loopback, no otherwise.
 	Reflection *bool
@@ -105,6 +119,8 @@ type App struct {
 	closed bool
 	local  map[string]*rpc.Server // what runs here
 	caller *rpc.Client            // of Conn
+
+	certified atomic.Pointer[certified] // who the app is by its certificates; nil before Run, and without Identity
 }
 
 // Path is the way that a call takes to an instance: "inprocess", "unix" or "tcp".

@@ -17,6 +17,9 @@ const unnamedSystem = "local"
 
 // serviceID returns the ID of a service of this system, as rules mean it and as the other services of the app are called by.
 func (a *App) serviceID(service string) identity.ID {
+	if c := a.certified.Load(); c != nil {
+		return (&appSource{a.Identity, a}).ServiceID(c.system, service)
+	}
 	id := identity.ID{System: a.System, Service: service}
 	if _, err := identity.ParseID(id.String()); err != nil {
 		id.System = unnamedSystem
@@ -50,6 +53,9 @@ func (r *run) serveCallers(w http.ResponseWriter, _ *http.Request) {
 
 // warnOfNobody says that rules let nobody in from outside, because nobody there can say who they are.
 func (r *run) warnOfNobody() {
+	if r.app.Identity != nil {
+		return
+	}
 	for _, m := range r.members {
 		for _, rule := range m.Allow {
 			if len(rule.Callers) != 1 || rule.Callers[0] != "*" {

@@ -29,7 +29,11 @@ func (a *App) newClient(s *Service, local map[string]*rpc.Server) (*rpc.Client, 
 		StreamInterceptors: a.ClientStreamInterceptors,
 		StatsHandlers:      a.StatsHandlers,
 		Wire:               wire,
+		Identity:           a.source(),
 		Logger:             a.logger(),
+	}
+	if who := a.certified.Load(); s == nil && who != nil {
+		c.ID = a.serviceID(who.first) // as its certificate says on other paths
 	}
 	if s != nil {
 		c.Service, c.ID = s.Name, a.serviceID(s.Name)

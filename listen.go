@@ -66,7 +66,8 @@ func (r *run) layPorts() {
 // route prepares what is served on the port, and returns the conflicts between its services.
 func (p *port) route() []error {
 	http, mistakes := newHTTPRouter(p.members)
-	p.rpc = &rpc.Port{HTTP: http, HTTPContext: p.run.httpContext, Shared: p.run.sharedServer(p), Wire: p.run.wire, Limits: p.run.app.Limits, Logger: p.run.log}
+	p.rpc = &rpc.Port{HTTP: http, HTTPContext: p.run.httpContext, Shared: p.run.sharedServer(p), Wire: p.run.wire, Limits: p.run.app.Limits, Logger: p.run.log,
+		Identity: p.run.app.Identity, PlainHTTP: p.run.plainHTTP(p)}
 	for _, m := range p.members {
 		p.rpc.Servers = append(p.rpc.Servers, &m.server)
 	}

@@ -146,6 +146,7 @@ func (a *App) newRun(services []*Service) (*run, error) {
 	if a.Listener != nil && len(services) > 0 && len(a.Addrs) == len(seen) {
 		mistakes = append(mistakes, errors.New("App.Listener is for services without an entry in App.Addrs, and there are none"))
 	}
+	mistakes = append(mistakes, r.checkIdentity()...)
 	slices.SortFunc(mistakes, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	for _, m := range r.members {
 		if err := m.claim(); err != nil {

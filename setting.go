@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/identity"
 	"github.com/hanse-go/hanse/internal/nearest"
 	"github.com/hanse-go/hanse/rpc"
 )
@@ -39,6 +40,8 @@ type values struct {
 	logFormat  string // text or json
 	list       string // "", names or json
 	lifeline   string
+	noIdentity bool            // asked for
+	files      *identity.Files // that --identity names; nil: none
 }
 
 // settings are all there are, in the order of the help.
@@ -58,6 +61,11 @@ func settings() []*setting {
 			help: "health checks and profiles (default 127.0.0.1:0)", apply: text(func(a *App) *string { return &a.AdminAddr })},
 		{flag: "reflection", env: "HANSE_REFLECTION", group: "Where it listens",
 			help: "let clients ask for the contracts; =false refuses (default: on a loopback address only)", apply: (*values).setReflection},
+
+		{flag: "identity", env: "HANSE_IDENTITY", arg: "FOLDER|off", group: "Who may call",
+			help: "mutual TLS with the tls.crt, tls.key and ca.crt in this folder ({service} in it is a service's name), or with cert=FILE,key=FILE,ca=FILE (default: that of the running hanse dev)", apply: (*values).setIdentity},
+		{flag: "plain-http", env: "HANSE_PLAIN_HTTP", group: "Who may call",
+			help: "serve pages over plain HTTP, too, where there is an identity; =false refuses (default: on a loopback address only)", apply: (*values).setPlainHTTP},
 
 		{flag: "registry", env: "HANSE_REGISTRY", arg: "URL", group: "How it finds others",
 			help: "where instances are announced and found: local:, static:cart=host:port, dns:///…; the first that knows a service wins", split: strings.Fields, apply: (*values).addRegistry,
@@ -138,6 +146,15 @@ func (v *values) setReflection(s string) error {
 		return errors.New("want true or false")
 	}
 	v.app.Reflection = &b
+	return nil
+}
+
+func (v *values) setPlainHTTP(s string) error {
+	b, err := strconv.ParseBool(s)
+	if err != nil {
+		return errors.New("want true or false")
+	}
+	v.app.PlainHTTP = &b
 	return nil
 }
 

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/hanse-go/hanse/identity"
 )
 
 func TestSettings(t *testing.T) {
@@ -38,6 +40,14 @@ func TestSettings(t *testing.T) {
 		{name: "bad path", env: map[string]string{"HANSE_PATH": "udp"}, err: "want inprocess, unix or tcp"},
 		{name: "wire", env: map[string]string{"HANSE_WIRE": "grpc-go"}, want: func(v *values) bool { return v.app.wireName == "grpc-go" }},
 		{name: "bad wire", env: map[string]string{"HANSE_WIRE": "smoke"}, err: "want hanse or grpc-go"},
+		{name: "identity", env: map[string]string{"HANSE_IDENTITY": "/run/tls/{service}"}, want: func(v *values) bool {
+			return v.files.Dir == "/run/tls/{service}" && v.app.Identity == v.files
+		}},
+		{name: "no identity", env: map[string]string{"HANSE_IDENTITY": "off"}, app: &App{Identity: new(identity.Files)},
+			want: func(v *values) bool { return v.app.Identity == nil && v.noIdentity }},
+		{name: "bad identity", env: map[string]string{"HANSE_IDENTITY": "cert=x"}, err: "both cert= and ca= are needed"},
+		{name: "plain HTTP", env: map[string]string{"HANSE_PLAIN_HTTP": "false"}, want: func(v *values) bool { return !*v.app.PlainHTTP }},
+		{name: "bad plain HTTP", env: map[string]string{"HANSE_PLAIN_HTTP": "maybe"}, err: "want true or false"},
 		{name: "log level", env: map[string]string{"HANSE_LOG_LEVEL": "debug"}, want: func(v *values) bool { return v.logLevel == slog.LevelDebug }},
 		{name: "bad log level", env: map[string]string{"HANSE_LOG_LEVEL": "loud"}, err: "want debug, info, warn or error"},
 		{name: "log format", env: map[string]string{"HANSE_LOG_FORMAT": "json"}, want: func(v *values) bool { return v.logFormat == "json" }},

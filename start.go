@@ -43,6 +43,7 @@ func (r *run) start(ctx context.Context) error {
 	for _, m := range r.members {
 		m.startTasks()
 	}
+	r.runIdentity(r.tasks.ctx)
 	if r.app.ConfigFile != "" {
 		r.background.Go(func() { r.config.Run(r.tasks.ctx) })
 	}
@@ -59,6 +60,9 @@ func (r *run) start(ctx context.Context) error {
 	}
 	if r.admin != nil {
 		attrs = append(attrs, "admin", r.admin.addr.String())
+	}
+	if c := r.app.certified.Load(); c != nil {
+		attrs = append(attrs, "identity", c.system)
 	}
 	if label := wireLabel(r.wire); label != "" {
 		attrs = append(attrs, "wire", label)

@@ -16,11 +16,16 @@ import (
 // module share.
 func (v *values) chooseSystem(env func(string) string) error {
 	a := v.app
+	if v.files != nil {
+		v.files.Logger = a.logger()
+	}
 	because := "it was set"
 	var err error
 	switch {
 	case len(v.registries) > 0:
-		a.Registry, err = v.parseRegistries()
+		if a.Registry, err = v.parseRegistries(); err == nil {
+			err = v.joinIdentityOf(v.registries)
+		}
 	case a.Registry != nil:
 		because = "the program chose it"
 	case env("KUBERNETES_SERVICE_HOST") != "":
@@ -76,7 +81,7 @@ func (v *values) joinNamed() (because string, err error) {
 	for _, s := range running {
 		if s.Name == a.System {
 			a.Registry, err = discovery.Parse(s.Registry, a.RegistrySchemes)
-			return fmt.Sprintf("hanse dev runs a system of that name in %s", s.Dir), err
+			return fmt.Sprintf("hanse dev runs a system of that name in %s", s.Dir), errors.Join(err, v.joinIdentity(s))
 		}
 	}
 	a.Registry, err = discovery.Parse("local:"+a.System, nil)
@@ -102,7 +107,7 @@ func (v *values) joinFolder() (because string, err error) {
 		if s, ok := systems.Nearest(running, dir); ok {
 			a.System = s.Name
 			a.Registry, err = discovery.Parse(s.Registry, a.RegistrySchemes)
-			return fmt.Sprintf("hanse dev runs for %s", s.Dir), err
+			return fmt.Sprintf("hanse dev runs for %s", s.Dir), errors.Join(err, v.joinIdentity(s))
 		}
 	}
 	a.Registry = &discovery.Local{System: systems.OfFolder(root)}

@@ -114,6 +114,15 @@ func OpenAuthority(dir, system string) (*Authority, error) {
 	return a, writeFile(filepath.Join(dir, caFile), a.rootsPEM())
 }
 
+// LoadAuthority returns the authority that [OpenAuthority] keeps in the folder. It makes none.
+func LoadAuthority(dir string) (*Authority, error) {
+	a, err := readAuthority(dir, "")
+	if err == nil && a == nil {
+		err = fmt.Errorf("identity: no authority is kept in %s", dir)
+	}
+	return a, err
+}
+
 // readAuthority returns nil where none is kept that could be used.
 func readAuthority(dir, system string) (*Authority, error) {
 	path := filepath.Join(dir, caKeyFile)
@@ -132,10 +141,10 @@ func readAuthority(dir, system string) (*Authority, error) {
 		return nil, nil
 	}
 	key, ok := pair.PrivateKey.(*ecdsa.PrivateKey)
-	if !ok || len(pair.Leaf.URIs) != 1 || pair.Leaf.URIs[0].Host != system {
+	if !ok || len(pair.Leaf.URIs) != 1 || system != "" && pair.Leaf.URIs[0].Host != system {
 		return nil, nil
 	}
-	return newAuthority(system, pair.Certificate[0], key)
+	return newAuthority(pair.Leaf.URIs[0].Host, pair.Certificate[0], key)
 }
 
 // System returns the name of the system whose services the authority vouches for.

@@ -32,6 +32,7 @@ type System struct {
 	PID      int       `json:"pid"`      // of hanse dev
 	Control  string    `json:"control"`  // path of the unix socket by which it is controlled
 	Started  time.Time `json:"started"`
+	Identity string    `json:"identity,omitempty"` // folder of the authority of its certificates; "": its programs have none
 }
 
 // RunningError is returned by [Hold] when a system of that folder runs already.
