@@ -92,7 +92,7 @@ func (l *wireLink) invoke(ctx context.Context, limit time.Time, owner *Conn, met
 
 func (l *wireLink) call(ctx context.Context, limit time.Time, owner *Conn, method string, args, reply any, o *callOptions, rec *statsRecord) (outcome, error) {
 	for tries := 1; ; tries++ {
-		conn := l.now.Load()
+		conn := l.use()
 		if conn == nil {
 			var err error
 			if conn, err = l.takeLater(ctx, limit, owner); err != nil {

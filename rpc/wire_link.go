@@ -44,7 +44,8 @@ type wireLink struct {
 	running sync.WaitGroup
 	nudge   chan struct{} // of capacity 1: DialNow
 
-	now atomic.Pointer[linkConn] // takes calls; nil: none does
+	now  atomic.Pointer[linkConn] // takes calls; nil: none does
+	more moreConns                // take calls too
 
 	mu      sync.Mutex
 	state   wire.State
@@ -84,7 +85,7 @@ func (l *wireLink) run() {
 	failures := 0
 	for l.mayDial() {
 		l.set(wire.Connecting, nil, nil)
-		c, err := l.connect()
+		c, err := l.connect(&l.config)
 		if l.ctx.Err() != nil {
 			return
 		}
@@ -105,7 +106,7 @@ func (l *wireLink) run() {
 		case <-l.ctx.Done():
 			return
 		}
-		l.now.CompareAndSwap(c, nil)
+		l.lost(c)
 		l.set(wire.Connecting, nil, nil)
 		if failures = 0; time.Since(began) < firstReconnect { // a peer that accepts and hangs up is not called without pause
 			l.pause(breath)
@@ -160,7 +161,7 @@ func (l *wireLink) pause(d time.Duration) bool {
 }
 
 // connect makes a connection whose peer speaks HTTP/2.
-func (l *wireLink) connect() (*linkConn, error) {
+func (l *wireLink) connect(config *http2.Config) (*linkConn, error) {
 	ctx, cancel := context.WithTimeout(l.ctx, connectTimeout)
 	defer cancel()
 	nc, err := l.cfg.Dial(ctx)
@@ -179,9 +180,10 @@ func (l *wireLink) connect() (*linkConn, error) {
 	} else if _, info, err := insecure.NewCredentials().ClientHandshake(ctx, "", nc); err == nil {
 		c.peer.AuthInfo = info
 	}
-	c.conn = http2.NewClientConn(nc, &l.config, http2.ClientEvents{
-		Ready:    func() { close(c.ready) },
-		Draining: c.retire,
+	c.conn = http2.NewClientConn(nc, config, http2.ClientEvents{
+		Ready:     func() { close(c.ready) },
+		Draining:  c.retire,
+		Saturated: l.saturated,
 	})
 	l.keep(c)
 	select {
@@ -245,7 +247,7 @@ func (l *wireLink) keep(c *linkConn) {
 
 // retire is called when the peer wants no more calls on the connection. Those that run go on.
 func (c *linkConn) retire() {
-	c.link.now.CompareAndSwap(c, nil)
+	c.link.lost(c)
 	close(c.leave)
 }
 
@@ -255,7 +257,7 @@ func (l *wireLink) take(ctx context.Context) (*linkConn, error) {
 		l.mu.Lock()
 		state, err, changed, retired := l.state, l.err, l.changed, l.retired
 		l.mu.Unlock()
-		if c := l.now.Load(); c != nil { // behind the lock, so that no change is missed
+		if c := l.use(); c != nil { // behind the lock, so that no change is missed
 			return c, nil
 		}
 		switch {
@@ -275,7 +277,11 @@ func (l *wireLink) take(ctx context.Context) (*linkConn, error) {
 }
 
 // lost takes a connection out of use that refused a call.
-func (l *wireLink) lost(c *linkConn) { l.now.CompareAndSwap(c, nil) }
+func (l *wireLink) lost(c *linkConn) {
+	if !l.now.CompareAndSwap(c, nil) {
+		l.more.remove(c)
+	}
+}
 
 // Retire implements wire.Link.
 func (l *wireLink) Retire() {

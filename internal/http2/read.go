@@ -39,6 +39,8 @@ type reader struct {
 	opened   [64]uint32    // the last streams that the client has opened
 	received int64         // DATA on the connection
 
+	load load
+
 	data struct { // the DATA frame that is being read
 		s         *Stream // nil: its bytes are thrown away
 		left, pad int
@@ -78,8 +80,12 @@ func (r *reader) run() error {
 		expect = ""
 	}
 	for {
+		called := c.now()
 		placed, n, err := r.read()
 		r.now = c.now()
+		if r.load.read(called, r.now) && c.events.Saturated != nil {
+			c.events.Saturated()
+		}
 		c.lastRead.Store(r.now)
 		if placed != nil {
 			r.data.left -= n

@@ -44,6 +44,10 @@ type ClientEvents struct {
 	Ready    func() // the server's first SETTINGS came: it speaks HTTP/2. Called once, by the reader.
 	Draining func() // Open will fail from now on; the streams that are open go on. Called once at most, and not when the connection breaks.
 	EndBatch func() // all that one read brought has been handled
+
+	// Saturated is called when reading has kept one goroutine busy for the better part of a second, and again while it does: another
+	// connection would help, if there is a processor for its reader. It must not block.
+	Saturated func()
 }
 
 // Header is a list of header fields, checked as RFC 9113 sections 8.2 and 8.3 demand: pseudo-header fields are known, not repeated,
