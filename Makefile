@@ -18,7 +18,7 @@ export GOWORK = off
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: test
 test: ## all tests of every module (with the race detector for the call path, where there is a C compiler)
@@ -37,6 +37,9 @@ else
 endif
 ifeq ($(BROWSER),)
 	@echo "no Chromium: the storefront was not looked at in a browser"; [ -z "$(HANSE_CI)" ]
+endif
+ifeq ($(HANSE_CI),)
+	@echo "the suites of others were not run (they want the network, and one of them Node): make conformance"
 endif
 	@for m in $(TESTED); do $(STEP) test-$$m $(GO) -C $$m test $(TESTFLAGS) ./... || exit 1; done
 
