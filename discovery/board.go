@@ -56,11 +56,16 @@ func (b *board) remove(id string) {
 
 func (b *board) wakeLocked(service string) {
 	for w := range b.watchers {
-		if w.service == "" || w.service == service {
-			select {
-			case w.changed <- struct{}{}:
-			default:
-			}
+		w.wake(service)
+	}
+}
+
+// wake tells the watcher that something of the service changed.
+func (w *boardWatcher) wake(service string) {
+	if w.service == "" || w.service == service {
+		select {
+		case w.changed <- struct{}{}:
+		default:
 		}
 	}
 }

@@ -26,11 +26,15 @@ type Local struct {
 	// Logger gets a warning for each file that cannot be understood. The default is slog.Default().
 	Logger *slog.Logger
 
-	mu  sync.Mutex
-	run *localRun // what the watchers share; nil when there are none
+	mu     sync.Mutex
+	run    *localRun // what the watchers share; nil when there are none
+	splits *splitRun // what the watchers of splits share; nil when there are none
 }
 
-var _ Registrar = (*Local)(nil)
+var (
+	_ Registrar = (*Local)(nil)
+	_ Splitter  = (*Local)(nil)
+)
 
 // Scope returns [ScopeHost].
 func (l *Local) Scope() Scope { return ScopeHost }

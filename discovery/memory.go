@@ -9,10 +9,14 @@ import (
 // Memory is a registry inside the process: what one test or one app needs. The zero value is empty and ready to use. A Memory must
 // not be copied.
 type Memory struct {
-	board board
+	board  board
+	splits splitBoard
 }
 
-var _ Registrar = (*Memory)(nil)
+var (
+	_ Registrar = (*Memory)(nil)
+	_ Splitter  = (*Memory)(nil)
+)
 
 // Scope returns [ScopeProcess].
 func (m *Memory) Scope() Scope { return ScopeProcess }
@@ -26,6 +30,27 @@ func (m *Memory) Watch(ctx context.Context, service string, notify func([]Instan
 		return err
 	}
 	m.board.watch(ctx, service, notify)
+	return nil
+}
+
+// WatchSplits implements [Splitter].
+func (m *Memory) WatchSplits(ctx context.Context, service string, notify func([]Split)) error {
+	if err := checkWatch(service); err != nil {
+		return err
+	}
+	m.splits.watch(ctx, service, notify)
+	return nil
+}
+
+// SetSplit implements [Splitter].
+func (m *Memory) SetSplit(ctx context.Context, split Split) error {
+	if err := split.Validate(); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	m.splits.set(split.Clone())
 	return nil
 }
 

@@ -1,0 +1,93 @@
+package balancer
+
+import (
+	"context"
+	"math"
+	"math/rand/v2"
+
+	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/internal/outmeta"
+)
+
+// Split decides which version of a service gets a call, as a [discovery.Split] says. It is safe for concurrent use.
+type Split struct {
+	rules  discovery.Split
+	hashes []uint64 // of the versions of rules.Shares
+}
+
+// NewSplit returns what decides by the rules; nil when there are none.
+func NewSplit(rules discovery.Split) *Split {
+	if rules.Off() {
+		return nil
+	}
+	s := &Split{rules: rules}
+	for _, share := range rules.Shares {
+		s.hashes = append(s.hashes, hashString(share.Version))
+	}
+	return s
+}
+
+// Version returns the version that a call goes to; empty: to any. ctx carries the call's outgoing metadata. has tells which versions have
+// an instance that can take the call: others are passed over, unless the rules are strict.
+func (s *Split) Version(ctx context.Context, has func(version string) bool) string {
+	for i := range s.rules.Match {
+		m := &s.rules.Match[i]
+		value, ok := outmeta.Value(ctx, m.Header)
+		if !ok || m.Value != "" && value != m.Value {
+			continue
+		}
+		if s.rules.Strict || has(m.Version) {
+			return m.Version
+		}
+		break // what was meant for it goes to the others
+	}
+	if s.rules.Sticky != "" {
+		if key, ok := outmeta.Value(ctx, s.rules.Sticky); ok {
+			return s.sticky(hashString(key), has)
+		}
+	}
+	return s.drawn(has)
+}
+
+// drawn draws a version in proportion to the shares.
+func (s *Split) drawn(has func(version string) bool) string {
+	sum := 0.0
+	for i := range s.rules.Shares {
+		sum += s.share(i, has)
+	}
+	at := rand.Float64() * sum
+	last := ""
+	for i := range s.rules.Shares {
+		share := s.share(i, has)
+		if share == 0 {
+			continue
+		}
+		last = s.rules.Shares[i].Version
+		if at -= share; at < 0 {
+			break
+		}
+	}
+	return last
+}
+
+// sticky returns the version that belongs to the hash of a key. When shares change, only as many keys move as it takes.
+func (s *Split) sticky(key uint64, has func(version string) bool) string {
+	best, least := "", math.Inf(1)
+	for i := range s.rules.Shares {
+		if share := s.share(i, has); share > 0 {
+			if cost := exponential(mix(key^s.hashes[i])) / share; cost < least {
+				best, least = s.rules.Shares[i].Version, cost
+			}
+		}
+	}
+	return best
+}
+
+// share returns the share of a version, 0 for one that is passed over.
+func (s *Split) share(i int, has func(version string) bool) float64 {
+	share := &s.rules.Shares[i]
+	if share.Percent == 0 || !s.rules.Strict && !has(share.Version) {
+		return 0
+	}
+	return share.Percent
+}
