@@ -72,6 +72,7 @@ func (q *query) follow(ctx context.Context) {
 	rate := pace{interval: time.Second / 2, burst: 8}
 	var last, index uint64 // the last answer's, and what to wait for; 0 is not to wait
 	wait := longWait
+	refused := 0 // the status that was logged last
 	for failures := 0; ctx.Err() == nil; {
 		rate.wait(ctx)
 		body, next, err := q.ask(ctx, index, wait)
@@ -83,7 +84,9 @@ func (q *query) follow(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			if failures++; failures == 1 {
+			code := statusOf(err)
+			if failures++; failures == 1 || code != 0 && code != refused { // a refusal says more than what broke the connection
+				refused = code
 				log.Warn("Consul cannot be watched; the last known instances stay", "error", err)
 			}
 			q.failed()
