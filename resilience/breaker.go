@@ -10,10 +10,10 @@ import (
 // end of [Policy].Timeout. A call that ended with its caller's own deadline or cancellation says nothing, nor does one that an
 // overloaded server refused: it must get the other calls.
 //
-// While the breaker is open, calls fail at once with Unavailable. After Open it lets single calls through, as probes; when Probes of them
-// in a row succeed it closes, and when one fails it opens again for twice the time.
+// While the breaker is open, calls fail at once with Unavailable. After Open it lets a few calls through, as probes: when all Probes of them
+// succeed it closes, and when one fails it opens again for twice the time.
 type Breaker struct {
-	Failures int           // it opens when so many percent of the calls failed. Default: 50. -1: never
+	Failures int           // it opens when so many percent of the calls failed. Default: 80. -1: never
 	Calls    int           // of at least so many calls in the window. Default: 20
 	Window   time.Duration // Default: 10 s
 	Open     time.Duration // how long it stays open the first time. Default: 1 s
@@ -21,7 +21,7 @@ type Breaker struct {
 	Probes   int           // Default: 3
 }
 
-var defaultBreaker = Breaker{Failures: 50, Calls: 20, Window: 10 * time.Second, Open: time.Second, MaxOpen: 10 * time.Second, Probes: 3}
+var defaultBreaker = Breaker{Failures: 80, Calls: 20, Window: 10 * time.Second, Open: time.Second, MaxOpen: 10 * time.Second, Probes: 3}
 
 func (b Breaker) check() error {
 	return errors.Join(percent("Breaker.Failures", b.Failures), positive("Breaker.Calls", b.Calls), positive("Breaker.Window", b.Window),

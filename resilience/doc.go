@@ -5,7 +5,7 @@
 //		"search": {Timeout: 300 * time.Millisecond, Hedge: resilience.Hedge{Percentile: 95}},
 //	}}
 //
-// An app applies policies by itself. Each mechanism also works alone: [Budget], [Breakers], [Outliers] and the others are plain values
+// An app applies policies by itself. Each mechanism also works alone: [Budget], [Circuit], [Outliers] and the others are plain values
 // with a few methods and know nothing of the calls that they judge.
 //
 // # Conventions

@@ -27,7 +27,7 @@ const (
 	EjectedStall  Reason = "ejected-stalled"     //
 	EjectionSpare Reason = "not-ejected-panic"   // an instance deserved it, but too many are ejected already
 	Returned      Reason = "returned"            // an ejected instance takes calls again
-	TimedOut      Reason = "timeout"             // the policy's Timeout ended a call
+	TimeoutEnded  Reason = "timeout"             // the policy's Timeout ended a call
 )
 
 // Counts counts reasons. The zero value is ready to use. Its methods are safe for concurrent use.

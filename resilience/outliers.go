@@ -1,0 +1,224 @@
+package resilience
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Outliers watches the instances of one service and ejects those that are worse than the others: it follows an [Outlier]. The zero value
+// follows the defaults. Its methods are safe for concurrent use.
+//
+// It has no timer and no goroutine of its own: Check, called when a call begins, does what is due.
+type Outliers struct {
+	Counts *Counts // counts what it does; nil: nobody does. Set before use
+
+	config atomic.Pointer[Outlier] // resolved; nil: the defaults
+	due    atomic.Int64            // the next look at all, by clock
+
+	mu    sync.Mutex
+	all   []*Watched
+	sum   tally     // of all, at the last look
+	looks time.Time // when that was
+	means []time.Duration
+}
+
+const (
+	outlierWindow = 10 * time.Second
+	slowSlots     = 3 // of the window, for what is slow
+	lookEvery     = 250 * time.Millisecond
+
+	minRated    = 10                    // calls for an error rate
+	minFailures = 5                     // failures for an error rate
+	minTimed    = 5                     // calls for a latency
+	minSlower   = 20 * time.Millisecond // than the peers
+	probation   = 3                     // calls that must go well before the share grows
+	firstShare  = 0.1                   // of the calls, after them
+)
+
+// Set makes it follow another policy. Instances that are ejected stay so, unless ejection is off now.
+func (o *Outliers) Set(p Outlier) {
+	p = under(p, defaultOutlier)
+	o.config.Store(&p)
+	o.due.Store(0)
+}
+
+func (o *Outliers) policy() *Outlier {
+	if p := o.config.Load(); p != nil {
+		return p
+	}
+	p := under(Outlier{}, defaultOutlier)
+	o.config.CompareAndSwap(nil, &p)
+	return o.config.Load()
+}
+
+// Watch begins to watch an instance, until Forget.
+func (o *Outliers) Watch(name string) *Watched {
+	w := &Watched{name: name, outliers: o}
+	w.window.span = outlierWindow / slots
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.all = append(o.all, w)
+	return w
+}
+
+// Forget ends the watch of an instance that is gone.
+func (o *Outliers) Forget(w *Watched) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.all = slices.DeleteFunc(o.all, func(x *Watched) bool { return x == w })
+	o.due.Store(0)
+}
+
+// Check looks at all instances, at most four times a second. It reports whether [Watched.Ejected] has changed for one. It is cheap when
+// nothing is due.
+func (o *Outliers) Check(now time.Time) (changed bool) {
+	clock := int64(now.Sub(began))
+	due := o.due.Load()
+	if clock < due || !o.due.CompareAndSwap(due, clock+int64(lookEvery)) {
+		return false
+	}
+	p := o.policy()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.look(now)
+	for _, w := range o.all {
+		if w.phase.Load() == ejected && (!now.Before(w.until) || p.MaxEjected < 0) {
+			w.comeBack(now)
+			changed = true
+		}
+		if o.judge(w, now, p) {
+			changed = true
+		}
+	}
+	return changed
+}
+
+// look measures the instances, for the comparison of each with the others. o.mu is held.
+func (o *Outliers) look(now time.Time) {
+	o.looks, o.sum, o.means = now, tally{}, o.means[:0]
+	for _, w := range o.all {
+		w.seen = w.window.sum(now, slots)
+		o.sum = o.sum.plus(w.seen)
+		if w.seen.took > 0 {
+			o.means = append(o.means, w.seen.mean())
+		}
+	}
+	slices.Sort(o.means)
+	p := o.policy()
+	for _, w := range o.all {
+		limit := time.Duration(-1)
+		if peer := o.peerMean(w); peer > 0 && p.Slow > 0 {
+			limit = time.Duration(float64(peer)*p.Slow) + minSlower
+		}
+		w.slowAbove.Store(int64(limit))
+	}
+}
+
+// peerMean is the median of the average times of w's peers; 0 when there is none. o.mu is held.
+func (o *Outliers) peerMean(w *Watched) time.Duration {
+	n := len(o.means)
+	own := -1
+	if w.seen.took > 0 {
+		own = slices.Index(o.means, w.seen.mean())
+		n--
+	}
+	if n <= 0 {
+		return 0
+	}
+	middle := (n - 1) / 2 // of the peers: of two in the middle the quicker
+	if own >= 0 && middle >= own {
+		middle++
+	}
+	return o.means[middle]
+}
+
+// judge ejects w if it is an outlier, and reports whether it did. o.mu is held.
+func (o *Outliers) judge(w *Watched, now time.Time, p *Outlier) bool {
+	if w.phase.Load() == ejected || p.MaxEjected < 0 {
+		return false
+	}
+	why := o.reason(w, now, p)
+	if why == "" {
+		w.spared = false
+		return false
+	}
+	out := 0
+	for _, x := range o.all {
+		if x.phase.Load() == ejected {
+			out++
+		}
+	}
+	if (out+1)*100 > len(o.all)*p.MaxEjected {
+		if !w.spared {
+			w.spared = true
+			o.count(EjectionSpare)
+		}
+		return false
+	}
+	w.eject(now, why, p)
+	o.count(why)
+	return true
+}
+
+// reason says why w is an outlier; "": it is none. o.mu is held.
+func (o *Outliers) reason(w *Watched, now time.Time, p *Outlier) Reason {
+	if now.Sub(o.looks) > lookEvery {
+		o.look(now)
+	}
+	trial := w.phase.Load() == onTrial
+	peers := o.sum.minus(w.seen)
+	own := w.window.sum(now, slots)
+
+	if row := w.row.Load(); p.Consecutive > 0 && (row >= int64(p.Consecutive) || trial && row > 0) && peers.failing() <= 0.5 {
+		return EjectedFailed
+	}
+	if p.ErrorRate > 0 && own.calls >= minRated && own.failures >= minFailures &&
+		own.failing()*100 >= float64(p.ErrorRate) && own.failing() >= 3*peers.failing() {
+		return EjectedErrors
+	}
+	lately := w.window.sum(now, slowSlots)
+	if p.Slow > 0 && (lately.calls >= minTimed || trial && lately.calls > 0) && lately.slow*2 >= lately.calls {
+		return EjectedSlow
+	}
+	if p.Stall > 0 && o.stalled(w, now, p, trial) {
+		return EjectedStall
+	}
+	return ""
+}
+
+// stalled reports whether w gives no answer while its peers do. o.mu is held.
+func (o *Outliers) stalled(w *Watched, now time.Time, p *Outlier, trial bool) bool {
+	unanswered := w.pending.Load()
+	if unanswered == 0 || unanswered == 1 && !trial {
+		return false
+	}
+	wait := p.Stall
+	if peer := o.peerMean(w); peer == 0 {
+		return false
+	} else if p.Slow > 0 {
+		wait = max(wait, time.Duration(float64(peer)*p.Slow))
+	}
+	if now.Sub(began)-time.Duration(w.silent.Load()) < wait {
+		return false
+	}
+	return slices.ContainsFunc(o.all, func(x *Watched) bool { return x != w && x.window.sum(now, 2).calls > 0 })
+}
+
+func (o *Outliers) count(r Reason) {
+	if o.Counts != nil {
+		o.Counts.Add(r)
+	}
+}
+
+// State returns what is known of each instance.
+func (o *Outliers) State(now time.Time) []WatchedState {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	states := make([]WatchedState, len(o.all))
+	for i, w := range o.all {
+		states[i] = w.state(now)
+	}
+	return states
+}

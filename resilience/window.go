@@ -1,0 +1,111 @@
+package resilience
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// slots is how many parts a window has: what falls out of it does so in steps of a tenth.
+const slots = 10
+
+// window counts what happened lately. The zero value is not ready: span must be set. Adding is cheap and takes no lock.
+type window struct {
+	span time.Duration // of one slot
+	of   [slots]slot
+	mu   sync.Mutex // held while a slot begins anew
+}
+
+// slot is what happened in one tenth of the window.
+type slot struct {
+	turn     atomic.Int64 // the number of its tenth, since the clock began
+	calls    atomic.Int64
+	failures atomic.Int64
+	slow     atomic.Int64
+	took     atomic.Int64 // nanoseconds of all calls together
+}
+
+// tally is what was counted in some slots.
+type tally struct {
+	calls, failures, slow int64
+	took                  time.Duration
+}
+
+func (t tally) plus(u tally) tally {
+	return tally{t.calls + u.calls, t.failures + u.failures, t.slow + u.slow, t.took + u.took}
+}
+
+func (t tally) minus(u tally) tally {
+	return tally{t.calls - u.calls, t.failures - u.failures, t.slow - u.slow, t.took - u.took}
+}
+
+// failing is the share of the calls that failed; 0 without calls.
+func (t tally) failing() float64 { return share(t.failures, t.calls) }
+
+// mean is the average time of a call; 0 without calls.
+func (t tally) mean() time.Duration {
+	if t.calls == 0 {
+		return 0
+	}
+	return t.took / time.Duration(t.calls)
+}
+
+func share(part, whole int64) float64 {
+	if whole <= 0 {
+		return 0
+	}
+	return float64(part) / float64(whole)
+}
+
+// began is what the clock counts from. A monotonic difference cannot jump with the time of day.
+var began = time.Now()
+
+// at returns the slot of a moment, which is not before those of earlier calls; nil when it is too old to count.
+func (w *window) at(now time.Time) *slot {
+	turn := max(int64(now.Sub(began)/w.span), 0)
+	s := &w.of[turn%slots]
+	if s.turn.Load() == turn {
+		return s
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if last := s.turn.Load(); last > turn {
+		return nil
+	} else if last < turn {
+		s.clear()
+		s.turn.Store(turn)
+	}
+	return s
+}
+
+func (s *slot) clear() {
+	s.calls.Store(0)
+	s.failures.Store(0)
+	s.slow.Store(0)
+	s.took.Store(0)
+}
+
+// sum adds up the last n slots, the present one among them.
+func (w *window) sum(now time.Time, n int) tally {
+	turn := max(int64(now.Sub(began)/w.span), 0)
+	var t tally
+	for i := range w.of {
+		s := &w.of[i]
+		if last := s.turn.Load(); last > turn-int64(n) {
+			t.calls += s.calls.Load()
+			t.failures += s.failures.Load()
+			t.slow += s.slow.Load()
+			t.took += time.Duration(s.took.Load())
+		}
+	}
+	return t
+}
+
+// reset forgets all.
+func (w *window) reset() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i := range w.of {
+		w.of[i].clear()
+	}
+}
