@@ -27,7 +27,7 @@ type Outliers struct {
 const (
 	outlierWindow = 10 * time.Second
 	slowSlots     = 3 // of the window, for what is slow
-	lookEvery     = 250 * time.Millisecond
+	outlierEvery  = 250 * time.Millisecond
 
 	minRated    = 10                    // calls for an error rate
 	minFailures = 5                     // failures for an error rate
@@ -57,6 +57,7 @@ func (o *Outliers) policy() *Outlier {
 func (o *Outliers) Watch(name string) *Watched {
 	w := &Watched{name: name, outliers: o}
 	w.window.span = outlierWindow / slots
+	w.slowAbove.Store(-1)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.all = append(o.all, w)
@@ -68,6 +69,7 @@ func (o *Outliers) Forget(w *Watched) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.all = slices.DeleteFunc(o.all, func(x *Watched) bool { return x == w })
+	w.gone = true
 	o.due.Store(0)
 }
 
@@ -76,7 +78,7 @@ func (o *Outliers) Forget(w *Watched) {
 func (o *Outliers) Check(now time.Time) (changed bool) {
 	clock := int64(now.Sub(began))
 	due := o.due.Load()
-	if clock < due || !o.due.CompareAndSwap(due, clock+int64(lookEvery)) {
+	if clock < due || !o.due.CompareAndSwap(due, clock+int64(outlierEvery)) {
 		return false
 	}
 	p := o.policy()
@@ -136,7 +138,7 @@ func (o *Outliers) peerMean(w *Watched) time.Duration {
 
 // judge ejects w if it is an outlier, and reports whether it did. o.mu is held.
 func (o *Outliers) judge(w *Watched, now time.Time, p *Outlier) bool {
-	if w.phase.Load() == ejected || p.MaxEjected < 0 {
+	if w.gone || w.phase.Load() == ejected || p.MaxEjected < 0 {
 		return false
 	}
 	why := o.reason(w, now, p)
@@ -164,7 +166,7 @@ func (o *Outliers) judge(w *Watched, now time.Time, p *Outlier) bool {
 
 // reason says why w is an outlier; "": it is none. o.mu is held.
 func (o *Outliers) reason(w *Watched, now time.Time, p *Outlier) Reason {
-	if now.Sub(o.looks) > lookEvery {
+	if now.Sub(o.looks) > outlierEvery {
 		o.look(now)
 	}
 	trial := w.phase.Load() == onTrial
@@ -174,7 +176,7 @@ func (o *Outliers) reason(w *Watched, now time.Time, p *Outlier) Reason {
 	if row := w.row.Load(); p.Consecutive > 0 && (row >= int64(p.Consecutive) || trial && row > 0) && peers.failing() <= 0.5 {
 		return EjectedFailed
 	}
-	if p.ErrorRate > 0 && own.calls >= minRated && own.failures >= minFailures &&
+	if p.ErrorRate > 0 && own.calls+own.streams >= minRated && own.failures >= minFailures &&
 		own.failing()*100 >= float64(p.ErrorRate) && own.failing() >= 3*peers.failing() {
 		return EjectedErrors
 	}

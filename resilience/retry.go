@@ -8,8 +8,9 @@ import (
 
 // Retry says how calls are repeated that failed. A call is repeated only when that can do no harm:
 //
-//   - no instance has processed it. It goes to another instance at once, and this is no repetition: Attempts does not count it. When an
-//     instance was reached and refused the call, it needs room in the budget;
+//   - no instance has processed it, because it was not reached or is about to leave. The call goes to another one at once, and this is
+//     no repetition: neither Attempts nor the budget count it;
+//   - or an instance refused it unprocessed, for it has too much to do (ResourceExhausted, from a server of Hanse's);
 //   - or it failed with Unavailable or Internal, or its connection broke, and its method is marked NO_SIDE_EFFECTS or IDEMPOTENT in the
 //     .proto file, or the call carries an idempotency-key in its metadata.
 //
@@ -25,6 +26,10 @@ type Retry struct {
 	// always allowed. Default: 20. -1: no limit.
 	Budget int
 }
+
+// IdempotencyKey is the metadata key of calls that may be repeated though their method is not marked: the server gives the reply of the
+// first again.
+const IdempotencyKey = "idempotency-key"
 
 var defaultRetry = Retry{Attempts: 3, Backoff: 50 * time.Millisecond, MaxBackoff: time.Second, Budget: 20}
 

@@ -24,6 +24,7 @@ type Watched struct {
 	rising  atomic.Int64 // since when the share grows, by clock
 
 	// Guarded by outliers.mu.
+	gone   bool  // nobody watches it any more
 	seen   tally // at the last look at all
 	spared bool  // it deserved to be ejected, and too many were
 	why    Reason
@@ -77,7 +78,8 @@ func (w *Watched) Begin(now time.Time) {
 	}
 }
 
-// End tells how a call ended, and how long it took. It reports whether Ejected has changed.
+// End tells how a call ended, and how long it took; negative: that says nothing, as with a stream, and Begin was not called. It reports
+// whether Ejected has changed.
 func (w *Watched) End(now time.Time, took time.Duration, outcome Outcome) (changed bool) {
 	limit := time.Duration(w.slowAbove.Load())
 	slow := limit >= 0 && took > limit
@@ -96,8 +98,12 @@ func (w *Watched) End(now time.Time, took time.Duration, outcome Outcome) (chang
 		w.pending.Store(0)
 	}
 	if s := w.window.at(now); s != nil {
-		s.calls.Add(1)
-		s.took.Add(int64(took))
+		if took >= 0 {
+			s.calls.Add(1)
+			s.took.Add(int64(took))
+		} else {
+			s.streams.Add(1)
+		}
 		if slow {
 			s.slow.Add(1)
 		}
@@ -169,13 +175,20 @@ type WatchedState struct {
 	Latency  float64    `json:"latency_ms"` // on average
 }
 
+// State returns what is known of the instance.
+func (w *Watched) State(now time.Time) WatchedState {
+	w.outliers.mu.Lock()
+	defer w.outliers.mu.Unlock()
+	return w.state(now)
+}
+
 // state is called with outliers.mu held.
 func (w *Watched) state(now time.Time) WatchedState {
 	t := w.window.sum(now, slots)
 	s := WatchedState{
 		Instance: w.name, Reason: w.why,
 		State: [...]string{"in service", "ejected", "on trial", "rising"}[w.phase.Load()],
-		Calls: t.calls, Failures: t.failures, Slow: t.slow, Latency: float64(t.mean()) / float64(time.Millisecond),
+		Calls: t.calls + t.streams, Failures: t.failures, Slow: t.slow, Latency: float64(t.mean()) / float64(time.Millisecond),
 	}
 	if w.Ejected() {
 		until := w.until

@@ -20,6 +20,7 @@ type window struct {
 type slot struct {
 	turn     atomic.Int64 // the number of its tenth, since the clock began
 	calls    atomic.Int64
+	streams  atomic.Int64 // calls whose time says nothing
 	failures atomic.Int64
 	slow     atomic.Int64
 	took     atomic.Int64 // nanoseconds of all calls together
@@ -27,20 +28,20 @@ type slot struct {
 
 // tally is what was counted in some slots.
 type tally struct {
-	calls, failures, slow int64
-	took                  time.Duration
+	calls, streams, failures, slow int64
+	took                           time.Duration
 }
 
 func (t tally) plus(u tally) tally {
-	return tally{t.calls + u.calls, t.failures + u.failures, t.slow + u.slow, t.took + u.took}
+	return tally{t.calls + u.calls, t.streams + u.streams, t.failures + u.failures, t.slow + u.slow, t.took + u.took}
 }
 
 func (t tally) minus(u tally) tally {
-	return tally{t.calls - u.calls, t.failures - u.failures, t.slow - u.slow, t.took - u.took}
+	return tally{t.calls - u.calls, t.streams - u.streams, t.failures - u.failures, t.slow - u.slow, t.took - u.took}
 }
 
 // failing is the share of the calls that failed; 0 without calls.
-func (t tally) failing() float64 { return share(t.failures, t.calls) }
+func (t tally) failing() float64 { return share(t.failures, t.calls+t.streams) }
 
 // mean is the average time of a call; 0 without calls.
 func (t tally) mean() time.Duration {
@@ -80,6 +81,7 @@ func (w *window) at(now time.Time) *slot {
 
 func (s *slot) clear() {
 	s.calls.Store(0)
+	s.streams.Store(0)
 	s.failures.Store(0)
 	s.slow.Store(0)
 	s.took.Store(0)
@@ -93,6 +95,7 @@ func (w *window) sum(now time.Time, n int) tally {
 		s := &w.of[i]
 		if last := s.turn.Load(); last > turn-int64(n) {
 			t.calls += s.calls.Load()
+			t.streams += s.streams.Load()
 			t.failures += s.failures.Load()
 			t.slow += s.slow.Load()
 			t.took += time.Duration(s.took.Load())

@@ -2,23 +2,19 @@ package rpc
 
 import (
 	"context"
-	"math/rand/v2"
 	"time"
 
 	"github.com/hanse-go/hanse/balancer"
+	"github.com/hanse-go/hanse/resilience"
 	"github.com/hanse-go/hanse/rpc/internal/wire"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 )
 
-const (
-	maxRepeats = 2 // of a call that may have been processed
-	maxRounds  = 3 // times that a call goes to all instances, when each of them refuses it; without limit with WaitForReady
-
-	firstPause = 20 * time.Millisecond // between rounds, and before a repeat
-	lastPause  = time.Second
-)
+// maxRounds is how often a call goes to all instances, when each of them refuses it; without limit with WaitForReady.
+const maxRounds = 3
 
 // invoke makes a unary call, behind the interceptors. limit ends it like a deadline of ctx; zero: none.
 func (b *binding) invoke(ctx context.Context, limit time.Time, method string, args, reply any, opts []grpc.CallOption) error {
@@ -86,14 +82,18 @@ type remoteCall struct {
 	ctx    context.Context
 	method *methodInfo
 	o      *callOptions
+	policy *resilience.Policy
+	pass   resilience.Pass // of the breaker
+	stream bool
 
 	wait     bool      // WaitForReady
 	tried    []*member // in this round
 	rounds   int
 	attempts int
 	repeats  int
-	last     error    // of the last attempt
-	at       *attempt // the last one
+	last     error              // of the last attempt
+	at       *attempt           // the last one
+	outcome  resilience.Outcome // of the last one
 }
 
 // attempt is one try of a call at one instance.
@@ -112,9 +112,9 @@ func newAttempt(m *member, candidate *balancer.Candidate, start time.Time) *atte
 	}
 }
 
-// newCall finds instances for a call that info describes, which is counted already.
-func (b *binding) newCall(ctx context.Context, info *methodInfo, o *callOptions) *remoteCall {
-	return &remoteCall{b: b, ctx: ctx, method: info, o: o, wait: o.waits()}
+// newCall finds instances for a call that info describes, which is counted already and has a pass.
+func (b *binding) newCall(ctx context.Context, info *methodInfo, o *callOptions, policy *resilience.Policy, pass resilience.Pass) *remoteCall {
+	return &remoteCall{b: b, ctx: ctx, method: info, o: o, policy: policy, pass: pass, wait: o.waits(), outcome: resilience.Abandoned}
 }
 
 func (o *callOptions) waits() bool { return o.waitForReady != nil && *o.waitForReady }
@@ -131,7 +131,7 @@ func (c *remoteCall) next() (*attempt, error) {
 				c.b.conn.stats.retried.Add(1)
 			}
 			a := newAttempt(m, candidate, time.Now())
-			candidate.Begin()
+			a.begin(c.stream)
 			c.at = a
 			return a, nil
 		}
@@ -142,8 +142,8 @@ func (c *remoteCall) next() (*attempt, error) {
 		if c.rounds++; c.rounds >= maxRounds && !c.wait {
 			return nil, c.failed(err)
 		}
-		if err := c.pause(c.rounds); err != nil {
-			return nil, c.failed(err)
+		if !c.pause(c.policy.Retry.Pause(c.rounds)) {
+			return nil, c.failed(contextStatus(c.ctx.Err()))
 		}
 		c.tried = c.tried[:0]
 	}
@@ -161,21 +161,72 @@ func (c *remoteCall) failed(err error) error {
 	return status.Errorf(s.Code(), "%s (%s after %d attempts)", status.Convert(c.last).Message(), status.Convert(err).Message(), c.attempts)
 }
 
-// end tells the balancer how the attempt went.
-func (a *attempt) end(ctx context.Context, err error) {
-	outcome := balancer.Succeeded
+// begin tells the balancer, and who watches the instance, that the attempt begins.
+func (a *attempt) begin(stream bool) {
+	a.candidate.Begin()
+	if stream {
+		a.member.watched.End(a.start, 0, resilience.Abandoned) // how long it takes says nothing
+	} else {
+		a.member.watched.Begin(a.start)
+	}
+}
+
+// end tells them how it went.
+func (a *attempt) end(ctx context.Context, err error, stream bool) resilience.Outcome {
+	now := time.Now()
+	took := now.Sub(a.start)
+	outcome := a.outcome(ctx, err)
+	load := balancer.Succeeded
+	switch outcome {
+	case resilience.Abandoned:
+		load = balancer.Abandoned
+	case resilience.TimedOut:
+		load = balancer.Failed
+	case resilience.Unavailable, resilience.Shed:
+		if !a.report.Answered.Load() || a.report.NotProcessed.Load() {
+			load = balancer.Failed
+		}
+	}
+	a.candidate.Done(took, load)
+	p := a.member.pool
+	if stream {
+		took = -1
+	}
+	if a.member.watched.End(now, took, outcome) {
+		p.turned()
+	}
+	if outcome == resilience.TimedOut {
+		p.guard.counts.Add(resilience.TimeoutEnded)
+	}
+	a.member.release()
+	return outcome
+}
+
+// outcome is what the end of the attempt says about the instance.
+func (a *attempt) outcome(ctx context.Context, err error) resilience.Outcome {
+	code := status.Code(err)
 	switch {
 	case err == nil:
-	case ctx.Err() != nil, status.Code(err) == codes.DeadlineExceeded && expiring(ctx):
-		outcome = balancer.Abandoned
-	case a.report.Answered.Load() && !a.report.NotProcessed.Load():
-	case status.Code(err) == codes.Unavailable:
-		outcome = balancer.Failed
+		return resilience.Answered
+	case ctx.Err() != nil, code == codes.DeadlineExceeded && expiring(ctx):
+		if context.Cause(ctx) == errPolicyTimeout {
+			return resilience.TimedOut
+		}
+		return resilience.Abandoned
+	case a.report.NotProcessed.Load():
+		return resilience.Shed
+	case a.report.Answered.Load():
+		return resilience.OutcomeOf(code)
+	case code == codes.Unavailable && a.report.Sent.Load():
+		return resilience.Unavailable
+	case code == codes.Unavailable: // it was not reached, which its link knows better
+		return resilience.Shed
+	case code == codes.Internal && a.report.Sent.Load():
+		return resilience.Faulty
 	case !a.report.Sent.Load(): // a message that cannot be encoded, a credential that cannot be had
-		outcome = balancer.Abandoned
+		return resilience.Abandoned
 	}
-	a.candidate.Done(time.Since(a.start), outcome)
-	a.member.release()
+	return resilience.Answered
 }
 
 // expiring reports whether the caller's time is as good as over: the instance, which has the same deadline, may say so first.
@@ -193,38 +244,74 @@ func (c *remoteCall) elsewhere(a *attempt, err error) bool {
 	return status.Code(err) == codes.Unavailable && c.ctx.Err() == nil && a.report.NeverProcessed()
 }
 
-// refused keeps the call away from the attempt's instance for this round.
-func (c *remoteCall) refused(a *attempt, err error) {
+// move keeps a call that was never processed away from the attempt's instance for this round. It reports whether the call may go to
+// another one. That takes nothing from the budget: an instance that is about to leave, or that is not the one meant, has hardly any
+// work with it, and rounds are few.
+func (c *remoteCall) move(a *attempt, err error) bool {
 	c.last = err
+	if !c.elsewhere(a, err) {
+		return false
+	}
+	c.count(resilience.RetryRefused)
 	c.tried = append(c.tried, a.member)
+	return true
 }
+
+func (c *remoteCall) count(r resilience.Reason) { c.b.pool.guard.counts.Add(r) }
 
 // again decides whether the call is tried once more after err, and waits as long as that needs.
 func (c *remoteCall) again(a *attempt, err error) bool {
-	if c.elsewhere(a, err) {
-		c.refused(a, err)
+	if c.move(a, err) {
 		return true
 	}
-	c.last = err
-	died := status.Code(err) == codes.Unavailable && c.ctx.Err() == nil && !a.report.Answered.Load()
-	if !died || !c.method.safe || c.repeats >= maxRepeats || !c.b.pool.budget.take() {
+	if c.repeats+1 >= c.policy.Retry.Attempts || c.ctx.Err() != nil || !c.repeatable(a, err) {
 		return false
 	}
+	wait, asked := a.report.Pushback()
+	if wait < 0 {
+		c.count(resilience.RetryPushback)
+		return false
+	}
+	if !asked {
+		wait = c.policy.Retry.Pause(c.repeats + 1)
+	}
+	if deadline, ok := c.ctx.Deadline(); ok && time.Until(deadline) <= wait {
+		return false // the error says more than that the time is over
+	}
+	if !c.b.pool.guard.budget.Take(time.Now()) {
+		c.count(resilience.RetryBudget)
+		return false
+	}
+	c.count(resilience.RetryFailed)
 	c.repeats++
 	c.tried = append(c.tried[:0], a.member) // others first
-	return c.pause(c.repeats) == nil
+	return c.pause(wait)
 }
 
-// pause waits a little longer for each n, at random so that callers do not come back all at once.
-func (c *remoteCall) pause(n int) error {
-	d := min(firstPause<<min(n-1, 10), lastPause)
-	t := time.NewTimer(d/2 + rand.N(d))
+// repeatable reports whether the call may succeed when it is made again, and does no harm when it is processed twice.
+func (c *remoteCall) repeatable(a *attempt, err error) bool {
+	if a.report.Answered.Load() && a.report.NotProcessed.Load() { // the instance has too much to do; others may have less
+		return status.Code(err) == codes.ResourceExhausted
+	}
+	if !c.outcome.Failed() {
+		return false
+	}
+	if c.method.safe {
+		return true
+	}
+	md, _ := metadata.FromOutgoingContext(c.ctx)
+	return len(md.Get(resilience.IdempotencyKey)) > 0
+}
+
+// pause waits. It returns false when the call has ended.
+func (c *remoteCall) pause(d time.Duration) bool {
+	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
-		return nil
+		return true
 	case <-c.ctx.Done():
-		return status.FromContextError(c.ctx.Err()).Err()
+		return false
 	}
 }
 
@@ -245,20 +332,35 @@ func (c *remoteCall) tell() {
 // invokeRemote makes a unary call to an instance. Nearly all calls find a connection and get an answer, and take the short way: without
 // a context of their own.
 func (b *binding) invokeRemote(ctx context.Context, limit time.Time, method string, args, reply any, o *callOptions) error {
-	b.pool.budget.call()
-	info := describe(method)
-	m, candidate := b.pool.now(&need{binding: b, ctx: ctx, method: info})
-	if m == nil {
-		return b.invokeLater(ctx, limit, info, method, args, reply, o, nil, nil)
-	}
+	p := b.pool
 	start := time.Now()
-	candidate.Begin()
-	if m.direct == nil {
-		return b.invokeLater(ctx, limit, info, method, args, reply, o, newAttempt(m, candidate, start), nil)
+	p.guard.budget.Call(start)
+	pass := p.guard.circuit.Allow(start)
+	if pass == resilience.Refused {
+		return p.broken(start)
 	}
+	p.look(start)
+	info := describe(method)
+	m, candidate := p.now(&need{binding: b, ctx: ctx, method: info}, start)
+	if m == nil || m.direct == nil {
+		var a *attempt
+		if m != nil {
+			a = newAttempt(m, candidate, start)
+			a.begin(false)
+		}
+		return b.invokeLater(ctx, limit, pass, info, method, args, reply, o, a, nil)
+	}
+	candidate.Begin()
+	m.watched.Begin(start)
 	out, err := m.direct.invoke(ctx, limit, b.conn, method, args, reply, o)
 	if err == nil {
-		candidate.Done(time.Since(start), balancer.Succeeded)
+		took := time.Since(start)
+		end := start.Add(took)
+		candidate.Done(took, balancer.Succeeded)
+		if m.watched.End(end, took, resilience.Answered) {
+			p.turned()
+		}
+		p.guard.circuit.Done(end, pass, resilience.Answered)
 		if len(o.infos) > 0 {
 			c := remoteCall{b: b, o: o, attempts: 1, at: newAttempt(m, candidate, start)}
 			c.tell()
@@ -268,16 +370,16 @@ func (b *binding) invokeRemote(ctx context.Context, limit time.Time, method stri
 	}
 	a := newAttempt(m, candidate, start)
 	out.report(a.report)
-	return b.invokeLater(ctx, limit, info, method, args, reply, o, a, err)
+	return b.invokeLater(ctx, limit, pass, info, method, args, reply, o, a, err)
 }
 
 // invokeLater goes on with a call, the first attempt of which is a: it was not made yet or has failed with err. a is nil when there was
 // no instance at once.
-func (b *binding) invokeLater(ctx context.Context, limit time.Time, info *methodInfo, method string, args, reply any, o *callOptions, a *attempt, err error) error {
+func (b *binding) invokeLater(ctx context.Context, limit time.Time, pass resilience.Pass, info *methodInfo, method string, args, reply any, o *callOptions, a *attempt, err error) error {
 	ctx, cancel := within(ctx, limit, b.conn)
 	defer cancel()
-	c := b.newCall(ctx, info, o)
-	defer c.tell()
+	c := b.newCall(ctx, info, o, b.policy(method, o), pass)
+	defer c.done()
 	if a != nil {
 		c.attempts, c.at = 1, a
 	}
@@ -290,12 +392,18 @@ func (b *binding) invokeLater(ctx context.Context, limit time.Time, info *method
 		if err == nil {
 			err = a.member.link.Invoke(ctx, method, args, reply, o.orig, a.report)
 		}
-		a.end(ctx, err)
+		c.outcome = a.end(ctx, err, false)
 		if err == nil || !c.again(a, err) {
 			return err
 		}
 		a, err = nil, nil
 	}
+}
+
+// done ends the call.
+func (c *remoteCall) done() {
+	c.b.pool.guard.circuit.Done(time.Now(), c.pass, c.outcome)
+	c.tell()
 }
 
 // attach returns a context that also ends when the Conn is closed. The cancel function must be called.

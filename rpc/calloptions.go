@@ -6,6 +6,7 @@ import (
 	"sync"
 	"unsafe"
 
+	"github.com/hanse-go/hanse/resilience"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -29,6 +30,7 @@ type callOptions struct {
 	maxSend      *int
 	authority    string // "": the service's name
 	creds        credentials.PerRPCCredentials
+	policy       *resilience.CallOption // nil: nothing of its own
 
 	format                // never without a codec
 	contentSubtype string // "" is proto
@@ -96,6 +98,12 @@ func (o *callOptions) apply(opt grpc.CallOption) (forGRPC bool, err error) {
 	switch opt := opt.(type) {
 	case *CallInfo:
 		o.infos = append(o.infos, opt)
+		return false, nil
+	case resilience.CallOption:
+		if o.policy != nil {
+			opt = opt.Before(*o.policy)
+		}
+		o.policy = &opt
 		return false, nil
 	case grpc.OnFinishCallOption:
 		o.onFinish = append(o.onFinish, opt.OnFinish)

@@ -13,6 +13,7 @@ import (
 	"github.com/hanse-go/hanse/balancer"
 	"github.com/hanse-go/hanse/discovery"
 	"github.com/hanse-go/hanse/identity"
+	"github.com/hanse-go/hanse/resilience"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/stats"
@@ -39,7 +40,11 @@ type Client struct {
 	StreamInterceptors []grpc.StreamClientInterceptor // the same, for streams
 	StatsHandlers      []stats.Handler                // see each attempt of a call as a call
 
-	Timeout        time.Duration   // of a unary call whose context has no deadline; 0 is DefaultTimeout, -1 is none
+	// Policies say how calls are made, by called service; "" is for all. SetPolicy changes them later. Default: those of package
+	// resilience.
+	Policies map[string]resilience.Policy
+
+	Timeout        time.Duration   // of a unary call whose context has no deadline, where Policies say none; 0 is DefaultTimeout, -1 is none
 	MaxRecvMsgSize int             // bytes of one message; 0 is 4 MiB, -1 is no limit
 	MaxSendMsgSize int             // bytes of one message; 0 and -1 are no limit
 	TLS            *tls.Config     // nil: plaintext; else for unix sockets too
@@ -50,8 +55,10 @@ type Client struct {
 	mu     sync.Mutex
 	pools  map[string]*pool
 	starts map[string]*atomic.Int64 // by service of this process: calls that wait for it to start
-	conns  map[*Conn]bool           // bound to it, and not closed to the end
+	conns  map[*Conn]*binding       // bound to it, and not closed to the end
 	closed bool
+
+	switched map[string]resilience.Policy // by SetPolicy: instead of Policies and Timeout; nil: it was not called
 
 	closing sync.Once
 }
@@ -102,36 +109,37 @@ func (c *Client) Waiting() []string {
 
 // join makes what a Conn needs to call its service: a link to a server of this process, or the pool of its instances. The pool is made
 // for the first Conn that needs it.
-func (c *Client) join(conn *Conn) (local link, remote *pool, err error) {
+func (c *Client) join(conn *Conn, b *binding) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
-		return nil, nil, errClosed
+		return errClosed
 	}
 	srv := c.Local[conn.name]
 	switch {
 	case srv != nil && (c.Path == "" || c.Path == InProcess):
-		local = c.local(conn, srv)
+		b.local = c.local(conn, srv)
 	case c.Path == InProcess:
-		local = noLink{status.Errorf(codes.Unavailable, "%q does not run in this process, and the path inprocess is forced", conn.name)}
+		b.local = noLink{status.Errorf(codes.Unavailable, "%q does not run in this process, and the path inprocess is forced", conn.name)}
 	case c.Registry == nil:
-		local = noLink{status.Errorf(codes.Unavailable, "%q does not run in this process, and the client has no registry to find it in", conn.name)}
+		b.local = noLink{status.Errorf(codes.Unavailable, "%q does not run in this process, and the client has no registry to find it in", conn.name)}
 	default:
-		remote = c.pools[conn.name]
-		if remote == nil {
-			remote = newPool(c, conn.name)
+		b.pool = c.pools[conn.name]
+		if b.pool == nil {
+			b.pool = newPool(c, conn.name)
 			if c.pools == nil {
 				c.pools = make(map[string]*pool)
 			}
-			c.pools[conn.name] = remote
+			c.pools[conn.name] = b.pool
 		}
-		remote.conns++
+		b.pool.conns++
 	}
 	if c.conns == nil {
-		c.conns = make(map[*Conn]bool)
+		c.conns = make(map[*Conn]*binding)
 	}
-	c.conns[conn] = true
-	return local, remote, nil
+	c.conns[conn] = b
+	b.policies.Store(newPolicies(c.policySource(), conn.name))
+	return nil
 }
 
 // leave undoes join. The last Conn of a pool ends it.

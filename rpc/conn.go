@@ -124,12 +124,12 @@ func (c *Conn) Invoke(ctx context.Context, method string, args, reply any, opts 
 		return errClosed
 	}
 	var limit time.Time
-	if b.timeout > 0 {
-		if _, ok := ctx.Deadline(); !ok && b.pool != nil && b.unary == nil {
-			limit = time.Now().Add(b.timeout) // needs no context, and so no timer
-		} else if !ok {
+	if timeout := b.timeout(ctx, method, opts); timeout > 0 {
+		if b.pool != nil && b.unary == nil {
+			limit = time.Now().Add(timeout) // needs no context, and so no timer
+		} else {
 			var cancel context.CancelFunc
-			ctx, cancel = context.WithTimeout(ctx, b.timeout)
+			ctx, cancel = context.WithTimeoutCause(ctx, timeout, errPolicyTimeout)
 			defer cancel()
 		}
 	}
@@ -213,7 +213,9 @@ type binding struct {
 	pool    *pool // of remote instances; nil: local
 	chooser *balancer.Chooser
 	filter  *balancer.Filter // of instances; nil: all
-	timeout time.Duration
+
+	policies     atomic.Pointer[policies]
+	fixedTimeout time.Duration // by WithTimeout; 0: the policy's
 
 	// The interceptors, ending in the binding's own methods; nil without any.
 	unary       func(ctx context.Context, method string, args, reply any, opts []grpc.CallOption) error
@@ -223,9 +225,10 @@ type binding struct {
 
 func newBinding(c *Conn, client *Client) (*binding, error) {
 	b := &binding{
-		conn:    c,
-		client:  client,
-		timeout: firstNonZero(c.opts.timeout, client.Timeout, DefaultTimeout),
+		conn:   c,
+		client: client,
+
+		fixedTimeout: c.opts.timeout,
 	}
 	balancing := client.Balancing.For(c.name)
 	if c.opts.balancing != nil {
@@ -235,11 +238,13 @@ func newBinding(c *Conn, client *Client) (*binding, error) {
 	if !balancing.Filter.IsZero() {
 		b.filter = &balancing.Filter
 	}
+	if err := client.checkPolicies(); err != nil {
+		return nil, fmt.Errorf("rpc: connection to %q: %w", c.name, err)
+	}
 	if err := b.chain(); err != nil {
 		return nil, err
 	}
-	var err error
-	if b.local, b.pool, err = client.join(c); err != nil {
+	if err := client.join(c, b); err != nil {
 		return nil, errors.Join(err, b.closePlaceholder())
 	}
 	return b, nil

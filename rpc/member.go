@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/hanse-go/hanse/balancer"
 	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/resilience"
 	"github.com/hanse-go/hanse/rpc/internal/wire"
 )
 
@@ -23,6 +25,8 @@ type member struct {
 	link   wire.Link // nil when no endpoint can be used
 	direct *wireLink // the same, where it is of the default wire; else nil
 
+	watched *resilience.Watched
+
 	// Guarded by pool.mu.
 	inst      *discovery.Instance // replaced, never changed
 	candidate *balancer.Candidate // replaced with the instance, for its own must not change
@@ -31,6 +35,7 @@ type member struct {
 	lost      time.Time   // when the connection broke; zero while there is one, and before the first
 	giveUp    *time.Timer // makes a lost member unreachable
 	left      bool        // no longer in the registry, or draining
+	out       bool        // ejected, as was logged
 
 	dialled atomic.Pointer[route]
 	refs    atomic.Int64 // the pool's, and one for each call
@@ -48,6 +53,7 @@ type route struct {
 func newMember(p *pool, inst discovery.Instance) *member {
 	c := p.client
 	m := &member{pool: p, inst: &inst, candidate: &balancer.Candidate{Instance: inst, Born: p.born(inst)}}
+	m.watched = p.guard.outliers.Watch(cmp.Or(inst.ID, strings.Join(inst.Endpoints, ",")))
 	m.refs.Store(1)
 	routes, err := c.routes(inst)
 	if err != nil {
@@ -190,6 +196,7 @@ func (m *member) update(inst discovery.Instance) bool {
 func (m *member) retire() {
 	if !m.left {
 		m.left = true
+		m.pool.guard.outliers.Forget(m.watched)
 		if m.giveUp != nil {
 			m.giveUp.Stop()
 		}

@@ -14,6 +14,7 @@ type methodInfo struct {
 	name     string // full, as it was called
 	contract string // full name of the protobuf service
 	safe     bool   // marked NO_SIDE_EFFECTS or IDEMPOTENT: may be processed twice
+	reads    bool   // marked NO_SIDE_EFFECTS
 }
 
 // methods caches the methods that are found in the program's descriptors, and only those: so it cannot grow without end.
@@ -36,6 +37,7 @@ func describe(fullMethod string) *methodInfo {
 	}
 	if o, ok := method.Options().(*descriptorpb.MethodOptions); ok {
 		m.safe = o.GetIdempotencyLevel() != descriptorpb.MethodOptions_IDEMPOTENCY_UNKNOWN
+		m.reads = o.GetIdempotencyLevel() == descriptorpb.MethodOptions_NO_SIDE_EFFECTS
 	}
 	methods.Store(fullMethod, m)
 	return m

@@ -26,7 +26,7 @@ type pool struct {
 	running sync.WaitGroup // the watch, and links that close
 	view    atomic.Pointer[view]
 	waiting atomic.Int64 // calls that wait because no instance is ready
-	budget  retryBudget
+	guard   guard
 
 	mu      sync.Mutex
 	members map[string]*member // by key: those that are ready, and those that drain
@@ -36,10 +36,11 @@ type pool struct {
 	synced  bool               // the registry has spoken
 }
 
-// newPool begins to watch the service.
+// newPool begins to watch the service. c.mu is held.
 func newPool(c *Client, service string) *pool {
 	p := &pool{client: c, service: service, members: make(map[string]*member), live: make(map[*member]bool)}
-	p.budget.tokens.Store(budgetStart)
+	p.guard.init()
+	p.guard.follow(c.policy(service))
 	p.view.Store(&view{changed: make(chan struct{})})
 	var ctx context.Context
 	ctx, p.cancel = context.WithCancel(context.Background())
@@ -264,7 +265,7 @@ func (p *pool) acquire(n *need) (*member, *balancer.Candidate, error) {
 			return nil, nil, v.err
 		}
 		c := v.choices(n.method.contract)
-		if m, candidate := c.pick(n); m != nil {
+		if m, candidate := c.admitted(n, time.Now()); m != nil {
 			if m.hold() {
 				return m, candidate, nil
 			}
@@ -281,12 +282,12 @@ func (p *pool) acquire(n *need) (*member, *balancer.Candidate, error) {
 }
 
 // now is acquire without waiting: it returns nil when no instance can take the call at once.
-func (p *pool) now(n *need) (*member, *balancer.Candidate) {
+func (p *pool) now(n *need, now time.Time) (*member, *balancer.Candidate) {
 	v := p.view.Load().narrow(n.binding.filter)
 	if v.err != nil {
 		return nil, nil
 	}
-	m, candidate := v.choices(n.method.contract).pick(n)
+	m, candidate := v.choices(n.method.contract).admitted(n, now)
 	if m == nil || !m.hold() {
 		return nil, nil
 	}

@@ -239,7 +239,7 @@ func TestOwnUnavailableIsAnAnswer(t *testing.T) {
 	hook := func(context.Context, string) error { return status.Error(codes.Unavailable, "closed on Sundays") }
 	a.hook, b.hook = hook, hook
 	conn := bound(t, &rpc.Client{Registry: newScript(a.instance(), b.instance())})
-	_, err := callEcho(t.Context(), conn, readMethod, "x")
+	_, err := callEcho(t.Context(), conn, addMethod, "x")
 	wantError(t, err, codes.Unavailable, "closed on Sundays")
 	if n := a.calls.Load() + b.calls.Load(); n != 1 || conn.Stats().Retried != 0 {
 		t.Errorf("%d calls, stats %+v", n, conn.Stats())

@@ -5,7 +5,9 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"time"
 
+	"github.com/hanse-go/hanse/resilience"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -27,7 +29,8 @@ type remoteStream struct {
 	cancel context.CancelFunc
 	ended  sync.Once
 
-	committed atomic.Bool // it stays where it is
+	committed atomic.Bool  // it stays where it is
+	outcome   atomic.Int32 // a resilience.Outcome, of the last attempt
 	current   atomic.Pointer[streamAttempt]
 
 	mu        sync.Mutex      // not held while a message is sent or awaited; current changes under it
@@ -58,18 +61,33 @@ func (sa *streamAttempt) replace() {
 }
 
 func (b *binding) newRemoteStream(ctx context.Context, desc *grpc.StreamDesc, method string, o *callOptions) (grpc.ClientStream, error) {
+	p, now := b.pool, time.Now()
+	p.guard.budget.Call(now)
+	pass := p.guard.circuit.Allow(now)
+	if pass == resilience.Refused {
+		return nil, p.broken(now)
+	}
+	p.look(now)
 	ctx, cancel := b.conn.attach(ctx)
-	b.pool.budget.call()
-	s := &remoteStream{call: b.newCall(ctx, describe(method), o), desc: desc, method: method, cancel: cancel}
+	s := &remoteStream{call: b.newCall(ctx, describe(method), o, b.policy(method, o), pass), desc: desc, method: method, cancel: cancel}
+	s.call.stream = true
+	s.outcome.Store(int32(resilience.Abandoned)) // there is no attempt yet
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	err := s.begin()
 	s.call.tell()
 	if err != nil {
+		s.pass()
 		cancel()
 		return nil, err
 	}
 	return s, nil
+}
+
+// pass tells the breaker how the call went.
+func (s *remoteStream) pass() {
+	c := s.call
+	c.b.pool.guard.circuit.Done(time.Now(), c.pass, resilience.Outcome(s.outcome.Load()))
 }
 
 // begin opens the stream at an instance, or at the next when that one cannot take it, and sends what was sent before.
@@ -84,10 +102,9 @@ func (s *remoteStream) begin() error {
 		if err = s.open(a); err == nil {
 			return nil
 		}
-		if !c.elsewhere(a, err) {
+		if !c.move(a, err) {
 			return err
 		}
-		c.refused(a, err)
 	}
 }
 
@@ -136,7 +153,7 @@ func (s *remoteStream) replay(stream grpc.ClientStream) error {
 
 // finished is called once when an attempt is over, also one that could not be opened.
 func (s *remoteStream) finished(sa *streamAttempt, err error) {
-	sa.end(s.call.ctx, err)
+	s.outcome.Store(int32(sa.end(s.call.ctx, err, true)))
 	sa.mu.Lock()
 	sa.finished, sa.err = true, err
 	current := sa.opened && !sa.replaced
@@ -157,6 +174,7 @@ func (s *remoteStream) settle(sa *streamAttempt, err error) {
 
 func (s *remoteStream) end(err error) {
 	s.ended.Do(func() {
+		s.pass()
 		s.call.o.finish(err)
 		s.cancel()
 	})
@@ -173,7 +191,11 @@ func (s *remoteStream) retry(sa *streamAttempt, err error) (bool, error) {
 	if s.committed.Load() || !s.call.elsewhere(sa.attempt, err) {
 		return false, err
 	}
-	s.call.refused(sa.attempt, err)
+	if !s.call.move(sa.attempt, err) {
+		s.committed.Store(true)
+		s.end(err)
+		return false, err
+	}
 	if err := s.begin(); err != nil {
 		s.committed.Store(true)
 		s.end(err)

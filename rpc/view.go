@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/hanse-go/hanse/balancer"
 	"github.com/hanse-go/hanse/discovery"
@@ -34,13 +35,14 @@ type seat struct {
 	candidate *balancer.Candidate
 	state     wire.State
 	err       error
+	ejected   bool
 }
 
 // newView is called with the pool's lock held.
 func newView(from balancer.Locality, members []*member, err error) *view {
 	v := &view{from: from, changed: make(chan struct{}), err: err, seats: make([]seat, len(members))}
 	for i, m := range members {
-		v.seats[i] = seat{m, m.inst, m.candidate, m.state, m.err}
+		v.seats[i] = seat{m, m.inst, m.candidate, m.state, m.err, m.watched.Ejected()}
 	}
 	return v
 }
@@ -92,8 +94,15 @@ func (v *view) choices(contract string) *choices {
 			continue
 		}
 		c.seats = append(c.seats, s)
-		if s.state == wire.Ready {
+		if s.state == wire.Ready && !s.ejected {
 			connected = append(connected, s.candidate)
+		}
+	}
+	if len(connected) == 0 { // one that is worse than others is better than none
+		for _, s := range c.seats {
+			if s.state == wire.Ready {
+				connected = append(connected, s.candidate)
+			}
 		}
 	}
 	c.tiers = v.from.Tiers(connected)
@@ -119,6 +128,20 @@ func (c *choices) pick(n *need) (*member, *balancer.Candidate) {
 	if m == nil { // a picker must not answer with what it was not asked about
 		candidate = tiers.All()[0]
 		m = c.member(candidate)
+	}
+	return m, candidate
+}
+
+// admitted is pick, but an instance that was ejected lately gets only as many calls as it should, if another can take the others.
+func (c *choices) admitted(n *need, now time.Time) (*member, *balancer.Candidate) {
+	m, candidate := c.pick(n)
+	if m == nil || m.watched.Admit(now) {
+		return m, candidate
+	}
+	others := *n
+	others.tried = append(slices.Clone(n.tried), m)
+	if other, its := c.pick(&others); other != nil {
+		return other, its
 	}
 	return m, candidate
 }

@@ -395,6 +395,7 @@ func (s *wireClientStream) OnHeaders(h *http2.Header, end bool) {
 			if r.notProcessed {
 				s.report.NotProcessed.Store(true)
 			}
+			s.report.Asked.Store(r.pushback)
 			s.conclude(err, end)
 			return
 		}
@@ -408,6 +409,7 @@ func (s *wireClientStream) OnHeaders(h *http2.Header, end bool) {
 	if r.notProcessed {
 		s.report.NotProcessed.Store(true)
 	}
+	s.report.Asked.Store(r.pushback)
 	if err = r.status.err(); err == nil && s.inbox.in.cut() {
 		err = errCut
 	}

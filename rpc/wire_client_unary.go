@@ -50,6 +50,7 @@ type unaryClientCall struct {
 	err          error
 	answered     bool
 	notProcessed bool
+	pushback     int64
 	broken       bool // the stream did not end by itself
 
 	// Memory for what is sent.
@@ -74,7 +75,10 @@ const (
 )
 
 // outcome is what became of an attempt.
-type outcome struct{ sent, answered, notProcessed bool }
+type outcome struct {
+	sent, answered, notProcessed bool
+	pushback                     int64
+}
 
 // invoke makes a unary call. It also ends with limit, unless that is zero, and when owner is closed.
 func (l *wireLink) invoke(ctx context.Context, limit time.Time, owner *Conn, method string, args, reply any, o *callOptions) (outcome, error) {
@@ -146,7 +150,7 @@ func (c *unaryClientCall) answer(ctx context.Context, limit time.Time, rec *stat
 		return outcome{sent: true}, err
 	}
 	err = c.result(ctx, limit, rec)
-	out := outcome{sent: !c.notProcessed || c.answered, answered: c.answered, notProcessed: c.notProcessed}
+	out := outcome{sent: !c.notProcessed || c.answered, answered: c.answered, notProcessed: c.notProcessed, pushback: c.pushback}
 	for _, p := range c.o.headers {
 		*p = c.header
 	}
@@ -172,7 +176,7 @@ var never = func() <-chan struct{} {
 func within(ctx context.Context, limit time.Time, owner *Conn) (context.Context, context.CancelFunc) {
 	stop := func() {}
 	if !limit.IsZero() {
-		ctx, stop = context.WithDeadline(ctx, limit)
+		ctx, stop = context.WithDeadlineCause(ctx, limit, errPolicyTimeout)
 	}
 	if owner == nil {
 		return ctx, stop
@@ -309,7 +313,7 @@ func (c *unaryClientCall) recycle() {
 	c.conn, c.o, c.reply, c.err, c.why = nil, nil, nil, nil, nil
 	c.begun, c.messages, c.message, c.compression = false, 0, message{}, compression{}
 	c.header, c.trailer, c.hasHeader = nil, nil, false
-	c.answered, c.notProcessed = false, false
+	c.answered, c.notProcessed, c.pushback = false, false, 0
 	if cap(c.block) > 4<<10 {
 		c.block = nil
 	}
@@ -381,7 +385,7 @@ func (c *unaryClientCall) OnHeaders(h *http2.Header, end bool) {
 		c.begun = true
 		if err := r.checkHead(h); err != nil {
 			c.answered = r.status.code != ""
-			c.notProcessed = r.notProcessed
+			c.notProcessed, c.pushback = r.notProcessed, r.pushback
 			if end {
 				c.trailer = md
 				c.finish(err)
@@ -402,7 +406,7 @@ func (c *unaryClientCall) OnHeaders(h *http2.Header, end bool) {
 		c.fail(status.Error(codes.Internal, "the peer sent headers in the middle of a reply"))
 		return
 	}
-	c.trailer, c.answered, c.notProcessed = md, true, r.notProcessed
+	c.trailer, c.answered, c.notProcessed, c.pushback = md, true, r.notProcessed, r.pushback
 	err := r.status.err()
 	switch {
 	case err != nil:
@@ -625,4 +629,5 @@ func (o outcome) report(r *wire.Report) {
 	r.Sent.Store(o.sent)
 	r.Answered.Store(o.answered)
 	r.NotProcessed.Store(o.notProcessed)
+	r.Asked.Store(o.pushback)
 }

@@ -16,8 +16,9 @@ type replyFields struct {
 	contentType  string
 	encoding     string
 	status       statusFields
-	notProcessed bool // a Hanse server says so
-	binary       bool // there are values to be checked
+	notProcessed bool  // a Hanse server says so
+	pushback     int64 // as wire.ParsePushback reads it; 0: none
+	binary       bool  // there are values to be checked
 }
 
 func (r *replyFields) read(fields []hpack.Field) {
@@ -29,6 +30,8 @@ func (r *replyFields) read(fields []hpack.Field) {
 			r.encoding = f.Value
 		case wire.NotProcessedKey:
 			r.notProcessed = true
+		case wire.PushbackKey:
+			r.pushback = wire.ParsePushback(f.Value)
 		case "grpc-status", "grpc-message", "grpc-status-details-bin":
 		default:
 			r.binary = r.binary || strings.HasSuffix(f.Name, "-bin")

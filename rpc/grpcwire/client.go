@@ -227,6 +227,7 @@ func (reporter) HandleRPC(ctx context.Context, s stats.RPCStats) {
 			r.Sent.Store(false)
 			r.Answered.Store(false)
 			r.NotProcessed.Store(false)
+			r.Asked.Store(0)
 		}
 	case *stats.OutHeader:
 		if r, ok := ctx.Value(reportKey{}).(*wire.Report); ok {
@@ -237,6 +238,9 @@ func (reporter) HandleRPC(ctx context.Context, s stats.RPCStats) {
 			r.Answered.Store(true)
 			if len(s.Trailer[wire.NotProcessedKey]) > 0 {
 				r.NotProcessed.Store(true)
+			}
+			if asked := s.Trailer[wire.PushbackKey]; len(asked) > 0 {
+				r.Asked.Store(wire.ParsePushback(asked[0]))
 			}
 		}
 	}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"strconv"
 	"sync/atomic"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/stats"
@@ -53,9 +55,30 @@ const (
 // Report says how far one attempt of a call came. It is written while the call runs and may be read after it. The zero value is that of
 // a call that did not begin.
 type Report struct {
-	Sent         atomic.Bool // the request's headers went to the connection, and the peer did not say that it ignored them
-	Answered     atomic.Bool // the status came from the peer
-	NotProcessed atomic.Bool // the peer said that it did not process the call
+	Sent         atomic.Bool  // the request's headers went to the connection, and the peer did not say that it ignored them
+	Answered     atomic.Bool  // the status came from the peer
+	NotProcessed atomic.Bool  // the peer said that it did not process the call
+	Asked        atomic.Int64 // what the peer asked by PushbackKey, as ParsePushback reads it
+}
+
+// Pushback returns how long the peer asked to wait before the call is made again, negative when it asked not to make it again, and
+// whether it asked.
+func (r *Report) Pushback() (time.Duration, bool) {
+	n := r.Asked.Load()
+	if n <= 0 {
+		return time.Duration(n), n < 0
+	}
+	return time.Duration(n-1) * time.Millisecond, true
+}
+
+// ParsePushback reads the value of PushbackKey: a number above 0 is one more than the milliseconds to wait, -1 stands for no. What is no
+// number means no, too (gRFC A6).
+func ParsePushback(value string) int64 {
+	ms, err := strconv.ParseInt(value, 10, 32)
+	if err != nil || ms < 0 {
+		return -1
+	}
+	return ms + 1
 }
 
 // NeverProcessed reports whether the call can be sent elsewhere whatever it does.

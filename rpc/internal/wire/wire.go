@@ -10,5 +10,8 @@ const (
 	NotProcessedKey = "hanse-not-processed" // trailer: "1" says that no handler saw the call, so another instance may get it
 )
 
+// PushbackKey is the trailer by which a server says when the call may be made again, in milliseconds; negative: not at all (gRFC A6).
+const PushbackKey = "grpc-retry-pushback-ms"
+
 // NoLimit is the size of a message that has no limit: what its length prefix can say, and no less than any platform's int.
 const NoLimit = math.MaxInt32
