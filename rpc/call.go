@@ -334,11 +334,11 @@ func (c *remoteCall) tell() {
 func (b *binding) invokeRemote(ctx context.Context, limit time.Time, method string, args, reply any, o *callOptions) error {
 	p := b.pool
 	start := time.Now()
-	p.guard.budget.Call(start)
 	pass := p.guard.circuit.Allow(start)
 	if pass == resilience.Refused {
 		return p.broken(start)
 	}
+	p.guard.budget.Call(start)
 	p.look(start)
 	info := describe(method)
 	m, candidate := p.now(&need{binding: b, ctx: ctx, method: info}, start)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/hanse-go/hanse/balancer"
 	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/resilience"
 	"github.com/hanse-go/hanse/rpc"
 	"golang.org/x/net/http2"
 	"google.golang.org/grpc"
@@ -255,7 +256,10 @@ func TestRetryBudget(t *testing.T) {
 		return false
 	})
 	inst := discovery.Instance{Service: "echo", ID: "a", State: discovery.Ready, Endpoints: []string{"tcp://" + lis.Addr().String()}}
-	conn := bound(t, &rpc.Client{Registry: newScript(inst)})
+	conn := bound(t, &rpc.Client{
+		Registry: newScript(inst),
+		Policies: map[string]resilience.Policy{"": {Breaker: resilience.Breaker{Failures: -1}}},
+	})
 	const n = 100
 	for range n {
 		_, err := callEcho(t.Context(), conn, readMethod, "x", grpc.WaitForReady(true))

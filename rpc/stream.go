@@ -62,11 +62,11 @@ func (sa *streamAttempt) replace() {
 
 func (b *binding) newRemoteStream(ctx context.Context, desc *grpc.StreamDesc, method string, o *callOptions) (grpc.ClientStream, error) {
 	p, now := b.pool, time.Now()
-	p.guard.budget.Call(now)
 	pass := p.guard.circuit.Allow(now)
 	if pass == resilience.Refused {
 		return nil, p.broken(now)
 	}
+	p.guard.budget.Call(now)
 	p.look(now)
 	ctx, cancel := b.conn.attach(ctx)
 	s := &remoteStream{call: b.newCall(ctx, describe(method), o, b.policy(method, o), pass), desc: desc, method: method, cancel: cancel}
