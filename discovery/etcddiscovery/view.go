@@ -35,10 +35,11 @@ func (v *view) remove(key string, now, doubtUntil time.Time) {
 	if !known {
 		return
 	}
+	if _, stays := v.staying[key]; stays {
+		return // until its time
+	}
 	if inst.State != discovery.Draining && now.Before(doubtUntil) {
-		if _, stays := v.staying[key]; !stays {
-			v.staying[key] = doubtUntil
-		}
+		v.staying[key] = doubtUntil
 		return
 	}
 	delete(v.there, key)
