@@ -32,7 +32,7 @@ type traffic struct {
 
 // rate is how many requests a second the tests send.
 func rate() float64 {
-	if full {
+	if full || chaos {
 		return 200
 	}
 	return 60
@@ -40,7 +40,7 @@ func rate() float64 {
 
 // timeout is how long a request may take. In the short form other tests may have the machine.
 func timeout() time.Duration {
-	if full {
+	if full || chaos {
 		return 5 * time.Second
 	}
 	return 20 * time.Second

@@ -1,0 +1,209 @@
+//go:build unix
+
+package e2e_test
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"text/tabwriter"
+	"time"
+)
+
+// chaos selects the long form of TestChaos.
+var chaos = os.Getenv("HANSE_E2E") == "chaos"
+
+// faults are what TestChaos does to the shop.
+var faults = []struct {
+	name  string
+	short bool // a part of the short form
+	do    func(t *testing.T, s *system, v *verdict)
+}{
+	{"one of three instances is killed, every 2 s", false, chaosKill},
+	{"one of three instances is stopped (SIGSTOP)", false, chaosFreeze},
+	{"the only instance is stopped for 10 s", true, chaosDown},
+	{"every service is restarted, twice", false, chaosRolling},
+}
+
+// verdict is a row of the table.
+type verdict struct {
+	t     *testing.T
+	fault string
+	must  []string
+	saw   []string
+	held  bool
+}
+
+// hold states what must be and what was measured.
+func (v *verdict) hold(ok bool, must, saw string, args ...any) {
+	v.t.Helper()
+	saw = fmt.Sprintf(saw, args...)
+	v.must, v.saw = append(v.must, must), append(v.saw, saw)
+	if !ok {
+		v.held = false
+		v.t.Errorf("must hold: %s; measured: %s", must, saw)
+	}
+}
+
+// TestChaos does to the shop what happens to systems, under load, and prints what became of the calls.
+func TestChaos(t *testing.T) {
+	if full && !chaos {
+		t.Skip("make chaos runs it")
+	}
+	s := dev(t)
+	var rows []*verdict
+	for _, f := range faults {
+		if !chaos && !f.short {
+			continue
+		}
+		v := &verdict{fault: f.name, held: true}
+		rows = append(rows, v)
+		t.Run(strings.ReplaceAll(f.name, " ", "-"), func(t *testing.T) {
+			v.t = t
+			f.do(t, s, v)
+		})
+	}
+	var table strings.Builder
+	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "FAULT\tMUST HOLD\tMEASURED\t")
+	for _, v := range rows {
+		name, mark := v.fault, "holds"
+		for i := range v.must {
+			if !v.held {
+				mark = "DOES NOT HOLD"
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", name, v.must[i], v.saw[i], mark)
+			name, mark = "", ""
+		}
+	}
+	w.Flush()
+	t.Logf("machine load %s\n%s", machineLoad(), &table)
+}
+
+// probeRate is how many calls a second the catalog gets beside the visitors.
+const probeRate = 100
+
+// spell is how long each state is looked at.
+func spell() time.Duration {
+	if chaos {
+		return 10 * time.Second
+	}
+	return 4 * time.Second
+}
+
+// wait lets the load go on for a while.
+func wait(d time.Duration) { <-time.After(d) }
+
+// catalogs runs n instances of the catalog while f runs.
+func catalogs(t *testing.T, s *system, n int, f func()) {
+	t.Helper()
+	s.hanse(t, "scale", fmt.Sprint("catalog=", n))
+	s.await(t, "the catalogs run", func() bool { return len(s.ready(t, "catalog")) == n })
+	f()
+	s.await(t, "the catalogs run again", func() bool { return len(s.ready(t, "catalog")) == n })
+	s.hanse(t, "scale", "catalog=1")
+	s.allReady(t)
+}
+
+// oldest is the instance that has run longest.
+func oldest(list []instance) instance {
+	return slices.MinFunc(list, func(a, b instance) int { return a.Started.Compare(b.Started) })
+}
+
+func signal(t *testing.T, pid int, sig syscall.Signal) {
+	t.Helper()
+	if err := syscall.Kill(pid, sig); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// chaosKill kills one of three catalogs every 2 s.
+func chaosKill(t *testing.T, s *system, v *verdict) {
+	catalogs(t, s, 3, func() {
+		tr, p := begin(t), startProbe(t, probeRate, 5*time.Second)
+		tr.flowing(s, uint64(rate()))
+		every := time.NewTicker(2 * time.Second)
+		defer every.Stop()
+		var kills []time.Time
+		dead := 0
+		for range 20 {
+			s.await(t, "three catalogs run", func() bool {
+				list := s.ready(t, "catalog")
+				return len(list) == 3 && oldest(list).PID != dead && lives(oldest(list).PID)
+			})
+			dead = oldest(s.ready(t, "catalog")).PID
+			kills = append(kills, time.Now())
+			signal(t, dead, syscall.SIGKILL)
+			<-every.C
+		}
+		calls, report := p.end(), tr.end()
+		failed, err := calls.failed()
+		v.hold(failed == 0 && report.FailedSafe() == 0, "no failed call of a safe method", "%d of %d failed (%v)", failed+int(report.FailedSafe()), len(calls)+int(report.Sent), err)
+		v.hold(report.Failed == 0, "others fail only if in flight on the dead one", "%d of %d failed, %d kills", report.Failed, report.Sent, len(kills))
+		var worst time.Duration
+		for _, at := range kills {
+			worst = max(worst, p.between(at.Add(-time.Second), at.Add(time.Second)).latency(1))
+		}
+		v.hold(worst < time.Second, "traffic moves within 1 s", "the slowest call around a kill took %v", worst.Round(time.Millisecond))
+	})
+}
+
+// chaosFreeze stops one of three catalogs, as a machine does that hangs: its connections stay.
+func chaosFreeze(t *testing.T, s *system, v *verdict) {
+	catalogs(t, s, 3, func() {
+		p := startProbe(t, probeRate, 5*time.Second)
+		wait(spell())
+		victim := oldest(s.ready(t, "catalog"))
+		began := time.Now()
+		signal(t, victim.PID, syscall.SIGSTOP)
+		wait(3*time.Second + spell())
+		signal(t, victim.PID, syscall.SIGCONT)
+		calls := p.end()
+		normal := p.between(calls[0].due.Add(spell()/4), began)
+		after := p.between(began.Add(3*time.Second), began.Add(3*time.Second+spell()))
+		bound := 2*normal.latency(0.99) + 20*time.Millisecond // a scheduler's hiccup is no fault
+		v.hold(after.latency(0.99) < bound, "p99 under 2x normal after 3 s", "%v before, %v after (bound %v)",
+			normal.latency(0.99).Round(100*time.Microsecond), after.latency(0.99).Round(100*time.Microsecond), bound.Round(100*time.Microsecond))
+		failed, err := after.failed()
+		v.hold(failed == 0, "no failed call after 3 s", "%d of %d failed (%v)", failed, len(after), err)
+	})
+}
+
+// chaosDown stops the only catalog: callers must not make it worse.
+func chaosDown(t *testing.T, s *system, v *verdict) {
+	p := startProbe(t, probeRate, 500*time.Millisecond)
+	wait(3 * time.Second)
+	pid := s.ready(t, "catalog")[0].PID
+	signal(t, pid, syscall.SIGSTOP)
+	began := time.Now()
+	wait(10 * time.Second)
+	signal(t, pid, syscall.SIGCONT)
+	ended := time.Now()
+	wait(5 * time.Second)
+	p.end()
+	down := p.between(began, ended)
+	ratio := float64(down.attempts()) / float64(len(down))
+	v.hold(ratio <= 1.2, "amplification at most 1.2", "%d attempts of %d calls (%.2f)", down.attempts(), len(down), ratio)
+	back := p.between(ended.Add(3*time.Second), ended.Add(5*time.Second))
+	failed, err := back.failed()
+	v.hold(failed == 0, "all is well 3 s later", "%d of %d failed (%v)", failed, len(back), err)
+}
+
+// chaosRolling restarts every service twice, one instance each.
+func chaosRolling(t *testing.T, s *system, v *verdict) {
+	tr, pages := begin(t), read(t, s, 10)
+	tr.flowing(s, uint64(rate()))
+	for range 2 {
+		for _, name := range services {
+			s.hanse(t, "restart", name)
+		}
+	}
+	tr.flowing(s, uint64(rate()))
+	pages.end()
+	report := tr.end()
+	v.hold(report.Failed == 0, "no failed call", "%d of %d failed, %d restarts", report.Failed, report.Sent, 2*len(services))
+	s.allReady(t)
+}
