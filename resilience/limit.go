@@ -35,7 +35,7 @@ func (l Limit) check() error {
 //   - At ease there is no limit, however many calls run and however long they take: 10,000 handlers that wait for something are no load.
 //     The limiter learns how long calls take.
 //   - When calls take much longer than at ease, it makes an experiment before it believes that the server is overloaded: for a moment
-//     it lets only half as many run; the others wait, and none is shed. In an overloaded server half as many calls are about twice as
+//     it lets only a third of them run; the others wait, and none is shed. In an overloaded server fewer calls are as much
 //     fast. Where they are not, the calls are just slow now: that becomes the new ease, and the next experiment is a while off.
 //   - Else it limits: the limit follows the gradient of the latency, so that the server is busy and its calls are quick. The others
 //     wait for their turn, critical ones first. Who waits too long, or is the oldest when too many wait, is shed. While calls are

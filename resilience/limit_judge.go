@@ -29,7 +29,7 @@ type limitPhase int8
 
 const (
 	atEase    limitPhase = iota
-	draining             // a trial has begun: until half as many calls run
+	draining             // a trial has begun: until a third of the calls run
 	settling             // until what ran before has gone
 	measuring            // the trial itself
 	limiting             // the server is overloaded
@@ -64,7 +64,7 @@ const (
 
 // Why a limiter changes its mind.
 const (
-	LimitTrial   Reason = "limit-trial"   // calls are slow: let half as many run and see
+	LimitTrial   Reason = "limit-trial"   // calls are slow: let a third of them run and see
 	LimitNone    Reason = "limit-none"    // they were slow all the same
 	LimitReached Reason = "limit-reached" // the server is overloaded
 	LimitLifted  Reason = "limit-lifted"  // it is not any more
@@ -99,7 +99,7 @@ func (l *Limiter) step(now int64) {
 		latency, mean, ok := l.measured(now)
 		switch {
 		case running <= l.limit.Load():
-			j.before, j.beyond = j.slow, 2*float64(l.limit.Load())
+			j.before, j.beyond = j.slow, 3*float64(l.limit.Load())
 			if ok {
 				j.before, j.beyond = latency, mean
 			}
@@ -166,7 +166,7 @@ func (l *Limiter) stepAtEase(now, running int64) {
 	}
 	j.slow, j.proved, j.doubted, j.tried = latency, false, false, now
 	l.counts.Add(LimitTrial)
-	l.limit.Store(running / 2)
+	l.limit.Store(running / 3)
 	l.enter(draining, now, 0)
 }
 
