@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"sync"
 
+	"github.com/hanse-go/hanse/resilience"
 	"github.com/hanse-go/hanse/rpc"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/stats"
@@ -61,6 +62,10 @@ type Service struct {
 	// AllowReportOnly lets in what Allow denies, and counts and logs it as if it did not: to see which rules are missing before
 	// they count. /debug/callers on the admin listener has the counts.
 	AllowReportOnly bool
+
+	// Policy is what the calls that the service takes are given: how many run at once, which are shed, and which are known already. Its
+	// fields for callers have no meaning here. Default: calls from outside are limited by their latency, see [resilience.Limit].
+	Policy resilience.Policy
 
 	// MaxRecvMsgSize is the most bytes that one request message may have, uncompressed. 0 is 4 MiB, -1 is no limit.
 	MaxRecvMsgSize int

@@ -24,7 +24,10 @@ type Policy struct {
 	Breaker Breaker // stops calling a service that fails
 	Outlier Outlier // leaves out single instances that are worse than the others
 
-	Limit Limit // of the serving side: how many calls run at once when more would only make them slower
+	// Of the serving side, for each method by itself:
+	Limit    Limit    // how many calls run at once when more would only make them slower
+	Rate     Rate     // how many come in a time. Default: as many as like
+	Bulkhead Bulkhead // how many run at once in any case. Default: as many as like
 
 	// Methods are policies of single methods, "/shop.cart.v1.CartService/GetCart", and of whole contracts, "shop.cart.v1.CartService/*".
 	// They have no Methods, and neither a Breaker nor an Outlier, which belong to the service.
@@ -93,7 +96,8 @@ func fill(p, base reflect.Value) {
 func (p Policy) Check() error {
 	errs := []error{
 		notBelow("Timeout", p.Timeout),
-		p.Retry.check(), p.Hedge.check(), p.Breaker.check(), p.Outlier.check(), p.Limit.check(),
+		p.Retry.check(), p.Hedge.check(), p.Breaker.check(), p.Outlier.check(),
+		p.Limit.check(), p.Rate.check(), p.Bulkhead.check(),
 	}
 	for _, key := range slices.Sorted(maps.Keys(p.Methods)) {
 		m := p.Methods[key]

@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"sync/atomic"
 
 	"github.com/hanse-go/hanse/identity"
+	"github.com/hanse-go/hanse/resilience"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -25,6 +27,8 @@ type method struct {
 	stream *grpc.StreamDesc
 	info   grpc.StreamServerInfo
 	gate   *identity.Gate // nil: everyone may call it
+	door   atomic.Pointer[door]
+	counts resilience.Counts // what doors did
 }
 
 // RegisterService adds a contract and its implementation. Generated code calls it. A mistake is not fatal: Err has it.

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/hanse-go/hanse/identity"
+	"github.com/hanse-go/hanse/internal/priority"
+	"github.com/hanse-go/hanse/resilience"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -24,6 +26,8 @@ type handlerContext struct {
 	deadline time.Time // zero: none
 	peer     *peer.Peer
 	caller   any // an identity.ID, of nobody where it is not known; as a value of a context has it, for it is asked for often
+
+	priority resilience.Priority
 
 	// In process, what the caller sent.
 	sent  metadata.MD  // its metadata, a copy
@@ -123,6 +127,8 @@ func (c *handlerContext) Value(key any) any {
 		return c.incomingMetadata()
 	case identity.CallerKey{}:
 		return c.caller
+	case priority.Key{}:
+		return c.priority
 	}
 	if std := c.std.Load(); std != nil {
 		if v := std.Value(key); v != nil { // the context package finds its own contexts by a private key

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/hanse-go/hanse/identity"
+	"github.com/hanse-go/hanse/resilience"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/stats"
@@ -94,6 +95,9 @@ func (l *inProcess) start(ctx context.Context, method string, o *callOptions, h 
 		}
 	}
 	h.sent = md
+	if values := md[resilience.PriorityKey]; len(values) > 0 {
+		h.priority, _ = resilience.ParsePriority(values[len(values)-1])
+	}
 	h.deadline, _ = ctx.Deadline()
 	return l.srv.awaitStart(ctx, l.closed, l.waiting)
 }

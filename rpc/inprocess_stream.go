@@ -175,6 +175,11 @@ func (p *pipe) handle() error {
 	if srv.StatsHandlers != nil {
 		p.serverRec, p.serverCtx = statsHandlers(srv.StatsHandlers).beginServer(p.serverCtx, &p.handlerCtx, m.info.IsClientStream, m.info.IsServerStream)
 	}
+	d := m.door.Load()
+	if err := d.enter(p.handlerCtx.SetTrailer); err != nil {
+		return err
+	}
+	defer d.leave()
 	return srv.handle(m, serverPipe{p})
 }
 

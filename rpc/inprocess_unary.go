@@ -153,6 +153,11 @@ func (c *unaryCall) handle() error {
 	if err := srv.admit(ctx, c.method); err != nil {
 		return err
 	}
+	d := c.method.door.Load()
+	if err := d.enter(c.ctx.SetTrailer); err != nil {
+		return err
+	}
+	defer d.leave()
 	reply, err := c.method.unary(c.method.impl, ctx, c.decode, srv.unary)
 	if err != nil {
 		return cmp.Or(overTheWire(handlerStatus(err)), errNoReply)

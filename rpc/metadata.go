@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"strings"
 
+	"github.com/hanse-go/hanse/resilience"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
@@ -88,8 +89,21 @@ func addMetadata(dst, md metadata.MD) metadata.MD {
 	return dst
 }
 
-// outgoingMetadata returns a copy of the metadata that ctx sends, checked and without reserved keys; nil when there is none.
+// outgoingMetadata returns a copy of what a call with ctx sends as metadata, nil when that is nothing: what the program has put there, and
+// the priority of the call that it serves.
 func outgoingMetadata(ctx context.Context) (metadata.MD, error) {
+	md, err := programMetadata(ctx)
+	if p := resilience.PriorityOf(ctx); p != resilience.Normal && err == nil && md[resilience.PriorityKey] == nil {
+		if md == nil {
+			md = make(metadata.MD, 1)
+		}
+		md[resilience.PriorityKey] = []string{p.String()}
+	}
+	return md, err
+}
+
+// programMetadata returns a copy of the metadata that ctx has, checked and without reserved keys; nil when there is none.
+func programMetadata(ctx context.Context) (metadata.MD, error) {
 	md, ok := metadata.FromOutgoingContext(ctx) // a copy
 	if !ok {
 		return nil, nil

@@ -4,8 +4,10 @@ import (
 	"context"
 	"io"
 
+	"github.com/hanse-go/hanse/resilience"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 )
@@ -13,7 +15,7 @@ import (
 // serveStream runs a call, unary or streaming, that arrived from a wire, and returns the status to send. The context of stream carries
 // the incoming metadata, the deadline and the peer. Of a call that was not processed, which notProcessed finds in the error, the wire
 // must tell the caller. maxRecv counts when the server sets no MaxRecvMsgSize of its own.
-func (s *Server) serveStream(path string, stream grpc.ServerStream, maxRecv int) error {
+func (s *Server) serveStream(path string, stream grpc.ServerStream, maxRecv int) (ended error) {
 	if err := s.awaitStart(stream.Context(), context.Background(), nil); err != nil {
 		return err
 	}
@@ -21,11 +23,27 @@ func (s *Server) serveStream(path string, stream grpc.ServerStream, maxRecv int)
 	if err != nil {
 		return err
 	}
+	d := m.door.Load()
+	if err := d.enter(func(md metadata.MD) error { stream.SetTrailer(md); return nil }); err != nil {
+		return err
+	}
+	defer d.leave()
+	if m.unary != nil {
+		done, err := d.awaitTurn(stream.Context(), sentPriority(stream.Context()))
+		if err != nil {
+			return err
+		}
+		defer func() { done(ended) }()
+	}
 	c := &wireCall{
 		ServerStream: stream, srv: s, method: m,
 		maxRecv: limitOr(s.MaxRecvMsgSize, maxRecv), maxSend: limitOr(s.MaxSendMsgSize, noLimit),
 	}
-	c.ctx, c.cancel = context.WithCancel(stream.Context())
+	ctx := stream.Context()
+	if p := sentPriority(ctx); p != resilience.Normal {
+		ctx = resilience.WithPriority(ctx, p)
+	}
+	c.ctx, c.cancel = context.WithCancel(ctx)
 	defer c.cancel()
 	c.activeCall.call = c
 	if err := s.begin(&c.activeCall); err != nil {

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 
 	"github.com/hanse-go/hanse/identity"
+	"github.com/hanse-go/hanse/resilience"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/stats"
@@ -56,6 +57,10 @@ type Server struct {
 	// ServiceID returns the ID of a service that a rule of Allow names. nil: rules must have SPIFFE IDs.
 	ServiceID func(service string) identity.ID
 
+	// Policy is what calls in are given: which are shed when there are too many. The zero value limits by latency what comes from outside;
+	// see [resilience.Limit]. SetPolicy changes it while the server runs. Mistakes are in Err.
+	Policy resilience.Policy
+
 	// Logger gets the panics of handlers, and who was denied what; nil is slog.Default.
 	Logger *slog.Logger
 
@@ -75,7 +80,8 @@ type Server struct {
 
 	unary  grpc.UnaryServerInterceptor // the chains, made by Start
 	stream grpc.StreamServerInterceptor
-	guard  *identity.Guard // nil without Allow; made by Start
+	guard  *identity.Guard   // nil without Allow; made by Start
+	policy resilience.Policy // that holds, from Start on
 }
 
 // phase is a step in the life of a server; it only grows.
@@ -108,6 +114,9 @@ func (s *Server) Start() {
 	if err := s.placeGuard(); err != nil {
 		s.mistakes = append(s.mistakes, err)
 	}
+	if s.policy = s.Policy; s.policy.Check() == nil {
+		s.placeDoors(s.policy)
+	}
 	s.unary = chainUnary(s.UnaryInterceptors)
 	s.stream = chainStream(s.StreamInterceptors)
 	s.phase.Store(serving)
@@ -124,6 +133,7 @@ func (s *Server) refuse(to phase) {
 		close(s.refusing)
 	}
 	s.workers.endIdle()
+	s.openDoors()
 }
 
 // Drain refuses new calls on all paths, in process too, as never processed, and waits until no call runs. When ctx ends first, the
@@ -191,11 +201,15 @@ func (s *Server) Running() []string {
 }
 
 // Err returns the mistakes in registrations, joined, or nil: an implementation that is nil or lacks methods of its contract, a contract
-// registered twice, a registration after Start, a rule of Allow that names what there is not.
+// registered twice, a registration after Start, a rule of Allow that names what there is not, a Policy that
+// makes no sense (its server has none then).
 func (s *Server) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	mistakes := s.mistakes
+	if err := s.Policy.Check(); err != nil {
+		mistakes = append(mistakes[:len(mistakes):len(mistakes)], fmt.Errorf("rpc: policy of service %q: %w", s.Name, err))
+	}
 	if s.phase.Load() == fresh {
 		_, err := s.newGuard()
 		mistakes = append(mistakes[:len(mistakes):len(mistakes)], err)

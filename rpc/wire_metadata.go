@@ -8,6 +8,7 @@ import (
 
 	"github.com/hanse-go/hanse/internal/hpack"
 	"github.com/hanse-go/hanse/internal/outmeta"
+	"github.com/hanse-go/hanse/resilience"
 	"google.golang.org/grpc/metadata"
 )
 
@@ -44,9 +45,12 @@ func appendMetadata(dst []byte, md metadata.MD) []byte {
 
 // appendOutgoing appends the metadata that ctx sends. It refuses what cannot be sent.
 func appendOutgoing(dst []byte, ctx context.Context) ([]byte, error) {
+	if p := resilience.PriorityOf(ctx); p != resilience.Normal {
+		dst = hpack.AppendLiteral(dst, resilience.PriorityKey, p.String(), false) // the program's own follows, and counts
+	}
 	out, ok := outmeta.From(ctx)
 	if !ok {
-		md, err := outgoingMetadata(ctx)
+		md, err := programMetadata(ctx)
 		return appendMetadata(dst, md), err
 	}
 	if out == nil {

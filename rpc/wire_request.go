@@ -7,6 +7,7 @@ import (
 
 	"github.com/hanse-go/hanse/internal/hpack"
 	"github.com/hanse-go/hanse/internal/http2"
+	"github.com/hanse-go/hanse/resilience"
 	"github.com/hanse-go/hanse/rpc/internal/wire"
 	"google.golang.org/grpc/metadata"
 )
@@ -54,6 +55,7 @@ type callHead struct {
 	encoding    string
 	timeout     string
 	host        string
+	priority    resilience.Priority
 	instances   []string // the instances that are meant; none: any
 	extra       bool     // there is metadata for the handler, beyond what this type has
 	binary      bool     // there are values to be checked
@@ -73,6 +75,9 @@ func (h *callHead) read(fields []hpack.Field) {
 			h.encoding = f.Value
 		case "host":
 			h.host = f.Value
+		case resilience.PriorityKey:
+			h.priority, _ = resilience.ParsePriority(f.Value)
+			h.extra = true
 		case wire.InstanceKey:
 			h.instances = append(h.instances[:len(h.instances):len(h.instances)], f.Value)
 			h.extra = true

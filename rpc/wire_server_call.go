@@ -51,6 +51,7 @@ var _ grpc.ServerTransportStream = (*serverCall)(nil)
 func (c *serverCall) init(conn *wireConn, h *http2.Header, known *knownRun, head *callHead, route *wireRoute) {
 	c.conn, c.route, c.kind = conn, route, plainCalls()
 	c.ctx.method, c.ctx.peer, c.ctx.caller, c.ctx.wire = h.Path, conn.peer, conn.caller, c
+	c.ctx.priority = head.priority
 	c.request = newWireRequest(h, known, head)
 	c.active.call = c
 

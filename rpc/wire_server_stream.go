@@ -122,6 +122,15 @@ func (c *streamServerCall) serve(entered *bool) error {
 	if err := c.awaitRoom(true); err != nil {
 		return err
 	}
+	d := m.door.Load()
+	if err := c.ctx.Err(); err == context.DeadlineExceeded && d != nil {
+		d.counts.Add(cameLate)
+		return contextStatus(err)
+	}
+	if err := d.enter(c.ctx.SetTrailer); err != nil {
+		return err
+	}
+	defer d.leave()
 	ctx := c.beginStats(c.ctx.context(), m)
 	return c.ran(srv.handle(m, &serverStream{c, ctx}))
 }

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/hanse-go/hanse/internal/http2"
+	"github.com/hanse-go/hanse/resilience"
 )
 
 // unaryServerCall is a unary call from a wire. Its handler runs when the request is complete.
@@ -17,6 +18,8 @@ type unaryServerCall struct {
 	messages int          // that have come
 	pending  bool         // message was not decoded yet
 	complete bool         // the call was or will be given to a worker, which then ends it
+	door     *door        // that it was let in by
+	ticket   resilience.Ticket
 }
 
 var _ http2.Receiver = (*unaryServerCall)(nil)
@@ -71,8 +74,50 @@ func (c *unaryServerCall) received(end bool) {
 	case c.messages == 0:
 		c.discard(errNoRequest)
 	default:
-		c.complete = true
-		c.conn.ready = append(c.conn.ready, c)
+		c.arrived()
+	}
+}
+
+// arrived gives the call to the workers, or lets it wait for its turn.
+func (c *unaryServerCall) arrived() {
+	d := c.route.method.door.Load()
+	if err := d.enter(c.ctx.SetTrailer); err != nil {
+		c.discard(err)
+		return
+	}
+	c.complete, c.door = true, d
+	if d != nil && d.limit != nil {
+		switch turn, why := d.limit.Take(&c.ticket, c.ctx.priority, c); turn {
+		case resilience.Waits:
+			return
+		case resilience.IsShed:
+			c.Resume(why)
+			return
+		}
+	}
+	c.conn.ready = append(c.conn.ready, c)
+}
+
+// Resume implements resilience.Resumer: the call's turn has come, or it is shed.
+func (c *unaryServerCall) Resume(shed resilience.Reason) {
+	if shed == "" {
+		c.conn.server.workers.Push([]http2.Job{c})
+		return
+	}
+	c.door.leave()
+	c.forget()
+	var s callScratch
+	c.conclude(&s, encoded{}, c.door.errShed(shed))
+	c.Finish()
+}
+
+// left gives back what the door gave to the call, whose handler has returned err if told is set.
+func (c *unaryServerCall) left(told bool, err error) {
+	if d := c.door; d != nil {
+		if d.limit != nil {
+			d.limit.Release(&c.ticket, told && tells(err))
+		}
+		d.leave()
 	}
 }
 
@@ -115,8 +160,12 @@ func (c *unaryServerCall) Run(w *http2.Worker) {
 	}
 	if err := c.ctx.Err(); err != nil { // nobody waits for it any more
 		c.forget()
+		if err == context.DeadlineExceeded && c.door != nil {
+			c.door.counts.Add(cameLate)
+		}
 		c.conclude(s, encoded{}, contextStatus(err))
 		c.Finish()
+		c.left(false, err)
 		return
 	}
 	srv := c.route.srv
@@ -124,6 +173,7 @@ func (c *unaryServerCall) Run(w *http2.Worker) {
 		c.forget()
 		c.conclude(s, encoded{}, err)
 		c.Finish()
+		c.left(false, err)
 		return
 	}
 	s.call = c
@@ -142,6 +192,7 @@ func (c *unaryServerCall) Run(w *http2.Worker) {
 		c.rec.end(err)
 		c.Finish()
 		srv.leave(&c.active)
+		c.left(true, err)
 	}()
 	reply, err = c.handle(s)
 	err = c.ran(err)

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hanse-go/hanse/resilience"
 	"github.com/hanse-go/hanse/rpc/internal/wire"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
@@ -19,6 +20,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/stats"
 	"google.golang.org/grpc/status"
 )
@@ -151,11 +153,23 @@ func (l *link) call(ctx context.Context, method string, args, reply any, opts []
 // too, grpc-go takes the io.EOF of that one's SendMsg for the end of the call, and its status is lost: the call even looks like a
 // success without replies. And whoever called us knows other instances.
 func (l *link) open(ctx context.Context, desc *grpc.StreamDesc, method string, opts []grpc.CallOption) (grpc.ClientStream, error) {
-	stream, err := l.cc.NewStream(ctx, desc, method, opts...)
+	stream, err := l.cc.NewStream(prioritized(ctx), desc, method, opts...)
 	if err == nil {
 		stream.Context() // commits the stream to its attempt
 	}
 	return stream, err
+}
+
+// prioritized adds the priority of the call that ctx serves to what it sends, unless the program has said another one.
+func prioritized(ctx context.Context) context.Context {
+	p := resilience.PriorityOf(ctx)
+	if p == resilience.Normal {
+		return ctx
+	}
+	if md, _ := metadata.FromOutgoingContext(ctx); len(md.Get(resilience.PriorityKey)) > 0 {
+		return ctx
+	}
+	return metadata.AppendToOutgoingContext(ctx, resilience.PriorityKey, p.String())
 }
 
 func (l *link) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts []grpc.CallOption, r *wire.Report, done func(error)) (grpc.ClientStream, error) {
