@@ -57,9 +57,9 @@ SERVICE/pkg.Contract/METHOD says which contract, when the service has several wi
 		Example: `  hanse call greeter                                  list its methods
   hanse call greeter/Hello name=World
   hanse call greeter/Hello '{"name": "World"}'
+  hanse call --target localhost:8443                  list what a server has
   hanse call --target localhost:8443 greeter.v1.Greeter/Hello name=World
   hanse call --target api.example.com:443 --tls greeter.v1.Greeter/Hello name=World`,
-		Args: argCount(1, -1, "a method, such as greeter/Hello"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runCall(cmd.Context(), u, f, args)
 		},
@@ -88,11 +88,17 @@ func runCall(ctx context.Context, u *ui.UI, f *callFlags, args []string) error {
 	if f.targets, err = parseTargets(f.target); err != nil {
 		return err
 	}
-	target, err := call.ParseTarget(args[0], f.targets.direct != "")
-	if err != nil {
-		return err
+	var target call.Target // of a server without a method: all that it has
+	switch {
+	case len(args) > 0:
+		if target, err = call.ParseTarget(args[0], f.targets.direct != ""); err != nil {
+			return err
+		}
+		args = args[1:]
+	case f.targets.direct == "":
+		return ui.Usagef("call needs a method, such as greeter/Hello").Then("usage: hanse call SERVICE/METHOD [FIELD=VALUE… | JSON… | -]")
 	}
-	err = f.call(ctx, u, target, args[1:], header)
+	err = f.call(ctx, u, target, args, header)
 	var failed *call.StatusError
 	if !errors.As(err, &failed) {
 		return err
@@ -191,7 +197,7 @@ func (f *callFlags) hint(err error, failed *call.StatusError) error {
 		hint = "name the file with its authority by --cacert, or take any certificate with --insecure-skip-verify"
 	case has("certificate is valid for", "certificate is not valid for", "IP SANs", "not valid for any names"):
 		hint = "if that is the server, say which name it has by --server-name"
-	case has("certificate required", "bad certificate", "settings came"):
+	case has("certificate required", "bad certificate", "refused this side's certificate", "settings came"):
 		hint = "the server may want to see a certificate that it trusts: give one by --cert and --key"
 	}
 	if hint == "" {
@@ -354,12 +360,15 @@ func completeCall(ctx context.Context, f *callFlags, args []string, toComplete s
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second) // somebody waits for a key to do something
 	defer cancel()
 	var err error
+	slices.Sort(f.target)
+	f.target = slices.Compact(f.target) // cobra reads the flags twice before it completes
 	if f.targets, err = parseTargets(f.target); err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	const done = cobra.ShellCompDirectiveNoFileComp
 	const more = cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
-	if len(args) == 0 && !strings.Contains(toComplete, "/") && f.targets.direct == "" {
+	beginning := len(args) == 0 && !strings.Contains(toComplete, "/")
+	if beginning && f.targets.direct == "" {
 		place, err := f.place.find()
 		if err != nil {
 			return nil, done
@@ -376,9 +385,11 @@ func completeCall(ctx context.Context, f *callFlags, args []string, toComplete s
 	} else if i := strings.LastIndexByte(first, '/'); i >= 0 {
 		first = first[:i]
 	}
-	target, err := call.ParseTarget(first, f.targets.direct != "")
-	if err != nil {
-		return nil, done
+	var target call.Target
+	if !beginning {
+		if target, err = call.ParseTarget(first, f.targets.direct != ""); err != nil {
+			return nil, done
+		}
 	}
 	conn, offered, end, err := f.connect(ctx, target.Service)
 	if err != nil {
@@ -395,7 +406,11 @@ func completeCall(ctx context.Context, f *callFlags, args []string, toComplete s
 		}
 		var names []string
 		for _, m := range methods {
-			names = append(names, first+"/"+string(m.Name()))
+			path := first
+			if beginning {
+				path = string(m.Parent().FullName())
+			}
+			names = append(names, path+"/"+string(m.Name()))
 		}
 		return names, done
 	}
