@@ -63,6 +63,8 @@ func (r *run) adminHandler() http.Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", r.serveReady)
 	mux.HandleFunc("GET /debug/callers", r.serveCallers)
+	mux.HandleFunc("GET /debug/resilience", r.serveResilience)
+	mux.HandleFunc("POST /debug/resilience", r.switchPolicy)
 	profiles(mux)
 	return mux
 }
@@ -76,6 +78,7 @@ func (r *run) serveIndex(w http.ResponseWriter, _ *http.Request) {
 <li><a href="/healthz">/healthz</a> answers 200 while the process lives
 <li><a href="/readyz">/readyz</a> answers 200 when it takes calls, else 503 and why not (?service=NAME for one service)
 <li><a href="/debug/callers">/debug/callers</a> who may call, and who was denied
+<li><a href="/debug/resilience">/debug/resilience</a> policies of calls, what they did and why (?service=NAME for one service)
 <li><a href="/debug/pprof/">/debug/pprof/</a> profiles
 </ul>
 `, strings.Join(r.names(), ", "))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hanse-go/hanse/discovery"
 	"github.com/hanse-go/hanse/identity"
+	"github.com/hanse-go/hanse/resilience"
 	"github.com/hanse-go/hanse/rpc"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/stats"
@@ -78,6 +79,11 @@ type App struct {
 	// PlainHTTP says whether an app with an Identity serves the pages of [Service.Handle] over plain HTTP, too: browsers have no
 	// certificate of the system. Default (nil): yes when the listener is bound to loopback, no otherwise.
 	PlainHTTP *bool
+
+	// Policies say how the app's calls are made, by called service; "" is for all: their timeouts, retries, hedges, breakers and the
+	// ejection of bad instances. See [resilience.Policy]. Default: that of its fields. What each does is on AdminAddr at
+	// /debug/resilience, where it can also be switched while the app runs.
+	Policies map[string]resilience.Policy
 
 	// Reflection says whether clients may ask which contracts there are. Default (nil): yes when the listener is bound to
 	// loopback, no otherwise.

@@ -139,6 +139,11 @@ func (a *App) newRun(services []*Service) (*run, error) {
 	if err := a.Limits.Check(); err != nil {
 		mistakes = append(mistakes, fmt.Errorf("App.%w", err))
 	}
+	for name, p := range a.Policies {
+		if err := p.Check(); err != nil {
+			mistakes = append(mistakes, fmt.Errorf("App.Policies[%q]: %w", name, err))
+		}
+	}
 	var err error
 	if r.wire, err = a.chosenWire(); err != nil {
 		mistakes = append(mistakes, err)

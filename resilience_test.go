@@ -1,0 +1,136 @@
+package hanse_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hanse-go/hanse"
+	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/resilience"
+	"github.com/hanse-go/hanse/rpc"
+	"google.golang.org/grpc/health/grpc_health_v1"
+)
+
+func TestPolicies(t *testing.T) {
+	registry := &discovery.Memory{}
+	run(t, &hanse.App{Registry: registry}, greeterNamed("catalog"))
+	var conn *rpc.Conn
+	cart := greeterNamed("cart")
+	cart.Setup = func(_ context.Context, s *hanse.Service) error {
+		conn = s.Conn("catalog")
+		return nil
+	}
+	r := run(t, &hanse.App{
+		Registry: registry, AdminAddr: "127.0.0.1:0",
+		Policies: map[string]resilience.Policy{
+			"":        {Timeout: time.Second},
+			"catalog": {Methods: map[string]resilience.Policy{"/a.B/C": {Retry: resilience.Retry{Attempts: 7}}}},
+		},
+	}, cart)
+	if _, err := grpc_health_v1.NewHealthClient(conn).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	base := "http://" + r.instances["cart"].Admin + "/debug/resilience"
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	ask := func(req *http.Request, err error) (int, string) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, _ := io.ReadAll(resp.Body)
+		return resp.StatusCode, string(body)
+	}
+	type report struct {
+		Service string
+		Targets map[string]struct {
+			Policy    map[string]string
+			Methods   map[string]map[string]string
+			Budget    resilience.BudgetState
+			Breaker   resilience.CircuitState
+			Instances []resilience.WatchedState
+		}
+		Serving struct{ Policy map[string]string }
+	}
+	look := func() report {
+		t.Helper()
+		code, body := ask(http.NewRequestWithContext(t.Context(), "GET", base, nil))
+		var all []report
+		if err := json.Unmarshal([]byte(body), &all); err != nil || code != 200 || len(all) != 1 {
+			t.Fatal(code, err, body)
+		}
+		return all[0]
+	}
+	set := func(form string, origin string) (int, string) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), "POST", base, strings.NewReader(form))
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		if origin != "" {
+			req.Header.Set("Origin", origin)
+		}
+		return ask(req, err)
+	}
+
+	is := look()
+	to := is.Targets["catalog"]
+	if is.Service != "cart" || to.Policy["timeout"] != "1s" || to.Methods["/a.B/C"]["retry.attempts"] != "7" || to.Policy["limit.delay"] != "" {
+		t.Errorf("%+v", is)
+	}
+	if to.Budget.Calls != 1 || to.Breaker.State != "closed" || len(to.Instances) != 1 || to.Instances[0].State != "in service" || to.Instances[0].Calls != 1 {
+		t.Errorf("%+v", to)
+	}
+	if is.Serving.Policy["limit.least"] == "" || is.Serving.Policy["timeout"] != "" {
+		t.Errorf("%+v", is.Serving)
+	}
+
+	for _, form := range []url.Values{
+		{"target": {"catalog"}, "breaker": {"off"}, "retry.attempts": {"2"}},
+		{"target": {""}, "timeout": {"3s"}},
+		{"target": {"catalog"}, "method": {"/a.B/C"}, "hedge.after": {"30ms"}},
+		{"limit": {"off"}},
+	} {
+		if code, body := set(form.Encode(), ""); code != 200 {
+			t.Errorf("%v: %d %s", form, code, body)
+		}
+	}
+	is = look()
+	to = is.Targets["catalog"]
+	if to.Breaker.State != "off" || to.Policy["retry.attempts"] != "2" || to.Policy["timeout"] != "3s" || is.Serving.Policy["limit.delay"] != "off" {
+		t.Errorf("%+v", is)
+	}
+	if m := to.Methods["/a.B/C"]; m["retry.attempts"] != "7" || m["hedge.after"] != "30ms" || m["timeout"] != "3s" {
+		t.Errorf("%+v", m)
+	}
+
+	for _, tt := range []struct {
+		form, origin string
+		code         int
+		want         string
+	}{
+		{"target=catalog&retries=1", "", 400, "there is no setting"},
+		{"target=catalog&limit=off", "", 400, "takes"},
+		{"timeout=1s", "", 400, "name the target"},
+		{"target=catalog", "", 400, "say what to change"},
+		{"service=crat&limit=off", "", 404, "did you mean cart?"},
+		{"limit=on", "http://evil.example", 403, "web pages"},
+	} {
+		if code, body := set(tt.form, tt.origin); code != tt.code || !strings.Contains(body, tt.want) {
+			t.Errorf("%s: %d %s", tt.form, code, body)
+		}
+	}
+}
+
+func TestPolicyMistakes(t *testing.T) {
+	app := &hanse.App{Policies: map[string]resilience.Policy{"cart": {Timeout: -5}}}
+	wantError(t, begin(t, app, greeter()).wait(), `App.Policies["cart"]: Timeout is -5ns`)
+}
