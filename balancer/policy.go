@@ -13,7 +13,7 @@ import (
 // [P2C]. It must not be changed while it is in use.
 type Policy struct {
 	// Picker makes a picker. Each connection has one for each set of instances that it chooses from: of each tier of nearness, and of
-	// each version while a split rules. Default: [P2C].
+	// each version while a split rules. Default, also when it returns nil: [P2C].
 	Picker func() Picker
 
 	// Filter says which instances may be called at all. Default: all.
@@ -69,7 +69,9 @@ func (p Policy) NewChooser() *Chooser {
 
 func (c *Chooser) newPickers() (p pickers) {
 	for level := range p {
-		p[level] = c.newPicker()
+		if p[level] = c.newPicker(); p[level] == nil {
+			p[level] = new(P2C)
+		}
 	}
 	return p
 }

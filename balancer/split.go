@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/hanse-go/hanse/discovery"
 	"github.com/hanse-go/hanse/internal/outmeta"
@@ -27,9 +28,20 @@ func NewSplit(rules discovery.Split) *Split {
 	return s
 }
 
+// Strict reports whether calls to a version without instances fail.
+func (s *Split) Strict() bool { return s.rules.Strict }
+
+// Shares reports whether the version has a share of the calls that nothing matches.
+func (s *Split) Shares(version string) bool {
+	return slices.ContainsFunc(s.rules.Shares, func(share discovery.SplitShare) bool {
+		return share.Version == version && share.Percent > 0
+	})
+}
+
 // Version returns the version that a call goes to; empty: to any. ctx carries the call's outgoing metadata. has tells which versions have
-// an instance that can take the call: others are passed over, unless the rules are strict.
-func (s *Split) Version(ctx context.Context, has func(version string) bool) string {
+// an instance that can take the call: others are passed over, unless the rules are strict. It reports false when there are shares, and
+// no version that has one is left.
+func (s *Split) Version(ctx context.Context, has func(version string) bool) (version string, ok bool) {
 	for i := range s.rules.Match {
 		m := &s.rules.Match[i]
 		value, ok := outmeta.Value(ctx, m.Header)
@@ -37,16 +49,21 @@ func (s *Split) Version(ctx context.Context, has func(version string) bool) stri
 			continue
 		}
 		if s.rules.Strict || has(m.Version) {
-			return m.Version
+			return m.Version, true
 		}
 		break // what was meant for it goes to the others
 	}
+	if len(s.rules.Shares) == 0 {
+		return "", true
+	}
 	if s.rules.Sticky != "" {
 		if key, ok := outmeta.Value(ctx, s.rules.Sticky); ok {
-			return s.sticky(hashString(key), has)
+			version = s.sticky(hashString(key), has)
+			return version, version != ""
 		}
 	}
-	return s.drawn(has)
+	version = s.drawn(has)
+	return version, version != ""
 }
 
 // drawn draws a version in proportion to the shares.

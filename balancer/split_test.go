@@ -53,7 +53,10 @@ func TestSplit(t *testing.T) {
 			s := balancer.NewSplit(test.rule)
 			got := make(map[string]float64)
 			for range n {
-				got[s.Version(test.ctx, func(v string) bool { return slices.Contains(test.has, v) })] += 1.0 / n
+				v, ok := s.Version(test.ctx, func(v string) bool { return slices.Contains(test.has, v) })
+				if got[v] += 1.0 / n; ok != (v != "" || len(test.rule.Shares) == 0) {
+					t.Fatalf("%q, %t", v, ok)
+				}
 			}
 			for v, share := range got {
 				if math.Abs(share-test.want[v]) > 0.02 {
@@ -73,7 +76,8 @@ func TestSplitIsSticky(t *testing.T) {
 	versions := func(has func(string) bool, list []discovery.SplitShare) (of []string) {
 		s := balancer.NewSplit(discovery.Split{Shares: list, Sticky: "x-user"})
 		for i := range keys {
-			of = append(of, s.Version(keyed(fmt.Sprint("user-", i)), has))
+			v, _ := s.Version(keyed(fmt.Sprint("user-", i)), has)
+			of = append(of, v)
 		}
 		return of
 	}

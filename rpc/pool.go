@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,8 @@ type pool struct {
 	live    map[*member]bool   // all whose link is not closed
 	err     error              // no instance will be found any more
 	synced  bool               // the registry has spoken
+	split   *balancer.Split    // rules over versions; nil: none
+	ruled   bool               // split is what the registry says, or it holds no rules
 }
 
 // newPool begins to watch the service. c.mu is held.
@@ -41,6 +44,8 @@ func newPool(c *Client, service string) *pool {
 	p := &pool{client: c, service: service, members: make(map[string]*member), live: make(map[*member]bool)}
 	p.guard.init()
 	p.guard.follow(c.policy(service))
+	splitter, holdsRules := c.Registry.(discovery.Splitter)
+	p.ruled = !holdsRules
 	p.view.Store(&view{changed: make(chan struct{})})
 	var ctx context.Context
 	ctx, p.cancel = context.WithCancel(context.Background())
@@ -55,10 +60,43 @@ func newPool(c *Client, service string) *pool {
 		c.logger().Error("instances of a service cannot be found any more", "service", service, "error", err)
 		p.fail(status.Errorf(codes.Unavailable, "looking for instances of %q: %v", service, err))
 	})
+	if holdsRules {
+		p.running.Go(func() { p.followSplit(ctx, splitter) })
+	}
 	if c.Identity != nil {
 		p.running.Go(func() { p.followIdentity(ctx.Done()) })
 	}
 	return p
+}
+
+// followSplit takes the service's split rules from the registry. Without them no instance takes calls, for it might be one that must not.
+func (p *pool) followSplit(ctx context.Context, splitter discovery.Splitter) {
+	last := ""
+	rule := func(split *balancer.Split) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.split, p.ruled = split, true
+		p.publish()
+	}
+	err := splitter.WatchSplits(ctx, p.service, func(list []discovery.Split) {
+		var rules discovery.Split
+		if len(list) > 0 {
+			rules = list[0]
+		}
+		if now := rules.String(); now != last {
+			p.client.logger().Info("the split rules of a service changed", "service", p.service, "rules", cmp.Or(now, "none"))
+			last = now
+		}
+		rule(balancer.NewSplit(rules))
+	})
+	if ctx.Err() != nil {
+		return
+	}
+	p.client.logger().Error("split rules of a service cannot be found any more; those that are known stay", "service", p.service, "error", err)
+	p.mu.Lock()
+	split := p.split
+	p.mu.Unlock()
+	rule(split)
 }
 
 // sync takes a snapshot of the registry.
@@ -192,7 +230,11 @@ func (p *pool) giveUp(m *member) {
 
 // publish makes a new view. The caller holds p.mu.
 func (p *pool) publish() {
-	old := p.view.Swap(newView(balancer.Locality{Host: p.client.Host, Zone: p.client.Zone}, p.ordered, p.err))
+	members := p.ordered
+	if !p.ruled {
+		members = nil
+	}
+	old := p.view.Swap(newView(balancer.Locality{Host: p.client.Host, Zone: p.client.Zone}, members, p.split, p.err))
 	close(old.changed)
 }
 
@@ -254,6 +296,7 @@ type need struct {
 	method  *methodInfo
 	wait    bool      // for an instance that can be reached, until the context ends
 	tried   []*member // not these
+	version string    // set by pick: that the split rules want
 }
 
 // acquire chooses an instance for a call and holds it. It waits while no instance is known to be ready, and while those that could take
@@ -270,6 +313,8 @@ func (p *pool) acquire(n *need) (*member, *balancer.Candidate, error) {
 				return m, candidate, nil
 			}
 			// It has left this moment: a newer view is due.
+		} else if strict := c.strictly(n.version); len(strict.seats) < len(c.seats) && !n.wait && !strict.connecting(n.tried) {
+			return nil, nil, strict.unreachableVersion(p.service, n.version)
 		} else if len(v.seats) > 0 && len(c.seats) == 0 {
 			return nil, nil, status.Errorf(codes.Unimplemented, "no instance of %q serves %s: %s", p.service, n.method.contract, v.contracts())
 		} else if len(v.seats) > 0 && !n.wait && !c.connecting(n.tried) {

@@ -17,9 +17,10 @@ import (
 // view is the state of a [pool] at one moment. It does not change.
 type view struct {
 	from    balancer.Locality
-	changed chan struct{} // closed when there is a newer one
-	err     error         // all calls fail with it
-	seats   []seat        // of the instances that are ready, whether they can be reached or not
+	changed chan struct{}   // closed when there is a newer one
+	err     error           // all calls fail with it
+	seats   []seat          // of the instances that are ready, whether they can be reached or not
+	split   *balancer.Split // rules over their versions; nil: none
 
 	byContract sync.Map // contract that one of them implements → *choices
 
@@ -39,8 +40,8 @@ type seat struct {
 }
 
 // newView is called with the pool's lock held.
-func newView(from balancer.Locality, members []*member, err error) *view {
-	v := &view{from: from, changed: make(chan struct{}), err: err, seats: make([]seat, len(members))}
+func newView(from balancer.Locality, members []*member, split *balancer.Split, err error) *view {
+	v := &view{from: from, split: split, changed: make(chan struct{}), err: err, seats: make([]seat, len(members))}
 	for i, m := range members {
 		v.seats[i] = seat{m, m.inst, m.candidate, m.state, m.err, m.watched.Ejected()}
 	}
@@ -63,6 +64,9 @@ func (v *view) narrow(filter *balancer.Filter) *view {
 			narrow.others++
 		}
 	}
+	if filter.Version == "" { // who asks for a version has chosen
+		narrow.split = v.split
+	}
 	v.filtered.Store(filter, narrow)
 	return narrow
 }
@@ -79,7 +83,30 @@ func (v *view) unknown() string {
 type choices struct {
 	seats []seat
 	from  balancer.Locality
-	tiers *balancer.Tiers // those that are connected
+	split *balancer.Split
+	open  open
+}
+
+// open are those that are connected.
+type open struct {
+	tiers    *balancer.Tiers
+	versions map[string]*balancer.Tiers // while rules split them
+}
+
+func newOpen(from balancer.Locality, split *balancer.Split, connected []*balancer.Candidate) open {
+	o := open{tiers: from.Tiers(connected)}
+	if split == nil {
+		return o
+	}
+	versions := make(map[string][]*balancer.Candidate)
+	for _, x := range connected {
+		versions[x.Instance.Version] = append(versions[x.Instance.Version], x)
+	}
+	o.versions = make(map[string]*balancer.Tiers, len(versions))
+	for v, list := range versions {
+		o.versions[v] = from.Tiers(list)
+	}
+	return o
 }
 
 // choices returns what a call of the contract can choose from.
@@ -87,7 +114,7 @@ func (v *view) choices(contract string) *choices {
 	if c, ok := v.byContract.Load(contract); ok {
 		return c.(*choices)
 	}
-	c := &choices{from: v.from}
+	c := &choices{from: v.from, split: v.split}
 	var connected []*balancer.Candidate
 	for _, s := range v.seats {
 		if !s.inst.Implements(contract) && !everywhere(contract) {
@@ -98,14 +125,19 @@ func (v *view) choices(contract string) *choices {
 			connected = append(connected, s.candidate)
 		}
 	}
-	if len(connected) == 0 { // one that is worse than others is better than none
+	if strict := v.split != nil && v.split.Strict(); strict || len(connected) == 0 { // one that is worse than others is better than none
+		good := len(connected)
 		for _, s := range c.seats {
-			if s.state == wire.Ready {
+			others := connected[:good]
+			if strict { // for a call that goes to one version, those of other versions are none
+				others = slices.DeleteFunc(slices.Clone(others), func(x *balancer.Candidate) bool { return x.Instance.Version != s.inst.Version })
+			}
+			if s.state == wire.Ready && len(others) == 0 {
 				connected = append(connected, s.candidate)
 			}
 		}
 	}
-	c.tiers = v.from.Tiers(connected)
+	c.open = newOpen(v.from, v.split, connected)
 	if len(c.seats) > 0 { // so that calls of contracts that do not exist fill no memory
 		v.byContract.Store(contract, c)
 	}
@@ -114,16 +146,27 @@ func (v *view) choices(contract string) *choices {
 
 // pick chooses among those that were not tried. It returns nil when there is none that is connected.
 func (c *choices) pick(n *need) (*member, *balancer.Candidate) {
-	tiers := c.tiers
+	from := c.open
 	if len(n.tried) > 0 {
-		tiers = c.from.Tiers(slices.DeleteFunc(slices.Clone(tiers.All()), func(x *balancer.Candidate) bool {
+		from = newOpen(c.from, c.split, slices.DeleteFunc(slices.Clone(from.tiers.All()), func(x *balancer.Candidate) bool {
 			return slices.Contains(n.tried, c.member(x))
 		}))
 	}
-	if tiers.Len() == 0 {
+	version, tiers := "", from.tiers
+	if c.split != nil {
+		var ok bool
+		version, ok = c.split.Version(n.ctx, func(v string) bool { return from.versions[v] != nil })
+		switch {
+		case version != "":
+			tiers = from.versions[version]
+		case !ok && c.soon(n.tried):
+			return nil, nil // others must not take the call because a connection takes a moment
+		}
+	}
+	if n.version = version; tiers == nil || tiers.Len() == 0 {
 		return nil, nil
 	}
-	candidate := n.binding.chooser.Choose(n.ctx, n.method.name, "", tiers)
+	candidate := n.binding.chooser.Choose(n.ctx, n.method.name, version, tiers)
 	m := c.member(candidate)
 	if m == nil { // a picker must not answer with what it was not asked about
 		candidate = tiers.All()[0]
@@ -155,6 +198,21 @@ func (c *choices) member(candidate *balancer.Candidate) *member {
 	return nil
 }
 
+// soon reports whether one that was not tried, of a version that has a share, is being connected.
+func (c *choices) soon(tried []*member) bool {
+	return slices.ContainsFunc(c.seats, func(s seat) bool {
+		return s.state == wire.Connecting && c.split.Shares(s.inst.Version) && !slices.Contains(tried, s.member)
+	})
+}
+
+// strictly returns the choices of a call that goes to this version or nowhere.
+func (c *choices) strictly(version string) *choices {
+	if version == "" || !c.split.Strict() {
+		return c
+	}
+	return &choices{seats: slices.DeleteFunc(slices.Clone(c.seats), func(s seat) bool { return s.inst.Version != version })}
+}
+
 // connecting reports whether one that was not tried may be connected soon.
 func (c *choices) connecting(tried []*member) bool {
 	return slices.ContainsFunc(c.seats, func(s seat) bool {
@@ -178,6 +236,14 @@ func (c *choices) unreachable(service string) error {
 		why = append(why[:shown], fmt.Sprintf("and %d more", more))
 	}
 	return status.Errorf(codes.Unavailable, "no instance of %q can be reached: %s", service, strings.Join(why, "; "))
+}
+
+// unreachableVersion is the error of a call that goes to this version or nowhere.
+func (c *choices) unreachableVersion(service, version string) error {
+	if len(c.seats) == 0 {
+		return status.Errorf(codes.Unavailable, "the split rules of %q send this call to version %s, which no instance has (hanse split %s --off takes the rules away)", service, version, service)
+	}
+	return status.Errorf(codes.Unavailable, "the split rules of %q send this call to version %s: %s", service, version, status.Convert(c.unreachable(service)).Message())
 }
 
 // contracts lists what the instances serve, for an error message.
