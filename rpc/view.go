@@ -115,33 +115,35 @@ func (v *view) choices(contract string) *choices {
 		return c.(*choices)
 	}
 	c := &choices{from: v.from, split: v.split}
-	var connected []*balancer.Candidate
 	for _, s := range v.seats {
-		if !s.inst.Implements(contract) && !everywhere(contract) {
-			continue
-		}
-		c.seats = append(c.seats, s)
-		if s.state == wire.Ready && !s.ejected {
-			connected = append(connected, s.candidate)
+		if s.inst.Implements(contract) || everywhere(contract) {
+			c.seats = append(c.seats, s)
 		}
 	}
-	if strict := v.split != nil && v.split.Strict(); strict || len(connected) == 0 { // one that is worse than others is better than none
-		good := len(connected)
-		for _, s := range c.seats {
-			others := connected[:good]
-			if strict { // for a call that goes to one version, those of other versions are none
-				others = slices.DeleteFunc(slices.Clone(others), func(x *balancer.Candidate) bool { return x.Instance.Version != s.inst.Version })
-			}
-			if s.state == wire.Ready && len(others) == 0 {
-				connected = append(connected, s.candidate)
-			}
-		}
-	}
-	c.open = newOpen(v.from, v.split, connected)
+	c.open = newOpen(v.from, v.split, c.connected())
 	if len(c.seats) > 0 { // so that calls of contracts that do not exist fill no memory
 		v.byContract.Store(contract, c)
 	}
 	return c
+}
+
+// connected returns those that are connected and not ejected. One that is worse than others is better than none: ejected ones are among
+// them when there is no other one that could take their calls.
+func (c *choices) connected() (list []*balancer.Candidate) {
+	good := make(map[string]bool) // versions
+	for _, s := range c.seats {
+		if s.state == wire.Ready && !s.ejected {
+			list = append(list, s.candidate)
+			good[s.inst.Version] = true
+		}
+	}
+	strict := c.split != nil && c.split.Strict()
+	for _, s := range c.seats {
+		if s.state == wire.Ready && s.ejected && (len(good) == 0 || strict && !good[s.inst.Version]) {
+			list = append(list, s.candidate)
+		}
+	}
+	return list
 }
 
 // pick chooses among those that were not tried. It returns nil when there is none that is connected.
