@@ -3,6 +3,7 @@ package consuldiscovery
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -70,7 +71,7 @@ func (r *Registry) Register(ctx context.Context, inst discovery.Instance) (disco
 	}
 	var keep context.Context
 	keep, l.cancel = context.WithCancel(context.Background())
-	go l.keep(keep)
+	go l.keep(keep, r.logger().With("service", inst.Service, "instance", inst.ID))
 	return l, nil
 }
 
@@ -187,11 +188,10 @@ func (l *lease) withdraw(limit time.Duration) error {
 }
 
 // keep renews the lease until ctx ends.
-func (l *lease) keep(ctx context.Context) {
+func (l *lease) keep(ctx context.Context, log *slog.Logger) {
 	defer close(l.done)
 	interval := l.registry.ttl() / renewals
 	retry := backoff{least: 100 * time.Millisecond, most: min(2*time.Second, interval)}
-	log := l.registry.logger().With("service", l.inst.Service, "instance", l.inst.ID)
 	failures := 0
 	timer := time.NewTimer(interval)
 	defer timer.Stop()

@@ -1,0 +1,4 @@
+package eurekadiscovery
+
+// ParseApps is what a watch reads.
+var ParseApps = parseApps
