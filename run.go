@@ -187,7 +187,7 @@ func (m *member) prepareServer() {
 	m.server.StatsHandlers = slices.Concat(a.StatsHandlers, m.StatsHandlers)
 	m.server.MaxRecvMsgSize = cmp.Or(m.MaxRecvMsgSize, a.Limits.MaxRecvMsgSize)
 	m.server.MaxSendMsgSize = m.MaxSendMsgSize
-	m.server.Policy = m.Policy
+	m.server.Policy, m.server.Replies = m.Policy, m.Replies
 	m.server.Allow = m.Allow
 	m.server.AllowReportOnly = m.AllowReportOnly
 	m.server.ServiceID = a.serviceID

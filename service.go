@@ -67,6 +67,10 @@ type Service struct {
 	// fields for callers have no meaning here. Default: calls from outside are limited by their latency, see [resilience.Limit].
 	Policy resilience.Policy
 
+	// Replies keeps the replies to calls with an idempotency key, so that they may be sent again and take effect once. Default: the
+	// memory of the process, which other instances do not see; see [resilience.Idempotent].
+	Replies resilience.ReplyStore
+
 	// MaxRecvMsgSize is the most bytes that one request message may have, uncompressed. 0 is 4 MiB, -1 is no limit.
 	MaxRecvMsgSize int
 

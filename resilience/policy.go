@@ -29,6 +29,8 @@ type Policy struct {
 	Rate     Rate     // how many come in a time. Default: as many as like
 	Bulkhead Bulkhead // how many run at once in any case. Default: as many as like
 
+	Idempotency Idempotency // of the serving side: how long replies to calls with an idempotency key are kept
+
 	// Methods are policies of single methods, "/shop.cart.v1.CartService/GetCart", and of whole contracts, "shop.cart.v1.CartService/*".
 	// They have no Methods, and neither a Breaker nor an Outlier, which belong to the service.
 	Methods map[string]Policy
@@ -42,6 +44,8 @@ func defaults() Policy {
 		Breaker: defaultBreaker,
 		Outlier: defaultOutlier,
 		Limit:   defaultLimit,
+
+		Idempotency: defaultIdempotency,
 	}
 }
 
@@ -97,7 +101,7 @@ func (p Policy) Check() error {
 	errs := []error{
 		notBelow("Timeout", p.Timeout),
 		p.Retry.check(), p.Hedge.check(), p.Breaker.check(), p.Outlier.check(),
-		p.Limit.check(), p.Rate.check(), p.Bulkhead.check(),
+		p.Limit.check(), p.Rate.check(), p.Bulkhead.check(), p.Idempotency.check(),
 	}
 	for _, key := range slices.Sorted(maps.Keys(p.Methods)) {
 		m := p.Methods[key]

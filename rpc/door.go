@@ -5,7 +5,9 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/hanse-go/hanse/identity"
 	"github.com/hanse-go/hanse/resilience"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -19,6 +21,7 @@ type door struct {
 	rate   *resilience.RateLimiter // nil: none
 	cell   *resilience.Compartment // nil: none
 	counts *resilience.Counts
+	keyed  grpc.UnaryServerInterceptor // the server's interceptors, and that of calls with an idempotency key
 }
 
 // Why a server did not run a call, besides the reasons of resilience.Limiter.
@@ -41,6 +44,12 @@ func (s *Server) placeDoors(p resilience.Policy) {
 		}
 		d := &door{path: path, policy: resilience.Resolve(policies, "", path), counts: &m.counts}
 		d.rate, d.cell = resilience.NewRateLimiter(d.policy.Rate), resilience.NewCompartment(d.policy.Bulkhead)
+		if keep := d.policy.Idempotency.Keep; keep > 0 && m.unary != nil {
+			again := func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+				return s.again.Do(ctx, keep, req, info, next)
+			}
+			d.keyed = chainUnary(append(s.UnaryInterceptors[:len(s.UnaryInterceptors):len(s.UnaryInterceptors)], again))
+		}
 		old := m.door.Load()
 		switch {
 		case m.unary == nil || d.policy.Limit.Delay < 0:
@@ -125,6 +134,20 @@ func (s *Server) PolicyState() map[string]MethodState {
 		}
 	}
 	return states
+}
+
+// interceptor returns what is around the handler of a unary call: s.unary, or for a call with an idempotency key that, too.
+func (d *door) interceptor(s *Server, keyed bool) grpc.UnaryServerInterceptor {
+	if keyed && d != nil && d.keyed != nil {
+		return d.keyed
+	}
+	return s.unary
+}
+
+// whoCalls tells callers apart whose keys are not the same.
+func whoCalls(ctx context.Context) string {
+	id, _ := identity.Caller(ctx)
+	return id.String()
 }
 
 // enter lets a call in, which must leave then, or says why not. trailer gets what the caller should know besides.

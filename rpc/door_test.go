@@ -303,3 +303,51 @@ func TestMistakesInPolicies(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestIdempotencyKeysOnAllPaths(t *testing.T) {
+	store := new(resilience.MemoryReplies)
+	for _, way := range []string{"in process", "wire", "grpc-go"} {
+		t.Run(way, func(t *testing.T) {
+			h := newHouse(t, resilience.Policy{})
+			conn := h.ways[way]
+			for i, key := range []string{"1", "1", "2", "1"} {
+				ctx := metadata.AppendToOutgoingContext(t.Context(), resilience.IdempotencyKey, key)
+				var header metadata.MD
+				if reply, err := callEcho(ctx, conn, addMethod, "x", grpc.Header(&header)); reply != "echo:x" || err != nil {
+					t.Fatal(reply, err)
+				}
+				if again := len(header.Get(resilience.ReplayedKey)) > 0; again != (i == 1 || i == 3) {
+					t.Errorf("call %d: the header is %v", i, header)
+				}
+			}
+			if n := h.echo.calls.Load(); n != 2 {
+				t.Errorf("the handler ran %d times", n)
+			}
+			ctx := metadata.AppendToOutgoingContext(t.Context(), resilience.IdempotencyKey, "1")
+			_, err := callEcho(ctx, conn, addMethod, "y")
+			wantError(t, err, codes.InvalidArgument, "another request")
+			if err := h.srv.SetPolicy(resilience.Policy{Idempotency: resilience.Idempotency{Keep: -1}}); err != nil {
+				t.Fatal(err)
+			}
+			if reply, err := callEcho(ctx, conn, addMethod, "y"); reply != "echo:y" || err != nil {
+				t.Error("switched off:", reply, err)
+			}
+		})
+	}
+	// Another process that shares the store gives the same reply, on another path.
+	var echoes []*echoService
+	for range 2 {
+		srv, e := &rpc.Server{Name: "echo", Replies: store}, &echoService{name: "echo"}
+		e.register(srv)
+		srv.Start()
+		t.Cleanup(srv.Stop)
+		conn := bound(t, &rpc.Client{Local: map[string]*rpc.Server{"echo": srv}})
+		if _, err := callEcho(metadata.AppendToOutgoingContext(t.Context(), resilience.IdempotencyKey, "1"), conn, addMethod, "x"); err != nil {
+			t.Fatal(err)
+		}
+		echoes = append(echoes, e)
+	}
+	if echoes[0].calls.Load() != 1 || echoes[1].calls.Load() != 0 {
+		t.Error("the store is not shared")
+	}
+}

@@ -28,6 +28,7 @@ type handlerContext struct {
 	caller   any // an identity.ID, of nobody where it is not known; as a value of a context has it, for it is asked for often
 
 	priority resilience.Priority
+	keyed    bool // in process: it has an idempotency key
 
 	// In process, what the caller sent.
 	sent  metadata.MD  // its metadata, a copy

@@ -94,7 +94,7 @@ func (l *inProcess) start(ctx context.Context, method string, o *callOptions, h 
 			return err
 		}
 	}
-	h.sent = md
+	h.sent, h.keyed = md, len(md[resilience.IdempotencyKey]) > 0
 	if values := md[resilience.PriorityKey]; len(values) > 0 {
 		h.priority, _ = resilience.ParsePriority(values[len(values)-1])
 	}

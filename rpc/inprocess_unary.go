@@ -158,7 +158,7 @@ func (c *unaryCall) handle() error {
 		return err
 	}
 	defer d.leave()
-	reply, err := c.method.unary(c.method.impl, ctx, c.decode, srv.unary)
+	reply, err := c.method.unary(c.method.impl, ctx, c.decode, d.interceptor(srv, c.ctx.keyed))
 	if err != nil {
 		return cmp.Or(overTheWire(handlerStatus(err)), errNoReply)
 	}

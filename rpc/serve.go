@@ -127,7 +127,8 @@ func (s *Server) handle(m *method, stream grpc.ServerStream) error {
 		stream = &oneRequest{ServerStream: stream}
 	}
 	if m.unary != nil {
-		reply, err := m.unary(m.impl, stream.Context(), stream.RecvMsg, s.unary)
+		keyed := len(metadata.ValueFromIncomingContext(stream.Context(), resilience.IdempotencyKey)) > 0
+		reply, err := m.unary(m.impl, stream.Context(), stream.RecvMsg, m.door.Load().interceptor(s, keyed))
 		if err != nil {
 			return err
 		}

@@ -61,6 +61,10 @@ type Server struct {
 	// see [resilience.Limit]. SetPolicy changes it while the server runs. Mistakes are in Err.
 	Policy resilience.Policy
 
+	// Replies keeps the replies to calls with an idempotency key. nil: memory, which other instances do not see. See
+	// [resilience.Idempotent].
+	Replies resilience.ReplyStore
+
 	// Logger gets the panics of handlers, and who was denied what; nil is slog.Default.
 	Logger *slog.Logger
 
@@ -78,10 +82,12 @@ type Server struct {
 	nRunning int
 	workers  workers
 
-	unary  grpc.UnaryServerInterceptor // the chains, made by Start
-	stream grpc.StreamServerInterceptor
-	guard  *identity.Guard   // nil without Allow; made by Start
-	policy resilience.Policy // that holds, from Start on
+	unary   grpc.UnaryServerInterceptor // the chains, made by Start
+	stream  grpc.StreamServerInterceptor
+	guard   *identity.Guard   // nil without Allow; made by Start
+	policy  resilience.Policy // that holds, from Start on
+	again   resilience.Idempotent
+	replays resilience.Counts // what again did
 }
 
 // phase is a step in the life of a server; it only grows.
@@ -114,6 +120,7 @@ func (s *Server) Start() {
 	if err := s.placeGuard(); err != nil {
 		s.mistakes = append(s.mistakes, err)
 	}
+	s.again.Store, s.again.Caller, s.again.Counts = s.Replies, whoCalls, &s.replays
 	if s.policy = s.Policy; s.policy.Check() == nil {
 		s.placeDoors(s.policy)
 	}

@@ -57,6 +57,7 @@ type callHead struct {
 	host        string
 	priority    resilience.Priority
 	instances   []string // the instances that are meant; none: any
+	keyed       bool     // there is an idempotency key
 	extra       bool     // there is metadata for the handler, beyond what this type has
 	binary      bool     // there are values to be checked
 }
@@ -75,6 +76,8 @@ func (h *callHead) read(fields []hpack.Field) {
 			h.encoding = f.Value
 		case "host":
 			h.host = f.Value
+		case resilience.IdempotencyKey:
+			h.keyed, h.extra = true, true
 		case resilience.PriorityKey:
 			h.priority, _ = resilience.ParsePriority(f.Value)
 			h.extra = true

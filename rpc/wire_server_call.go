@@ -39,6 +39,7 @@ type serverCall struct {
 	early   error       // the call fails with it before its handler runs
 	begun   bool        // the first header has come; like early and over only the reader touches it
 	over    bool        // no handler will run
+	keyed   bool        // it has an idempotency key
 	gone    atomic.Bool // the client has given the call up, or is gone itself
 	stopped atomic.Bool // by Server.Stop
 
@@ -51,7 +52,7 @@ var _ grpc.ServerTransportStream = (*serverCall)(nil)
 func (c *serverCall) init(conn *wireConn, h *http2.Header, known *knownRun, head *callHead, route *wireRoute) {
 	c.conn, c.route, c.kind = conn, route, plainCalls()
 	c.ctx.method, c.ctx.peer, c.ctx.caller, c.ctx.wire = h.Path, conn.peer, conn.caller, c
-	c.ctx.priority = head.priority
+	c.ctx.priority, c.keyed = head.priority, head.keyed
 	c.request = newWireRequest(h, known, head)
 	c.active.call = c
 

@@ -211,7 +211,7 @@ func (c *unaryServerCall) handle(s *callScratch) (encoded, error) {
 			return encoded{}, err
 		}
 	}
-	reply, err := m.unary(m.impl, ctx, s.decode, srv.unary)
+	reply, err := m.unary(m.impl, ctx, s.decode, c.door.interceptor(srv, c.keyed))
 	if err != nil {
 		return encoded{}, err
 	}
