@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/hanse-go/hanse/cmd/hanse/internal/call"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
 	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/identity"
 	"github.com/hanse-go/hanse/rpc"
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc"
@@ -33,6 +35,7 @@ type callFlags struct {
 	target  []string
 	targets targets // what target and the environment say
 	tls     tlsFlags
+	who     *string // --identity
 	headers []string
 	timeout time.Duration
 	verbose bool
@@ -70,6 +73,7 @@ SERVICE/pkg.Contract/METHOD says which contract, when the service has several wi
 	f.place.add(cmd)
 	cmd.Flags().StringArrayVar(&f.target, "target", nil, "call this `host:port` (or unix:///PATH, dns:///HOST:PORT), whatever runs there; SERVICE may be left out. SERVICE=HOST:PORT is for that service (variable HANSE_TARGET)")
 	f.tls.add(cmd)
+	f.who = identityFlag(cmd)
 	cmd.Flags().StringArrayVarP(&f.headers, "header", "H", nil, "send the header `name:value`; repeatable, a name that ends in -bin takes base64")
 	cmd.Flags().DurationVar(&f.timeout, "timeout", 0, "give the call this much `time` (default 10s, no limit for streams)")
 	cmd.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "show headers and trailers, and which instance answered how fast")
@@ -186,13 +190,19 @@ func (f *callFlags) hint(err error, failed *call.StatusError) error {
 	switch code := failed.Status.Code(); {
 	case code == codes.DeadlineExceeded && f.timeout == 0:
 		hint = fmt.Sprintf("the limit of %v is hanse call's; --timeout sets another", defaultCallTimeout)
+	case code == codes.Unauthenticated && has("mutual TLS only"):
+		hint = "call it by its name in the system that hanse dev runs, or show a certificate of its system by --identity FOLDER"
 	case code != codes.Unavailable && code != codes.DeadlineExceeded:
+	case strings.Contains(message, "the peer is spiffe://"):
+		hint = "another service answers there: check the address, or name the service that it is"
 	case f.tls == tlsFlags{}:
 		if has("server preface", "frame too large", "settings came") {
 			hint = "a server that wants TLS answers so: then add --tls"
 		}
 	case has("first record does not look like a TLS handshake"):
 		hint = "the server speaks no TLS: leave --tls out"
+	case has("this side's certificate"):
+		hint = "the server wants to see a certificate that it trusts: give one by --cert and --key"
 	case has("unknown authority", "certificate is not trusted", "self-signed"):
 		hint = "name the file with its authority by --cacert, or take any certificate with --insecure-skip-verify"
 	case has("certificate is valid for", "certificate is not valid for", "IP SANs", "not valid for any names"):
@@ -212,7 +222,22 @@ func (f *callFlags) connect(ctx context.Context, service string) (conn *rpc.Conn
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	if secure != nil && *f.who != "" && *f.who != "off" && os.Getenv("HANSE_IDENTITY") != *f.who {
+		return nil, nil, nil, ui.Usagef("--identity and the flags of --tls exclude each other").Then("keep one of them")
+	}
 	if f.targets.direct != "" {
+		if secure == nil {
+			who, err := findIdentity(*f.who, nil)
+			if err != nil {
+				return nil, nil, nil, err
+			}
+			if who != nil {
+				if service == "" {
+					return nil, nil, nil, ui.Usagef("--identity: which service answers at %s must be said", f.targets.direct).Then("write it before the method: cart/cart.v1.Cart/Get")
+				}
+				secure = identity.ClientConfig(who, "", service)
+			}
+		}
 		conn, err := rpc.Dial(f.targets.direct, rpc.WithTLS(secure))
 		if err != nil {
 			return nil, nil, nil, ui.Usagef("%w", err)
@@ -221,15 +246,22 @@ func (f *callFlags) connect(ctx context.Context, service string) (conn *rpc.Conn
 		return conn, nil, func() { conn.Close() }, nil
 	}
 	var registry discovery.Registry
+	var where *place
 	if at := f.targets.service[service]; at != "" {
 		if registry, err = discovery.ParseTarget(at); err != nil {
 			return nil, nil, nil, ui.Usagef("%w", err)
 		}
-	} else if registry, contracts, err = f.find(ctx, service); err != nil {
+	} else if where, contracts, err = f.find(ctx, service); err != nil {
 		return nil, nil, nil, err
+	} else {
+		registry = where.registry
 	}
 	if secure == nil {
-		app := &hanse.App{Registry: registry, Logger: quiet}
+		who, err := findIdentity(*f.who, where)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		app := &hanse.App{Registry: registry, Logger: quiet, Identity: who}
 		return app.Conn(service), contracts, func() { app.Close() }, nil
 	}
 	client := &rpc.Client{Registry: registry, TLS: secure, Logger: quiet}
@@ -241,7 +273,7 @@ func (f *callFlags) connect(ctx context.Context, service string) (conn *rpc.Conn
 }
 
 // find looks for the service and returns where it was found, with the contracts that its instances announce.
-func (f *callFlags) find(ctx context.Context, service string) (_ discovery.Registry, contracts []string, err error) {
+func (f *callFlags) find(ctx context.Context, service string) (_ *place, contracts []string, err error) {
 	place, err := f.place.find()
 	if err != nil {
 		return nil, nil, err
@@ -258,7 +290,7 @@ func (f *callFlags) find(ctx context.Context, service string) (_ discovery.Regis
 		}
 	}
 	slices.Sort(contracts)
-	return place.registry, contracts, nil
+	return place, contracts, nil
 }
 
 // parseHeaders reads name:value and name=value.

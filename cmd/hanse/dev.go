@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/hanse-go/hanse/cmd/hanse/internal/dev"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/process"
@@ -41,6 +42,9 @@ the old one stays. Programs that only call services are started by hanse start.`
 			if len(args) == 1 {
 				o.Dir = args[0]
 			}
+			if o.CertificateLife < time.Second {
+				return ui.Usagef("--certificate-life %v: certificates are good for a second at least", o.CertificateLife)
+			}
 			var err error
 			if o.Replicas, err = parseReplicas(replicas); err != nil {
 				return err
@@ -60,6 +64,8 @@ the old one stays. Programs that only call services are started by hanse start.`
 	f := cmd.Flags()
 	f.BoolVar(&o.One, "one", false, "run each program whole, in one process")
 	f.StringArrayVar(&replicas, "replicas", nil, "run a service in several copies: `SERVICE=N` (repeatable)")
+	f.BoolVar(&o.NoIdentity, "no-identity", false, "let the services speak plaintext, without certificates")
+	f.DurationVar(&o.CertificateLife, "certificate-life", time.Hour, "how long certificates are good; they are renewed when a third of the `time` is over")
 	f.StringSliceVar(&o.Services, "services", nil, "start these services only: `NAME,…` (default all)")
 	f.StringVar(&o.Name, "system", os.Getenv("HANSE_SYSTEM"), "`name` of the system (default that in hanse.yaml, or the folder's)")
 	return cmd

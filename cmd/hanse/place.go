@@ -40,6 +40,8 @@ type place struct {
 	name     string          // for people: the system shop
 	running  *systems.System // run by hanse dev; nil: programs that were started by hand, or another registry
 
+	certified *systems.System // whose certificates the services at the place want to see, as far as this machine knows
+
 	unlistable []string // registries among it that tell of a service only when asked for it by name
 	listable   bool     // there are others
 }
@@ -84,7 +86,9 @@ func registryPlace(urls []string) (*place, error) {
 		list = append(list, r)
 	}
 	p.registry = discovery.First(list...)
-	return p, nil
+	var err error
+	p.certified, err = ofRegistry(urls)
+	return p, err
 }
 
 // cannotList is the error for a list of all services where there is none.
@@ -146,7 +150,7 @@ func folderPlace(running []systems.System) (*place, error) {
 
 func systemPlace(s systems.System) (*place, error) {
 	registry, err := discovery.Parse(s.Registry, nil)
-	return &place{registry: registry, name: "the system " + s.Name, running: &s}, err
+	return &place{registry: registry, name: "the system " + s.Name, running: &s, certified: &s}, err
 }
 
 // moduleFolder returns the folder of the go.mod that dir belongs to, "" without one.

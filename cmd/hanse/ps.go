@@ -115,6 +115,7 @@ type psRow struct {
 	State     discovery.State `json:"state"` // or failed
 	PID       int             `json:"pid"`
 	Endpoints []string        `json:"endpoints"`
+	Command   string          `json:"command,omitempty"` // HOST:PORT that the command itself serves, without TLS, where that is another
 	Started   time.Time       `json:"started"`
 	Wire      string          `json:"wire,omitempty"`   // what speaks gRPC there, when it is not the default
 	Reason    string          `json:"reason,omitempty"` // why it failed
@@ -144,7 +145,7 @@ func psRows(ctx context.Context, where *place, names []string, list []discovery.
 	}
 	for _, i := range list {
 		known[key{i.Service, i.PID}] = true
-		rows = append(rows, psRow{Service: i.Service, Instance: i.ID, Version: cmp.Or(i.Version, builds[i.PID]), State: i.State, PID: i.PID, Endpoints: append([]string{}, i.Endpoints...), Started: i.Started, Wire: i.Metadata["wire"]})
+		rows = append(rows, psRow{Service: i.Service, Instance: i.ID, Version: cmp.Or(i.Version, builds[i.PID]), State: i.State, PID: i.PID, Endpoints: append([]string{}, i.Endpoints...), Command: i.Metadata[dev.CommandKey], Started: i.Started, Wire: i.Metadata["wire"]})
 	}
 	for _, p := range status.Processes {
 		services := p.Services
@@ -180,7 +181,7 @@ func psText(where *place, names []string, rows []psRow, status *control.Status) 
 			name = "" // further instances of the same
 		}
 		last = r.Service
-		where := dev.Listens(r.Endpoints)
+		where := cmp.Or(r.Command, dev.Listens(r.Endpoints))
 		if r.Wire != "" {
 			where += " (wire: " + r.Wire + ")"
 		}

@@ -17,7 +17,6 @@ import (
 	moneyv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/money/v1"
 	ordersv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/orders/v1"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 )
 
 // testDrain replaces a service while orders are watched: streams that are open on the old process go on, and come to their own end.
@@ -30,7 +29,7 @@ func testDrain(t *testing.T, s *system) {
 	}
 	defer app.Close()
 	stock, err := grpc.NewClient("hanse:///orders", grpc.WithResolvers(&grpcresolver.Builder{Registry: app.Registry}),
-		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithNoProxy())
+		asService(app, "orders"), grpc.WithNoProxy())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,9 +21,10 @@ import (
 	paymentv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/payment/v1"
 	recommendationv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/recommendation/v1"
 	shippingv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/shipping/v1"
+	"github.com/hanse-go/hanse/identity"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
 )
 
@@ -35,6 +36,11 @@ type stock struct {
 	all    sync.WaitGroup
 	sent   atomic.Int64
 	failed output
+}
+
+// asService returns how grpc-go's own client shows a certificate of the shop's to a service, and demands that of the service.
+func asService(app *hanse.App, service string) grpc.DialOption {
+	return grpc.WithTransportCredentials(credentials.NewTLS(identity.ClientConfig(app.Identity, "stock", service)))
 }
 
 // callStock sends calls to every service that has a contract, until end.
@@ -49,7 +55,7 @@ func callStock(t *testing.T, perSecond int) *stock {
 	t.Cleanup(func() { app.Close() })
 	conn := func(name string) *grpc.ClientConn {
 		cc, err := grpc.NewClient("hanse:///"+name, grpc.WithResolvers(&grpcresolver.Builder{Registry: app.Registry}),
-			grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithNoProxy(), grpc.WithDisableRetry())
+			asService(app, name), grpc.WithNoProxy(), grpc.WithDisableRetry())
 		if err != nil {
 			t.Fatal(err)
 		}

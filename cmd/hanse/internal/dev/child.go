@@ -33,6 +33,15 @@ func (s *supervisor) launch(sl *slot, beside bool) (*child, error) {
 	u := sl.unit
 	c := &child{slot: sl, services: u.services, state: control.Starting, started: time.Now()}
 	spec := process.Spec{Env: s.environ(u), Output: func(line string) { s.output(c, line) }}
+	if s.certs != nil {
+		names := u.services
+		if len(names) == 0 {
+			names = []string{u.name}
+		}
+		if err := s.certs.give(names...); err != nil {
+			return nil, err
+		}
+	}
 	if u.foreign() {
 		if err := s.foreignSpec(c, &spec); err != nil {
 			return nil, err
@@ -91,6 +100,10 @@ func (s *supervisor) environ(u *unit) []string {
 	}
 	if u.foreign() || u.client {
 		delete(set, "HANSE_SERVICES")
+	}
+	set["HANSE_IDENTITY"] = "off"
+	if s.certs != nil {
+		set["HANSE_IDENTITY"] = s.certs.folder(u.identity())
 	}
 	if u.entry != nil {
 		for k, v := range u.entry.Env {
@@ -256,9 +269,13 @@ func (s *supervisor) attend(c *child) {
 	withdraw := c.withdraw
 	c.withdraw = nil
 	told := c.told || s.stopping
+	front := c.front
 	s.mu.Unlock()
 	if withdraw != nil {
 		withdraw()
+	}
+	if front != nil { // calls that ran went on until now
+		front.close()
 	}
 	if !told {
 		s.ended(c, exit)

@@ -38,7 +38,11 @@ type Options struct {
 	Services []string       // start only these; none: all
 	Replicas map[string]int // copies by service; default 1, or what hanse.yaml says
 	Guard    []string       // the command that runs [process.Guard]
-	UI       *ui.UI
+
+	NoIdentity      bool          // processes get no certificates and speak plaintext
+	CertificateLife time.Duration // how long a certificate is good; 0: an hour
+
+	UI *ui.UI
 
 	// Generate makes code from .proto files that changed, and returns what it wrote. Nil: nothing is generated.
 	Generate func(ctx context.Context, files []string) (written []string, err error)
@@ -64,6 +68,7 @@ type supervisor struct {
 	screen   *screen
 	printed  printer
 	doors    *doors
+	certs    *certificates  // nil: none
 	work     sync.WaitGroup // goroutines that end after ctx
 
 	mu       sync.Mutex     // guards what follows, and all units, slots and children
@@ -150,8 +155,16 @@ func (s *supervisor) open() error {
 		return errors.Join(fmt.Errorf("preparing the folder for built programs: %w", err), s.lease.Close())
 	}
 	s.registry = &discovery.Local{System: s.Name}
+	if !s.NoIdentity {
+		if s.certs, err = openCertificates(s.Name, s.CertificateLife); err != nil {
+			return errors.Join(err, s.lease.Close())
+		}
+	}
 	s.doors = newDoors(filepath.Join(s.builds.Path, "ports.json"), &s.board, s.problemf)
 	s.doors.stopped = s.stopped
+	if s.certs != nil {
+		s.doors.source = s.certs.authority
+	}
 	return nil
 }
 
@@ -195,6 +208,10 @@ func (s *supervisor) run(ctx context.Context) error {
 	watchErr := make(chan error, 1)
 	services.Go(func() { watchErr <- s.registry.Watch(background, "", s.board.set) })
 	services.Go(func() { s.doors.run(background) })
+	if s.certs != nil {
+		defer s.certs.remove() // the next run does so, too
+		services.Go(func() { s.certs.run(background, s.problemf) })
+	}
 	services.Go(func() { s.printLogs(background) })
 	defer s.ring.Close()
 	if err := s.listen(background, &services); err != nil {
@@ -231,6 +248,9 @@ func (s *supervisor) listen(ctx context.Context, services *sync.WaitGroup) error
 	})
 	rec := s.lease.System
 	rec.Registry, rec.Control = "local:"+s.Name, path
+	if s.certs != nil {
+		rec.Identity = s.certs.home
+	}
 	return s.lease.Publish(rec)
 }
 

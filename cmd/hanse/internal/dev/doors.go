@@ -18,12 +18,14 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/hanse-go/hanse/cmd/hanse/internal/manifest"
 	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/identity"
 )
 
 // httpKey is the metadata key of an instance that serves pages; its value is their URL.
@@ -40,6 +42,7 @@ type doors struct {
 
 	problemf func(format string, args ...any)
 	stopped  func(service string) bool // someone stopped it, and it stays so until someone starts it; nil: none
+	source   identity.Source           // of the certificate that instances want to see with calls; nil: none
 
 	mu    sync.Mutex
 	ports map[string]int // by service
@@ -57,6 +60,7 @@ type door struct {
 	server  *http.Server
 	next    atomic.Uint64
 	h1, h2  *http.Transport
+	calls   *http.Transport // of gRPC calls to instances that want certificates; nil: they go by h2
 }
 
 func newDoors(file string, b *board, problemf func(string, ...any)) *doors {
@@ -86,6 +90,9 @@ func (o *door) close() {
 	o.server.Close()
 	o.h1.CloseIdleConnections()
 	o.h2.CloseIdleConnections()
+	if o.calls != nil {
+		o.calls.CloseIdleConnections()
+	}
 }
 
 // fix says which ports hanse.yaml asks for. Open doors of which it asks for another one than before are moved; fix returns their
@@ -130,6 +137,10 @@ func (d *doors) openLocked(service string) {
 		return
 	}
 	o := &door{service: service, stopped: d.stopped, board: d.board, addr: lis.Addr().String(), h1: new(http.Transport), h2: new(http.Transport)}
+	if d.source != nil {
+		o.calls = &http.Transport{TLSClientConfig: identity.ClientConfig(d.source, devIdentity, service), Protocols: new(http.Protocols)}
+		o.calls.Protocols.SetHTTP2(true)
+	}
 	o.h1.Protocols, o.h2.Protocols = new(http.Protocols), new(http.Protocols)
 	o.h1.Protocols.SetHTTP1(true)
 	o.h2.Protocols.SetUnencryptedHTTP2(true) // gRPC, for tools that know no registry
@@ -258,6 +269,10 @@ func (o *door) RoundTrip(r *http.Request) (*http.Response, error) {
 		transport := o.h1
 		if r.ProtoMajor == 2 {
 			transport = o.h2
+			if addr := callAddr(inst); o.calls != nil && addr != "" && strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
+				transport = o.calls // a page may be had over plain HTTP, a call may not
+				out.URL.Scheme, out.URL.Host = "https", addr
+			}
 		}
 		resp, err := transport.RoundTrip(out)
 		if err == nil || try == 3 || r.Context().Err() != nil || !untaken(err) {
@@ -265,6 +280,16 @@ func (o *door) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		not = inst.ID
 	}
+}
+
+// callAddr returns the TCP address at which an instance takes calls, or "".
+func callAddr(inst discovery.Instance) string {
+	for _, e := range inst.Endpoints {
+		if addr, ok := strings.CutPrefix(e, "tcp://"); ok {
+			return addr
+		}
+	}
+	return ""
 }
 
 // untaken reports whether a request failed before an instance had any of it. (A request on a kept connection that turns out to be

@@ -15,6 +15,10 @@ import (
 	"github.com/hanse-go/hanse/discovery"
 )
 
+// CommandKey is the metadata key of an instance that is a command and takes calls over TLS at another address than it serves itself; its
+// value is the latter, HOST:PORT.
+const CommandKey = "command"
+
 // foreignSpec fills in how a command in any language is run: with its port in the arguments or in the variable PORT.
 func (s *supervisor) foreignSpec(c *child, spec *process.Spec) error {
 	entry := c.slot.unit.entry
@@ -64,6 +68,23 @@ func (s *supervisor) awaitForeign(ctx context.Context, c *child) bool {
 		return false
 	default:
 	}
+	endpoint := addr
+	if s.certs != nil {
+		front, err := s.certs.openFront(c.port, c.slot.unit.services)
+		if err != nil {
+			s.problemf("taking calls for %s: %v", c.slot.unit.name, err)
+			return false
+		}
+		s.mu.Lock()
+		if ended(c.process) { // attend may not see it any more
+			s.mu.Unlock()
+			front.close()
+			return false
+		}
+		c.front = front
+		s.mu.Unlock()
+		endpoint = front.addr()
+	}
 	var leases []discovery.Lease
 	withdraw := func() {
 		for _, l := range leases {
@@ -77,12 +98,16 @@ func (s *supervisor) awaitForeign(ctx context.Context, c *child) bool {
 			Service:   service,
 			ID:        service + "-" + strings.ToLower(rand.Text()[:10]),
 			State:     discovery.Ready,
-			Endpoints: []string{"tcp://" + addr},
+			Endpoints: []string{"tcp://" + endpoint},
 			PID:       c.process.PID(),
 			Started:   c.started,
 		}
+		inst.Metadata = make(map[string]string)
+		if endpoint != addr {
+			inst.Metadata[CommandKey] = addr
+		}
 		if c.slot.unit.entry.HTTP {
-			inst.Metadata = map[string]string{httpKey: "http://" + addr}
+			inst.Metadata[httpKey] = "http://" + addr
 		}
 		l, err := s.registry.Register(ctx, inst)
 		if err != nil {

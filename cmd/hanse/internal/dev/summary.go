@@ -1,6 +1,7 @@
 package dev
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -81,7 +82,7 @@ func (s *supervisor) rows(table *ui.Table, u *unit, c *child, list []discovery.I
 		var where, page string
 		for _, i := range list {
 			if i.Service == service && i.PID == c.process.PID() {
-				where = Listens(i.Endpoints)
+				where = cmp.Or(i.Metadata[CommandKey], Listens(i.Endpoints))
 				if i.Metadata[httpKey] != "" {
 					page = ui.Accent.Sprint(s.doors.url(service))
 				}

@@ -26,6 +26,18 @@ type unit struct {
 
 func newUnit(w *wish) *unit { return &unit{wish: w, gate: make(chan struct{}, 1)} }
 
+// identity is the name of the folder with the certificates of the unit's processes: each service of a Go program finds its own, and a
+// command that calls shows that of the first service that it serves.
+func (u *unit) identity() string {
+	switch {
+	case len(u.services) == 0:
+		return u.name
+	case u.foreign():
+		return u.services[0]
+	}
+	return "{service}"
+}
+
 // slot is the place of one copy.
 type slot struct {
 	unit     *unit
@@ -80,6 +92,7 @@ type child struct {
 	panicked bool   // the cause is its panic, whatever it prints then
 	port     int    // of a foreign command
 	withdraw func() // of a foreign command that was announced
+	front    *front // where it takes calls over TLS; nil: it is called itself
 }
 
 // lastLines is how many lines are kept of a process, to be shown when it fails.

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"cmp"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
+	"github.com/hanse-go/hanse/identity"
+	"github.com/hanse-go/hanse/internal/systems"
+	"github.com/spf13/cobra"
+)
+
+// cliIdentity is who this command is in a system that hanse dev runs with certificates: spiffe://SYSTEM/hanse-cli.
+const cliIdentity = "hanse-cli"
+
+// identityFlag gives cmd the flag --identity.
+func identityFlag(cmd *cobra.Command) *string {
+	return cmd.Flags().String("identity", os.Getenv("HANSE_IDENTITY"), "show the certificate in this `folder` (tls.crt, tls.key, ca.crt; or cert=FILE,key=FILE,ca=FILE) and demand that of the service; off: plaintext (default that of hanse dev for its system)")
+}
+
+// findIdentity returns who this command is towards services at the place: as --identity says, else by the authority of the system that
+// hanse dev runs. It returns nil for nobody.
+func findIdentity(flag string, p *place) (identity.Source, error) {
+	if flag == "off" {
+		return nil, nil
+	}
+	if flag != "" {
+		files, err := identity.ParseFiles(flag)
+		if err != nil {
+			return nil, ui.Usagef("--identity: %w", err)
+		}
+		if _, err := files.Certificate(""); err != nil {
+			return nil, ui.Usagef("--identity: %w", err)
+		}
+		return files, nil
+	}
+	if p == nil || p.certified == nil || p.certified.Identity == "" {
+		return nil, nil
+	}
+	a, err := identity.LoadAuthority(p.certified.Identity)
+	if err != nil {
+		return nil, fmt.Errorf("the certificates of the system %s: %w", p.certified.Name, err)
+	}
+	return cli{a}, nil
+}
+
+// cli is the authority as this command uses it.
+type cli struct{ authority *identity.Authority }
+
+// Certificate implements identity.Source.
+func (c cli) Certificate(service string) (*tls.Certificate, error) {
+	return c.authority.Certificate(cmp.Or(service, cliIdentity))
+}
+
+// Roots implements identity.Source.
+func (c cli) Roots() (*x509.CertPool, error) { return c.authority.Roots() }
+
+// Changed implements identity.Source.
+func (c cli) Changed() <-chan struct{} { return nil }
+
+// ofRegistry returns the running system whose registry is one of the urls, or nil.
+func ofRegistry(urls []string) (*systems.System, error) {
+	running, err := systems.List()
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range running {
+		if slices.Contains(urls, s.Registry) {
+			return &s, nil
+		}
+	}
+	return nil, nil
+}

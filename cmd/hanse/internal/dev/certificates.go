@@ -1,0 +1,219 @@
+package dev
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hanse-go/hanse/identity"
+	"github.com/hanse-go/hanse/internal/rundir"
+)
+
+const (
+	defaultCertificateLife = time.Hour
+	// devIdentity is who hanse dev itself is, where it calls: for tools that call by a door.
+	devIdentity = "hanse-dev"
+)
+
+// certificates are those of a system's processes. Each service has a folder with its own, which a process reads and hanse dev renews;
+// the key of the authority is in another folder, for hanse dev and other commands of this user. Nothing of it is on a command line.
+type certificates struct {
+	authority *identity.Authority
+	home      string // folder of the authority
+	services  string // folder of the services' folders
+
+	mu    sync.Mutex
+	names map[string]bool // that have certificates
+}
+
+// openCertificates makes the authority of a system, or finds that of the last run.
+func openCertificates(system string, life time.Duration) (*certificates, error) {
+	dir, err := rundir.Path("identity", system)
+	if err != nil {
+		return nil, fmt.Errorf("the folder for certificates: %w", err)
+	}
+	c := &certificates{home: filepath.Join(dir, "authority"), services: filepath.Join(dir, "services"), names: make(map[string]bool)}
+	if c.authority, err = identity.OpenAuthority(c.home, trustDomain(system)); err != nil {
+		return nil, fmt.Errorf("the authority of the system: %w", err)
+	}
+	if c.authority.Lifetime = life; life == 0 {
+		c.authority.Lifetime = defaultCertificateLife
+	}
+	return c, c.remove() // of the last run
+}
+
+// trustDomain is the name of a system as SPIFFE IDs have it.
+func trustDomain(system string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'A' && r <= 'Z':
+			return r + 'a' - 'A'
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9', r == '.', r == '-', r == '_':
+			return r
+		}
+		return '-'
+	}, system)
+}
+
+// remove takes the certificates of all services away. The authority stays for the next run.
+func (c *certificates) remove() error { return os.RemoveAll(c.services) }
+
+// give makes certificates for services that have none.
+func (c *certificates) give(names ...string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, name := range names {
+		if c.names[name] {
+			continue
+		}
+		if err := c.authority.WriteFiles(c.folder(name), name); err != nil {
+			return fmt.Errorf("a certificate for %s: %w", name, err)
+		}
+		c.names[name] = true
+	}
+	return nil
+}
+
+// folder is where a service finds its certificate. "{service}" is all folders.
+func (c *certificates) folder(service string) string { return filepath.Join(c.services, service) }
+
+// run renews the certificates when a third of their time is over, until ctx ends.
+func (c *certificates) run(ctx context.Context, problemf func(string, ...any)) {
+	tick := time.NewTicker(max(c.authority.Lifetime/3, time.Millisecond))
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		c.mu.Lock()
+		for _, name := range slices.Sorted(maps.Keys(c.names)) {
+			if err := c.authority.WriteFiles(c.folder(name), name); err != nil {
+				problemf("the certificate of %s was not renewed: %v", name, err)
+			}
+		}
+		c.mu.Unlock()
+	}
+}
+
+// front lets callers of the system reach a command that speaks no TLS: it takes their connections, as the services that the command
+// serves, and hands what comes to the command's port.
+type front struct {
+	lis     net.Listener
+	config  *tls.Config
+	backend string
+
+	mu    sync.Mutex
+	conns map[net.Conn]bool
+	ended bool
+	all   sync.WaitGroup
+}
+
+// openFront listens for callers of services that the command at a port of this machine serves.
+func (c *certificates) openFront(port int, services []string) (*front, error) {
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	config := identity.ServerConfig(c.authority, services...)
+	choose := config.GetConfigForClient
+	config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		config, err := choose(hello)
+		if err == nil {
+			config.NextProtos = []string{"h2", "http/1.1"}
+		}
+		return config, err
+	}
+	f := &front{lis: lis, config: config, backend: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), conns: make(map[net.Conn]bool)}
+	f.all.Go(f.accept)
+	return f, nil
+}
+
+func (f *front) accept() {
+	for {
+		conn, err := f.lis.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			slog.Debug("accepting a connection for a command failed", "error", err)
+			time.Sleep(10 * time.Millisecond) // such as too many open files
+			continue
+		}
+		f.all.Go(func() { f.serve(conn) })
+	}
+}
+
+// serve carries one connection. It ends when one side ends it.
+func (f *front) serve(conn net.Conn) {
+	if !f.keep(conn) {
+		return
+	}
+	defer f.drop(conn)
+	secure := tls.Server(conn, f.config)
+	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	if secure.Handshake() != nil { // the caller tells why
+		return
+	}
+	conn.SetDeadline(time.Time{})
+	backend, err := net.Dial("tcp", f.backend)
+	if err != nil || !f.keep(backend) {
+		return
+	}
+	defer f.drop(backend)
+	var back sync.WaitGroup
+	back.Go(func() {
+		io.Copy(secure, backend)
+		secure.CloseWrite()
+		conn.SetReadDeadline(time.Now().Add(time.Second)) // the command has no more to say: so has the caller
+	})
+	io.Copy(backend, secure)
+	backend.(*net.TCPConn).CloseWrite()
+	back.Wait()
+}
+
+func (f *front) keep(conn net.Conn) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.ended {
+		conn.Close()
+		return false
+	}
+	f.conns[conn] = true
+	return true
+}
+
+func (f *front) drop(conn net.Conn) {
+	conn.Close()
+	f.mu.Lock()
+	delete(f.conns, conn)
+	f.mu.Unlock()
+}
+
+// addr is where callers reach it.
+func (f *front) addr() string { return f.lis.Addr().String() }
+
+// close ends all connections.
+func (f *front) close() {
+	f.lis.Close()
+	f.mu.Lock()
+	f.ended = true
+	for conn := range f.conns {
+		conn.Close()
+	}
+	f.mu.Unlock()
+	f.all.Wait()
+}

@@ -1,0 +1,156 @@
+package dev
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hanse-go/hanse/identity"
+)
+
+func testCertificates(t *testing.T, life time.Duration) *certificates {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "hanse")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	t.Setenv("XDG_RUNTIME_DIR", dir)
+	c, err := openCertificates("Shop one", life)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// TestCertificatesAreKept holds who can read what, and what the next run finds.
+func TestCertificatesAreKept(t *testing.T) {
+	c := testCertificates(t, 0)
+	if err := c.give("cart", "catalog"); err != nil {
+		t.Fatal(err)
+	}
+	if runtime.GOOS != "windows" {
+		for path, want := range map[string]os.FileMode{
+			filepath.Dir(c.home): 0o700, c.home: 0o700, filepath.Join(c.home, "ca.key"): 0o600,
+			c.folder("cart"): 0o700, filepath.Join(c.folder("cart"), "tls.pem"): 0o600,
+		} {
+			if info, err := os.Stat(path); err != nil || info.Mode().Perm() != want {
+				t.Errorf("%s: %v, %v", path, info.Mode(), err)
+			}
+		}
+	}
+	if files, _ := filepath.Glob(filepath.Join(c.folder("cart"), "*")); len(files) != 2 {
+		t.Errorf("a service gets %v, and never the key of the authority", files)
+	}
+	source := &identity.Files{Dir: c.folder("{service}")}
+	cert, err := source.Certificate("cart")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if id, err := identity.CertificateID(cert.Leaf); err != nil || id.String() != "spiffe://shop-one/cart" {
+		t.Errorf("%v, %v", id, err)
+	}
+	next, err := openCertificates("Shop one", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, _ := c.authority.Roots()
+	if after, _ := next.authority.Roots(); !after.Equal(before) {
+		t.Error("the next run has another authority")
+	}
+	if _, err := os.Stat(c.folder("cart")); !os.IsNotExist(err) {
+		t.Errorf("the next run finds certificates of this one: %v", err)
+	}
+}
+
+// TestCertificatesAreRenewed holds that they are, in time.
+func TestCertificatesAreRenewed(t *testing.T) {
+	c := testCertificates(t, time.Hour)
+	synctest.Test(t, func(t *testing.T) {
+		if err := c.give("cart"); err != nil {
+			t.Fatal(err)
+		}
+		source := &identity.Files{Dir: c.folder("{service}")}
+		ctx, cancel := context.WithCancel(t.Context())
+		var all sync.WaitGroup
+		all.Go(func() { c.run(ctx, t.Errorf) })
+		last := ""
+		for range 5 {
+			cert, err := source.Certificate("cart")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if left := time.Until(cert.Leaf.NotAfter); left < 39*time.Minute {
+				t.Errorf("%v are left", left)
+			}
+			if now := cert.Leaf.SerialNumber.String(); now == last {
+				t.Error("not renewed")
+			} else {
+				last = now
+			}
+			time.Sleep(21 * time.Minute)
+			synctest.Wait()
+		}
+		cancel()
+		all.Wait()
+	})
+}
+
+// TestFront holds that a command without TLS is called as the service that it is, and by members of the system only.
+func TestFront(t *testing.T) {
+	c := testCertificates(t, 0)
+	addr := strings.TrimPrefix(backend(t, "command"), "http://")
+	_, text, _ := net.SplitHostPort(addr)
+	port, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := c.openFront(port, []string{"rec", "ads"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	get := func(config *tls.Config) string {
+		t.Helper()
+		transport := &http.Transport{TLSClientConfig: config}
+		defer transport.CloseIdleConnections()
+		resp, err := (&http.Client{Transport: transport}).Get("https://" + f.addr())
+		if err != nil {
+			return err.Error()
+		}
+		defer resp.Body.Close()
+		b, err := io.ReadAll(resp.Body)
+		return fmt.Sprint(string(b), err)
+	}
+	for _, service := range []string{"rec", "ads"} {
+		if got := get(identity.ClientConfig(c.authority, "cart", service)); got != "command 127.0.0.1<nil>" {
+			t.Errorf("%s: %s", service, got)
+		}
+	}
+	if got := get(identity.ClientConfig(c.authority, "cart", "cart")); !strings.Contains(got, "the peer is spiffe://shop-one/rec and not spiffe://shop-one/cart") {
+		t.Errorf("cart: %s", got)
+	}
+	if got := get(&tls.Config{InsecureSkipVerify: true}); !strings.Contains(got, "certificate required") {
+		t.Errorf("without a certificate: %s", got)
+	}
+	open, err := tls.Dial("tcp", f.addr(), identity.ClientConfig(c.authority, "cart", "rec"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer open.Close()
+	f.close() // ends it, and waits for all of it
+	if _, err := open.Read(make([]byte, 1)); err == nil {
+		t.Error("a connection goes on")
+	}
+}
