@@ -180,6 +180,33 @@ func TestLinger(t *testing.T) {
 	})
 }
 
+// TestGoAwayMeetsASender checks that a peer that sends much before it reads anything hears at once what was wrong.
+func TestGoAwayMeetsASender(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		nc, sn := networks["pipe"](t) // without a buffer
+		h := new(handler)
+		c := http2.NewServerConn(sn, &h.cfg, h)
+		go c.Serve()
+		r := newRaw(t, nc)
+		begin := time.Now()
+		io.WriteString(nc, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+		r.settings()
+		r.send(tPing, 0, 0, nil)
+		for range 20 {
+			if !r.send(tPing, 0, 0, make([]byte, 8)) {
+				t.Fatal("the connection takes no more")
+			}
+		}
+		r.wantGoAway(http2.FrameSizeError)
+		if took := time.Since(begin); took > 0 {
+			t.Errorf("told after %v", took)
+		}
+		<-c.Done()
+		h.Wait()
+		h.Close()
+	})
+}
+
 // TestDrainOfSilentPeer checks that a peer that never closes does not hold up the end of a drain.
 func TestDrainOfSilentPeer(t *testing.T) {
 	bubble(t, func(t *testing.T) {

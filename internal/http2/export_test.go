@@ -21,7 +21,7 @@ func (c *Conn) Leaks() string {
 		c.queued.Load(), c.table.n.Load(), len(c.table.all()), c.open.Load(), c.waiting.Load(), c.ready.first != nil, c.starved.first != nil)
 }
 
-// Owed is how much of what was received the peer has got no credit for yet.
+// Owed is how much of what was received the peer has got no credit for. The connection must have ended.
 func (c *Conn) Owed() int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()

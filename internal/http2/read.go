@@ -183,25 +183,25 @@ func (r *reader) fail(err *ConnError) error {
 	c.goAwayError(err)
 	c.abortAll(err)
 	r.tellEndBatch()
+	// A peer that sends before it reads gets to the GOAWAY only when what it sends is taken.
+	if c.nc.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
+		for total := 0; total < maxLinger; {
+			n, readErr := c.nc.Read(r.buf)
+			total += n
+			if readErr != nil {
+				if !errors.Is(readErr, os.ErrDeadlineExceeded) && !errors.Is(readErr, io.EOF) {
+					err.Cause = readErr
+				}
+				break
+			}
+		}
+	}
 	written := time.NewTimer(lingerTime)
 	select {
 	case <-c.flushed:
 	case <-written.C: // the peer does not read
 	}
 	written.Stop()
-	if c.nc.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
-		return err
-	}
-	for total := 0; total < maxLinger; {
-		n, readErr := c.nc.Read(r.buf)
-		total += n
-		if readErr != nil {
-			if !errors.Is(readErr, os.ErrDeadlineExceeded) && !errors.Is(readErr, io.EOF) {
-				err.Cause = readErr
-			}
-			break
-		}
-	}
 	return err
 }
 
