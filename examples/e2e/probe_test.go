@@ -37,7 +37,7 @@ type probeCall struct {
 func startProbe(t *testing.T, perSecond int, limit time.Duration) *probe {
 	t.Helper()
 	t.Setenv("HANSE_SYSTEM", "shop")
-	t.Setenv("HANSE_LOG_LEVEL", "error")
+	t.Setenv("HANSE_LOG_LEVEL", "warn")
 	app, err := hanse.FromEnv()
 	if err != nil {
 		t.Fatal(err)
