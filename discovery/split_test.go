@@ -23,7 +23,9 @@ func TestSplitters(t *testing.T) {
 		discoverytest.RunSplits(t, func(*testing.T) discovery.Splitter { return new(discovery.Memory) }, discoverytest.SplitLimits{})
 	})
 	t.Run("local", func(t *testing.T) {
-		discoverytest.RunSplits(t, func(t *testing.T) discovery.Splitter { return &discovery.Local{Dir: filepath.Join(t.TempDir(), "registry")} }, discoverytest.SplitLimits{
+		discoverytest.RunSplits(t, func(t *testing.T) discovery.Splitter {
+			return &discovery.Local{Dir: filepath.Join(t.TempDir(), "registry")}
+		}, discoverytest.SplitLimits{
 			Peer: func(t *testing.T, s discovery.Splitter) discovery.Splitter {
 				return &discovery.Local{Dir: s.(*discovery.Local).Dir}
 			},
