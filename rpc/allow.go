@@ -43,8 +43,18 @@ func (s *Server) placeGuard() error {
 	return err
 }
 
-// admit returns the status of a call that may not be made. It comes before interceptors, and before any limit: what is not let in takes
-// nobody's turn. ctx is the handler's.
+// doorOf returns what the server's policy puts before a call: nothing before one that admit will deny, for that must take nobody's turn.
+// ctx is the handler's.
+func (s *Server) doorOf(ctx context.Context, m *method) *door {
+	if m.gate != nil && !s.AllowReportOnly {
+		if caller, _ := identity.Caller(ctx); !m.gate.Admits(caller) {
+			return nil
+		}
+	}
+	return m.door.Load()
+}
+
+// admit returns the status of a call that may not be made. It comes before interceptors. ctx is the handler's.
 func (s *Server) admit(ctx context.Context, m *method) error {
 	if m.gate == nil {
 		return nil

@@ -22,6 +22,7 @@ import (
 
 	"github.com/hanse-go/hanse/discovery"
 	"github.com/hanse-go/hanse/identity"
+	"github.com/hanse-go/hanse/resilience"
 	"github.com/hanse-go/hanse/rpc"
 	"github.com/hanse-go/hanse/rpc/grpcwire"
 	"google.golang.org/grpc"
@@ -431,6 +432,40 @@ func TestMistakesInAllow(t *testing.T) {
 	client := &rpc.Client{ID: inShop("cart"), Local: map[string]*rpc.Server{"echo": srv}}
 	_, err := callEcho(t.Context(), bound(t, client), readMethod, "x")
 	wantError(t, err, codes.PermissionDenied, "spiffe://shop/cart may not call")
+}
+
+// TestDeniedCallsTakeNothing holds that whoever may not call cannot use up what is there for those who may.
+func TestDeniedCallsTakeNothing(t *testing.T) {
+	eachWay(t, func(srv *rpc.Server) {
+		srv.Allow = []identity.Rule{{Callers: []string{"cart"}}}
+		srv.Policy = resilience.Policy{Rate: resilience.Rate{PerSecond: 0.001, Burst: 1}}
+	}, func(t *testing.T, s *secured, as func(identity.ID) grpc.ClientConnInterface) {
+		intruder := as(inShop("intruder"))
+		for range 3 {
+			for m, err := range callAll(t.Context(), intruder) {
+				wantError(t, err, codes.PermissionDenied, "spiffe://shop/intruder may not call "+m)
+			}
+		}
+		cart := as(inShop("cart"))
+		for m, err := range callAll(t.Context(), cart) {
+			if err != nil {
+				t.Errorf("%s: %v", m, err)
+			}
+		}
+		for _, err := range callAll(t.Context(), cart) {
+			wantError(t, err, codes.ResourceExhausted)
+		}
+	})
+	eachWay(t, func(srv *rpc.Server) {
+		srv.Allow, srv.AllowReportOnly = []identity.Rule{{Callers: []string{"cart"}}}, true
+		srv.Policy = resilience.Policy{Rate: resilience.Rate{PerSecond: 0.001, Burst: 1}}
+	}, func(t *testing.T, s *secured, as func(identity.ID) grpc.ClientConnInterface) {
+		intruder := as(inShop("intruder"))
+		callAll(t.Context(), intruder)
+		for _, err := range callAll(t.Context(), intruder) {
+			wantError(t, err, codes.ResourceExhausted) // what is let in has its limits
+		}
+	})
 }
 
 // TestDeniedCallsAreCounted holds that stats handlers see what is denied.

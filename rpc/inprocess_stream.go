@@ -175,7 +175,7 @@ func (p *pipe) handle() error {
 	if srv.StatsHandlers != nil {
 		p.serverRec, p.serverCtx = statsHandlers(srv.StatsHandlers).beginServer(p.serverCtx, &p.handlerCtx, m.info.IsClientStream, m.info.IsServerStream)
 	}
-	d := m.door.Load()
+	d := srv.doorOf(p.serverCtx, m)
 	if err := d.enter(p.handlerCtx.SetTrailer); err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ func (s *Server) serveStream(path string, stream grpc.ServerStream, maxRecv int)
 	if err != nil {
 		return err
 	}
-	d := m.door.Load()
+	d := s.doorOf(stream.Context(), m)
 	if err := d.enter(func(md metadata.MD) error { stream.SetTrailer(md); return nil }); err != nil {
 		return err
 	}

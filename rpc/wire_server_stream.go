@@ -122,7 +122,7 @@ func (c *streamServerCall) serve(entered *bool) error {
 	if err := c.awaitRoom(true); err != nil {
 		return err
 	}
-	d := m.door.Load()
+	d := srv.doorOf(&c.ctx, m)
 	if err := c.ctx.Err(); err == context.DeadlineExceeded && d != nil {
 		d.counts.Add(cameLate)
 		return contextStatus(err)

@@ -80,7 +80,7 @@ func (c *unaryServerCall) received(end bool) {
 
 // arrived gives the call to the workers, or lets it wait for its turn.
 func (c *unaryServerCall) arrived() {
-	d := c.route.method.door.Load()
+	d := c.route.srv.doorOf(&c.ctx, c.route.method)
 	if err := d.enter(c.ctx.SetTrailer); err != nil {
 		c.discard(err)
 		return
