@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"slices"
@@ -23,12 +24,15 @@ func (r *run) announceStarting(ctx context.Context) error {
 	var errs []error
 	for _, m := range r.members {
 		m.instance = discovery.Instance{
-			Service: m.Name,
-			ID:      m.id,
-			Version: m.Version,
-			State:   discovery.Starting,
-			PID:     os.Getpid(),
-			Started: r.began.UTC().Truncate(time.Millisecond),
+			Service:  m.Name,
+			ID:       m.id,
+			Version:  m.Version,
+			State:    discovery.Starting,
+			Zone:     r.app.Zone,
+			Weight:   r.app.Weight,
+			PID:      os.Getpid(),
+			Started:  r.began.UTC().Truncate(time.Millisecond),
+			Metadata: maps.Clone(r.app.Labels),
 		}
 		if m.Version == "" {
 			m.instance.Version = buildVersion()
@@ -81,14 +85,11 @@ func (m *member) locate() error {
 		}
 		m.instance.Endpoints = append(m.instance.Endpoints, (&url.URL{Scheme: "tcp", Host: addr}).String())
 		if len(m.routes) > 0 {
-			m.instance.Metadata = map[string]string{"http": (&url.URL{Scheme: "http", Host: addr}).String()}
+			m.tell("http", (&url.URL{Scheme: "http", Host: addr}).String())
 		}
 	}
 	if label := wireLabel(m.run.wire); label != "" {
-		if m.instance.Metadata == nil {
-			m.instance.Metadata = make(map[string]string)
-		}
-		m.instance.Metadata["wire"] = label
+		m.tell("wire", label)
 	}
 	if slices.ContainsFunc(m.instance.Endpoints, func(e string) bool { return len(e) > 5 && e[:5] == "unix:" }) {
 		m.instance.Host = hostID()
@@ -99,6 +100,14 @@ func (m *member) locate() error {
 		}
 	}
 	return nil
+}
+
+// tell adds to what is announced with the instance.
+func (m *member) tell(key, value string) {
+	if m.instance.Metadata == nil {
+		m.instance.Metadata = make(map[string]string)
+	}
+	m.instance.Metadata[key] = value
 }
 
 // tellDraining is how long a registry may take to hear that the app drains: one that is away must not use up the time that running

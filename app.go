@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hanse-go/hanse/balancer"
 	"github.com/hanse-go/hanse/discovery"
 	"github.com/hanse-go/hanse/identity"
 	"github.com/hanse-go/hanse/resilience"
@@ -53,6 +54,22 @@ type App struct {
 	// Targets sends the calls of a service, by its name, to a fixed target instead of the registry, such as
 	// "cart": "dns:///cart.example.com:8443".
 	Targets map[string]string
+
+	// Balancing says how instances are chosen for the app's calls, by called service; "" is for all others: by which picker, among which
+	// instances. [rpc.WithBalancing] is for one connection. Default: of the nearest instances the one that has least to do. Flags and
+	// the environment of Main come first. Services of the same app call each other in process, where there is nothing to choose.
+	Balancing map[string]balancer.Policy
+
+	// Zone is where the process runs, such as "eu-1a". It is announced with each instance, and calls prefer instances of the same zone.
+	// Default: none.
+	Zone string
+
+	// Weight is how much the process can take relative to others; it is announced with each instance. Default: 1.
+	Weight int
+
+	// Labels are announced with each instance, for callers that choose among them by [balancer.Filter]. "http" and "wire" are Hanse's own.
+	// Default: none.
+	Labels map[string]string
 
 	// Transports carry calls between processes. Default: TCP and, where there are any, unix sockets.
 	Transports []rpc.Transport

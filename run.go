@@ -139,6 +139,14 @@ func (a *App) newRun(services []*Service) (*run, error) {
 	if err := a.Limits.Check(); err != nil {
 		mistakes = append(mistakes, fmt.Errorf("App.%w", err))
 	}
+	if a.Weight < 0 {
+		mistakes = append(mistakes, fmt.Errorf("App.Weight is %d: it must be at least 1, or 0 for the default", a.Weight))
+	}
+	for key := range a.Labels {
+		if ownLabel(key) {
+			mistakes = append(mistakes, fmt.Errorf("App.Labels[%q]: that key is Hanse's own, choose another one", key))
+		}
+	}
 	for name, p := range a.Policies {
 		if err := p.Check(); err != nil {
 			mistakes = append(mistakes, fmt.Errorf("App.Policies[%q]: %w", name, err))

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hanse-go/hanse/balancer"
 	"github.com/hanse-go/hanse/discovery"
 	"github.com/hanse-go/hanse/identity"
 	"github.com/hanse-go/hanse/internal/nearest"
@@ -59,6 +60,12 @@ func settings() []*setting {
 			help: "the address that others are told (default what it listens on)", apply: text(func(a *App) *string { return &a.Advertise })},
 		{flag: "admin-addr", env: "HANSE_ADMIN_ADDR", arg: "HOST:PORT|off", group: "Where it listens",
 			help: "health checks and profiles (default 127.0.0.1:0)", apply: text(func(a *App) *string { return &a.AdminAddr })},
+		{flag: "zone", env: "HANSE_ZONE", arg: "NAME", group: "Where it listens",
+			help: "where it runs: callers of the same zone prefer it, and it prefers theirs", apply: text(func(a *App) *string { return &a.Zone })},
+		{flag: "weight", env: "HANSE_WEIGHT", arg: "N", group: "Where it listens",
+			help: "how much it can take relative to others (default 1)", apply: (*values).setWeight},
+		{flag: "label", env: "HANSE_LABEL", arg: "KEY=VALUE", group: "Where it listens",
+			help: "announced with each instance, for callers that choose by it", split: strings.Fields, apply: (*values).setLabel},
 		{flag: "reflection", env: "HANSE_REFLECTION", group: "Where it listens",
 			help: "let clients ask for the contracts; =false refuses (default: on a loopback address only)", apply: (*values).setReflection},
 
@@ -74,6 +81,8 @@ func settings() []*setting {
 			help: "call the service here, whatever the registry says: cart=dns:///cart.example.com:8443", split: strings.Fields, apply: (*values).setTarget},
 		{flag: "system", env: "HANSE_SYSTEM", arg: "NAME", group: "How it finds others",
 			help: "the system to belong to (default the running one of this folder)", apply: text(func(a *App) *string { return &a.System })},
+		{flag: "balancer", env: "HANSE_BALANCER", arg: "[SERVICE=]POLICY", group: "How it finds others",
+			help: "how instances are chosen: p2c, round-robin, weighted, random or hash:KEY, and version=V, label.KEY=VALUE, warm-up=30s, locality=off (default p2c)", split: strings.Fields, apply: (*values).setBalancer},
 		{flag: "path", env: "HANSE_PATH", arg: "inprocess|unix|tcp", group: "How it finds others",
 			help: "force all calls onto one path (default the nearest)", apply: (*values).setPath},
 		{flag: "wire", env: "HANSE_WIRE", arg: "hanse|grpc-go", group: "How it finds others",
@@ -181,6 +190,51 @@ func (v *values) setTarget(s string) error {
 	v.app.Targets[name] = target
 	return nil
 }
+
+func (v *values) setBalancer(s string) error {
+	service, text := "", s
+	if name, rest, ok := strings.Cut(s, "="); ok && checkName(name) == nil && !balancer.IsSetting(name) {
+		service, text = name, rest
+	}
+	policy, err := balancer.ParsePolicy(text)
+	if err != nil {
+		return err
+	}
+	v.app.Balancing = maps.Clone(v.app.Balancing) // it may be the program's own
+	if v.app.Balancing == nil {
+		v.app.Balancing = make(map[string]balancer.Policy)
+	}
+	v.app.Balancing[service] = policy
+	return nil
+}
+
+func (v *values) setWeight(s string) error {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 {
+		return errors.New("want a number of at least 1")
+	}
+	v.app.Weight = n
+	return nil
+}
+
+func (v *values) setLabel(s string) error {
+	key, value, ok := strings.Cut(s, "=")
+	if !ok || key == "" {
+		return errors.New("want KEY=VALUE, such as colour=green")
+	}
+	if ownLabel(key) {
+		return fmt.Errorf("%s is Hanse's own: choose another key", key)
+	}
+	v.app.Labels = maps.Clone(v.app.Labels)
+	if v.app.Labels == nil {
+		v.app.Labels = make(map[string]string)
+	}
+	v.app.Labels[key] = value
+	return nil
+}
+
+// ownLabel reports whether Hanse itself announces something by that key.
+func ownLabel(key string) bool { return key == "http" || key == "wire" }
 
 func (v *values) setPath(s string) error {
 	switch p := rpc.Path(s); p {

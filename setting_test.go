@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hanse-go/hanse/balancer"
 	"github.com/hanse-go/hanse/identity"
 )
 
@@ -36,6 +37,19 @@ func TestSettings(t *testing.T) {
 			}},
 		{name: "bad target", env: map[string]string{"HANSE_TARGET": "cart"}, err: "want SERVICE=TARGET"},
 		{name: "bad target's name", env: map[string]string{"HANSE_TARGET": "Cart=x"}, err: "cannot be the name of a service"},
+		{name: "balancer", env: map[string]string{"HANSE_BALANCER": "random cart=version=v2 version=v3,hash:x"}, err: `HANSE_BALANCER=random cart=version=v2 version=v3,hash:x: balancer: "version=v3,hash:x": unknown setting "hash:x"`},
+		{name: "balancer", env: map[string]string{"HANSE_BALANCER": "version=v3 cart=hash:x"}, app: &App{Balancing: map[string]balancer.Policy{"db": {}}},
+			want: func(v *values) bool {
+				_, db := v.app.Balancing["db"]
+				cart := v.app.Balancing["cart"].Picker
+				return db && len(v.app.Balancing) == 3 && cart != nil && cart().(*balancer.ConsistentHash).Key == "x" && v.app.Balancing[""].Filter.Version == "v3"
+			}},
+		{name: "zone", env: map[string]string{"HANSE_ZONE": "eu-1"}, want: func(v *values) bool { return v.app.Zone == "eu-1" }},
+		{name: "weight", env: map[string]string{"HANSE_WEIGHT": "3"}, want: func(v *values) bool { return v.app.Weight == 3 }},
+		{name: "bad weight", env: map[string]string{"HANSE_WEIGHT": "0"}, err: "at least 1"},
+		{name: "label", env: map[string]string{"HANSE_LABEL": "a=1 b="}, want: func(v *values) bool { return maps.Equal(v.app.Labels, map[string]string{"a": "1", "b": ""}) }},
+		{name: "bad label", env: map[string]string{"HANSE_LABEL": "a"}, err: "want KEY=VALUE"},
+		{name: "own label", env: map[string]string{"HANSE_LABEL": "http=x"}, err: "Hanse's own"},
 		{name: "path", env: map[string]string{"HANSE_PATH": "unix"}, want: func(v *values) bool { return v.app.Path == "unix" }},
 		{name: "bad path", env: map[string]string{"HANSE_PATH": "udp"}, err: "want inprocess, unix or tcp"},
 		{name: "wire", env: map[string]string{"HANSE_WIRE": "grpc-go"}, want: func(v *values) bool { return v.app.wireName == "grpc-go" }},
