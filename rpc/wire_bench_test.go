@@ -3,9 +3,11 @@ package rpc_test
 import (
 	"bytes"
 	"context"
+	"runtime"
 	"testing"
 	"time"
 
+	"github.com/hanse-go/hanse/identity"
 	"github.com/hanse-go/hanse/rpc"
 	pb "github.com/hanse-go/hanse/rpc/internal/paritypb"
 )
@@ -33,6 +35,58 @@ func wireConn(tb testing.TB) *rpc.Conn {
 		}
 	})
 	return conn
+}
+
+// BenchmarkIdentity makes unary calls over TCP with mutual TLS, as BenchmarkWire does without.
+func BenchmarkIdentity(b *testing.B) {
+	shop, err := identity.NewAuthority("shop")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, bb := range []struct {
+		name     string
+		parallel int
+	}{{"c1", 0}, {"c64", 64}} {
+		b.Run(bb.name, func(b *testing.B) {
+			srv := &rpc.Server{Name: "parity"}
+			pb.RegisterParityServer(srv, benchEcho{})
+			srv.Start()
+			lis := loopback(b)
+			port := &rpc.Port{Servers: []*rpc.Server{srv}, Identity: shop}
+			done := make(chan error, 1)
+			go func() { done <- port.Serve(lis) }()
+			conn := rpc.NewConn("parity")
+			client := &rpc.Client{Service: "caller", Registry: known("tcp://" + lis.Addr().String()), Identity: shop}
+			if err := conn.Bind(client); err != nil {
+				b.Fatal(err)
+			}
+			in := &pb.Request{Data: bytes.Repeat([]byte("x"), 100)}
+			call := func() {
+				if _, err := pb.NewParityClient(conn).Unary(context.Background(), in); err != nil {
+					b.Error(err)
+				}
+			}
+			b.ReportAllocs()
+			if bb.parallel == 0 {
+				for b.Loop() {
+					call()
+				}
+			} else {
+				b.SetParallelism(bb.parallel / runtime.GOMAXPROCS(0))
+				b.RunParallel(func(p *testing.PB) {
+					for p.Next() {
+						call()
+					}
+				})
+			}
+			client.Close()
+			port.Close()
+			srv.Stop()
+			if err := <-done; err != nil {
+				b.Error(err)
+			}
+		})
+	}
 }
 
 // BenchmarkWire makes unary calls over TCP, client and server in one process: allocations are those of both, the contexts of the callers

@@ -17,9 +17,10 @@ import (
 
 // TestSplit runs each service as a process of its own. The parts leave the system as they found it.
 func TestSplit(t *testing.T) {
-	s := dev(t)
+	s := dev(t, "--certificate-life", certificateLife)
 	t.Run("terminal", func(t *testing.T) { testTerminal(t, s) })
 	t.Run("pages", func(t *testing.T) { testPages(t, s, "unix socket") })
+	t.Run("identity", func(t *testing.T) { testIdentity(t, s) })
 	t.Run("missing", func(t *testing.T) { testMissing(t, s) })
 	t.Run("crash", func(t *testing.T) { testCrash(t, s) })
 	t.Run("scale", func(t *testing.T) { testScale(t, s) })
