@@ -608,14 +608,3 @@ func FuzzEntries(f *testing.F) {
 		}
 	})
 }
-
-func ExampleOpen() {
-	schemes := discovery.Schemes{"consul": consuldiscovery.Open} // the field RegistrySchemes of hanse.App
-	registry, err := discovery.Parse("consul://10.0.0.1:8500?dc=eu", schemes)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	fmt.Println(registry)
-	// Output: consul://10.0.0.1:8500?dc=eu
-}

@@ -43,8 +43,9 @@ type Registry struct {
 	Logger *slog.Logger
 
 	mu     sync.Mutex
-	leases map[string]bool // IDs that are announced through this handle
-	own    *http.Client    // in place of Client
+	shared discovery.Registry // all watches
+	leases map[string]bool    // IDs that are announced through this handle
+	own    *http.Client       // in place of Client
 }
 
 var _ discovery.Registrar = (*Registry)(nil)

@@ -30,7 +30,22 @@ const (
 )
 
 // Watch implements [discovery.Registry]. While the agent cannot be reached, or Consul has no leader, the last known instances stay.
+// However many watch a service here, Consul is asked once.
 func (r *Registry) Watch(ctx context.Context, service string, notify func([]discovery.Instance)) error {
+	r.mu.Lock()
+	if r.shared == nil {
+		r.shared = discovery.Share(follower{r})
+	}
+	shared := r.shared
+	r.mu.Unlock()
+	return shared.Watch(ctx, service, notify)
+}
+
+// follower is the registry as [discovery.Share] sees it: one watch for each call of Watch.
+type follower struct{ registry *Registry }
+
+func (f follower) Watch(ctx context.Context, service string, notify func([]discovery.Instance)) error {
+	r := f.registry
 	if service != "" {
 		if err := discovery.CheckName(service); err != nil {
 			return err

@@ -35,9 +35,10 @@ type Registry struct {
 	Logger *slog.Logger
 
 	mu      sync.Mutex
-	leases  map[string]bool // IDs that are announced through this handle
-	own     *http.Client    // in place of Client
-	current int             // the server that answered last
+	shared  discovery.Registry // all watches
+	leases  map[string]bool    // IDs that are announced through this handle
+	own     *http.Client       // in place of Client
+	current int                // the server that answered last
 }
 
 var _ discovery.Registrar = (*Registry)(nil)

@@ -96,14 +96,3 @@ func TestOpen(t *testing.T) {
 		t.Errorf("a password is shown: %s", s)
 	}
 }
-
-func ExampleOpen() {
-	schemes := discovery.Schemes{"eureka": eurekadiscovery.Open} // the field RegistrySchemes of hanse.App
-	registry, err := discovery.Parse("eureka:http://10.0.0.1:8761/eureka?interval=2s", schemes)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	fmt.Println(registry)
-	// Output: eureka:http://10.0.0.1:8761/eureka
-}

@@ -12,8 +12,23 @@ import (
 	"github.com/hanse-go/hanse/discovery"
 )
 
-// Watch implements [discovery.Registry]. While no server answers, the last known instances stay.
+// Watch implements [discovery.Registry]. While no server answers, the last known instances stay. However many watch a service
+// here, Eureka is asked once.
 func (r *Registry) Watch(ctx context.Context, service string, notify func([]discovery.Instance)) error {
+	r.mu.Lock()
+	if r.shared == nil {
+		r.shared = discovery.Share(follower{r})
+	}
+	shared := r.shared
+	r.mu.Unlock()
+	return shared.Watch(ctx, service, notify)
+}
+
+// follower is the registry as [discovery.Share] sees it: one watch for each call of Watch.
+type follower struct{ registry *Registry }
+
+func (f follower) Watch(ctx context.Context, service string, notify func([]discovery.Instance)) error {
+	r := f.registry
 	if service != "" {
 		if err := discovery.CheckName(service); err != nil {
 			return err

@@ -84,8 +84,7 @@ func TestPod(t *testing.T) {
 	if log.count("has no certificate") == 0 {
 		t.Errorf("nothing is said of a file without certificates:\n%s", log)
 	}
-	foreign.CAFile = ""
-	foreign.Server, foreign.Namespace = server.URL, "shop"
+	foreign = &k8sdiscovery.Registry{Server: server.URL, Namespace: "shop", Logger: reg.Logger}
 	discoverytest.Watch(t, foreign, "cart").First()
 	if log.count("must have the cluster's certificate authority") == 0 {
 		t.Errorf("nothing is said of the unknown authority:\n%s", log)

@@ -44,9 +44,10 @@ type Registry struct {
 	Logger *slog.Logger
 
 	mu      sync.Mutex
-	own     *http.Client // in place of Client
-	trusted string       // the content of CAFile that own trusts
-	account string       // in place of serviceAccount, in tests
+	shared  discovery.Registry // all watches
+	own     *http.Client       // in place of Client
+	trusted string             // the content of CAFile that own trusts
+	account string             // in place of serviceAccount, in tests
 }
 
 var _ discovery.Registry = (*Registry)(nil)

@@ -82,14 +82,3 @@ func TestOpen(t *testing.T) {
 		t.Errorf("outside a pod: %v", err)
 	}
 }
-
-func ExampleOpen() {
-	schemes := discovery.Schemes{"k8s": k8sdiscovery.Open} // the field RegistrySchemes of hanse.App
-	registry, err := discovery.Parse("k8s:http://127.0.0.1:8001?namespace=shop", schemes)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	fmt.Println(registry)
-	// Output: k8s:http://127.0.0.1:8001?namespace=shop
-}

@@ -31,8 +31,23 @@ const (
 )
 
 // Watch implements [discovery.Registry]. While the API server cannot be reached, or does not let the service account watch, the last
-// known instances stay. The empty name watches all Services of the namespace.
+// known instances stay. The empty name watches all Services of the namespace. However many watch a service
+// here, Kubernetes is asked once.
 func (r *Registry) Watch(ctx context.Context, service string, notify func([]discovery.Instance)) error {
+	r.mu.Lock()
+	if r.shared == nil {
+		r.shared = discovery.Share(follower{r})
+	}
+	shared := r.shared
+	r.mu.Unlock()
+	return shared.Watch(ctx, service, notify)
+}
+
+// follower is the registry as [discovery.Share] sees it: one watch for each call of Watch.
+type follower struct{ registry *Registry }
+
+func (f follower) Watch(ctx context.Context, service string, notify func([]discovery.Instance)) error {
+	r := f.registry
 	if service != "" {
 		if err := discovery.CheckName(service); err != nil {
 			return err
