@@ -120,6 +120,9 @@ type App struct {
 	// StatsHandlers see the calls that the services take and make.
 	StatsHandlers []stats.Handler
 
+	// AllowFaults lets whoever reaches the admin listener from this machine make things go wrong on purpose: hanse chaos. Default: nobody.
+	AllowFaults bool
+
 	// StartTimeout ends a start that takes too long, for instance because set-ups wait for each other. Default: 30 s; -1: never.
 	StartTimeout time.Duration
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/hanse-go/hanse/config"
 	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/resilience"
 	"github.com/hanse-go/hanse/rpc"
 )
 
@@ -195,6 +196,9 @@ func (m *member) prepareServer() {
 	m.server.StatsHandlers = slices.Concat(a.StatsHandlers, m.StatsHandlers)
 	m.server.MaxRecvMsgSize = cmp.Or(m.MaxRecvMsgSize, a.Limits.MaxRecvMsgSize)
 	m.server.MaxSendMsgSize = m.MaxSendMsgSize
+	if m.server.Faults = m.Faults; m.Faults == nil && a.AllowFaults {
+		m.server.Faults = new(resilience.Faults)
+	}
 	m.server.Policy, m.server.Replies = m.Policy, m.Replies
 	m.server.Allow = m.Allow
 	m.server.AllowReportOnly = m.AllowReportOnly

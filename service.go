@@ -71,6 +71,9 @@ type Service struct {
 	// memory of the process, which other instances do not see; see [resilience.Idempotent].
 	Replies resilience.ReplyStore
 
+	// Faults make calls go wrong on purpose, in a test. Default: none; where [App.AllowFaults] is set those that hanse chaos makes.
+	Faults *resilience.Faults
+
 	// MaxRecvMsgSize is the most bytes that one request message may have, uncompressed. 0 is 4 MiB, -1 is no limit.
 	MaxRecvMsgSize int
 

@@ -96,6 +96,8 @@ func settings() []*setting {
 			help: "debug, info, warn or error (default info)", apply: (*values).setLogLevel},
 		{flag: "log-format", env: "HANSE_LOG_FORMAT", arg: "text|json", group: "How it behaves",
 			help: "text for people, json for programs (default text)", apply: (*values).setLogFormat},
+		{flag: "allow-faults", env: "HANSE_ALLOW_FAULTS", group: "How it behaves",
+			help: "let hanse chaos make calls fail on purpose", apply: (*values).setAllowFaults},
 		{flag: "drain-timeout", env: "HANSE_DRAIN_TIMEOUT", arg: "DURATION", group: "How it behaves",
 			help: "how long calls may take to finish when it stops; -1 for ever (default 30s)", apply: (*values).setDrainTimeout},
 	}
@@ -155,6 +157,15 @@ func (v *values) setReflection(s string) error {
 		return errors.New("want true or false")
 	}
 	v.app.Reflection = &b
+	return nil
+}
+
+func (v *values) setAllowFaults(s string) error {
+	b, err := strconv.ParseBool(s)
+	if err != nil {
+		return errors.New("want true or false")
+	}
+	v.app.AllowFaults = b
 	return nil
 }
 

@@ -23,14 +23,16 @@ import (
 
 // house is a server whose policy is tested, and the ways to it.
 type house struct {
-	srv  *rpc.Server
-	echo *echoService
-	ways map[string]*rpc.Conn
+	srv    *rpc.Server
+	faults resilience.Faults
+	echo   *echoService
+	ways   map[string]*rpc.Conn
 }
 
 func newHouse(t *testing.T, policy resilience.Policy) *house {
 	t.Helper()
 	h := &house{srv: &rpc.Server{Name: "echo", Policy: policy}, echo: &echoService{name: "echo"}}
+	h.srv.Faults = &h.faults
 	h.echo.register(h.srv)
 	if err := h.srv.Err(); err != nil {
 		t.Fatal(err)
@@ -349,5 +351,53 @@ func TestIdempotencyKeysOnAllPaths(t *testing.T) {
 	}
 	if echoes[0].calls.Load() != 1 || echoes[1].calls.Load() != 0 {
 		t.Error("the store is not shared")
+	}
+}
+
+func TestFaultsOnAllPaths(t *testing.T) {
+	for _, way := range []string{"in process", "wire", "grpc-go"} {
+		t.Run(way, func(t *testing.T) {
+			h := newHouse(t, resilience.Policy{})
+			conn := h.ways[way]
+			ctx := metadata.AppendToOutgoingContext(t.Context(), "drill", "yes")
+			if _, err := callEcho(ctx, conn, addMethod, "x"); err != nil {
+				t.Fatal(err)
+			}
+			add := func(f resilience.Fault) {
+				t.Helper()
+				h.faults.StopAll()
+				f.Metadata = map[string]string{"drill": ""}
+				if _, err := h.faults.Add(f); err != nil {
+					t.Fatal(err)
+				}
+				h.echo.calls.Store(0)
+			}
+			add(resilience.Fault{Error: codes.DataLoss})
+			_, err := callEcho(ctx, conn, addMethod, "x")
+			wantError(t, err, codes.DataLoss, "on purpose")
+			if s, err := chatEcho(ctx, conn); err == nil {
+				wantError(t, s.RecvMsg(stringValue("")), codes.DataLoss)
+			}
+			if h.echo.calls.Load() != 0 {
+				t.Error("the handler ran")
+			}
+			if _, err := callEcho(t.Context(), conn, addMethod, "x"); err != nil {
+				t.Error("a call that is not meant:", err)
+			}
+			add(resilience.Fault{Lose: true})
+			_, err = callEcho(ctx, conn, addMethod, "x")
+			wantError(t, err, codes.Unavailable, "lost on purpose")
+			if n := h.echo.calls.Load(); n != 1 {
+				t.Errorf("the handler ran %d times", n)
+			}
+			add(resilience.Fault{Delay: time.Hour})
+			soon, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
+			defer cancel()
+			_, err = callEcho(soon, conn, addMethod, "x")
+			wantError(t, err, codes.DeadlineExceeded)
+			if n := h.srv.PolicyState()[addMethod].Counts; n["fault-error"] != 1 || n["fault-lost"] != 1 || n["fault-delay"] != 1 {
+				t.Errorf("counted were %v", n)
+			}
+		})
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+
+	"github.com/hanse-go/hanse/resilience"
 )
 
 // unaryCall is one unary call within the process. Its caller waits for the handler on a worker, or leaves before.
@@ -158,7 +160,17 @@ func (c *unaryCall) handle() error {
 		return err
 	}
 	defer d.leave()
+	lose := false
+	if srv.Faults.Active() {
+		var err error
+		if lose, err = srv.Faults.Strike(ctx, c.method.path, &c.method.counts); err != nil {
+			return err
+		}
+	}
 	reply, err := c.method.unary(c.method.impl, ctx, c.decode, d.interceptor(srv, c.ctx.keyed))
+	if lose {
+		err = resilience.ErrLost
+	}
 	if err != nil {
 		return cmp.Or(overTheWire(handlerStatus(err)), errNoReply)
 	}

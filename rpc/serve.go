@@ -123,13 +123,28 @@ func (s *Server) handle(m *method, stream grpc.ServerStream) error {
 	if err := s.admit(stream.Context(), m); err != nil {
 		return err
 	}
+	if !s.Faults.Active() {
+		return s.handleIn(m, stream, false)
+	}
+	lose, err := s.Faults.Strike(stream.Context(), m.path, &m.counts)
+	if err != nil {
+		return err
+	}
+	if err = s.handleIn(m, stream, lose); lose {
+		return resilience.ErrLost
+	}
+	return err
+}
+
+// handleIn is handle for a call that was let in. Of a unary call whose answer is lost nothing is sent.
+func (s *Server) handleIn(m *method, stream grpc.ServerStream, lose bool) error {
 	if m.stream == nil || !m.stream.ClientStreams {
 		stream = &oneRequest{ServerStream: stream}
 	}
 	if m.unary != nil {
 		keyed := len(metadata.ValueFromIncomingContext(stream.Context(), resilience.IdempotencyKey)) > 0
 		reply, err := m.unary(m.impl, stream.Context(), stream.RecvMsg, m.door.Load().interceptor(s, keyed))
-		if err != nil {
+		if err != nil || lose {
 			return err
 		}
 		return stream.SendMsg(reply)

@@ -65,6 +65,9 @@ type Server struct {
 	// [resilience.Idempotent].
 	Replies resilience.ReplyStore
 
+	// Faults go wrong on purpose with calls; nil: none. They strike before the interceptors, and after it was found out who may call.
+	Faults *resilience.Faults
+
 	// Logger gets the panics of handlers, and who was denied what; nil is slog.Default.
 	Logger *slog.Logger
 

@@ -211,7 +211,17 @@ func (c *unaryServerCall) handle(s *callScratch) (encoded, error) {
 			return encoded{}, err
 		}
 	}
+	lose := false
+	if srv.Faults.Active() {
+		var err error
+		if lose, err = srv.Faults.Strike(ctx, m.path, &m.counts); err != nil {
+			return encoded{}, err
+		}
+	}
 	reply, err := m.unary(m.impl, ctx, s.decode, c.door.interceptor(srv, c.keyed))
+	if lose {
+		err = resilience.ErrLost
+	}
 	if err != nil {
 		return encoded{}, err
 	}
