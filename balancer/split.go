@@ -39,16 +39,17 @@ func (s *Split) Shares(version string) bool {
 }
 
 // Version returns the version that a call goes to; empty: to any. ctx carries the call's outgoing metadata. has tells which versions have
-// an instance that can take the call: others are passed over, unless the rules are strict. It reports false when there are shares, and
+// an instance that can take the call: others are passed over, unless the rules are strict. A match also counts when its version comes: when
+// it will have one in a moment. It reports false when there are shares, and
 // no version that has one is left.
-func (s *Split) Version(ctx context.Context, has func(version string) bool) (version string, ok bool) {
+func (s *Split) Version(ctx context.Context, has, comes func(version string) bool) (version string, ok bool) {
 	for i := range s.rules.Match {
 		m := &s.rules.Match[i]
 		value, ok := outmeta.Value(ctx, m.Header)
 		if !ok || m.Value != "" && value != m.Value {
 			continue
 		}
-		if s.rules.Strict || has(m.Version) {
+		if s.rules.Strict || has(m.Version) || comes(m.Version) {
 			return m.Version, true
 		}
 		break // what was meant for it goes to the others

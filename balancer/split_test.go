@@ -19,6 +19,9 @@ func shares(pairs ...any) (list []discovery.SplitShare) {
 	return list
 }
 
+// none says that no version comes.
+func none(string) bool { return false }
+
 func TestSplit(t *testing.T) {
 	sends := func(pairs ...string) context.Context {
 		return metadata.AppendToOutgoingContext(context.Background(), pairs...)
@@ -53,7 +56,7 @@ func TestSplit(t *testing.T) {
 			s := balancer.NewSplit(test.rule)
 			got := make(map[string]float64)
 			for range n {
-				v, ok := s.Version(test.ctx, func(v string) bool { return slices.Contains(test.has, v) })
+				v, ok := s.Version(test.ctx, func(v string) bool { return slices.Contains(test.has, v) }, none)
 				if got[v] += 1.0 / n; ok != (v != "" || len(test.rule.Shares) == 0) {
 					t.Fatalf("%q, %t", v, ok)
 				}
@@ -70,13 +73,26 @@ func TestSplit(t *testing.T) {
 	}
 }
 
+// A tester's call waits for the version that it was meant for, where that is about to come; others do not.
+func TestSplitThatComes(t *testing.T) {
+	s := balancer.NewSplit(discovery.Split{Match: []discovery.SplitMatch{{Header: "x-user", Version: "v2"}}, Shares: shares("v1", 1, "v2", 99)})
+	v2 := func(v string) bool { return v == "v2" }
+	v1 := func(v string) bool { return v == "v1" }
+	if v, ok := s.Version(keyed("1"), v1, v2); v != "v2" || !ok {
+		t.Error(v, ok)
+	}
+	if v, ok := s.Version(context.Background(), v1, v2); v != "v1" || !ok {
+		t.Error(v, ok)
+	}
+}
+
 // A key keeps its version: while nothing changes always, and when shares change as far as these allow.
 func TestSplitIsSticky(t *testing.T) {
 	const keys = 20000
 	versions := func(has func(string) bool, list []discovery.SplitShare) (of []string) {
 		s := balancer.NewSplit(discovery.Split{Shares: list, Sticky: "x-user"})
 		for i := range keys {
-			v, _ := s.Version(keyed(fmt.Sprint("user-", i)), has)
+			v, _ := s.Version(keyed(fmt.Sprint("user-", i)), has, none)
 			of = append(of, v)
 		}
 		return of
@@ -131,7 +147,7 @@ func BenchmarkSplit(b *testing.B) {
 			s := balancer.NewSplit(bench.rule)
 			b.ReportAllocs()
 			for b.Loop() {
-				s.Version(ctx, func(v string) bool { return has[v] })
+				s.Version(ctx, func(v string) bool { return has[v] }, none)
 			}
 		})
 	}

@@ -37,13 +37,14 @@ type seat struct {
 	state     wire.State
 	err       error
 	ejected   bool
+	first     bool // it was never connected
 }
 
 // newView is called with the pool's lock held.
 func newView(from balancer.Locality, members []*member, split *balancer.Split, err error) *view {
 	v := &view{from: from, split: split, changed: make(chan struct{}), err: err, seats: make([]seat, len(members))}
 	for i, m := range members {
-		v.seats[i] = seat{m, m.inst, m.candidate, m.state, m.err, m.watched.Ejected()}
+		v.seats[i] = seat{m, m.inst, m.candidate, m.state, m.err, m.watched.Ejected(), m.lost.IsZero()}
 	}
 	return v
 }
@@ -157,7 +158,9 @@ func (c *choices) pick(n *need) (*member, *balancer.Candidate) {
 	version, tiers := "", from.tiers
 	if c.split != nil {
 		var ok bool
-		version, ok = c.split.Version(n.ctx, func(v string) bool { return from.versions[v] != nil })
+		version, ok = c.split.Version(n.ctx,
+			func(v string) bool { return from.versions[v] != nil },
+			func(v string) bool { return c.comes(v) })
 		switch {
 		case version != "":
 			tiers = from.versions[version]
@@ -205,6 +208,11 @@ func (c *choices) soon(tried []*member) bool {
 	return slices.ContainsFunc(c.seats, func(s seat) bool {
 		return s.state == wire.Connecting && c.split.Shares(s.inst.Version) && !slices.Contains(tried, s.member)
 	})
+}
+
+// comes reports whether an instance of the version is being connected for the first time.
+func (c *choices) comes(version string) bool {
+	return slices.ContainsFunc(c.seats, func(s seat) bool { return s.state == wire.Connecting && s.first && s.inst.Version == version })
 }
 
 // strictly returns the choices of a call that goes to this version or nowhere.
