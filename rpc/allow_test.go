@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -19,6 +20,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/hanse-go/hanse/discovery"
 	"github.com/hanse-go/hanse/identity"
@@ -367,6 +370,72 @@ func TestAllowReportOnly(t *testing.T) {
 		}
 	})
 }
+
+// TestCertificatesInProcess holds that handlers and callers of one process see the certificates that a connection would show, the current ones.
+func TestCertificatesInProcess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca, err := identity.NewAuthority("shop")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ca.Lifetime = time.Minute
+		s := newSecured(t, nil)
+		show := func(info credentials.AuthInfo) *x509.Certificate {
+			t.Helper()
+			state := info.(credentials.TLSInfo).State
+			if len(state.VerifiedChains) != 1 || state.VerifiedChains[0][0] != state.PeerCertificates[0] || !state.HandshakeComplete {
+				t.Errorf("state %+v", state)
+			}
+			if err := credentials.CheckSecurityLevel(info, credentials.PrivacyAndIntegrity); err != nil {
+				t.Error(err)
+			}
+			return state.PeerCertificates[0]
+		}
+		seen := make(chan *x509.Certificate, 1)
+		s.echo.hook = func(ctx context.Context, _ string) error {
+			p, _ := peer.FromContext(ctx)
+			seen <- show(p.AuthInfo)
+			if id := p.AuthInfo.(credentials.TLSInfo).SPIFFEID; id == nil || id.String() != "spiffe://shop/cart" || p.Addr.Network() != "inprocess" {
+				t.Errorf("the peer is %v at %v", id, p.Addr)
+			}
+			return nil
+		}
+		conn := bound(t, &rpc.Client{Service: "cart", ID: inShop("cart"), Identity: ca, Local: map[string]*rpc.Server{"echo": s.Server}})
+		call := func() (caller, callee *x509.Certificate) {
+			t.Helper()
+			var p peer.Peer
+			if err := conn.Invoke(t.Context(), readMethod, stringValue("x"), stringValue(""), grpc.Peer(&p)); err != nil {
+				t.Fatal(err)
+			}
+			return <-seen, show(p.AuthInfo)
+		}
+		caller, callee := call()
+		if id, _ := identity.CertificateID(callee); id != inShop("echo") {
+			t.Errorf("the callee is %v", id)
+		}
+		time.Sleep(9 * time.Second)
+		if again, _ := call(); again != caller {
+			t.Error("another certificate within its time")
+		}
+		time.Sleep(time.Minute)
+		if renewed, other := call(); renewed == caller || other == callee || time.Now().After(renewed.NotAfter) {
+			t.Error("the certificates are not those of now")
+		}
+	})
+	failing := bound(t, &rpc.Client{Service: "cart", ID: inShop("cart"), Identity: noSource{}, Local: map[string]*rpc.Server{"echo": newSecured(t, func(srv *rpc.Server) {
+		srv.Allow = []identity.Rule{{Callers: []string{"cart"}}}
+	}).Server}})
+	if _, err := callEcho(t.Context(), failing, readMethod, "x"); err != nil {
+		t.Errorf("without a certificate: %v", err)
+	}
+}
+
+// noSource has no certificates at the moment.
+type noSource struct{}
+
+func (noSource) Certificate(string) (*tls.Certificate, error) { return nil, errors.New("none") }
+func (noSource) Roots() (*x509.CertPool, error)               { return nil, errors.New("none") }
+func (noSource) Changed() <-chan struct{}                     { return nil }
 
 // TestStolenInstance holds that an instance ID is an address, and no credential.
 func TestStolenInstance(t *testing.T) {

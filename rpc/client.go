@@ -172,13 +172,14 @@ func (c *Client) local(conn *Conn, srv *Server) link {
 		c.starts[conn.name] = waiting
 	}
 	return newInProcess(inProcessOptions{
-		service: c.Service,
-		id:      c.ID,
-		stats:   c.StatsHandlers,
-		maxRecv: c.MaxRecvMsgSize,
-		maxSend: c.MaxSendMsgSize,
-		waiting: waiting,
-		closed:  conn.ctx,
+		service:  c.Service,
+		id:       c.ID,
+		identity: c.Identity,
+		stats:    c.StatsHandlers,
+		maxRecv:  c.MaxRecvMsgSize,
+		maxSend:  c.MaxSendMsgSize,
+		waiting:  waiting,
+		closed:   conn.ctx,
 	}, srv)
 }
 

@@ -3,26 +3,23 @@ package rpc
 import (
 	"cmp"
 	"context"
-	"net"
 	"sync/atomic"
 
 	"github.com/hanse-go/hanse/identity"
 	"github.com/hanse-go/hanse/resilience"
-	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/stats"
 )
 
 // inProcessOptions say who calls through an in-process link, and how.
 type inProcessOptions struct {
-	service  string               // the calling service, "" for a program that only calls
-	id       identity.ID          // its identity; zero: not known
-	authInfo credentials.AuthInfo // what the peer shows of it; nil without
-	stats    []stats.Handler      // of the client
-	maxRecv  int                  // bytes of a reply; 0 is 4 MiB, -1 is no limit
-	maxSend  int                  // bytes of a request; 0 and -1 are no limit
-	waiting  *atomic.Int64        // counts calls while they wait for the server to start; may be nil
-	closed   context.Context      // when it ends, the calls that run end with Canceled; nil: never
+	service  string          // the calling service, "" for a program that only calls
+	id       identity.ID     // its identity; zero: not known
+	identity identity.Source // of the certificates that both ends show; nil: none
+	stats    []stats.Handler // of the client
+	maxRecv  int             // bytes of a reply; 0 is 4 MiB, -1 is no limit
+	maxSend  int             // bytes of a request; 0 and -1 are no limit
+	waiting  *atomic.Int64   // counts calls while they wait for the server to start; may be nil
+	closed   context.Context // when it ends, the calls that run end with Canceled; nil: never
 }
 
 // inProcess is the link to a server of the same process: no socket and no encoding, and the meaning that a wire would have. Messages
@@ -34,15 +31,14 @@ type inProcess struct {
 	maxRecv, maxSend int
 	waiting          *atomic.Int64
 	closed           context.Context
-	caller           *peer.Peer // whom the handler sees
+	caller           *localPeer // whom the handler sees
 	callerID         any        // an identity.ID
-	callee           *peer.Peer // whom the caller sees
+	callee           *localPeer // whom the caller sees
 	fixed            fixedHeader
 }
 
 // newInProcess returns the link to a server of this process.
 func newInProcess(o inProcessOptions, srv *Server) link {
-	from, to := inProcessAddr(o.service), inProcessAddr(srv.Name)
 	if o.closed == nil {
 		o.closed = context.Background()
 	}
@@ -53,21 +49,13 @@ func newInProcess(o inProcessOptions, srv *Server) link {
 		maxSend: limitOr(o.maxSend, noLimit),
 		waiting: o.waiting,
 		closed:  o.closed,
-		caller:  &peer.Peer{Addr: from, LocalAddr: to, AuthInfo: o.authInfo},
-		callee:  &peer.Peer{Addr: to, LocalAddr: from},
+		caller:  newLocalPeer(o.service, srv.Name, o.identity),
+		callee:  newLocalPeer(srv.Name, o.service, o.identity),
 		fixed:   fixedHeader{authority: srv.Name, contentType: "application/grpc", userAgent: "hanse"},
 
 		callerID: o.id,
 	}
 }
-
-// inProcessAddr is the address of a service within the process: its name.
-type inProcessAddr string
-
-var _ net.Addr = inProcessAddr("")
-
-func (inProcessAddr) Network() string  { return "inprocess" }
-func (a inProcessAddr) String() string { return cmp.Or(string(a), "inprocess") }
 
 // fixedHeader returns what each request with these options carries.
 func (l *inProcess) fixedHeader(o *callOptions) *fixedHeader {
@@ -88,7 +76,7 @@ func (l *inProcess) start(ctx context.Context, method string, o *callOptions, h 
 	if err != nil {
 		return err
 	}
-	h.method, h.peer, h.caller, h.fixed = method, l.caller, l.callerID, l.fixedHeader(o)
+	h.method, h.peer, h.caller, h.fixed = method, l.caller.get(), l.callerID, l.fixedHeader(o)
 	if o.creds != nil {
 		if md, err = addCredentials(ctx, md, method, h.fixed.authority, o.creds, inProcessAuth); err != nil {
 			return err
@@ -131,6 +119,6 @@ func (l *inProcess) tell(o *callOptions, h *handlerContext, ended bool) {
 		}
 	}
 	for _, p := range o.peers {
-		*p = *l.callee
+		*p = *l.callee.get()
 	}
 }

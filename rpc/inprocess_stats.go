@@ -124,7 +124,7 @@ func (r *statsRecord) requestSent(l *inProcess, c *handlerContext, o *callOption
 	md["user-agent"] = []string{c.fixed.userAgent}
 	r.handle(&stats.OutHeader{
 		Client: true, FullMethod: c.method, Header: md, Compression: o.compressor, Authority: c.fixed.authority,
-		RemoteAddr: l.callee.Addr, LocalAddr: l.callee.LocalAddr,
+		RemoteAddr: l.callee.plain.Addr, LocalAddr: l.callee.plain.LocalAddr,
 	})
 }
 

@@ -90,7 +90,7 @@ func (l *inProcess) newPipe(ctx context.Context, desc *grpc.StreamDesc, path str
 	}
 	p.handlerCtx.onHeader = p.headerSent
 	p.activeCall.call = p
-	p.ctx, p.cancel = context.WithCancel(peer.NewContext(ctx, l.callee))
+	p.ctx, p.cancel = context.WithCancel(peer.NewContext(ctx, l.callee.get()))
 	rec.requestSent(l, &p.handlerCtx, o)
 	if err := l.srv.begin(&p.activeCall); err != nil {
 		p.cancel()
