@@ -1,9 +1,16 @@
 package etcddiscovery_test
 
 import (
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if name := os.Getenv(programVariable); name != "" {
+		program(name)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
