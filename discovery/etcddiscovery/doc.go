@@ -18,5 +18,6 @@
 //
 //	instances/SERVICE/ID  the record of an instance
 //	ids/ID                who has the ID
+//	splits/SERVICE        the split rules of a service
 //	epoch                 tells this registry from the one that is there after etcd was wiped
 package etcddiscovery

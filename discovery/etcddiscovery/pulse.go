@@ -92,22 +92,26 @@ func (p *pulse) run(ctx context.Context) {
 	}
 }
 
-// followConnection tells each change of the connection, and has it made again soon when it cannot be made.
+// followConnection tells each change of the connection, and has it made again soon when it cannot be made: grpc's own pauses grow up to
+// two minutes.
 func (p *pulse) followConnection(ctx context.Context, changed chan<- struct{}) {
 	conn := p.registry.client.ActiveConnection()
-	for {
-		state := conn.GetState()
-		if !conn.WaitForStateChange(ctx, state) {
-			return
+	before := conn.GetState()
+	for ctx.Err() == nil {
+		if before == connectivity.TransientFailure {
+			wait(ctx, jitter(hurry), nil)
+			conn.ResetConnectBackoff()
+		} else {
+			conn.WaitForStateChange(ctx, before)
 		}
-		if state == connectivity.Ready {
+		state := conn.GetState()
+		if before == connectivity.Ready && ctx.Err() == nil {
 			p.broke()
 		}
-		poke(changed)
-		if conn.GetState() == connectivity.TransientFailure {
-			wait(ctx, jitter(hurry), nil)
-			conn.ResetConnectBackoff() // else the pauses grow up to two minutes
+		if state != before {
+			poke(changed)
 		}
+		before = state
 	}
 }
 

@@ -16,4 +16,5 @@
 //
 //	instances/SERVICE/ID  ephemeral: the record of an instance
 //	ids/ID                ephemeral: who has the ID
+//	splits/SERVICE        the split rules of a service
 package zkdiscovery

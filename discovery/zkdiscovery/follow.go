@@ -73,16 +73,11 @@ func (f *following) run(ctx context.Context) {
 
 // begin follows the service in one session. It returns errSessionLost when that has ended.
 func (f *following) begin(ctx context.Context) error {
-	first, cancel := ctx, context.CancelFunc(func() {})
-	if !f.told {
-		first, cancel = context.WithTimeout(ctx, operation)
-	}
-	s, err := f.link.session(first)
-	cancel()
+	s, err := f.link.firstSession(ctx, f.told)
 	if err != nil {
 		return err
 	}
-	ctx, cancel = context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.life, cancel)()
 	err = f.follow(ctx, s)
@@ -180,7 +175,7 @@ func (f *following) add(service string, changes *listener) {
 
 // lookAtServices looks which services there are, and at those that are new.
 func (f *following) lookAtServices(ctx context.Context, s *session, changes *listener) error {
-	names, _, err := f.children(ctx, s, f.registry.servicesPath())
+	names, _, err := children(ctx, s, f.registry.servicesPath())
 	if err != nil {
 		return err
 	}
@@ -205,7 +200,7 @@ func (f *following) lookAtServices(ctx context.Context, s *session, changes *lis
 
 // children returns the names of a node's children, and when it was made. It asks to be told of changes: also of its making, if it is not
 // there.
-func (f *following) children(ctx context.Context, s *session, node string) (names []string, made int64, err error) {
+func children(ctx context.Context, s *session, node string) (names []string, made int64, err error) {
 	type answer struct {
 		names []string
 		made  int64
@@ -231,7 +226,7 @@ func (f *following) children(ctx context.Context, s *session, node string) (name
 // lookAtService looks which instances a service has, and reads the records of those that are new.
 func (f *following) lookAtService(ctx context.Context, s *session, service string) error {
 	folder := f.services[service]
-	ids, made, err := f.children(ctx, s, folder.path)
+	ids, made, err := children(ctx, s, folder.path)
 	if err != nil {
 		return err
 	}

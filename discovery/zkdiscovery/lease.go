@@ -135,20 +135,7 @@ func (l *lease) end() { <-l.busy }
 
 // put announces the record. While ZooKeeper is away it tries again until ctx ends. It returns [discovery.ErrTaken] when another has the ID.
 func (l *lease) put(ctx context.Context) error {
-	for failures := 1; ; failures++ {
-		s, err := l.link.session(ctx)
-		if err != nil {
-			return err
-		}
-		err = l.putIn(ctx, s)
-		switch {
-		case err == nil || errors.Is(err, discovery.ErrTaken) || errors.Is(err, zk.ErrNoAuth) || errors.Is(err, zk.ErrInvalidACL):
-			return err
-		case ctx.Err() != nil:
-			return errors.Join(ctx.Err(), err)
-		}
-		wait(ctx, retryDelay(failures), nil)
-	}
+	return l.link.try(ctx, func(s *session) error { return l.putIn(ctx, s) })
 }
 
 // putIn announces the record in a session.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/hanse-go/hanse/discovery"
 )
 
 const (
@@ -275,6 +276,34 @@ func (l *link) session(ctx context.Context) (*session, error) {
 			return nil, ctx.Err()
 		case <-changed:
 		}
+	}
+}
+
+// firstSession returns the session, when there is one. Who has not told anything yet waits for the time of an operation only.
+func (l *link) firstSession(ctx context.Context, told bool) (*session, error) {
+	if !told {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, operation)
+		defer cancel()
+	}
+	return l.session(ctx)
+}
+
+// try does something in a session, and again until ctx ends while that fails for reasons that may pass.
+func (l *link) try(ctx context.Context, do func(*session) error) error {
+	for failures := 1; ; failures++ {
+		s, err := l.session(ctx)
+		if err != nil {
+			return err
+		}
+		err = do(s)
+		switch {
+		case err == nil || errors.Is(err, discovery.ErrTaken) || errors.Is(err, zk.ErrNoAuth) || errors.Is(err, zk.ErrInvalidACL):
+			return err
+		case ctx.Err() != nil:
+			return errors.Join(ctx.Err(), err)
+		}
+		wait(ctx, retryDelay(failures), nil)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -173,14 +174,20 @@ func logged(t testing.TB, opts zkdiscovery.Options) zkdiscovery.Options {
 	return opts
 }
 
+// freeAddress returns an address that is free now and stays free while a server is down: its port is below those that the system gives to
+// connections, one of which would else have it when the server comes back.
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		lis, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20000+rand.N(10000)))
+		if err != nil {
+			continue // it is taken
+		}
+		defer lis.Close()
+		return lis.Addr().String()
 	}
-	defer lis.Close()
-	return lis.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
 
 // eventually looks until ok holds, which is up to another process.
