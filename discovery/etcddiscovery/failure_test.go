@@ -284,7 +284,7 @@ func TestAwayAtFirst(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	_, err := reg.Register(ctx, instance("cart", "c1", discovery.Ready))
-	want := fmt.Sprintf("announce c1 of cart in etcd://%s/shop: context deadline exceeded: is etcd running and reached from here? Try: etcdctl --endpoints=http://%[1]s endpoint health", server.address)
+	want := fmt.Sprintf("announce c1 of cart in etcd://%s/shop: context deadline exceeded: is etcd running and reached from here? Try: etcdctl --endpoints=%[1]s endpoint health", server.address)
 	if err == nil || !strings.Contains(err.Error(), want) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Register: %v, want %s", err, want)
 	}
@@ -383,4 +383,77 @@ func TestForeignRecords(t *testing.T) {
 			return !strings.Contains(text, want)
 		})
 	})
+}
+
+// While a member of three is gone, whichever it is, changes are heard of; and while two are gone, the last known instances stay.
+func TestMembersLost(t *testing.T) {
+	t.Parallel()
+	members := startCluster(t)
+	registry := func() *etcddiscovery.Registry {
+		client := newClient(t, members[0].address, members[1].address, members[2].address)
+		t.Cleanup(func() { client.Close() })
+		return etcddiscovery.New(client, logged(t, etcddiscovery.Options{})) // whose leases outlast an election
+	}
+	lease := register(t, registry(), instance("cart", "c1", discovery.Starting))
+	var all []*history
+	for range 4 {
+		all = append(all, remember(t, registry(), "cart"))
+	}
+	for i, lost := range members {
+		lost.kill()
+		for _, state := range []discovery.State{discovery.Ready, discovery.Starting} {
+			if err := lease.Update(t.Context(), instance("cart", "c1", state)); err != nil {
+				t.Fatalf("without member %d: %v", i, err)
+			}
+			for _, h := range all {
+				h.until(t, "c1 "+string(state))
+			}
+		}
+		lost.start()
+	}
+	members[0].kill()
+	members[1].kill()
+	<-time.After(2 * time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := lease.Update(ctx, instance("cart", "c1", discovery.Ready)); err == nil {
+		t.Error("Update without a majority: no error")
+	}
+	members[0].start()
+	for _, h := range all {
+		h.until(t, "c1 ready")
+		h.never(t, "c1")
+	}
+}
+
+// A system that moves from another registry to etcd has all its instances on the way, and is told of what drains while etcd is away.
+func TestMove(t *testing.T) {
+	t.Parallel()
+	server := startServer(t)
+	var old discovery.Memory
+	next := server.registry(short)
+	both := discovery.Merge(next, &old).(discovery.Registrar)
+	register(t, &old, instance("cart", "c1", discovery.Ready))
+	moving := register(t, both, instance("cart", "c2", discovery.Ready))
+	register(t, next, instance("cart", "c3", discovery.Ready))
+	h, left, moved := remember(t, both, "cart"), remember(t, &old, "cart"), remember(t, next, "cart")
+	h.until(t, "c1 ready, c2 ready, c3 ready")
+	left.until(t, "c1 ready, c2 ready")
+	moved.until(t, "c2 ready, c3 ready")
+	server.kill()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := moving.Update(ctx, instance("cart", "c2", discovery.Draining)); err == nil {
+		t.Error("Update while etcd is away: no error")
+	}
+	h.until(t, "c1 ready, c2 draining, c3 ready")
+	left.until(t, "c1 ready, c2 draining")
+	server.start()
+	moved.until(t, "c2 draining, c3 ready")
+	if err := moving.Close(); err != nil {
+		t.Fatal(err)
+	}
+	h.until(t, "c1 ready, c3 ready")
+	h.never(t, "c1 ready")
+	h.never(t, "c3 ready")
 }

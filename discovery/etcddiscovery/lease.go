@@ -11,6 +11,8 @@ import (
 	"github.com/hanse-go/hanse/discovery"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 const (
@@ -28,10 +30,12 @@ type lease struct {
 	cancel   context.CancelFunc
 	kept     sync.WaitGroup
 
-	busy   chan struct{} // holds a value while etcd is asked to change something; guards what follows
-	record string        // what is to be announced
-	lease  clientv3.LeaseID
+	mu     sync.Mutex
+	record string // what is to be announced
 	closed bool
+
+	busy  chan struct{} // holds a value while etcd is asked to change something; guards lease
+	lease clientv3.LeaseID
 }
 
 var _ discovery.Lease = (*lease)(nil)
@@ -78,17 +82,21 @@ func (l *lease) Update(ctx context.Context, inst discovery.Instance) error {
 	if err != nil {
 		return err
 	}
-	if err := l.begin(ctx); err != nil {
-		return fmt.Errorf("etcddiscovery: update %s of %s: another update waits for etcd: %w", l.id, l.service, err)
-	}
-	defer l.end()
-	if l.closed {
+	l.mu.Lock()
+	closed := l.closed
+	l.record = string(record)
+	l.mu.Unlock()
+	if closed {
 		return fmt.Errorf("%w: %s of %s", discovery.ErrClosed, l.id, l.service)
 	}
-	l.record = string(record)
 	ctx, cancel := context.WithTimeout(ctx, announceTime)
 	defer cancel()
-	if err := l.put(ctx); err != nil {
+	err = l.begin(ctx)
+	if err == nil {
+		err = l.put(ctx)
+		l.end()
+	}
+	if err != nil {
 		poke(l.wake)
 		return l.registry.explain(fmt.Sprintf("update %s of %s (it is done when etcd takes it)", l.id, l.service), err)
 	}
@@ -97,20 +105,31 @@ func (l *lease) Update(ctx context.Context, inst discovery.Instance) error {
 
 // Close implements [discovery.Lease]. When etcd does not answer, that is an error, and the instance vanishes with its lease.
 func (l *lease) Close() error {
-	l.cancel()
-	if err := l.begin(context.Background()); err != nil {
-		return err
-	}
-	defer l.end()
-	l.kept.Wait()
-	if l.closed {
+	l.mu.Lock()
+	closed := l.closed
+	l.closed = true
+	l.mu.Unlock()
+	if closed {
 		return nil
 	}
-	l.closed = true
+	l.cancel()
+	l.kept.Wait()
+	_ = l.begin(context.Background()) // an update may be under way
+	defer l.end()
 	if err := l.revoke(); err != nil {
 		return l.registry.explain(fmt.Sprintf("withdraw %s of %s (it vanishes in %v)", l.id, l.service, l.registry.opts.TTL), err)
 	}
 	return nil
+}
+
+// wanted returns what is to be announced; after Close it is nothing any more.
+func (l *lease) wanted() (string, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return "", fmt.Errorf("%w: %s of %s", discovery.ErrClosed, l.id, l.service)
+	}
+	return l.record, nil
 }
 
 func (l *lease) begin(ctx context.Context) error {
@@ -124,9 +143,14 @@ func (l *lease) begin(ctx context.Context) error {
 
 func (l *lease) end() { <-l.busy }
 
-// put announces the record, under a new lease if there is none. It returns [discovery.ErrTaken] when another has the ID.
+// put announces the record, under a new lease if there is none. While etcd is away it tries again until ctx ends. It returns
+// [discovery.ErrTaken] when another has the ID.
 func (l *lease) put(ctx context.Context) error {
-	for {
+	return try(ctx, func() error {
+		record, err := l.wanted()
+		if err != nil {
+			return err
+		}
 		if l.lease == clientv3.NoLease {
 			granted, err := l.registry.client.Grant(ctx, int64(l.registry.opts.TTL/time.Second))
 			if err != nil {
@@ -134,20 +158,41 @@ func (l *lease) put(ctx context.Context) error {
 			}
 			l.lease = granted.ID
 		}
-		err := l.putUnderLease(ctx)
-		if !errors.Is(err, rpctypes.ErrLeaseNotFound) {
+		err = l.putUnderLease(ctx, record)
+		if errors.Is(err, rpctypes.ErrLeaseNotFound) { // it ended
+			l.lease = clientv3.NoLease
+			return errAgain
+		}
+		return err
+	})
+}
+
+// errAgain has try call again.
+var errAgain = errors.New("the lease ended")
+
+// try calls what may be done twice, and again until ctx ends while etcd is not available: its client leaves it to its users to repeat what
+// was lost with a leader.
+func try(ctx context.Context, do func() error) error {
+	for failures := 1; ; failures++ {
+		err := do()
+		var known rpctypes.EtcdError
+		away := status.Code(err) == codes.Unavailable || errors.As(err, &known) && known.Code() == codes.Unavailable
+		if !away && !errors.Is(err, errAgain) {
 			return err
 		}
-		l.lease = clientv3.NoLease // it ended
+		wait(ctx, retryDelay(failures), nil)
+		if ctx.Err() != nil {
+			return errors.Join(ctx.Err(), err)
+		}
 	}
 }
 
-func (l *lease) putUnderLease(ctx context.Context) error {
+func (l *lease) putUnderLease(ctx context.Context, record string) error {
 	r := l.registry
 	idKey, epochKey := r.idKey(l.id), r.epochKey()
 	puts := []clientv3.Op{
 		clientv3.OpPut(idKey, l.token, clientv3.WithLease(l.lease)),
-		clientv3.OpPut(r.instanceKey(l.service, l.id), l.record, clientv3.WithLease(l.lease)),
+		clientv3.OpPut(r.instanceKey(l.service, l.id), record, clientv3.WithLease(l.lease)),
 		clientv3.OpTxn([]clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(epochKey), "=", 0)},
 			[]clientv3.Op{clientv3.OpPut(epochKey, rand.Text())}, nil),
 	}
@@ -251,12 +296,16 @@ func (l *lease) restore(ctx context.Context) (clientv3.LeaseID, int64, error) {
 		}
 	}
 	key := l.registry.instanceKey(l.service, l.id)
-	for range 2 {
+	for range 3 {
+		record, err := l.wanted()
+		if err != nil {
+			return 0, 0, err
+		}
 		res, err := client.Txn(ctx).If(
 			clientv3.Compare(clientv3.Value(l.registry.idKey(l.id)), "=", l.token),
 			clientv3.Compare(clientv3.LeaseValue(l.registry.idKey(l.id)), "=", l.lease),
 			clientv3.Compare(clientv3.LeaseValue(key), "=", l.lease),
-			clientv3.Compare(clientv3.Value(key), "=", l.record),
+			clientv3.Compare(clientv3.Value(key), "=", record),
 		).Commit()
 		if err != nil {
 			return 0, 0, err

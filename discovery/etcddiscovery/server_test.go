@@ -29,9 +29,11 @@ import (
 // server is a real etcd, a child process on ports of its own.
 type server struct {
 	t       testing.TB
+	name    string
 	dir     string
 	address string // of clients
 	peers   string
+	cluster string // NAME=URL of peers, with commas
 	running *process
 }
 
@@ -59,19 +61,46 @@ func newServer(t testing.TB) *server {
 		}
 		t.Skip("there is no etcd on this machine: make engines installs it")
 	}
-	s := &server{t: t, dir: t.TempDir(), address: freeAddress(t), peers: freeAddress(t)}
+	s := &server{t: t, name: "alone", dir: t.TempDir(), address: freeAddress(t), peers: freeAddress(t)}
+	s.cluster = s.name + "=http://" + s.peers
 	t.Cleanup(s.kill)
 	return s
+}
+
+// startCluster starts an etcd of three members that end with the test.
+func startCluster(t testing.TB) []*server {
+	t.Helper()
+	var members []*server
+	var all []string
+	for _, name := range []string{"a", "b", "c"} {
+		s := newServer(t)
+		s.name = name
+		members, all = append(members, s), append(all, name+"=http://"+s.peers)
+	}
+	for _, s := range members {
+		s.cluster = strings.Join(all, ",")
+		s.launch()
+	}
+	for _, s := range members {
+		s.await()
+	}
+	return members
 }
 
 // start starts etcd with what its folder holds, and returns when it answers.
 func (s *server) start() {
 	s.t.Helper()
+	s.launch()
+	s.await()
+}
+
+func (s *server) launch() {
+	s.t.Helper()
 	peers := "http://" + s.peers
-	shell := exec.Command("sh", "-c", `"$@" >&2 & echo $!; read _; kill -9 $!`, "sh",
-		"etcd", "--data-dir", filepath.Join(s.dir, "data"), "--log-level", "error", "--log-outputs", "stderr",
+	shell := exec.Command("sh", "-c", `"$@" >&2 & echo $!; read _; kill -9 $! 2>/dev/null; wait`, "sh",
+		"etcd", "--name", s.name, "--data-dir", filepath.Join(s.dir, "data"), "--log-level", "error", "--log-outputs", "stderr",
 		"--listen-client-urls", "http://"+s.address, "--advertise-client-urls", "http://"+s.address,
-		"--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers, "--initial-cluster", "default="+peers)
+		"--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers, "--initial-cluster", s.cluster)
 	log, err := os.OpenFile(filepath.Join(s.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		s.t.Fatal(err)
@@ -98,6 +127,10 @@ func (s *server) start() {
 		s.t.Fatal(err)
 	}
 	s.running = &process{shell: shell, stdin: stdin, pid: pid}
+}
+
+func (s *server) await() {
+	s.t.Helper()
 	client := newClient(s.t, s.address)
 	defer client.Close()
 	eventually(s.t, "etcd answers", func() bool {
@@ -147,9 +180,9 @@ func (s *server) registry(opts etcddiscovery.Options) *etcddiscovery.Registry {
 	return etcddiscovery.New(s.client(), logged(s.t, opts))
 }
 
-func newClient(t testing.TB, address string) *clientv3.Client {
+func newClient(t testing.TB, addresses ...string) *clientv3.Client {
 	t.Helper()
-	client, err := clientv3.New(clientv3.Config{Endpoints: []string{"http://" + address}, Logger: zap.NewNop()})
+	client, err := clientv3.New(clientv3.Config{Endpoints: addresses, Logger: zap.NewNop()})
 	if err != nil {
 		t.Fatal(err)
 	}

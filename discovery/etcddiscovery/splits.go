@@ -29,16 +29,18 @@ func (r *Registry) SetSplit(ctx context.Context, split discovery.Split) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, announceTime)
 	defer cancel()
-	var err error
-	if split.Off() {
-		_, err = r.client.Delete(ctx, r.splitKey(split.Service))
-	} else {
-		var record []byte
-		if record, err = split.Record(); err != nil {
+	record, err := split.Record()
+	if err != nil {
+		return err
+	}
+	err = try(ctx, func() error {
+		if split.Off() {
+			_, err := r.client.Delete(ctx, r.splitKey(split.Service))
 			return err
 		}
-		_, err = r.client.Put(ctx, r.splitKey(split.Service), string(record))
-	}
+		_, err := r.client.Put(ctx, r.splitKey(split.Service), string(record))
+		return err
+	})
 	if err != nil {
 		return r.explain("set the split of "+split.Service, err)
 	}

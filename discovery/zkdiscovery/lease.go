@@ -30,9 +30,11 @@ type lease struct {
 	cancel   context.CancelFunc
 	kept     sync.WaitGroup
 
-	busy   chan struct{} // holds a value while ZooKeeper is asked to change something; guards what follows
-	record []byte        // what is to be announced
+	mu     sync.Mutex
+	record []byte // what is to be announced
 	closed bool
+
+	busy chan struct{} // holds a value while ZooKeeper is asked to change something
 }
 
 var _ discovery.Lease = (*lease)(nil)
@@ -82,17 +84,21 @@ func (l *lease) Update(ctx context.Context, inst discovery.Instance) error {
 	if err != nil {
 		return err
 	}
-	if err := l.begin(ctx); err != nil {
-		return fmt.Errorf("zkdiscovery: update %s of %s: another update waits for ZooKeeper: %w", l.id, l.service, err)
-	}
-	defer l.end()
-	if l.closed {
+	l.mu.Lock()
+	closed := l.closed
+	l.record = record
+	l.mu.Unlock()
+	if closed {
 		return fmt.Errorf("%w: %s of %s", discovery.ErrClosed, l.id, l.service)
 	}
-	l.record = record
 	ctx, cancel := context.WithTimeout(ctx, announceTime)
 	defer cancel()
-	if err := l.put(ctx); err != nil {
+	err = l.begin(ctx)
+	if err == nil {
+		err = l.put(ctx)
+		l.end()
+	}
+	if err != nil {
 		poke(l.changes.wake)
 		return l.registry.explain(fmt.Sprintf("update %s of %s (it is done when ZooKeeper takes it)", l.id, l.service), err)
 	}
@@ -102,16 +108,17 @@ func (l *lease) Update(ctx context.Context, inst discovery.Instance) error {
 // Close implements [discovery.Lease]. When ZooKeeper does not answer, that is an error, and the instance vanishes when it does, or when the
 // session ends.
 func (l *lease) Close() error {
-	l.cancel()
-	if err := l.begin(context.Background()); err != nil {
-		return err
-	}
-	defer l.end()
-	l.kept.Wait()
-	if l.closed {
+	l.mu.Lock()
+	closed := l.closed
+	l.closed = true
+	l.mu.Unlock()
+	if closed {
 		return nil
 	}
-	l.closed = true
+	l.cancel()
+	l.kept.Wait()
+	_ = l.begin(context.Background()) // an update may be under way
+	defer l.end()
 	for _, stop := range l.unlisten {
 		stop()
 	}
@@ -120,6 +127,16 @@ func (l *lease) Close() error {
 		return l.registry.explain(fmt.Sprintf("withdraw %s of %s (it vanishes within %v after ZooKeeper is back)", l.id, l.service, l.registry.opts.SessionTimeout), err)
 	}
 	return nil
+}
+
+// wanted returns what is to be announced; after Close it is nothing any more.
+func (l *lease) wanted() ([]byte, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return nil, fmt.Errorf("%w: %s of %s", discovery.ErrClosed, l.id, l.service)
+	}
+	return l.record, nil
 }
 
 func (l *lease) begin(ctx context.Context) error {
@@ -140,12 +157,16 @@ func (l *lease) put(ctx context.Context) error {
 
 // putIn announces the record in a session.
 func (l *lease) putIn(ctx context.Context, s *session) error {
+	record, err := l.wanted()
+	if err != nil {
+		return err
+	}
 	r := l.registry
 	acl := r.opts.ACL
 	idPath, instPath := r.idPath(l.id), r.instancePath(l.service, l.id)
 	create := []any{
 		&zk.CreateRequest{Path: idPath, Data: []byte(l.token), Acl: acl, Flags: zk.FlagEphemeral},
-		&zk.CreateRequest{Path: instPath, Data: l.record, Acl: acl, Flags: zk.FlagEphemeral},
+		&zk.CreateRequest{Path: instPath, Data: record, Acl: acl, Flags: zk.FlagEphemeral},
 	}
 	owner, state, err := l.look(ctx, s)
 	switch {
@@ -162,7 +183,7 @@ func (l *lease) putIn(ctx context.Context, s *session) error {
 	case state == taken:
 		return fmt.Errorf("%w: %s of %s", discovery.ErrTaken, l.id, l.service)
 	case owner == s.id:
-		_, err = ask(ctx, func() (*zk.Stat, error) { return s.conn.Set(instPath, l.record, -1) })
+		_, err = ask(ctx, func() (*zk.Stat, error) { return s.conn.Set(instPath, record, -1) })
 		if !errors.Is(err, zk.ErrNoNode) {
 			return err
 		}
@@ -367,7 +388,11 @@ func (l *lease) restore(ctx context.Context, s *session, changed map[string]stru
 			if err == nil {
 				delete(changed, instPath)
 			}
-			if err == nil && string(record) == string(l.record) {
+			wanted, closed := l.wanted()
+			if closed != nil {
+				return closed
+			}
+			if err == nil && string(record) == string(wanted) {
 				return nil
 			} else if err != nil && !errors.Is(err, zk.ErrNoNode) {
 				return err

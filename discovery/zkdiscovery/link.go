@@ -298,7 +298,7 @@ func (l *link) try(ctx context.Context, do func(*session) error) error {
 		}
 		err = do(s)
 		switch {
-		case err == nil || errors.Is(err, discovery.ErrTaken) || errors.Is(err, zk.ErrNoAuth) || errors.Is(err, zk.ErrInvalidACL):
+		case err == nil || errors.Is(err, discovery.ErrTaken) || errors.Is(err, discovery.ErrClosed) || errors.Is(err, zk.ErrNoAuth) || errors.Is(err, zk.ErrInvalidACL):
 			return err
 		case ctx.Err() != nil:
 			return errors.Join(ctx.Err(), err)

@@ -80,7 +80,7 @@ func (s *server) start() {
 	if err := os.WriteFile(filepath.Join(s.dir, "zoo.cfg"), []byte(config), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
-	shell := exec.Command("sh", "-c", `"$@" >&2 & echo $!; read _; kill -9 $!`, "sh",
+	shell := exec.Command("sh", "-c", `"$@" >&2 & echo $!; read _; kill -9 $! 2>/dev/null; wait`, "sh",
 		"java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx256m", "-cp", "/etc/zookeeper/conf:"+jar,
 		"org.apache.zookeeper.server.quorum.QuorumPeerMain", filepath.Join(s.dir, "zoo.cfg"))
 	log, err := os.OpenFile(filepath.Join(s.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
