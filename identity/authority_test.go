@@ -78,7 +78,7 @@ func TestOpenAuthority(t *testing.T) {
 		return a
 	}
 	first, second := open("shop"), open("shop")
-	if clientErr, serverErr, _ := connect(t, identity.ServerConfig(first, "cart"), identity.ClientConfig(second, "checkout", "cart")); clientErr != nil || serverErr != nil {
+	if _, clientErr, serverErr := connect(t, identity.ServerConfig(first, "cart"), identity.ClientConfig(second, "checkout", "cart")); clientErr != nil || serverErr != nil {
 		t.Errorf("the kept authority is another one: %v, %v", clientErr, serverErr)
 	}
 	if runtime.GOOS != "windows" {

@@ -48,7 +48,7 @@ func issue(t *testing.T, a *identity.Authority, service string, from, to time.Du
 }
 
 // connect lets a client and a server meet and returns what each of them says, and the connection that the server saw.
-func connect(t *testing.T, server, client *tls.Config) (clientErr, serverErr error, seen tls.ConnectionState) {
+func connect(t *testing.T, server, client *tls.Config) (seen tls.ConnectionState, clientErr, serverErr error) {
 	t.Helper()
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -83,7 +83,7 @@ func connect(t *testing.T, server, client *tls.Config) (clientErr, serverErr err
 		_, clientErr = io.ReadFull(conn, make([]byte, 1)) // what the server thinks of the client's certificate comes behind the handshake
 	}
 	conn.Close()
-	return clientErr, <-done, seen
+	return seen, clientErr, <-done
 }
 
 // TestPeers holds who may talk with whom, and that both sides learn why not.
@@ -112,7 +112,7 @@ func TestPeers(t *testing.T) {
 			"not spiffe://other/cart", "remote error"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			clientErr, serverErr, seen := connect(t, identity.ServerConfig(tt.server, "cart"), identity.ClientConfig(tt.client, "checkout", "cart"))
+			seen, clientErr, serverErr := connect(t, identity.ServerConfig(tt.server, "cart"), identity.ClientConfig(tt.client, "checkout", "cart"))
 			for _, side := range []struct {
 				name, want string
 				err        error
@@ -167,7 +167,7 @@ func TestForeignClients(t *testing.T) {
 		"other system":   {&tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{*stranger}}, "the peer is spiffe://other/cart, which is not of the system shop"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			clientErr, serverErr, _ := connect(t, server, tt.client)
+			_, clientErr, serverErr := connect(t, server, tt.client)
 			if clientErr == nil || serverErr == nil || !strings.Contains(serverErr.Error(), tt.want) {
 				t.Errorf("the server says %v, want %q; the client says %v", serverErr, tt.want, clientErr)
 			}
@@ -180,12 +180,12 @@ func TestNamedService(t *testing.T) {
 	shop := newAuthority(t, "shop")
 	server := identity.ServerConfig(shop, "catalog", "cart")
 	for _, service := range []string{"catalog", "cart"} {
-		if clientErr, serverErr, _ := connect(t, server, identity.ClientConfig(shop, "checkout", service)); clientErr != nil || serverErr != nil {
+		if _, clientErr, serverErr := connect(t, server, identity.ClientConfig(shop, "checkout", service)); clientErr != nil || serverErr != nil {
 			t.Errorf("%s: %v, %v", service, clientErr, serverErr)
 		}
 	}
 	var wrong *identity.PeerError
-	if clientErr, _, _ := connect(t, server, identity.ClientConfig(shop, "checkout", "payment")); !errors.As(clientErr, &wrong) ||
+	if _, clientErr, _ := connect(t, server, identity.ClientConfig(shop, "checkout", "payment")); !errors.As(clientErr, &wrong) ||
 		*wrong != (identity.PeerError{Want: identity.ID{System: "shop", Service: "payment"}, Got: identity.ID{System: "shop", Service: "catalog"}}) {
 		t.Errorf("payment: %v", clientErr)
 	}
@@ -197,7 +197,7 @@ func TestNoResumption(t *testing.T) {
 	server, client := identity.ServerConfig(shop, "cart"), identity.ClientConfig(shop, "checkout", "cart")
 	client.ClientSessionCache = tls.NewLRUClientSessionCache(8)
 	for i := range 3 {
-		clientErr, serverErr, seen := connect(t, server, client)
+		seen, clientErr, serverErr := connect(t, server, client)
 		if clientErr != nil || serverErr != nil || seen.DidResume {
 			t.Errorf("connection %d: %v, %v, resumed: %v", i, clientErr, serverErr, seen.DidResume)
 		}

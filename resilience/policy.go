@@ -105,7 +105,7 @@ func (p Policy) Check() error {
 	}
 	for _, key := range slices.Sorted(maps.Keys(p.Methods)) {
 		m := p.Methods[key]
-		where := func(err error) error { return fmt.Errorf("Methods[%q]: %w", key, err) }
+		where := func(err error) error { return fmt.Errorf("in Methods[%q]: %w", key, err) }
 		if !methodKey(key) {
 			errs = append(errs, where(errors.New(`the key is neither "/contract/Method" nor "contract/*"`)))
 		}

@@ -108,7 +108,7 @@ func (r *Registry) check() error {
 		}
 	}
 	if r.Interval != 0 && r.Interval < minInterval {
-		return fmt.Errorf("Interval %v: want at least %v, or 0 for %v", r.Interval, minInterval, defaultInterval)
+		return fmt.Errorf("field Interval is %v: want at least %v, or 0 for %v", r.Interval, minInterval, defaultInterval)
 	}
 	if r.TTL != 0 && r.TTL < minTTL {
 		return fmt.Errorf("TTL %v: want at least %v, or 0 for %v", r.TTL, minTTL, defaultTTL)
