@@ -85,7 +85,11 @@ func (m *member) locate() error {
 		}
 		m.instance.Endpoints = append(m.instance.Endpoints, (&url.URL{Scheme: "tcp", Host: addr}).String())
 		if len(m.routes) > 0 {
-			m.tell("http", (&url.URL{Scheme: "http", Host: addr}).String())
+			scheme := "http"
+			if a.Identity != nil && !m.run.plainHTTP(p) {
+				scheme = "https"
+			}
+			m.tell("http", (&url.URL{Scheme: scheme, Host: addr}).String())
 		}
 	}
 	if label := wireLabel(m.run.wire); label != "" {

@@ -117,6 +117,9 @@ func TestIdentityAndPages(t *testing.T) {
 	} {
 		tt.app.Identity = bank
 		r := run(t, tt.app, vault())
+		if page, plain := r.instances["vault"].Metadata["http"], tt.app.PlainHTTP == nil; strings.HasPrefix(page, "http:") != plain {
+			t.Errorf("the pages are announced at %s", page)
+		}
 		resp, err := http.Get("http://" + r.addr("vault") + "/page")
 		if err != nil {
 			t.Fatal(err)

@@ -89,16 +89,24 @@ func (c *certificates) give(names ...string) error {
 // folder is where a service finds its certificate. "{service}" is all folders.
 func (c *certificates) folder(service string) string { return filepath.Join(c.services, service) }
 
-// run renews the certificates when a third of their time is over, until ctx ends.
+// run renews the certificates when a third of their time is over, until ctx ends. It goes by the clock on the wall, as certificates do:
+// timers stand still while a machine sleeps.
 func (c *certificates) run(ctx context.Context, problemf func(string, ...any)) {
-	tick := time.NewTicker(max(c.authority.Lifetime/3, time.Millisecond))
+	life := c.authority.Lifetime
+	tick := time.NewTicker(min(life/30, 10*time.Second))
 	defer tick.Stop()
+	last := time.Now().Round(0)
 	for {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return
 		}
+		now := time.Now().Round(0)
+		if age := now.Sub(last); age >= 0 && age < life/3 { // below 0, the clock was set back
+			continue
+		}
+		last = now
 		c.mu.Lock()
 		for _, name := range slices.Sorted(maps.Keys(c.names)) {
 			if err := c.authority.WriteFiles(c.folder(name), name); err != nil {
