@@ -17,11 +17,11 @@ type Breaker struct {
 	Calls    int           // of at least so many calls in the window. Default: 20
 	Window   time.Duration // Default: 10 s
 	Open     time.Duration // how long it stays open the first time. Default: 1 s
-	MaxOpen  time.Duration // how long at most. Default: 10 s
+	MaxOpen  time.Duration // how long at most. Default: 2 s
 	Probes   int           // Default: 3
 }
 
-var defaultBreaker = Breaker{Failures: 80, Calls: 20, Window: 10 * time.Second, Open: time.Second, MaxOpen: 10 * time.Second, Probes: 3}
+var defaultBreaker = Breaker{Failures: 80, Calls: 20, Window: 10 * time.Second, Open: time.Second, MaxOpen: 2 * time.Second, Probes: 3}
 
 func (b Breaker) check() error {
 	return errors.Join(percent("Breaker.Failures", b.Failures), positive("Breaker.Calls", b.Calls), positive("Breaker.Window", b.Window),

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Budget bounds how often calls are made again, so that this never multiplies an outage: of any ten seconds' calls a share, or
+// Budget bounds how often calls are made again, so that this never multiplies an outage: at most a share of any ten seconds' calls, or
 // [BudgetReserve] when that is more. The zero value allows 20 percent. Its methods are safe for concurrent use; Call is cheap.
 type Budget struct {
 	percent atomic.Int64
@@ -56,7 +56,8 @@ func (b *Budget) left(now time.Time) int64 {
 		return 1
 	}
 	t := b.window.sum(now, slots)
-	return max(t.calls*percent/100, BudgetReserve) - t.failures
+	// The reserve may have been taken before there were calls enough, and is forgotten with its time: so it is a part of the share.
+	return max(t.calls*percent/100-BudgetReserve, BudgetReserve) - t.failures
 }
 
 // BudgetState is what a [Budget] knows of the last ten seconds.

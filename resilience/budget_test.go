@@ -22,10 +22,10 @@ func TestBudget(t *testing.T) {
 	for range 1000 {
 		b.Call(now)
 	}
-	if n := take(&b); n != 200-resilience.BudgetReserve {
+	if n := take(&b); n != 190-resilience.BudgetReserve {
 		t.Errorf("of 1000 calls: %d more", n)
 	}
-	if got, want := b.State(now), (resilience.BudgetState{Calls: 1000, Again: 200}); got != want {
+	if got, want := b.State(now), (resilience.BudgetState{Calls: 1000, Again: 190}); got != want {
 		t.Errorf("state %+v, want %+v", got, want)
 	}
 	now = now.Add(9 * time.Second)
@@ -42,7 +42,7 @@ func TestBudget(t *testing.T) {
 	for range 100 {
 		b.Call(now)
 	}
-	if n := take(&b); n != 50 {
+	if n := take(&b); n != 40 {
 		t.Errorf("of 100 calls at 50 percent: %d", n)
 	}
 	b.Set(-1)

@@ -26,10 +26,11 @@ type Outliers struct {
 
 const (
 	outlierWindow = 10 * time.Second
-	slowSlots     = 3 // of the window, for what is slow
+	lateSlots     = 2 // of the window: what an instance does now
 	outlierEvery  = 250 * time.Millisecond
 
 	minRated    = 10                    // calls for an error rate
+	manyRated   = 20                    // calls lately, for which those before count no more
 	minFailures = 5                     // failures for an error rate
 	minTimed    = 5                     // calls for a latency
 	minSlower   = 20 * time.Millisecond // than the peers
@@ -76,9 +77,8 @@ func (o *Outliers) Forget(w *Watched) {
 // Check looks at all instances, at most four times a second. It reports whether [Watched.Ejected] has changed for one. It is cheap when
 // nothing is due.
 func (o *Outliers) Check(now time.Time) (changed bool) {
-	clock := int64(now.Sub(began))
-	due := o.due.Load()
-	if clock < due || !o.due.CompareAndSwap(due, clock+int64(outlierEvery)) {
+	is, due := int64(clock(now)), o.due.Load()
+	if is < due || !o.due.CompareAndSwap(due, is+int64(outlierEvery)) {
 		return false
 	}
 	p := o.policy()
@@ -171,16 +171,19 @@ func (o *Outliers) reason(w *Watched, now time.Time, p *Outlier) Reason {
 	}
 	trial := w.phase.Load() == onTrial
 	peers := o.sum.minus(w.seen)
-	own := w.window.sum(now, slots)
+	lately := w.window.sum(now, lateSlots)
 
 	if row := w.row.Load(); p.Consecutive > 0 && (row >= int64(p.Consecutive) || trial && row > 0) && peers.failing() <= 0.5 {
 		return EjectedFailed
+	}
+	own := lately
+	if own.calls+own.streams < manyRated {
+		own = w.window.sum(now, slots)
 	}
 	if p.ErrorRate > 0 && own.calls+own.streams >= minRated && own.failures >= minFailures &&
 		own.failing()*100 >= float64(p.ErrorRate) && own.failing() >= 3*peers.failing() {
 		return EjectedErrors
 	}
-	lately := w.window.sum(now, slowSlots)
 	if p.Slow > 0 && (lately.calls >= minTimed || trial && lately.calls > 0) && lately.slow*2 >= lately.calls {
 		return EjectedSlow
 	}
@@ -202,10 +205,13 @@ func (o *Outliers) stalled(w *Watched, now time.Time, p *Outlier, trial bool) bo
 	} else if p.Slow > 0 {
 		wait = max(wait, time.Duration(float64(peer)*p.Slow))
 	}
-	if now.Sub(began)-time.Duration(w.silent.Load()) < wait {
+	if clock(now)-time.Duration(w.silent.Load()) < wait {
 		return false
 	}
-	return slices.ContainsFunc(o.all, func(x *Watched) bool { return x != w && x.window.sum(now, 2).calls > 0 })
+	// When nobody answers, they all do the same.
+	return slices.ContainsFunc(o.all, func(x *Watched) bool {
+		return x != w && clock(now)-time.Duration(x.answered.Load()) < wait/2
+	})
 }
 
 func (o *Outliers) count(r Reason) {

@@ -17,6 +17,7 @@ type Watched struct {
 	row       atomic.Int64 // failures in a row
 	pending   atomic.Int64 // calls begun since the last answer
 	silent    atomic.Int64 // when the first of them began, by clock
+	answered  atomic.Int64 // when the last answer came, by clock
 	slowAbove atomic.Int64 // calls that take longer are slow; negative: unknown
 
 	good    atomic.Int64 // answers in a row while on trial
@@ -61,7 +62,7 @@ func (w *Watched) admitSlow(now time.Time) bool {
 	case onTrial:
 		return w.probing.CompareAndSwap(false, true)
 	case rising:
-		since := now.Sub(began) - time.Duration(w.rising.Load())
+		since := clock(now) - time.Duration(w.rising.Load())
 		part := float64(since) / float64(w.outliers.policy().Return)
 		if part < 1 {
 			return rand.Float64() < firstShare+(1-firstShare)*part
@@ -74,7 +75,7 @@ func (w *Watched) admitSlow(now time.Time) bool {
 // Begin tells that a call was given to the instance, now.
 func (w *Watched) Begin(now time.Time) {
 	if w.pending.Add(1) == 1 {
-		w.silent.Store(int64(now.Sub(began)))
+		w.silent.Store(int64(clock(now)))
 	}
 }
 
@@ -96,6 +97,7 @@ func (w *Watched) End(now time.Time, took time.Duration, outcome Outcome) (chang
 		}
 	default:
 		w.pending.Store(0)
+		w.answered.Store(int64(clock(now)))
 	}
 	if s := w.window.at(now); s != nil {
 		if took >= 0 {
@@ -134,7 +136,7 @@ func (w *Watched) End(now time.Time, took time.Duration, outcome Outcome) (chang
 // passed counts a call of the trial that went well.
 func (w *Watched) passed(now time.Time) {
 	if w.good.Add(1) >= probation && w.phase.Load() == onTrial {
-		w.rising.Store(int64(now.Sub(began)))
+		w.rising.Store(int64(clock(now)))
 		w.phase.CompareAndSwap(onTrial, rising)
 	}
 	w.probing.Store(false)

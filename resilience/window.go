@@ -61,9 +61,12 @@ func share(part, whole int64) float64 {
 // began is what the clock counts from. A monotonic difference cannot jump with the time of day.
 var began = time.Now()
 
+// clock returns a moment as a number, which is positive also in the virtual time of tests, long before the program began.
+func clock(now time.Time) time.Duration { return now.Sub(began) + 1<<61 }
+
 // at returns the slot of a moment, which is not before those of earlier calls; nil when it is too old to count.
 func (w *window) at(now time.Time) *slot {
-	turn := max(int64(now.Sub(began)/w.span), 0)
+	turn := int64(clock(now) / w.span)
 	s := &w.of[turn%slots]
 	if s.turn.Load() == turn {
 		return s
@@ -89,7 +92,7 @@ func (s *slot) clear() {
 
 // sum adds up the last n slots, the present one among them.
 func (w *window) sum(now time.Time, n int) tally {
-	turn := max(int64(now.Sub(began)/w.span), 0)
+	turn := int64(clock(now) / w.span)
 	var t tally
 	for i := range w.of {
 		s := &w.of[i]

@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/hanse-go/hanse/balancer"
@@ -341,18 +342,30 @@ func (b *binding) invokeRemote(ctx context.Context, limit time.Time, method stri
 	p.guard.budget.Call(start)
 	p.look(start)
 	info := describe(method)
+	if o.hedges(b.policies.Load().of(method), info, reply) {
+		return b.invokeHedged(ctx, limit, pass, info, args, reply, o, start)
+	}
+	return b.invokeNow(ctx, limit, pass, info, args, reply, o, start, nil)
+}
+
+// invokeNow makes a call that is allowed. It notes in where, unless that is nil, at which instance.
+func (b *binding) invokeNow(ctx context.Context, limit time.Time, pass resilience.Pass, info *methodInfo, args, reply any, o *callOptions, start time.Time, where *atomic.Pointer[member]) error {
+	p := b.pool
 	m, candidate := p.now(&need{binding: b, ctx: ctx, method: info}, start)
+	if where != nil {
+		where.Store(m)
+	}
 	if m == nil || m.direct == nil {
 		var a *attempt
 		if m != nil {
 			a = newAttempt(m, candidate, start)
 			a.begin(false)
 		}
-		return b.invokeLater(ctx, limit, pass, info, method, args, reply, o, a, nil)
+		return b.invokeLater(ctx, limit, pass, info, args, reply, o, a, nil)
 	}
 	candidate.Begin()
 	m.watched.Begin(start)
-	out, err := m.direct.invoke(ctx, limit, b.conn, method, args, reply, o)
+	out, err := m.direct.invoke(ctx, limit, b.conn, info.name, args, reply, o)
 	if err == nil {
 		took := time.Since(start)
 		end := start.Add(took)
@@ -370,15 +383,15 @@ func (b *binding) invokeRemote(ctx context.Context, limit time.Time, method stri
 	}
 	a := newAttempt(m, candidate, start)
 	out.report(a.report)
-	return b.invokeLater(ctx, limit, pass, info, method, args, reply, o, a, err)
+	return b.invokeLater(ctx, limit, pass, info, args, reply, o, a, err)
 }
 
 // invokeLater goes on with a call, the first attempt of which is a: it was not made yet or has failed with err. a is nil when there was
 // no instance at once.
-func (b *binding) invokeLater(ctx context.Context, limit time.Time, pass resilience.Pass, info *methodInfo, method string, args, reply any, o *callOptions, a *attempt, err error) error {
+func (b *binding) invokeLater(ctx context.Context, limit time.Time, pass resilience.Pass, info *methodInfo, args, reply any, o *callOptions, a *attempt, err error) error {
 	ctx, cancel := within(ctx, limit, b.conn)
 	defer cancel()
-	c := b.newCall(ctx, info, o, b.policy(method, o), pass)
+	c := b.newCall(ctx, info, o, b.policy(info.name, o), pass)
 	defer c.done()
 	if a != nil {
 		c.attempts, c.at = 1, a
@@ -390,7 +403,7 @@ func (b *binding) invokeLater(ctx context.Context, limit time.Time, pass resilie
 			}
 		}
 		if err == nil {
-			err = a.member.link.Invoke(ctx, method, args, reply, o.orig, a.report)
+			err = a.member.link.Invoke(ctx, info.name, args, reply, o.orig, a.report)
 		}
 		c.outcome = a.end(ctx, err, false)
 		if err == nil || !c.again(a, err) {

@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"sync"
 	"time"
 
 	"github.com/hanse-go/hanse/resilience"
@@ -14,6 +15,17 @@ type guard struct {
 	budget   resilience.Budget
 	circuit  resilience.Circuit
 	outliers resilience.Outliers
+
+	latencies sync.Map // full method → *resilience.Latencies, of those that are hedged
+}
+
+// latenciesOf returns those of a method that the program's descriptors have.
+func (g *guard) latenciesOf(m *methodInfo) *resilience.Latencies {
+	l, ok := g.latencies.Load(m.name)
+	if !ok {
+		l, _ = g.latencies.LoadOrStore(m.name, new(resilience.Latencies))
+	}
+	return l.(*resilience.Latencies)
 }
 
 // init comes before all else.
