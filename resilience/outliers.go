@@ -17,17 +17,21 @@ type Outliers struct {
 	config atomic.Pointer[Outlier] // resolved; nil: the defaults
 	due    atomic.Int64            // the next look at all, by clock
 
-	mu    sync.Mutex
-	all   []*Watched
-	sum   tally     // of all, at the last look
-	looks time.Time // when that was
-	means []time.Duration
+	mu  sync.Mutex
+	all []*Watched
+
+	// Of all, at the last look:
+	looks   time.Time // when that was
+	sum     tally
+	lateSum tally
+	means   []time.Duration // those of each, in order
 }
 
 const (
 	outlierWindow = 10 * time.Second
 	lateSlots     = 2 // of the window: what an instance does now
 	outlierEvery  = 250 * time.Millisecond
+	outlierFresh  = 10 * time.Millisecond // how old a look may be that ejects an instance
 
 	minRated    = 10                    // calls for an error rate
 	manyRated   = 20                    // calls lately, for which those before count no more
@@ -99,10 +103,10 @@ func (o *Outliers) Check(now time.Time) (changed bool) {
 
 // look measures the instances, for the comparison of each with the others. o.mu is held.
 func (o *Outliers) look(now time.Time) {
-	o.looks, o.sum, o.means = now, tally{}, o.means[:0]
+	o.looks, o.sum, o.lateSum, o.means = now, tally{}, tally{}, o.means[:0]
 	for _, w := range o.all {
-		w.seen = w.window.sum(now, slots)
-		o.sum = o.sum.plus(w.seen)
+		w.seen, w.late = w.window.sum(now, slots), w.window.sum(now, lateSlots)
+		o.sum, o.lateSum = o.sum.plus(w.seen), o.lateSum.plus(w.late)
 		if w.seen.took > 0 {
 			o.means = append(o.means, w.seen.mean())
 		}
@@ -169,28 +173,50 @@ func (o *Outliers) reason(w *Watched, now time.Time, p *Outlier) Reason {
 	if now.Sub(o.looks) > outlierEvery {
 		o.look(now)
 	}
-	trial := w.phase.Load() == onTrial
-	peers := o.sum.minus(w.seen)
-	lately := w.window.sum(now, lateSlots)
+	why := o.compare(w, now, p)
+	if why != "" && now.Sub(o.looks) > outlierFresh { // its peers may do the same meanwhile
+		o.look(now)
+		why = o.compare(w, now, p)
+	}
+	return why
+}
 
-	if row := w.row.Load(); p.Consecutive > 0 && (row >= int64(p.Consecutive) || trial && row > 0) && peers.failing() <= 0.5 {
+// compare is reason by what was seen at the last look. o.mu is held.
+func (o *Outliers) compare(w *Watched, now time.Time, p *Outlier) Reason {
+	trial := w.phase.Load() == onTrial
+	all, lately := o.sum.minus(w.seen), o.lateSum.minus(w.late) // of its peers
+	ownLately := w.window.sum(now, lateSlots)
+
+	if row := w.row.Load(); p.Consecutive > 0 && (row >= int64(p.Consecutive) || trial && row > 0) && all.failing() <= 0.5 && o.alone(w, row) {
 		return EjectedFailed
 	}
-	own := lately
+	own, peers := ownLately, lately
 	if own.calls+own.streams < manyRated {
-		own = w.window.sum(now, slots)
+		own, peers = w.window.sum(now, slots), all
 	}
 	if p.ErrorRate > 0 && own.calls+own.streams >= minRated && own.failures >= minFailures &&
 		own.failing()*100 >= float64(p.ErrorRate) && own.failing() >= 3*peers.failing() {
 		return EjectedErrors
 	}
-	if p.Slow > 0 && (lately.calls >= minTimed || trial && lately.calls > 0) && lately.slow*2 >= lately.calls {
+	slow := share(ownLately.slow, ownLately.calls)
+	if p.Slow > 0 && (ownLately.calls >= minTimed || trial && ownLately.calls > 0) && slow >= 0.5 && slow >= 3*share(lately.slow, lately.calls) {
 		return EjectedSlow
 	}
 	if p.Stall > 0 && o.stalled(w, now, p, trial) {
 		return EjectedStall
 	}
 	return ""
+}
+
+// alone reports whether most peers of w have not failed half as often in a row. o.mu is held.
+func (o *Outliers) alone(w *Watched, row int64) bool {
+	alike := 0
+	for _, x := range o.all {
+		if x != w && x.row.Load()*2 >= row {
+			alike++
+		}
+	}
+	return alike*2 <= len(o.all)-1
 }
 
 // stalled reports whether w gives no answer while its peers do. o.mu is held.

@@ -27,6 +27,7 @@ type Watched struct {
 	// Guarded by outliers.mu.
 	gone   bool  // nobody watches it any more
 	seen   tally // at the last look at all
+	late   tally // the latest of it
 	spared bool  // it deserved to be ejected, and too many were
 	why    Reason
 	until  time.Time     // while ejected

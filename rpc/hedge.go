@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 // hedge is the second call of a hedged one. The first is made by the caller's goroutine, with the caller's reply; the second has a reply
@@ -59,9 +60,10 @@ func (b *binding) invokeHedged(ctx context.Context, limit time.Time, pass resili
 	secondCtx, endSecond := context.WithCancel(ctx)
 	defer endSecond()
 	h := &hedge{b: b, method: info, policy: policy, done: make(chan struct{})}
+	kind := reply.(proto.Message).ProtoReflect().Type() // the reply itself is the first call's now
 	timer := time.AfterFunc(delay, func() {
 		defer close(h.done)
-		h.run(secondCtx, args, reply.(proto.Message), o)
+		h.run(secondCtx, args, kind, o)
 		if h.err == nil {
 			endFirst()
 		}
@@ -91,7 +93,7 @@ func (b *binding) invokeHedged(ctx context.Context, limit time.Time, pass resili
 }
 
 // run makes the second call.
-func (h *hedge) run(ctx context.Context, args any, reply proto.Message, o *callOptions) {
+func (h *hedge) run(ctx context.Context, args any, kind protoreflect.MessageType, o *callOptions) {
 	g := &h.b.pool.guard
 	if !g.budget.Take(time.Now()) {
 		g.counts.Add(resilience.HedgeBudget)
@@ -99,7 +101,7 @@ func (h *hedge) run(ctx context.Context, args any, reply proto.Message, o *callO
 		return
 	}
 	g.counts.Add(resilience.Hedged)
-	h.reply = reply.ProtoReflect().New().Interface()
+	h.reply = kind.New().Interface()
 	own := h.own.options(o)
 	c := h.b.newCall(ctx, h.method, own, h.policy, resilience.Allowed)
 	c.rounds = maxRounds // to another instance, or to none

@@ -447,7 +447,7 @@ func TestHedgePercentile(t *testing.T) {
 			time.Sleep(5 * time.Millisecond)
 		}
 		running.Wait()
-		if n := instances[0].calls.Load() + instances[1].calls.Load() - before; n > 1210 {
+		if n := instances[0].calls.Load() + instances[1].calls.Load() - before; n > 1300 { // those before count, too
 			t.Errorf("%d calls for 1000", n)
 		}
 	})

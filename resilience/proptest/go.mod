@@ -1,0 +1,21 @@
+module github.com/hanse-go/hanse/resilience/proptest
+
+go 1.26.0
+
+replace github.com/hanse-go/hanse => ../..
+
+require (
+	github.com/failsafe-go/failsafe-go v0.9.8
+	github.com/hanse-go/hanse v0.0.0-00010101000000-000000000000
+	pgregory.net/rapid v1.2.0
+)
+
+require (
+	github.com/bits-and-blooms/bitset v1.24.4 // indirect
+	golang.org/x/net v0.62.0 // indirect
+	golang.org/x/sys v0.49.0 // indirect
+	golang.org/x/text v0.43.0 // indirect
+	google.golang.org/genproto/googleapis/rpc v0.0.0-20260817212433-ac3dfec99bb1 // indirect
+	google.golang.org/grpc v1.85.0 // indirect
+	google.golang.org/protobuf v1.36.12 // indirect
+)
