@@ -19,7 +19,7 @@ import (
 )
 
 func newPs(u *ui.UI) *cobra.Command {
-	var watch bool
+	var watch, policy bool
 	cmd := &cobra.Command{
 		Use:   "ps [SERVICE]…",
 		Short: "List the services that run, with their instances",
@@ -31,11 +31,13 @@ changes with the code.`,
 		Example: `  hanse ps
   hanse ps cart catalog
   hanse ps --watch
+  hanse ps cart --policy
   hanse ps --json | jq -r '.[] | select(.state != "ready") | .service'`,
 	}
 	var flags placeFlags
 	flags.add(cmd)
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show the list again when it changes, until Ctrl-C")
+	cmd.Flags().BoolVar(&policy, "policy", false, "show what the policies of the instances do: limits, breakers, retries, and what they counted")
 	u.JSONFlag(cmd, "an array of instances")
 	cmd.ValidArgsFunction = func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 		where, err := flags.find()
@@ -62,12 +64,23 @@ changes with the code.`,
 				return ui.Usagef("%w", err)
 			}
 		}
+		if watch && policy {
+			return ui.Usagef("--policy is shown once: leave --watch out")
+		}
 		if watch {
 			return watchPs(cmd.Context(), u, where, args)
 		}
 		list, err := where.snapshot(cmd.Context(), args...)
 		if err != nil {
 			return err
+		}
+		if policy {
+			for _, name := range args {
+				if _, err := where.instances(cmd.Context(), name); err != nil {
+					return err
+				}
+			}
+			return printPolicies(cmd.Context(), u, list)
 		}
 		rows, status, err := psRows(cmd.Context(), where, args, list)
 		if err != nil {

@@ -17,6 +17,7 @@ func newRoot(u *ui.UI) *cobra.Command {
 		{"Write", []*cobra.Command{newNew(u), newGen(u)}},
 		{"Run", []*cobra.Command{newDev(u), newStart(u), newStop(u), newRestart(u), newScale(u)}},
 		{"Look and try", []*cobra.Command{newCall(u), newPs(u), newLogs(u)}},
+		{"Protect and drill", []*cobra.Command{newPolicy(u), newChaos(u)}},
 		{"More", []*cobra.Command{newCompletion(u), newVersion(u)}},
 	}
 	root := &cobra.Command{
