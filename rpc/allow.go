@@ -43,31 +43,26 @@ func (s *Server) placeGuard() error {
 	return err
 }
 
-// doorOf returns what the server's policy puts before a call: nothing before one that admit will deny, for that must take nobody's turn.
-// ctx is the handler's.
-func (s *Server) doorOf(ctx context.Context, m *method) *door {
-	if m.gate != nil && !s.AllowReportOnly {
-		if caller, _ := identity.Caller(ctx); !m.gate.Admits(caller) {
-			return nil
-		}
-	}
-	return m.door.Load()
-}
-
-// admit returns the status of a call that may not be made. It comes before interceptors. ctx is the handler's.
-func (s *Server) admit(ctx context.Context, m *method) error {
+// decide looks a call up in the rules, and returns what the server's policy puts before it: nothing before one that will be denied, for
+// that must take nobody's turn. ctx is the handler's.
+func (s *Server) decide(ctx context.Context, m *method) (d *door, denied bool) {
+	d = m.door.Load()
 	if m.gate == nil {
-		return nil
+		return d, false
 	}
-	caller, _ := identity.Caller(ctx)
-	if m.gate.Admits(caller) {
-		return nil
+	if caller, _ := identity.Caller(ctx); m.gate.Admits(caller) {
+		return d, false
 	}
-	return s.deny(ctx, m, caller)
+	if !s.AllowReportOnly {
+		d = nil
+	}
+	return d, true
 }
 
-// deny counts and logs a call that no rule lets in. The caller learns what it may not do, and nothing of who may.
-func (s *Server) deny(ctx context.Context, m *method, caller identity.ID) error {
+// deny counts and logs a call that no rule lets in, and returns its status unless that is all. It comes before interceptors. The caller
+// learns what it may not do, and nothing of who may.
+func (s *Server) deny(ctx context.Context, m *method) error {
+	caller, _ := identity.Caller(ctx)
 	if calls, log := m.gate.Deny(caller); log {
 		message := "call denied: no rule of Allow lets the caller in"
 		if s.AllowReportOnly {

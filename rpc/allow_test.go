@@ -591,3 +591,36 @@ func TestCallersOfHTTP(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkAllow measures what rules add to a call.
+func BenchmarkAllow(b *testing.B) {
+	e := &echoService{name: "echo"}
+	srv := &rpc.Server{Name: "echo", ServiceID: inShop, Allow: []identity.Rule{
+		{Callers: []string{"reader", "spiffe://ops/*"}, Methods: []string{"hanse.rpctest.Echo/Read", "hanse.rpctest.Echo/List"}},
+		{Callers: []string{"cart", "checkout"}, Methods: []string{"hanse.rpctest.Echo/*"}},
+	}}
+	srv.RegisterService(e.desc(echoContract), e)
+	srv.Start()
+	defer srv.Stop()
+	client := &rpc.Client{ID: inShop("cart"), Local: map[string]*rpc.Server{"echo": srv}}
+	defer client.Close()
+	conn := rpc.NewConn("echo")
+	if err := conn.Bind(client); err != nil {
+		b.Fatal(err)
+	}
+	var handlers context.Context
+	e.hook = func(ctx context.Context, _ string) error {
+		handlers = ctx
+		return nil
+	}
+	if err := conn.Invoke(b.Context(), readMethod, stringValue("x"), stringValue("")); err != nil {
+		b.Fatal(err)
+	}
+	gate := srv.Guard().Gate(readMethod)
+	b.ReportAllocs()
+	for b.Loop() {
+		if caller, _ := identity.Caller(handlers); !gate.Admits(caller) {
+			b.Fatal("denied")
+		}
+	}
+}

@@ -175,12 +175,12 @@ func (p *pipe) handle() error {
 	if srv.StatsHandlers != nil {
 		p.serverRec, p.serverCtx = statsHandlers(srv.StatsHandlers).beginServer(p.serverCtx, &p.handlerCtx, m.info.IsClientStream, m.info.IsServerStream)
 	}
-	d := srv.doorOf(p.serverCtx, m)
+	d, denied := srv.decide(p.serverCtx, m)
 	if err := d.enter(p.handlerCtx.SetTrailer); err != nil {
 		return err
 	}
 	defer d.leave()
-	return srv.handle(m, serverPipe{p})
+	return srv.handle(m, serverPipe{p}, denied)
 }
 
 // end ends the server's end, once: the first status counts. The handler may still run.

@@ -152,10 +152,12 @@ func (c *unaryCall) handle() error {
 		c.rec, ctx = statsHandlers(srv.StatsHandlers).beginServer(ctx, &c.ctx, false, false)
 		c.ctx.onHeader = func() { c.rec.headerSent(&c.ctx) }
 	}
-	if err := srv.admit(ctx, c.method); err != nil {
-		return err
+	d, denied := srv.decide(ctx, c.method)
+	if denied {
+		if err := srv.deny(ctx, c.method); err != nil {
+			return err
+		}
 	}
-	d := c.method.door.Load()
 	if err := d.enter(c.ctx.SetTrailer); err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ func (s *Server) serveStream(path string, stream grpc.ServerStream, maxRecv int)
 	if err != nil {
 		return err
 	}
-	d := s.doorOf(stream.Context(), m)
+	d, denied := s.decide(stream.Context(), m)
 	if err := d.enter(func(md metadata.MD) error { stream.SetTrailer(md); return nil }); err != nil {
 		return err
 	}
@@ -36,7 +36,7 @@ func (s *Server) serveStream(path string, stream grpc.ServerStream, maxRecv int)
 		defer func() { done(ended) }()
 	}
 	c := &wireCall{
-		ServerStream: stream, srv: s, method: m,
+		ServerStream: stream, srv: s, method: m, denied: denied,
 		maxRecv: limitOr(s.MaxRecvMsgSize, maxRecv), maxSend: limitOr(s.MaxSendMsgSize, noLimit),
 	}
 	ctx := stream.Context()
@@ -65,6 +65,7 @@ type wireCall struct {
 	activeCall
 	srv              *Server
 	method           *method
+	denied           bool // no rule lets it in
 	ctx              context.Context
 	cancel           context.CancelFunc
 	maxRecv, maxSend int
@@ -85,7 +86,7 @@ func (c *wireCall) run(w *worker) {
 		}
 		w.done <- struct{}{}
 	}()
-	if err := c.srv.handle(c.method, c); err != nil {
+	if err := c.srv.handle(c.method, c, c.denied); err != nil {
 		c.err = handlerStatus(err).Err()
 	}
 	returned = true
@@ -118,10 +119,12 @@ func messageSize(v any) int {
 	return 0
 }
 
-// handle runs the method's handler and the interceptors around it.
-func (s *Server) handle(m *method, stream grpc.ServerStream) error {
-	if err := s.admit(stream.Context(), m); err != nil {
-		return err
+// handle runs the method's handler and the interceptors around it, unless the call is denied.
+func (s *Server) handle(m *method, stream grpc.ServerStream, denied bool) error {
+	if denied {
+		if err := s.deny(stream.Context(), m); err != nil {
+			return err
+		}
 	}
 	if !s.Faults.Active() {
 		return s.handleIn(m, stream, false)

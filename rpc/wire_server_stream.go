@@ -122,7 +122,7 @@ func (c *streamServerCall) serve(entered *bool) error {
 	if err := c.awaitRoom(true); err != nil {
 		return err
 	}
-	d := srv.doorOf(&c.ctx, m)
+	d, denied := srv.decide(&c.ctx, m)
 	if err := c.ctx.Err(); err == context.DeadlineExceeded && d != nil {
 		d.counts.Add(cameLate)
 		return contextStatus(err)
@@ -132,7 +132,7 @@ func (c *streamServerCall) serve(entered *bool) error {
 	}
 	defer d.leave()
 	ctx := c.beginStats(c.ctx.context(), m)
-	return c.ran(srv.handle(m, &serverStream{c, ctx}))
+	return c.ran(srv.handle(m, &serverStream{c, ctx}, denied))
 }
 
 // fail ends the call with its status, unless it has one.

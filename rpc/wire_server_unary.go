@@ -18,6 +18,7 @@ type unaryServerCall struct {
 	messages int          // that have come
 	pending  bool         // message was not decoded yet
 	complete bool         // the call was or will be given to a worker, which then ends it
+	denied   bool         // no rule lets it in
 	door     *door        // that it was let in by
 	ticket   resilience.Ticket
 }
@@ -80,7 +81,8 @@ func (c *unaryServerCall) received(end bool) {
 
 // arrived gives the call to the workers, or lets it wait for its turn.
 func (c *unaryServerCall) arrived() {
-	d := c.route.srv.doorOf(&c.ctx, c.route.method)
+	d, denied := c.route.srv.decide(&c.ctx, c.route.method)
+	c.denied = denied
 	if err := d.enter(c.ctx.SetTrailer); err != nil {
 		c.discard(err)
 		return
@@ -206,8 +208,8 @@ func (c *unaryServerCall) handle(s *callScratch) (encoded, error) {
 		return encoded{}, err
 	}
 	ctx := c.beginStats(c.ctx.context(), m)
-	if m.gate != nil {
-		if err := srv.admit(ctx, m); err != nil {
+	if c.denied {
+		if err := srv.deny(ctx, m); err != nil {
 			return encoded{}, err
 		}
 	}
