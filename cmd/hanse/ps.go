@@ -27,7 +27,7 @@ func newPs(u *ui.UI) *cobra.Command {
 failed. Where no hanse dev runs, list the programs of this folder that were started by hand. With names, list these services only.
 
 The version is the one that the service tells, or its program was built with; of a program that hanse dev built it is a mark that
-changes with the code.`,
+changes with the code. CALLS is the part of the service's calls that hanse split gives to that version.`,
 		Example: `  hanse ps
   hanse ps cart catalog
   hanse ps --watch
@@ -131,6 +131,7 @@ type psRow struct {
 	Command   string          `json:"command,omitempty"` // HOST:PORT that the command itself serves, without TLS, where that is another
 	Started   time.Time       `json:"started"`
 	Wire      string          `json:"wire,omitempty"`   // what speaks gRPC there, when it is not the default
+	Split     string          `json:"split,omitempty"`  // what the split rules give to its version, when there are some
 	Reason    string          `json:"reason,omitempty"` // why it failed
 }
 
@@ -156,9 +157,10 @@ func psRows(ctx context.Context, where *place, names []string, list []discovery.
 			builds[p.PID] = p.Version
 		}
 	}
+	splits, _ := where.splits(ctx, "") // some registries hold none
 	for _, i := range list {
 		known[key{i.Service, i.PID}] = true
-		rows = append(rows, psRow{Service: i.Service, Instance: i.ID, Version: cmp.Or(i.Version, builds[i.PID]), State: i.State, PID: i.PID, Endpoints: append([]string{}, i.Endpoints...), Command: i.Metadata[dev.CommandKey], Started: i.Started, Wire: i.Metadata["wire"]})
+		rows = append(rows, psRow{Service: i.Service, Instance: i.ID, Version: cmp.Or(i.Version, builds[i.PID]), State: i.State, PID: i.PID, Endpoints: append([]string{}, i.Endpoints...), Command: i.Metadata[dev.CommandKey], Started: i.Started, Wire: i.Metadata["wire"], Split: part(splits, i.Service, i.Version)})
 	}
 	for _, p := range status.Processes {
 		services := p.Services
@@ -186,7 +188,7 @@ func psText(where *place, names []string, rows []psRow, status *control.Status) 
 	} else {
 		fmt.Fprintf(&b, "%s\n\n", where.name)
 	}
-	t := ui.NewTable("SERVICE", "INSTANCE", "VERSION", "STATE", "PROCESS", "LISTENS ON", "SINCE")
+	t := ui.NewTable("SERVICE", "INSTANCE", "VERSION", "CALLS", "STATE", "PROCESS", "LISTENS ON", "SINCE")
 	last := ""
 	for _, r := range rows {
 		name := ui.Strong.Sprint(r.Service)
@@ -205,7 +207,7 @@ func psText(where *place, names []string, rows []psRow, status *control.Status) 
 		if r.PID != 0 && r.State != discovery.State(control.Failed) {
 			pid = strconv.Itoa(r.PID)
 		}
-		t.Row(name, shortID(r.Instance), r.Version, psState(r.State), pid, where, since(r.Started))
+		t.Row(name, shortID(r.Instance), r.Version, r.Split, psState(r.State), pid, where, since(r.Started))
 	}
 	var stopped []string
 	for _, s := range status.Services {
@@ -325,7 +327,7 @@ func watchPs(ctx context.Context, u *ui.UI, where *place, names []string) error 
 func states(rows []psRow) string {
 	var b strings.Builder
 	for _, r := range rows {
-		fmt.Fprintln(&b, r.Service, r.Instance, r.Version, r.State, r.PID, r.Reason)
+		fmt.Fprintln(&b, r.Service, r.Instance, r.Version, r.Split, r.State, r.PID, r.Reason)
 	}
 	return b.String()
 }

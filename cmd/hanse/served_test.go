@@ -24,7 +24,7 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 )
 
-// served is the program that sessions call: `served NAME…` runs services of these names that all have the contract in servedProto, in
+// served is the program that sessions call: `served NAME[@VERSION]…` runs services of these names that all have the contract in servedProto, in
 // the registry that programs of the current folder's module use.
 func served() {
 	if err := serve(os.Args[1:]); err != nil {
@@ -70,7 +70,8 @@ func serve(names []string) error {
 	app := &hanse.App{Registry: &discovery.Local{System: systems.OfFolder(dir)}, Logger: quiet}
 	var services []*hanse.Service
 	for _, name := range names {
-		svc := &hanse.Service{Name: name}
+		name, version, _ := strings.Cut(name, "@")
+		svc := &hanse.Service{Name: name, Version: version}
 		svc.RegisterService(shelfDesc(files[0].Services().ByName("Shelf")), struct{}{})
 		services = append(services, svc)
 	}
