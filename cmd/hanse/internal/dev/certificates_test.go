@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -17,7 +18,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hanse-go/hanse"
+	"github.com/hanse-go/hanse/discovery"
 	"github.com/hanse-go/hanse/identity"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 )
 
 func testCertificates(t *testing.T, life time.Duration) *certificates {
@@ -152,5 +158,64 @@ func TestFront(t *testing.T) {
 	f.close() // ends it, and waits for all of it
 	if _, err := open.Read(make([]byte, 1)); err == nil {
 		t.Error("a connection goes on")
+	}
+}
+
+// TestDoorCalls holds that calls by a door reach a service that wants certificates, as calls of hanse dev, and that its pages stay what
+// they are.
+func TestDoorCalls(t *testing.T) {
+	shop, err := identity.NewAuthority("shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	app := &hanse.App{Registry: new(discovery.Memory), Identity: shop, Logger: slog.New(slog.DiscardHandler)}
+	callers := make(chan string, 1)
+	app.UnaryInterceptors = append(app.UnaryInterceptors, func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, h grpc.UnaryHandler) (any, error) {
+		id, _ := identity.Caller(ctx)
+		callers <- id.String()
+		return h(ctx, req)
+	})
+	web := &hanse.Service{Name: "web"}
+	web.Handle("/", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "page") }))
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- app.Run(ctx, web) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	var b board
+	d := newDoors(filepath.Join(t.TempDir(), "ports.json"), &b, t.Errorf)
+	d.source = shop
+	running, end := context.WithCancel(context.Background())
+	var all sync.WaitGroup
+	all.Go(func() { d.run(running) })
+	all.Go(func() { app.Registry.Watch(running, "", b.set) })
+	t.Cleanup(func() {
+		end()
+		all.Wait()
+		http.DefaultClient.CloseIdleConnections()
+	})
+	b.await(t.Context(), nil, func(list []discovery.Instance) bool {
+		return len(list) == 1 && list[0].State == discovery.Ready && list[0].Metadata[httpKey] != ""
+	})
+	list, _ := b.get()
+	d.update(list)
+
+	if _, got := fetch(t, d.url("web")); got != "page" {
+		t.Errorf("the page: %q", got)
+	}
+	cc, err := grpc.NewClient("passthrough:///"+strings.TrimPrefix(d.url("web"), "http://"), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cc.Close()
+	if _, err := healthpb.NewHealthClient(cc).Check(t.Context(), new(healthpb.HealthCheckRequest)); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-callers; got != "spiffe://shop/hanse-dev" {
+		t.Errorf("the caller is %q", got)
 	}
 }
