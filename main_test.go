@@ -194,8 +194,7 @@ func TestJSONLog(t *testing.T) {
 	}
 	terminate(t, p)
 	p.await("the task was told to end")
-	terminate(t, p)
-	p.exit()
+	insist(p)
 	p.await(`"signal":"terminated"`)
 }
 
@@ -249,22 +248,7 @@ func TestSignals(t *testing.T) {
 		p.cmd.Process.Signal(syscall.SIGTERM)
 		p.await("the task was told to end")
 		began := time.Now()
-		ended := make(chan struct{})
-		go func() { // what follows the first at once counts as the same
-			every := time.NewTicker(50 * time.Millisecond)
-			defer every.Stop()
-			for {
-				select {
-				case <-every.C:
-					p.cmd.Process.Signal(syscall.SIGTERM)
-				case <-ended:
-					return
-				}
-			}
-		}()
-		status := p.exit()
-		close(ended)
-		if status != 1 {
+		if status := insist(p); status != 1 {
 			t.Errorf("status %d", status)
 		}
 		if took := time.Since(began); took > 5*time.Second {
@@ -311,6 +295,25 @@ func terminate(t *testing.T, p *program) {
 		t.Skip("Windows has no signals")
 	}
 	p.cmd.Process.Signal(syscall.SIGTERM)
+}
+
+// insist asks a program that was asked before until it has ended, since what follows the first signal at once counts as the same.
+func insist(p *program) (status int) {
+	ended := make(chan struct{})
+	defer close(ended)
+	go func() {
+		every := time.NewTicker(50 * time.Millisecond)
+		defer every.Stop()
+		for {
+			select {
+			case <-every.C:
+				p.cmd.Process.Signal(syscall.SIGTERM)
+			case <-ended:
+				return
+			}
+		}
+	}()
+	return p.exit()
 }
 
 func envOf(p *program, name string) string {
