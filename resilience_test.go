@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"net/url"
+	urlpkg "net/url"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -93,7 +95,7 @@ func TestPolicies(t *testing.T) {
 		t.Errorf("%+v", is.Serving)
 	}
 
-	for _, form := range []url.Values{
+	for _, form := range []urlpkg.Values{
 		{"target": {"catalog"}, "breaker": {"off"}, "retry.attempts": {"2"}},
 		{"target": {""}, "timeout": {"3s"}},
 		{"target": {"catalog"}, "method": {"/a.B/C"}, "hedge.after": {"30ms"}},
@@ -133,4 +135,64 @@ func TestPolicies(t *testing.T) {
 func TestPolicyMistakes(t *testing.T) {
 	app := &hanse.App{Policies: map[string]resilience.Policy{"cart": {Timeout: -5}}}
 	wantError(t, begin(t, app, greeter()).wait(), `App.Policies["cart"]: Timeout is -5ns`)
+}
+
+// TestResilienceGuide holds the table of the guide to the defaults, and its commands to what the endpoint takes.
+func TestResilienceGuide(t *testing.T) {
+	text, err := os.ReadFile("docs/guides/resilience.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := make(map[string]string)
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z.-]+)` \\| (?:`([^`]+)`|off) \\|").FindAllStringSubmatch(string(text), -1) {
+		told[m[1]] = m[2]
+	}
+	for name, value := range resilience.Resolve(nil, "", "").Settings() {
+		group, _, _ := strings.Cut(name, ".")
+		switch group {
+		case "timeout", "retry", "hedge", "breaker", "outlier":
+			if told[name] != value {
+				t.Errorf("the default of %s is %s, the guide says %q", name, value, told[name])
+			}
+		}
+	}
+	for name, value := range told {
+		var p resilience.Policy
+		if value == "" {
+			value = "off"
+		}
+		if err := p.Set(name, value); err != nil {
+			t.Errorf("the guide names %s: %v", name, err)
+		}
+	}
+
+	registry := &discovery.Memory{}
+	r := run(t, &hanse.App{Registry: registry, AdminAddr: "127.0.0.1:0"}, greeter())
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	commands := 0
+	for _, m := range regexp.MustCompile(`(?m)^curl -s(.*?) '?http://127.0.0.1:9000(\S*?)'?$`).FindAllStringSubmatch(string(text), -1) {
+		commands++
+		url := "http://" + r.instances["greeter"].Admin + m[2]
+		form := make(urlpkg.Values)
+		for _, d := range regexp.MustCompile(` -d (\S*?)=(\S*)`).FindAllStringSubmatch(m[1], -1) {
+			form.Set(d[1], d[2])
+		}
+		var resp *http.Response
+		if len(form) > 0 {
+			resp, err = client.PostForm(url, form)
+		} else {
+			resp, err = client.Get(url)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != 200 || !strings.Contains(string(body), `"serving"`) {
+			t.Errorf("%s: %d %s", m[0], resp.StatusCode, body)
+		}
+	}
+	if commands != 4 {
+		t.Errorf("%d commands were found", commands)
+	}
 }

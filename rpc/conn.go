@@ -28,9 +28,9 @@ import (
 // came or it has sent 16 messages or 64 KiB. A call goes to each instance at most once in a round, and there are three rounds; with
 // WaitForReady there are rounds until the context ends.
 //
-// A unary call that may have been processed, because the connection broke before its status came, is sent again only when its method is
-// marked with idempotency_level NO_SIDE_EFFECTS or IDEMPOTENT in its protobuf file: at most twice, and in the long run for not more than
-// one call in five. A status that the peer sent, Unavailable too, is an answer and no reason to send a call again.
+// A unary call that failed, because its connection broke or with Unavailable or Internal, is sent again only when its method is marked with
+// idempotency_level NO_SIDE_EFFECTS or IDEMPOTENT in its protobuf file, or when it carries an idempotency-key in its metadata: at most
+// twice, and in the long run for not more than one call in five. Package resilience says more, and [Client.Policies] sets it.
 //
 // Errors are gRPC statuses. A Conn is safe for concurrent use.
 type Conn struct {
