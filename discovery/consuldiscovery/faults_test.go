@@ -2,6 +2,7 @@ package consuldiscovery_test
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -152,10 +153,10 @@ func TestOutage(t *testing.T) {
 		f.register(f.reg, cart("c1"))
 		w := discoverytest.Watch(t, f.reg, "cart")
 		w.Until("c1 is there", ids("c1"))
-		for range 3 {
+		for _, loss := range []func(){f.agent.wipe, f.agent.lose, f.agent.wipe} { // the index goes back, or on
 			f.net.cut()
 			time.Sleep(30 * time.Second)
-			f.agent.wipe()
+			loss()
 			f.net.mend()
 			time.Sleep(3 * time.Second)
 			if n := f.agent.live("cart"); n != 1 {
@@ -184,13 +185,14 @@ func TestWiped(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fixture) {
 		f.register(f.reg, cart("c1"))
 		f.agent.put(`{"ID": "other", "Name": "cart", "Address": "10.0.0.9", "Port": 80}`)
+		f.agent.put(`{"ID": "d1", "Name": "cart", "Meta": {"hanse-record-0": "{\"record\":1,\"service\":\"cart\",\"instance\":\"d1\",\"state\":\"draining\"}"}}`)
 		w := discoverytest.Watch(t, f.reg, "cart")
-		w.Until("both are there", ids("", "c1"))
+		w.Until("all are there", ids("", "c1", "d1"))
 		f.agent.wipe()
 		f.register(f.handle(), cart("c2"))
 		time.Sleep(32 * time.Second) // until the query that waits for an index of before has ended
 		seen := time.Now()
-		w.Until("c2 came, and none went", ids("", "c1", "c2"))
+		w.Until("c2 came, and only who was leaving went", ids("", "c1", "c2"))
 		time.Sleep(50 * time.Second)
 		w.Until("what did not come back is gone", ids("c1", "c2"))
 		if took := time.Since(seen); took < 58*time.Second || took > 65*time.Second {
@@ -210,7 +212,17 @@ func TestIndexGoesBack(t *testing.T) {
 		f.agent.mu.Lock()
 		f.agent.index, f.agent.serviceAt["cart"] = 4, 4
 		f.agent.mu.Unlock()
+		anew := 0
+		f.before(func(_ http.ResponseWriter, r *http.Request) bool {
+			if strings.HasPrefix(r.URL.Path, "/v1/health/") && !r.URL.Query().Has("index") {
+				anew++
+			}
+			return false
+		})
 		time.Sleep(time.Minute) // the query that waited has seen the lower index
+		if anew != 1 {
+			t.Errorf("%d queries without an index, want one", anew)
+		}
 		f.register(f.reg, cart("c2"))
 		began := time.Now()
 		w.Until("c2 is there", ids("c1", "c2"))
@@ -223,7 +235,11 @@ func TestRate(t *testing.T) {
 	for _, index := range []string{"", "0", "17", "x"} {
 		t.Run("index="+index, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, f *fixture) {
+				queries := 0
 				f.before(func(w http.ResponseWriter, r *http.Request) bool {
+					if queries++; queries > 1 && r.URL.Query().Get("index") != cmp.Or(strings.Trim(index, "x0"), "1") {
+						t.Errorf("query %d: %s", queries, r.URL.RawQuery)
+					}
 					w.Header().Set("X-Consul-Index", index)
 					fmt.Fprint(w, "[]")
 					return true
@@ -462,6 +478,25 @@ func TestIgnored(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Maintenance, which Consul shows as a critical check, is no death.
+func TestMaintenance(t *testing.T) {
+	for check, want := range map[string]discovery.State{
+		"_node_maintenance":           discovery.Draining,
+		"_service_maintenance:cart-1": discovery.Draining,
+		"mine":                        "",
+	} {
+		body := fmt.Sprintf(`[{"Node": {"Address": "10.0.0.1"}, "Service": {"ID": "cart-1", "Port": 80}, "Checks": [{"CheckID": "serfHealth", "Status": "passing"}, {"CheckID": %q, "Status": "critical"}]}]`, check)
+		list, _, err := consuldiscovery.ParseEntries([]byte(body), "cart")
+		var got discovery.State
+		for _, i := range list {
+			got = i.State
+		}
+		if err != nil || got != want {
+			t.Errorf("%s: %q, %v; want %q", check, got, err, want)
+		}
+	}
 }
 
 // live returns how many services of the name are registered and not critical.
