@@ -157,6 +157,29 @@ func TestOutage(t *testing.T) {
 	})
 }
 
+// Who is missing after an outage may have had no time yet to announce itself again.
+func TestLossInAnOutage(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fixture) {
+		put := func(id string) {
+			f.server.put("cart", id, "10.0.0.9", 80, object{"hanse-record": fmt.Sprintf(`{"record":1,"service":"cart","instance":%q,"state":"ready"}`, id)})
+		}
+		put("c1")
+		w := discoverytest.Watch(t, f.reg, "cart")
+		w.Until("c1 is there", ids("c1"))
+		f.net.cut()
+		time.Sleep(10 * time.Second)
+		f.server.restart()
+		put("c2")
+		f.net.mend()
+		back := time.Now()
+		w.Until("c2 is there", func(l []discovery.Instance) bool { return !ids("c1")(l) })
+		time.Sleep(50 * time.Second)
+		if list := w.Until("c1 is gone", ids("c2")); time.Since(back) < 55*time.Second {
+			t.Errorf("told of %v after %v, want the time of grace", list, time.Since(back))
+		}
+	})
+}
+
 func TestWatchBeginsInOutage(t *testing.T) {
 	for _, service := range []string{"cart", ""} {
 		t.Run("service="+service, func(t *testing.T) {

@@ -1,8 +1,13 @@
 package k8sdiscovery_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/pem"
 	"log/slog"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -73,7 +78,16 @@ func TestPod(t *testing.T) {
 	w.Stop()
 	other.Stop()
 
-	// A foreign authority.
+	// An authority that is replaced by the right one.
+	renewed := k8sdiscovery.WithAccount(dir)
+	renewed.Logger = reg.Logger
+	write("ca.crt", foreignAuthority(t))
+	w = discoverytest.Watch(t, renewed, "cart")
+	log.await(t, "must have the cluster's certificate authority")
+	write("ca.crt", ca)
+	w.Until("it is trusted", at("10.0.0.2"))
+
+	// Mistakes.
 	foreign := k8sdiscovery.WithAccount(dir)
 	foreign.Logger = reg.Logger
 	foreign.CAFile = filepath.Join(t.TempDir(), "ca.crt")
@@ -84,11 +98,21 @@ func TestPod(t *testing.T) {
 	if log.count("has no certificate") == 0 {
 		t.Errorf("nothing is said of a file without certificates:\n%s", log)
 	}
-	foreign = &k8sdiscovery.Registry{Server: server.URL, Namespace: "shop", Logger: reg.Logger}
-	discoverytest.Watch(t, foreign, "cart").First()
-	if log.count("must have the cluster's certificate authority") == 0 {
-		t.Errorf("nothing is said of the unknown authority:\n%s", log)
+}
+
+// foreignAuthority returns the certificate of one that nobody here has.
+func foreignAuthority(t *testing.T) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
 	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 }
 
 // await returns when the log has the text.
