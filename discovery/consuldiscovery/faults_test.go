@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -212,16 +213,16 @@ func TestIndexGoesBack(t *testing.T) {
 		f.agent.mu.Lock()
 		f.agent.index, f.agent.serviceAt["cart"] = 4, 4
 		f.agent.mu.Unlock()
-		anew := 0
+		var anew atomic.Int32
 		f.before(func(_ http.ResponseWriter, r *http.Request) bool {
 			if strings.HasPrefix(r.URL.Path, "/v1/health/") && !r.URL.Query().Has("index") {
-				anew++
+				anew.Add(1)
 			}
 			return false
 		})
 		time.Sleep(time.Minute) // the query that waited has seen the lower index
-		if anew != 1 {
-			t.Errorf("%d queries without an index, want one", anew)
+		if n := anew.Load(); n != 1 {
+			t.Errorf("%d queries without an index, want one", n)
 		}
 		f.register(f.reg, cart("c2"))
 		began := time.Now()
@@ -235,10 +236,10 @@ func TestRate(t *testing.T) {
 	for _, index := range []string{"", "0", "17", "x"} {
 		t.Run("index="+index, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, f *fixture) {
-				queries := 0
+				var queries atomic.Int32
 				f.before(func(w http.ResponseWriter, r *http.Request) bool {
-					if queries++; queries > 1 && r.URL.Query().Get("index") != cmp.Or(strings.Trim(index, "x0"), "1") {
-						t.Errorf("query %d: %s", queries, r.URL.RawQuery)
+					if n := queries.Add(1); n > 1 && r.URL.Query().Get("index") != cmp.Or(strings.Trim(index, "x0"), "1") {
+						t.Errorf("query %d: %s", n, r.URL.RawQuery)
 					}
 					w.Header().Set("X-Consul-Index", index)
 					fmt.Fprint(w, "[]")
