@@ -26,6 +26,7 @@ var faults = []struct {
 	{"one of three instances is stopped (SIGSTOP)", true, chaosFreeze},
 	{"the only instance is stopped for 10 s", false, chaosDown},
 	{"every service is restarted, twice", false, chaosRolling},
+	{"certificates are renewed every 2 s", false, chaosRotation},
 	{"a service gets 3x and 10x what it can do", false, chaosOverload},
 }
 
@@ -57,7 +58,8 @@ func TestChaos(t *testing.T) {
 	if full && !chaos {
 		t.Skip("make chaos runs it")
 	}
-	s := dev(t)
+	// Certificates are renewed every 2 s all the while.
+	s := dev(t, "--certificate-life", "6s")
 	var rows []*verdict
 	for _, f := range faults {
 		if !chaos && !f.short {
@@ -195,6 +197,17 @@ func chaosDown(t *testing.T, s *system, v *verdict) {
 	back := p.between(ended.Add(3*time.Second), ended.Add(5*time.Second))
 	failed, err := back.failed()
 	v.hold(failed == 0, "all is well 3 s later", "%d of %d failed (%v)", failed, len(back), err)
+}
+
+// chaosRotation lets visitors come for a minute.
+func chaosRotation(t *testing.T, s *system, v *verdict) {
+	tr, pages, p := begin(t), read(t, s, 10), startProbe(t, probeRate, 5*time.Second)
+	wait(time.Minute)
+	calls := p.end()
+	pages.end()
+	report := tr.end()
+	failed, err := calls.failed()
+	v.hold(failed == 0 && report.Failed == 0, "no failed call", "%d of %d failed (%v)", failed+int(report.Failed), len(calls)+int(report.Sent), err)
 }
 
 // chaosRolling restarts every service twice, one instance each.
