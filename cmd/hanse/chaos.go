@@ -32,6 +32,7 @@ by itself. Without --delay, --error and --lose the faults that there are are lis
 Processes allow it only when they were started with --allow-faults (HANSE_ALLOW_FAULTS=1), and take orders from their own machine only.`,
 		Example: `  HANSE_ALLOW_FAULTS=1 hanse dev
   hanse chaos catalog --delay 300ms --percent 20
+  hanse chaos catalog --delay 2s --instance 4a02b69f
   hanse chaos bank --error unavailable --method /bank.v1.Bank/Pay --for 30s
   hanse chaos bank --lose --metadata user=drill
   hanse chaos
@@ -46,6 +47,7 @@ Processes allow it only when they were started with --allow-faults (HANSE_ALLOW_
 	lose := f.Bool("lose", false, "handlers run, and their answers are lost")
 	method := f.String("method", "", "of one method only, `/contract/Method`, or a whole contract/*")
 	metadata := f.StringArray("metadata", nil, "of calls that carry this `key=value`, or the key with any value; repeatable")
+	only := f.String("instance", "", "in the `instance` alone whose ID begins so; ps shows the IDs")
 	percent := f.Float64("percent", 100, "of so many `percent` of the calls")
 	lasts := f.Duration("for", time.Minute, "until it ends; at most 1h")
 	stop := f.Bool("stop", false, "end the faults of the service, or of all")
@@ -105,6 +107,11 @@ Processes allow it only when they were started with --allow-faults (HANSE_ALLOW_
 		if err != nil {
 			return err
 		}
+		if *only != "" {
+			if list, err = beginsWith(list, *only); err != nil {
+				return err
+			}
+		}
 		rows := []faultRow{}
 		reached := 0
 		var errs []error
@@ -148,6 +155,25 @@ Processes allow it only when they were started with --allow-faults (HANSE_ALLOW_
 		return err
 	}
 	return cmd
+}
+
+// beginsWith returns the one instance whose ID begins with prefix.
+func beginsWith(list []discovery.Instance, prefix string) ([]discovery.Instance, error) {
+	var found []discovery.Instance
+	var ids []string
+	for _, i := range list {
+		if strings.HasPrefix(i.ID, prefix) {
+			found = append(found, i)
+		}
+		ids = append(ids, shortID(i.ID))
+	}
+	switch len(found) {
+	case 1:
+		return found, nil
+	case 0:
+		return nil, ui.Usagef("no instance has an ID that begins with %q", prefix).Then("there are %s", strings.Join(ids, ", "))
+	}
+	return nil, ui.Usagef("%d instances have an ID that begins with %q", len(found), prefix).Then("write more of it")
 }
 
 // codeNames are those of gRPC's codes that are errors.

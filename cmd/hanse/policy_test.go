@@ -75,6 +75,16 @@ func types(t *testing.T, args ...string) (out, errs string, exit int) {
 	return texts[0].String(), texts[1].String(), exit
 }
 
+func TestBeginsWith(t *testing.T) {
+	list := []discovery.Instance{{ID: "ab1"}, {ID: "ab2"}, {ID: "c"}}
+	for prefix, want := range map[string]string{"ab1": "ab1", "c": "c", "ab": "", "": "", "d": ""} {
+		found, err := beginsWith(list, prefix)
+		if (err == nil) != (want != "") || want != "" && (len(found) != 1 || found[0].ID != want) {
+			t.Errorf("%q: %v, %v", prefix, found, err)
+		}
+	}
+}
+
 func TestPoliciesAndFaultsOfRunningServices(t *testing.T) {
 	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
 	t.Setenv("TMPDIR", os.Getenv("XDG_RUNTIME_DIR"))
@@ -119,6 +129,7 @@ func TestPoliciesAndFaultsOfRunningServices(t *testing.T) {
 		{args: "chaos cart --for 1m", exit: 2, errs: []string{"--for alone"}},
 		{args: "chaos --error aborted", exit: 2, errs: []string{"whose calls"}},
 		{args: "chaos cart --error aborted --stop", exit: 2, errs: []string{"--stop"}},
+		{args: "chaos cart --error aborted --instance nobody", exit: 2, errs: []string{"begins with", "there are "}},
 		{args: "chaos cart --delay 1s --percent 300", exit: 2, errs: []string{"percentage"}},
 	} {
 		out, errs, exit := types(t, strings.Fields(test.args)...)
@@ -144,6 +155,9 @@ func TestPoliciesAndFaultsOfRunningServices(t *testing.T) {
 	var faults []faultRow
 	if err := json.Unmarshal([]byte(out), &faults); err != nil || len(faults) != 1 || faults[0].Service != "cart" || faults[0].Calls == 0 {
 		t.Errorf("%v: %s", err, out)
+	}
+	if out, errs, exit := types(t, "chaos", "cart", "--delay", "1ms", "--instance", faults[0].Instance[:8]); exit != 0 || !strings.Contains(out, "delay 1ms") {
+		t.Error(out, errs, exit)
 	}
 	out, _, _ = types(t, "ps", "shop", "--policy", "--json")
 	var rows []policyRow

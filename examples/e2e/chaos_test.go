@@ -25,6 +25,8 @@ var faults = []struct {
 	{"one of three instances is killed, every 2 s", false, chaosKill},
 	{"one of three instances is stopped (SIGSTOP)", true, chaosFreeze},
 	{"the only instance is stopped for 10 s", false, chaosDown},
+	{"one of three instances answers 100x slower", false, chaosSlow},
+	{"one of three instances fails 30 % of its calls", false, chaosFailing},
 	{"every service is restarted, twice", false, chaosRolling},
 	{"certificates are renewed every 2 s", false, chaosRotation},
 	{"a service gets 3x and 10x what it can do", false, chaosOverload},
@@ -59,6 +61,7 @@ func TestChaos(t *testing.T) {
 		t.Skip("make chaos runs it")
 	}
 	// Certificates are renewed every 2 s all the while.
+	t.Setenv("HANSE_ALLOW_FAULTS", "1")
 	s := dev(t, "--certificate-life", "6s")
 	var rows []*verdict
 	for _, f := range faults {
@@ -176,6 +179,52 @@ func chaosFreeze(t *testing.T, s *system, v *verdict) {
 			normal.latency(0.99).Round(100*time.Microsecond), after.latency(0.99).Round(100*time.Microsecond), bound.Round(100*time.Microsecond))
 		failed, err := after.failed()
 		v.hold(failed*100 <= len(after), "at most 1 % of the calls are lost to trials of it", "%d of %d failed (%v)", failed, len(after), err)
+	})
+}
+
+// chaosSlow delays the answers of one of three catalogs.
+func chaosSlow(t *testing.T, s *system, v *verdict) {
+	catalogs(t, s, 3, func() {
+		p := startProbe(t, probeRate, 5*time.Second)
+		wait(spell())
+		normal := p.between(p.began.Add(spell()/4), time.Now())
+		delay := max(100*normal.latency(0.5), 200*time.Millisecond)
+		began := time.Now()
+		s.hanse(t, "chaos", "catalog", "--delay", delay.String(), "--instance", oldest(s.ready(t, "catalog")).Instance)
+		wait(3*time.Second + spell())
+		s.hanse(t, "chaos", "--stop")
+		p.end()
+		after := p.between(began.Add(3*time.Second), began.Add(3*time.Second+spell()))
+		bound := 2*normal.latency(0.99) + 20*time.Millisecond
+		v.hold(after.latency(0.99) < bound, "p99 under 2x normal after 3 s", "%v before, %v after (bound %v), delayed by %v",
+			normal.latency(0.99).Round(100*time.Microsecond), after.latency(0.99).Round(100*time.Microsecond), bound.Round(100*time.Microsecond), delay.Round(time.Millisecond))
+		failed, err := after.failed()
+		v.hold(failed == 0, "no failed call", "%d of %d failed (%v)", failed, len(after), err)
+	})
+}
+
+// chaosFailing lets one of three catalogs answer Unavailable to some calls.
+func chaosFailing(t *testing.T, s *system, v *verdict) {
+	catalogs(t, s, 3, func() {
+		p := startProbe(t, probeRate, 5*time.Second)
+		wait(3 * time.Second)
+		victim := oldest(s.ready(t, "catalog")).Instance
+		began := time.Now()
+		s.hanse(t, "chaos", "catalog", "--error", "unavailable", "--percent", "30", "--instance", victim)
+		wait(2*spell() + 2*time.Second)
+		s.hanse(t, "chaos", "--stop")
+		p.end()
+		all := p.between(began, began.Add(2*spell()+2*time.Second))
+		failed, err := all.failed()
+		v.hold(failed*1000 < len(all), "error rate of safe methods under 0.1 %", "%d of %d failed (%v)", failed, len(all), err)
+		at := 0
+		next := p.between(began.Add(2*time.Second), began.Add(4*time.Second))
+		for _, c := range next {
+			if c.instance == victim {
+				at++
+			}
+		}
+		v.hold(at*20 < len(next), "ejected within 2 s", "%d of the next %d calls went there", at, len(next))
 	})
 }
 
