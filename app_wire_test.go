@@ -34,6 +34,8 @@ func TestWireIsTold(t *testing.T) {
 			if got := r.instances["greeter"].Metadata["wire"]; got != tt.told {
 				t.Errorf("announced with %q", got)
 			}
+			r.stop()
+			<-r.done // by then it has said that it was ready
 			if told := strings.Contains(r.log.String(), " wire="+tt.told); told != (tt.told != "") {
 				t.Errorf("log:\n%s", r.log)
 			}
