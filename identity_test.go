@@ -62,6 +62,8 @@ func TestIdentityOfCallers(t *testing.T) {
 			if got := hello(r.Conn("vault"), "x"); !strings.Contains(got, `you are "spiffe://bank/vault"`) {
 				t.Errorf("the app itself gets %s", got)
 			}
+			r.stop()
+			<-r.done // by then it has said that it was ready
 			if !strings.Contains(r.log.String(), "identity=bank") {
 				t.Error("the line that tells that the app is ready does not tell its identity")
 			}
