@@ -25,6 +25,7 @@ import (
 
 	"github.com/hanse-go/hanse/discovery"
 	"github.com/hanse-go/hanse/identity"
+	"github.com/hanse-go/hanse/internal/certtest"
 	"github.com/hanse-go/hanse/resilience"
 	"github.com/hanse-go/hanse/rpc"
 	"github.com/hanse-go/hanse/rpc/grpcwire"
@@ -40,19 +41,19 @@ import (
 func inShop(service string) identity.ID { return identity.ID{System: "shop", Service: service} }
 
 // workload issues a certificate with a SPIFFE ID.
-func (a *authority) workload(t *testing.T, id identity.ID) tls.Certificate {
+func workload(t *testing.T, a *certtest.Authority, id identity.ID) tls.Certificate {
 	template := &x509.Certificate{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"echo"}}
 	if id != (identity.ID{}) {
 		template.URIs = []*url.URL{id.URL()}
 	}
-	return *a.issue(t, template)
+	return *a.Issue(t, template)
 }
 
 // secured is a server whose callers have identities, and the ways to call it.
 type secured struct {
 	*rpc.Server
 	echo      *echoService
-	authority *authority
+	authority *certtest.Authority
 	log       *record
 	clientTLS func(t *testing.T, caller identity.ID) *tls.Config
 }
@@ -85,7 +86,7 @@ func (r *record) lines(t *testing.T) (lines []map[string]any) {
 
 func newSecured(t *testing.T, prepare func(*rpc.Server)) *secured {
 	t.Helper()
-	s := &secured{Server: &rpc.Server{Name: "echo", Instance: "echo-1", ServiceID: inShop}, echo: &echoService{name: "echo"}, authority: newAuthority(t), log: &record{}}
+	s := &secured{Server: &rpc.Server{Name: "echo", Instance: "echo-1", ServiceID: inShop}, echo: &echoService{name: "echo"}, authority: certtest.NewAuthority(t), log: &record{}}
 	s.Logger = slog.New(slog.NewJSONHandler(s.log, nil))
 	s.RegisterService(s.echo.desc(echoContract), s.echo)
 	if prepare != nil {
@@ -97,7 +98,7 @@ func newSecured(t *testing.T, prepare func(*rpc.Server)) *secured {
 	s.Start()
 	t.Cleanup(s.Stop)
 	s.clientTLS = func(t *testing.T, caller identity.ID) *tls.Config {
-		return &tls.Config{RootCAs: s.authority.pool, ServerName: "echo", Certificates: []tls.Certificate{s.authority.workload(t, caller)}}
+		return &tls.Config{RootCAs: s.authority.Pool, ServerName: "echo", Certificates: []tls.Certificate{workload(t, s.authority, caller)}}
 	}
 	return s
 }
@@ -105,7 +106,7 @@ func newSecured(t *testing.T, prepare func(*rpc.Server)) *secured {
 // port serves the server with mutual TLS.
 func (s *secured) port(t *testing.T) *rpc.Port {
 	return &rpc.Port{Servers: []*rpc.Server{s.Server}, TLS: &tls.Config{
-		Certificates: []tls.Certificate{s.authority.workload(t, inShop("echo"))}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: s.authority.pool,
+		Certificates: []tls.Certificate{workload(t, s.authority, inShop("echo"))}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: s.authority.Pool,
 	}}
 }
 

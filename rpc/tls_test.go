@@ -2,69 +2,26 @@ package rpc_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"io"
-	"math/big"
 	"net"
 	"net/url"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/hanse-go/hanse/internal/certtest"
 	"github.com/hanse-go/hanse/rpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/peer"
 )
 
-// authority issues certificates.
-type authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	pool *x509.CertPool
-}
-
-func newAuthority(t *testing.T) *authority {
-	a := &authority{pool: x509.NewCertPool()}
-	leaf := a.issue(t, &x509.Certificate{Subject: pkix.Name{CommonName: "authority"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign})
-	a.cert, a.key = leaf.Leaf, leaf.PrivateKey.(*ecdsa.PrivateKey)
-	a.pool.AddCert(a.cert)
-	return a
-}
-
-// issue signs a certificate, or makes the authority's own.
-func (a *authority) issue(t *testing.T, template *x509.Certificate) *tls.Certificate {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template.SerialNumber = big.NewInt(time.Now().UnixNano())
-	if template.NotAfter.IsZero() {
-		template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
-	}
-	parent, signer := a.cert, a.key
-	if parent == nil {
-		parent, signer = template, key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
-}
-
-func (a *authority) server(t *testing.T, name string) *tls.Certificate {
-	return a.issue(t, &x509.Certificate{Subject: pkix.Name{CommonName: name}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
+// named issues a certificate for a server on loopback that has the name.
+func named(t *testing.T, a *certtest.Authority, name string) *tls.Certificate {
+	return a.Leaf(t, name, "127.0.0.1")
 }
 
 func serverName(ctx context.Context, t *testing.T) string {
@@ -77,15 +34,15 @@ func serverName(ctx context.Context, t *testing.T) string {
 
 // TestCertificateReload holds that a new certificate is what new connections get, while old ones go on.
 func TestCertificateReload(t *testing.T) {
-	a := newAuthority(t)
+	a := certtest.NewAuthority(t)
 	var current atomic.Pointer[tls.Certificate]
-	current.Store(a.server(t, "first"))
+	current.Store(named(t, a, "first"))
 	srv, _ := newServer(t, "echo", echoContract)
 	srv.Instance = ""
 	addr := servePort(t, &rpc.Port{Servers: []*rpc.Server{srv}, TLS: &tls.Config{
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return current.Load(), nil },
 	}})
-	trust := rpc.WithTLS(&tls.Config{RootCAs: a.pool})
+	trust := rpc.WithTLS(&tls.Config{RootCAs: a.Pool})
 	old := dial(t, addr, trust)
 	stream, err := chatEcho(t.Context(), old)
 	if err != nil {
@@ -101,7 +58,7 @@ func TestCertificateReload(t *testing.T) {
 		}
 	}
 	say()
-	current.Store(a.server(t, "second"))
+	current.Store(named(t, a, "second"))
 	for _, tt := range []struct {
 		conn *rpc.Conn
 		want string
@@ -135,7 +92,7 @@ func TestCertificateReload(t *testing.T) {
 
 // TestClientCertificates holds that they are demanded and verified, and that handlers see them.
 func TestClientCertificates(t *testing.T) {
-	a, other := newAuthority(t), newAuthority(t)
+	a, other := certtest.NewAuthority(t), certtest.NewAuthority(t)
 	srv, e := newServer(t, "echo", echoContract)
 	srv.Instance = ""
 	infos := make(chan credentials.TLSInfo, 1)
@@ -145,15 +102,15 @@ func TestClientCertificates(t *testing.T) {
 		return nil
 	}
 	addr := servePort(t, &rpc.Port{Servers: []*rpc.Server{srv}, TLS: &tls.Config{
-		Certificates: []tls.Certificate{*a.server(t, "echo")}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: a.pool,
+		Certificates: []tls.Certificate{*named(t, a, "echo")}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: a.Pool,
 	}})
-	client := func(from *authority) tls.Certificate {
-		return *from.issue(t, &x509.Certificate{
+	client := func(from *certtest.Authority) tls.Certificate {
+		return *from.Issue(t, &x509.Certificate{
 			Subject: pkix.Name{CommonName: "cart"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 			URIs: []*url.URL{{Scheme: "spiffe", Host: "shop", Path: "/cart"}},
 		})
 	}
-	known := dial(t, addr, rpc.WithTLS(&tls.Config{RootCAs: a.pool, Certificates: []tls.Certificate{client(a)}}))
+	known := dial(t, addr, rpc.WithTLS(&tls.Config{RootCAs: a.Pool, Certificates: []tls.Certificate{client(a)}}))
 	if _, err := callEcho(t.Context(), known, addMethod, "x"); err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +129,7 @@ func TestClientCertificates(t *testing.T) {
 		"unknown": {[]tls.Certificate{client(other)}, "certificate"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			conn := dial(t, addr, rpc.WithTLS(&tls.Config{RootCAs: a.pool, GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			conn := dial(t, addr, rpc.WithTLS(&tls.Config{RootCAs: a.Pool, GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 				if tt.certs == nil {
 					return new(tls.Certificate), nil
 				}
@@ -186,9 +143,9 @@ func TestClientCertificates(t *testing.T) {
 
 // TestTLSErrors holds that callers learn what is wrong.
 func TestTLSErrors(t *testing.T) {
-	a := newAuthority(t)
+	a := certtest.NewAuthority(t)
 	ip := []net.IP{net.IPv4(127, 0, 0, 1)}
-	good := a.server(t, "good")
+	good := named(t, a, "good")
 	past := time.Now().Add(-time.Hour)
 	for name, tt := range map[string]struct {
 		server *tls.Config
@@ -198,7 +155,7 @@ func TestTLSErrors(t *testing.T) {
 		"no h2":      {&tls.Config{Certificates: []tls.Certificate{*good}, NextProtos: []string{"http/1.1"}}, "", "no application protocol"},
 		"no ALPN":    {&tls.Config{Certificates: []tls.Certificate{*good}}, "", "the peer did not agree on HTTP/2"},
 		"wrong name": {&tls.Config{Certificates: []tls.Certificate{*good}, NextProtos: []string{"h2"}}, "other.example.org", "other.example.org"},
-		"expired": {&tls.Config{Certificates: []tls.Certificate{*a.issue(t, &x509.Certificate{
+		"expired": {&tls.Config{Certificates: []tls.Certificate{*a.Issue(t, &x509.Certificate{
 			IPAddresses: ip, NotBefore: past.Add(-time.Hour), NotAfter: past})}, NextProtos: []string{"h2"}}, "", "certificate has expired"},
 		"old version": {&tls.Config{Certificates: []tls.Certificate{*good}, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}, "", "protocol version"},
 	} {
@@ -219,7 +176,7 @@ func TestTLSErrors(t *testing.T) {
 					conn.Close()
 				}
 			}()
-			conn := dial(t, lis.Addr().String(), rpc.WithTLS(&tls.Config{RootCAs: a.pool, ServerName: tt.name}))
+			conn := dial(t, lis.Addr().String(), rpc.WithTLS(&tls.Config{RootCAs: a.Pool, ServerName: tt.name}))
 			_, err = callEcho(t.Context(), conn, addMethod, "x")
 			wantError(t, err, codes.Unavailable, lis.Addr().String(), tt.want)
 			lis.Close()

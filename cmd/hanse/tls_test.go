@@ -1,72 +1,19 @@
 package main
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
 	"net"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/hanse-go/hanse/internal/certtest"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/reflection"
 )
-
-// authority makes certificates.
-type authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-}
-
-func newAuthority(t *testing.T) *authority {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &authority{cert, key}
-}
-
-// issue makes a certificate for a host and writes it as NAME.pem and NAME.key to dir.
-func (a *authority) issue(t *testing.T, dir, name, host string) tls.Certificate {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name}, DNSNames: []string{host},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, &key.PublicKey, a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, filepath.Join(dir, name+".pem"), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
-	write(t, filepath.Join(dir, name+".key"), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})))
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
-}
 
 // stock runs a stock gRPC server, with TLS unless config is nil, and returns its address.
 func stock(t *testing.T, config *tls.Config) string {
@@ -95,18 +42,16 @@ func stock(t *testing.T, config *tls.Config) string {
 func TestCallTLS(t *testing.T) {
 	p := newMachine(t)
 	dir := t.TempDir()
-	ca := newAuthority(t)
-	write(t, filepath.Join(dir, "ca.pem"), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.cert.Raw})))
+	ca := certtest.NewAuthority(t)
+	certtest.Write(t, dir, "ca", ca.Certificate)
 	write(t, filepath.Join(dir, "no.pem"), "hello")
-	ca.issue(t, dir, "client", "client.test")
-	newAuthority(t).issue(t, dir, "stranger", "client.test")
-	trusted := x509.NewCertPool()
-	trusted.AddCert(ca.cert)
+	certtest.Write(t, dir, "client", ca.Leaf(t, "client.test"))
+	certtest.Write(t, dir, "stranger", certtest.NewAuthority(t).Leaf(t, "client.test"))
 
 	plain := stock(t, nil)
-	secure := stock(t, &tls.Config{Certificates: []tls.Certificate{ca.issue(t, dir, "server", "localhost")}})
-	named := stock(t, &tls.Config{Certificates: []tls.Certificate{ca.issue(t, dir, "named", "cart.test")}})
-	mutual := stock(t, &tls.Config{Certificates: []tls.Certificate{ca.issue(t, dir, "mutual", "localhost")}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: trusted})
+	secure := stock(t, &tls.Config{Certificates: []tls.Certificate{*ca.Leaf(t, "localhost")}})
+	named := stock(t, &tls.Config{Certificates: []tls.Certificate{*ca.Leaf(t, "cart.test")}})
+	mutual := stock(t, &tls.Config{Certificates: []tls.Certificate{*ca.Leaf(t, "localhost")}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: ca.Pool})
 
 	for _, tt := range []struct {
 		at, flags, env string

@@ -167,7 +167,7 @@ func TestNoCertificates(t *testing.T) {
 	})
 	t.Run("registered later", func(t *testing.T) {
 		a, ca := newAgent(t), newAuthority(t, "shop")
-		log := new(lines)
+		log := &lines{written: make(chan struct{}, 1)}
 		s := &spiffe.Source{Addr: a.Addr, Logger: slog.New(slog.NewTextHandler(log, nil))}
 		defer s.Close()
 		ended := make(chan error)
@@ -176,7 +176,7 @@ func TestNoCertificates(t *testing.T) {
 			ended <- err
 		}()
 		for !strings.Contains(log.String(), "no identity issued") {
-			time.Sleep(time.Millisecond) // the agent's answer crosses a socket
+			<-log.written
 		}
 		a.give(t, []*identity.Authority{ca}, svid{ca, "cart"})
 		if err := <-ended; err != nil {
@@ -189,13 +189,18 @@ func TestNoCertificates(t *testing.T) {
 }
 
 type lines struct {
-	mu   sync.Mutex
-	text strings.Builder
+	mu      sync.Mutex
+	text    strings.Builder
+	written chan struct{} // has room for one: there is more than before
 }
 
 func (l *lines) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	select {
+	case l.written <- struct{}{}:
+	default:
+	}
 	return l.text.Write(p)
 }
 

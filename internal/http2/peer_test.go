@@ -3,19 +3,15 @@ package http2_test
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
-	"math/big"
 	"net"
 	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/hanse-go/hanse/internal/certtest"
 	"github.com/hanse-go/hanse/internal/hpack"
 	"github.com/hanse-go/hanse/internal/http2"
 	"github.com/hanse-go/hanse/internal/memnet"
@@ -209,12 +205,10 @@ var networks = map[string]func(t testing.TB) (client, server net.Conn){
 		if err != nil {
 			t.Fatal(err)
 		}
-		cert := certificate(t)
+		ca := certtest.NewAuthority(t)
 		client, server = connect(t, lis, func() (net.Conn, error) { return net.Dial("tcp", lis.Addr().String()) })
-		roots := x509.NewCertPool()
-		roots.AddCert(cert.Leaf)
-		return tls.Client(client, &tls.Config{RootCAs: roots, ServerName: "test", NextProtos: []string{"h2"}}),
-			tls.Server(server, &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2"}})
+		return tls.Client(client, &tls.Config{RootCAs: ca.Pool, ServerName: "test", NextProtos: []string{"h2"}}),
+			tls.Server(server, &tls.Config{Certificates: []tls.Certificate{*ca.Leaf(t, "test")}, NextProtos: []string{"h2"}})
 	},
 	"unix": func(t testing.TB) (client, server net.Conn) {
 		path := filepath.Join(t.TempDir(), "s")
@@ -224,25 +218,6 @@ var networks = map[string]func(t testing.TB) (client, server net.Conn){
 		}
 		return connect(t, lis, func() (net.Conn, error) { return net.Dial("unix", path) })
 	},
-}
-
-// certificate makes one for a server named test.
-func certificate(t testing.TB) tls.Certificate {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"test"}, NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 }
 
 func connect(t testing.TB, lis net.Listener, dial func() (net.Conn, error)) (client, server net.Conn) {
