@@ -2,7 +2,9 @@ package rpc
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -64,6 +66,7 @@ func (s *Server) register(desc *grpc.ServiceDesc, impl any) error {
 		s.services, s.methods = make(map[string]*contract), make(map[string]*method)
 	}
 	s.services[desc.ServiceName] = &contract{desc, impl}
+	s.registered.Add(1)
 	for i := range desc.Methods {
 		d := &desc.Methods[i]
 		path := "/" + desc.ServiceName + "/" + d.MethodName
@@ -95,6 +98,13 @@ func (s *Server) GetServiceInfo() map[string]grpc.ServiceInfo {
 		infos[name] = grpc.ServiceInfo{Methods: methods, Metadata: c.desc.Metadata}
 	}
 	return infos
+}
+
+// contractNames returns the names of the registered contracts, sorted.
+func (s *Server) contractNames() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Sorted(maps.Keys(s.services))
 }
 
 // has reports whether the server has the contract ("package.Service"). It may be called at any time.

@@ -17,6 +17,7 @@ import (
 	"github.com/hanse-go/hanse/identity"
 	"github.com/hanse-go/hanse/internal/http2"
 	"github.com/hanse-go/hanse/rpc/internal/wire"
+	"google.golang.org/grpc/peer"
 )
 
 const (
@@ -125,10 +126,12 @@ func (p *Port) start() {
 		if p.HTTPContext != nil {
 			p.web.BaseContext = func(net.Listener) context.Context { return p.HTTPContext }
 		}
-		if p.tls != nil {
-			p.web.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
-				return context.WithValue(ctx, identity.CallerKey{}, callerOf(conn))
+		p.web.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
+			ctx = peer.NewContext(ctx, peerOf(conn))
+			if p.tls == nil {
+				return ctx
 			}
+			return context.WithValue(ctx, identity.CallerKey{}, callerOf(conn))
 		}
 		p.web.ConnState = func(_ net.Conn, state http.ConnState) {
 			if state == http.StateNew { // from here on Shutdown knows it

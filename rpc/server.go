@@ -71,11 +71,12 @@ type Server struct {
 	// Logger gets the panics of handlers, and who was denied what; nil is slog.Default.
 	Logger *slog.Logger
 
-	phase    atomic.Int32 // phase, written under mu
-	started  chan struct{}
-	refusing chan struct{} // closed when it is no longer fresh or serving
-	stopped  chan struct{}
-	quiet    chan struct{} // closed when the last call of a draining server ends; made by Drain
+	phase      atomic.Int32  // phase, written under mu
+	registered atomic.Uint64 // contracts; written under mu
+	started    chan struct{}
+	refusing   chan struct{} // closed when it is no longer fresh or serving
+	stopped    chan struct{}
+	quiet      chan struct{} // closed when the last call of a draining server ends; made by Drain
 
 	mu       sync.Mutex
 	services map[string]*contract

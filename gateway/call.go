@@ -1,0 +1,212 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+)
+
+// exchange is one call in the terms of its protocol. At most one goroutine is in receive, and at most one in the other methods; both may be
+// at the same time. Errors are statuses; what fails one method is the status that end is given.
+type exchange interface {
+	// receive fills m with the client's next message. It returns io.EOF after the last.
+	receive(m proto.Message) error
+	// sendHeader sends the header. It is called once, before the first send, or never.
+	sendHeader(md metadata.MD) error
+	// send sends a message.
+	send(m proto.Message) error
+	// end says how the call ended; st is nil when it ended well. header is what the handler set when sendHeader was not called. Nothing
+	// is called after it.
+	end(header, trailer metadata.MD, st *status.Status)
+}
+
+// begin is what a protocol's request says about its call.
+type begin struct {
+	route      *route
+	metadata   metadata.MD
+	timeout    time.Duration
+	hasTimeout bool  // the client said one
+	err        error // the call's status: it ends before it has begun
+}
+
+// call is a running call: the grpc.ServerStream that a backend has.
+type call struct {
+	route    *route
+	exchange exchange
+	ctx      context.Context
+
+	mu      sync.Mutex // guards what follows
+	header  metadata.MD
+	trailer metadata.MD
+	sealed  bool  // the header was sent
+	failed  error // of the exchange: whatever the handler returns, this is the status
+
+	out   sync.Mutex // held while something is sent
+	ended bool       // guarded by out
+}
+
+// run makes the call that b says, and ends x.
+func (h *Handler) run(r *http.Request, b *begin, x exchange) {
+	c := &call{route: b.route, exchange: x}
+	if b.err != nil {
+		c.end(b.err)
+		return
+	}
+	ctx := metadata.NewIncomingContext(withPeer(r), b.metadata)
+	c.ctx = grpc.NewContextWithServerTransportStream(ctx, transportStream{c})
+	timeout, limited := b.timeout, b.hasTimeout
+	if limit := h.Limits.resolved().Timeout; !limited && b.route.unary() && limit > 0 {
+		timeout, limited = limit, true
+	}
+	if limited {
+		var cancel context.CancelFunc
+		c.ctx, cancel = context.WithTimeout(c.ctx, timeout)
+		defer cancel()
+	}
+	c.end(h.call(c))
+}
+
+// call runs the call in the backend. A panic on the way, such as that of a message that encodes itself, is the call's error.
+func (h *Handler) call(c *call) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			h.logger().ErrorContext(c.ctx, "panic in a call", "method", c.route.path, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = status.Error(codes.Internal, "panic in the call; see the server's log")
+		}
+	}()
+	return h.Backend.Call(c.route.path, c)
+}
+
+// end sends the status. What handlers that go on send after it is lost.
+func (c *call) end(err error) {
+	c.out.Lock()
+	defer c.out.Unlock()
+	c.ended = true
+	c.mu.Lock()
+	if c.failed != nil {
+		err = c.failed
+	}
+	header := c.header
+	if c.sealed {
+		header = nil
+	}
+	c.sealed = true
+	trailer := c.trailer
+	c.mu.Unlock()
+	c.exchange.end(header, trailer, statusOf(err))
+}
+
+// fail makes err the call's status.
+func (c *call) fail(err error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failed == nil {
+		c.failed = err
+	}
+	return err
+}
+
+// Context implements grpc.ServerStream.
+func (c *call) Context() context.Context { return c.ctx }
+
+// SetHeader implements grpc.ServerStream.
+func (c *call) SetHeader(md metadata.MD) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sealed {
+		return errHeaderSent
+	}
+	c.header = metadata.Join(c.header, md)
+	return nil
+}
+
+// SendHeader implements grpc.ServerStream.
+func (c *call) SendHeader(md metadata.MD) error {
+	if err := c.SetHeader(md); err != nil {
+		return err
+	}
+	c.out.Lock()
+	defer c.out.Unlock()
+	return c.sendHeader()
+}
+
+// sendHeader sends the header unless that was done before. The caller holds out.
+func (c *call) sendHeader() error {
+	if c.ended {
+		return errOver
+	}
+	c.mu.Lock()
+	header, sealed := c.header, c.sealed
+	c.sealed = true
+	c.mu.Unlock()
+	if sealed {
+		return nil
+	}
+	if err := c.exchange.sendHeader(header); err != nil {
+		return c.fail(err)
+	}
+	return nil
+}
+
+// SetTrailer implements grpc.ServerStream.
+func (c *call) SetTrailer(md metadata.MD) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.trailer = metadata.Join(c.trailer, md)
+}
+
+// SendMsg implements grpc.ServerStream.
+func (c *call) SendMsg(v any) error {
+	m, err := message(v)
+	if err != nil {
+		return c.fail(err)
+	}
+	c.out.Lock()
+	defer c.out.Unlock()
+	if err := c.sendHeader(); err != nil {
+		return err
+	}
+	if err := c.exchange.send(m); err != nil {
+		return c.fail(err)
+	}
+	return nil
+}
+
+// RecvMsg implements grpc.ServerStream.
+func (c *call) RecvMsg(v any) error {
+	m, err := message(v)
+	if err == nil {
+		err = c.exchange.receive(m)
+	}
+	if err != nil && err != io.EOF {
+		return c.fail(err)
+	}
+	return err
+}
+
+var (
+	errHeaderSent = status.Error(codes.Internal, "gateway: the header was sent before")
+	errOver       = status.Error(codes.Internal, "gateway: the call is over")
+)
+
+// transportStream is what grpc.SetHeader and its like find in the context of a handler.
+type transportStream struct{ call *call }
+
+func (s transportStream) Method() string                  { return s.call.route.path }
+func (s transportStream) SetHeader(md metadata.MD) error  { return s.call.SetHeader(md) }
+func (s transportStream) SendHeader(md metadata.MD) error { return s.call.SendHeader(md) }
+
+func (s transportStream) SetTrailer(md metadata.MD) error {
+	s.call.SetTrailer(md)
+	return nil
+}

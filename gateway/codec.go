@@ -1,0 +1,81 @@
+package gateway
+
+import (
+	"fmt"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/protoadapt"
+)
+
+// codec turns messages into bytes and back.
+type codec interface {
+	// name is what content types call it.
+	name() string
+	// appendTo appends the encoded message to dst.
+	appendTo(dst []byte, m proto.Message) ([]byte, error)
+	// decode replaces m by what data says. It keeps nothing of data.
+	decode(data []byte, m proto.Message) error
+}
+
+// codecOf returns the codec with that name, or nil.
+func (h *Handler) codecOf(name string) codec {
+	switch name {
+	case "proto":
+		return protoCodec{depth: h.Limits.resolved().Depth}
+	case "json":
+		return jsonCodec{depth: h.Limits.resolved().Depth, types: h.Types}
+	}
+	return nil
+}
+
+// protoCodec is protobuf's binary format.
+type protoCodec struct{ depth int }
+
+func (protoCodec) name() string { return "proto" }
+
+func (protoCodec) appendTo(dst []byte, m proto.Message) ([]byte, error) {
+	return proto.MarshalOptions{}.MarshalAppend(dst, m)
+}
+
+func (c protoCodec) decode(data []byte, m proto.Message) error {
+	return proto.UnmarshalOptions{RecursionLimit: c.depth}.Unmarshal(data, m)
+}
+
+// jsonCodec is protobuf's JSON. Like the clients of Connect it skips the fields that it does not know: whoever sends them has a newer
+// contract.
+type jsonCodec struct {
+	depth int
+	types Types // nil: the global ones
+}
+
+func (jsonCodec) name() string { return "json" }
+
+func (c jsonCodec) appendTo(dst []byte, m proto.Message) ([]byte, error) {
+	return protojson.MarshalOptions{Resolver: c.resolver()}.MarshalAppend(dst, m)
+}
+
+func (c jsonCodec) decode(data []byte, m proto.Message) error {
+	return protojson.UnmarshalOptions{RecursionLimit: c.depth, DiscardUnknown: true, Resolver: c.resolver()}.Unmarshal(data, m)
+}
+
+// resolver is not a typed nil.
+func (c jsonCodec) resolver() Types {
+	if c.types == nil {
+		return globalTypes
+	}
+	return c.types
+}
+
+// message returns what a backend gave to RecvMsg or SendMsg as a message.
+func message(v any) (proto.Message, error) {
+	switch m := v.(type) {
+	case proto.Message:
+		return m, nil
+	case protoadapt.MessageV1:
+		return protoadapt.MessageV2Of(m), nil
+	}
+	return nil, status.Error(codes.Internal, fmt.Sprintf("gateway: %T is no message of protobuf", v))
+}

@@ -1,0 +1,120 @@
+// Package gateway lets those call a system's services that do not speak gRPC: browsers, curl, clients of Connect and gRPC-Web. It is an
+// [http.Handler] over the descriptors of the contracts, so that there is nothing to generate and no proxy to run:
+//
+//	port := &rpc.Port{Servers: []*rpc.Server{greeter}}
+//	port.HTTP = &gateway.Handler{Backend: port}
+//
+//	$ curl --json '{"name": "Ada"}' localhost:8080/greeter.v1.Greeter/SayHello
+//	{"greeting":"Hello, Ada"}
+//
+// Package hanse mounts one on the port of every app. It serves
+//
+//   - the Connect protocol (https://connectrpc.com/docs/protocol): POST /package.Service/Method with application/json or
+//     application/proto.
+//
+// Whatever the protocol, a call is a call: the interceptors, rules, policies and limits of its service hold, its headers are metadata, and
+// its error has the same code and details everywhere.
+//
+// # Adding a protocol
+//
+// Each protocol is one implementation of the unexported interface exchange, which receives and sends messages and says how the call
+// ended, in a file of its own. Handler.ServeHTTP finds the route and decides, by method and content type, which protocol a request
+// speaks; that protocol's function reads what its headers say into a begin, makes the exchange, and gives both to Handler.run, which does
+// all else: context, metadata, deadline, and the call itself. What a protocol finds routes by belongs to the type table, which is made
+// anew when the contracts change.
+package gateway
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"google.golang.org/protobuf/reflect/protoregistry"
+)
+
+// Handler serves calls over HTTP. The fields are set before the first request; only Backend must be. It must not be copied, and its methods
+// are safe for concurrent use.
+type Handler struct {
+	// Backend runs the calls.
+	Backend Backend
+	// Limits are on what one call may take. Zero: safe ones.
+	Limits Limits
+	// Types finds the messages in google.protobuf.Any, and extensions, when they are written as JSON. nil: those linked into the program.
+	Types Types
+	// Logger gets what goes wrong in the handler itself. nil: slog.Default.
+	Logger *slog.Logger
+
+	making sync.Mutex // of the table
+	table  atomic.Pointer[table]
+}
+
+// Types finds types by their names, as [protoregistry.Types] does.
+type Types interface {
+	protoregistry.MessageTypeResolver
+	protoregistry.ExtensionTypeResolver
+}
+
+// Serves reports whether the handler has a route for the request's path, whatever its method.
+func (h *Handler) Serves(r *http.Request) bool {
+	return h.routes().methods[r.URL.Path] != nil
+}
+
+// ServeHTTP answers a request.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	returned := false
+	defer func() {
+		if !returned {
+			h.panicked(r, recover())
+		}
+	}()
+	h.serve(w, r)
+	returned = true
+}
+
+// panicked is called when something other than the call itself panicked with p; nil: it ended its goroutine. The client must not take
+// what it has for the whole answer.
+func (h *Handler) panicked(r *http.Request, p any) {
+	if p == nil {
+		return // the goroutine ends, and with it the connection
+	}
+	if p != http.ErrAbortHandler {
+		h.logger().ErrorContext(r.Context(), "panic while a request was served", "method", r.Method, "path", r.URL.Path, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	}
+	panic(http.ErrAbortHandler)
+}
+
+// serve finds out what the request speaks.
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
+	rt := h.routes().methods[r.URL.Path]
+	if rt == nil {
+		http.NotFound(w, r)
+		return
+	}
+	mediaType := mediaTypeOf(r.Header)
+	switch {
+	case r.Method != http.MethodPost:
+		w.Header().Set("Allow", http.MethodPost)
+		http.Error(w, "calls of "+rt.path+" are made by POST", http.StatusMethodNotAllowed)
+	case strings.HasPrefix(mediaType, connectUnaryPrefix) && h.serveConnectUnary(w, r, rt, mediaType[len(connectUnaryPrefix):]):
+	default:
+		h.unsupported(w, rt)
+	}
+}
+
+// unsupported answers a request whose content type is none that the method takes.
+func (h *Handler) unsupported(w http.ResponseWriter, rt *route) {
+	types := strings.Join(rt.accepts(), ", ")
+	w.Header().Set("Accept-Post", types)
+	http.Error(w, "send one of these content types: "+types, http.StatusUnsupportedMediaType)
+}
+
+func (h *Handler) logger() *slog.Logger {
+	if h.Logger != nil {
+		return h.Logger
+	}
+	return slog.Default()
+}

@@ -1,0 +1,38 @@
+package gateway
+
+import (
+	"math"
+	"time"
+)
+
+// Limits are on what one call may take. Of every field 0 is the default and -1 switches the limit off. Those of the called service hold
+// besides.
+type Limits struct {
+	// MessageBytes is the size of one request message, as it is sent and again when it was decompressed. Default: 4 MiB.
+	MessageBytes int
+	// Depth is how deeply a request message may be nested. Default: 100.
+	Depth int
+	// Timeout is what a unary call may take whose client sets no deadline of its own. Default: 1 min.
+	Timeout time.Duration
+	// ReadTimeout is what the message of a unary call may take to arrive. Default: 30 s.
+	ReadTimeout time.Duration
+}
+
+// resolved returns the limits with the defaults filled in. None is math.MaxInt, or 0 for durations.
+func (l Limits) resolved() Limits {
+	l.MessageBytes = orDefault(l.MessageBytes, 4<<20, math.MaxInt-1)
+	l.Depth = orDefault(l.Depth, 100, math.MaxInt)
+	l.Timeout = orDefault(l.Timeout, time.Minute, 0)
+	l.ReadTimeout = orDefault(l.ReadTimeout, 30*time.Second, 0)
+	return l
+}
+
+func orDefault[T ~int | ~int64](n, byDefault, none T) T {
+	switch {
+	case n == 0:
+		return byDefault
+	case n < 0:
+		return none
+	}
+	return n
+}
