@@ -54,7 +54,7 @@ func measure(ctx context.Context, env *environment, only string, write bool) err
 		{"wire", "The wire", wireBench, false},
 		{"inprocess", "A call in process", inProcess, false},
 		{"hello", "A small service", hello, false},
-		{"purchase", "One purchase, four shapes", purchase, false},
+		{"purchase", "One purchase", purchase, false},
 		{"dev", "From a change to a running system", dev, true},
 		{"sixty", "A system of sixty services", sixty, true},
 	}

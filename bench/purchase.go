@@ -11,13 +11,16 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/hanse-go/hanse/identity"
 )
 
 // shape is one way to run the shop: the same binary, other settings.
 type shape struct {
-	name  string
-	env   []string
-	split bool
+	name   string
+	env    []string
+	split  bool
+	mutual bool // each process has a certificate of its own, and demands those of the others
 
 	addr   string
 	procs  []*exec.Cmd
@@ -29,7 +32,7 @@ type shape struct {
 	written int64
 }
 
-// purchase buys in four running shops at once, in turn: one process, nine on unix sockets, nine on TCP, nine on grpc-go over TCP.
+// purchase buys in running shops of all shapes at once, in turn.
 func purchase(ctx context.Context, env *environment) (*section, error) {
 	bin, err := buildShop(ctx, env)
 	if err != nil {
@@ -39,6 +42,7 @@ func purchase(ctx context.Context, env *environment) (*section, error) {
 		{name: "one process"},
 		{name: "nine processes, unix sockets", split: true, env: []string{"HANSE_PATH=unix"}},
 		{name: "nine processes, TCP", split: true, env: []string{"HANSE_PATH=tcp"}},
+		{name: "nine processes, TCP, mutual TLS", split: true, mutual: true, env: []string{"HANSE_PATH=tcp"}},
 		{name: "nine processes, TCP, grpc-go's transport", split: true, env: []string{"HANSE_PATH=tcp", "HANSE_WIRE=grpc-go"}},
 	}
 	services, err := exec.CommandContext(ctx, bin, "--list-services").Output()
@@ -121,9 +125,14 @@ func (s *shape) start(ctx context.Context, env *environment, bin string, n int, 
 	if s.addr, err = freeAddr(); err != nil {
 		return err
 	}
+	system := fmt.Sprintf("bench-%d", n)
+	authority, err := identity.NewAuthority(system)
+	if err != nil {
+		return err
+	}
 	common := append(os.Environ(), append(s.env,
-		fmt.Sprintf("HANSE_REGISTRY=local:bench-%d", n),
-		fmt.Sprintf("HANSE_SYSTEM=bench-%d", n),
+		"HANSE_REGISTRY=local:"+system,
+		"HANSE_SYSTEM="+system,
 		"HANSE_LOG_LEVEL=warn",
 		"SHOP_DATA="+filepath.Join(env.tmp, fmt.Sprintf("shop-%d", n)),
 	)...)
@@ -133,13 +142,16 @@ func (s *shape) start(ctx context.Context, env *environment, bin string, n int, 
 	}
 	for _, set := range sets {
 		cmd := exec.CommandContext(ctx, bin, "--services", set)
-		if s.split {
-			cmd.Env = common
-			if set == "storefront" {
-				cmd.Env = append(common[:len(common):len(common)], "HANSE_ADDR="+s.addr)
+		cmd.Env = common[:len(common):len(common)]
+		if !s.split || set == "storefront" {
+			cmd.Env = append(cmd.Env, "HANSE_ADDR="+s.addr)
+		}
+		if s.mutual {
+			dir := filepath.Join(env.tmp, "identity", system, set)
+			if err := authority.WriteFiles(dir, set); err != nil {
+				return err
 			}
-		} else {
-			cmd.Env = append(common[:len(common):len(common)], "HANSE_ADDR="+s.addr)
+			cmd.Env = append(cmd.Env, "HANSE_IDENTITY="+dir)
 		}
 		cmd.Stdout, cmd.Stderr = &s.output, &s.output
 		if err := cmd.Start(); err != nil {

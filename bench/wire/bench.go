@@ -178,7 +178,7 @@ func (r *run) begin(ctx context.Context, c contender, n int) (*duo, error) {
 	d := &duo{contender: c}
 	s := setting{Network: r.cell.Network, Dressed: r.cell.Dressed}
 	if r.cell.TLS {
-		s.Cert, s.Key = r.cert, r.key
+		s.Cert, s.Key, s.Mutual = r.cert, r.key, r.cell.Mutual
 	}
 	var err error
 	if s.Network == "inprocess" {

@@ -11,9 +11,10 @@ type Cell struct {
 	Kind        Kind   `json:"kind"`
 	Network     string `json:"network"` // tcp, unix, inprocess
 	TLS         bool   `json:"tls,omitempty"`
-	Size        int    `json:"size"`        // bytes of a message, each way
-	Concurrency int    `json:"concurrency"` // calls, or streams, at the same time
-	Window      int    `json:"window"`      // messages in flight on one stream
+	Mutual      bool   `json:"mutual,omitempty"` // with TLS: the client shows a certificate, too
+	Size        int    `json:"size"`             // bytes of a message, each way
+	Concurrency int    `json:"concurrency"`      // calls, or streams, at the same time
+	Window      int    `json:"window"`           // messages in flight on one stream
 	Dressed     bool   `json:"dressed,omitempty"`
 	Procs       int    `json:"procs"` // GOMAXPROCS of each process
 
@@ -41,6 +42,7 @@ const (
 	Base    = "grpc-go"
 	Control = "grpc-go again" // the same as Base
 	Floor   = "framed protobuf"
+	Bare    = "hanse without policies"
 )
 
 func pair(name string) contender { return contender{name, name, name} }
@@ -50,6 +52,7 @@ var (
 	everyone = []contender{pair(Subject), pair("hanse on grpc-go"), pair(Base), control, pair("connect-go"), pair(Floor), pair("framed bytes")}
 	noFloor  = everyone[:5] // there is nothing like it below
 	inOne    = []contender{pair(Subject), pair(Base), control, pair("connect-go"), pair(Floor)}
+	bare     = append([]contender{everyone[0], pair(Bare)}, everyone[1:]...)
 	mixed    = []contender{
 		pair(Base), control,
 		{"hanse calls grpc-go", Subject, Base},
@@ -87,7 +90,11 @@ func Cells() []Cell {
 	for _, procs := range []int{1, 2} {
 		for _, size := range sizes {
 			for _, c := range []int{1, 16, 64, 512} {
-				add(unary("unary/tcp", "tcp", size, c, procs), everyone)
+				who := everyone
+				if size == 1<<10 && c == 64 && procs == 1 { // where what policies cost has a bound
+					who = bare
+				}
+				add(unary("unary/tcp", "tcp", size, c, procs), who)
 			}
 		}
 		add(chat("chat/tcp/100B/pingpong", 1, procs), noFloor)
@@ -98,6 +105,11 @@ func Cells() []Cell {
 			secure := unary("unary/tls", "tcp", size, c, 1)
 			secure.TLS = true
 			add(secure, everyone)
+			if size == 1<<10 {
+				mutual := unary("unary/mtls", "tcp", size, c, 1)
+				mutual.TLS, mutual.Mutual = true, true
+				add(mutual, everyone)
+			}
 			add(unary("unary/unix", "unix", size, c, 1), everyone)
 			add(unary("unary/inprocess", "inprocess", size, c, 1), inOne)
 		}

@@ -20,10 +20,10 @@ The peers take turns of %v, in another order each time, %d turns each, and what 
 which the two differ by more than %.0f %% is void. Everyone has windows of 1 MiB and 16 MiB and buffers of 64 KiB as far as it can be told (grpc-go as it comes does
 about as well). CPU is user and system time of both processes. Allocations are without those of the caller's own context.
 
-- *hanse*: package rpc of this repository; *hanse on grpc-go*: the same on the transport of `+"`rpc/grpcwire`"+`; *connect-go*: gRPC over net/http.
+- *hanse*: package rpc of this repository with its defaults; *hanse without policies*: with all of package resilience switched off; *hanse on grpc-go*: the same on the transport of `+"`rpc/grpcwire`"+`; *connect-go*: gRPC over net/http.
 - *framed protobuf*: the practical floor, a length and a number as the only framing, with the same batching; *framed bytes*: without encoding.
 
-The figures to reach; what decides is the quartile that is worse for us:`, pinned, r.Turn, r.Rounds, 100*sample.Tolerance)
+The figures to reach; what decides is the quartile that is worse for us, of differences and counts the median:`, pinned, r.Turn, r.Rounds, 100*sample.Tolerance)
 }
 
 // group is some of the cells in tables of their own.

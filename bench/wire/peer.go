@@ -7,6 +7,7 @@ import (
 	"net"
 
 	"github.com/hanse-go/hanse/bench/wire/echopb"
+	"github.com/hanse-go/hanse/resilience"
 	"google.golang.org/grpc/test/bufconn"
 )
 
@@ -16,6 +17,7 @@ type setting struct {
 	Address string // where the server listens; "" before it does
 	Cert    []byte // PEM, with the server's name serverName; nil: no TLS
 	Key     []byte
+	Mutual  bool // with Cert: the client shows it, too
 	Dressed bool // an interceptor and three metadata keys on each side
 }
 
@@ -48,8 +50,9 @@ type chat interface {
 // peers returns what contenders are made of.
 func peers() map[string]peer {
 	return map[string]peer{
-		Subject:             hansePeer(nil),
-		"hanse on grpc-go":  hansePeer(onGRPCGo),
+		Subject:             hansePeer(nil, resilience.Policy{}),
+		Bare:                hansePeer(nil, noPolicy),
+		"hanse on grpc-go":  hansePeer(onGRPCGo, resilience.Policy{}),
 		Base:                grpcgoPeer(true),
 		"grpc-go untouched": grpcgoPeer(false),
 		"connect-go":        connectPeer(),
@@ -95,15 +98,31 @@ func (s setting) serverTLS() (*tls.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &tls.Config{Certificates: []tls.Certificate{cert}}, nil
+	config := &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS13}
+	if s.Mutual {
+		config.ClientAuth, config.ClientCAs = tls.RequireAndVerifyClientCert, s.roots()
+	}
+	return config, nil
 }
 
 // clientTLS has no name of the server: peers take it from the address.
-func (s setting) clientTLS() *tls.Config {
+func (s setting) clientTLS() (*tls.Config, error) {
 	if s.Cert == nil {
-		return nil
+		return nil, nil
 	}
+	config := &tls.Config{RootCAs: s.roots(), MinVersion: tls.VersionTLS13}
+	if s.Mutual {
+		cert, err := tls.X509KeyPair(s.Cert, s.Key)
+		if err != nil {
+			return nil, err
+		}
+		config.Certificates = []tls.Certificate{cert}
+	}
+	return config, nil
+}
+
+func (s setting) roots() *x509.CertPool {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(s.Cert)
-	return &tls.Config{RootCAs: roots}
+	return roots
 }

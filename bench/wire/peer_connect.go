@@ -88,7 +88,10 @@ func serveConnect(lis net.Listener, s setting) (func(), error) {
 }
 
 func dialConnect(s setting, connectTo connector) (*client, error) {
-	config := s.clientTLS()
+	config, err := s.clientTLS()
+	if err != nil {
+		return nil, err
+	}
 	transport := &http.Transport{
 		DialContext:     func(ctx context.Context, _, _ string) (net.Conn, error) { return connectTo(ctx) },
 		TLSClientConfig: config,

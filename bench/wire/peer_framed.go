@@ -47,11 +47,15 @@ func framedPeer(encoded bool) peer {
 			return func() { lis.Close() }, nil
 		},
 		dial: func(s setting, connect connector) (*client, error) {
+			config, err := s.clientTLS()
+			if err != nil {
+				return nil, err
+			}
 			conn, err := connect(context.Background())
 			if err != nil {
 				return nil, err
 			}
-			if config := s.clientTLS(); config != nil {
+			if config != nil {
 				config.ServerName = serverName
 				conn = tls.Client(conn, config)
 			}

@@ -36,7 +36,11 @@ func grpcgoPeer(tuned bool) peer {
 		},
 		dial: func(s setting, connect connector) (*client, error) {
 			creds := insecure.NewCredentials()
-			if config := s.clientTLS(); config != nil {
+			config, err := s.clientTLS()
+			if err != nil {
+				return nil, err
+			}
+			if config != nil {
 				creds = credentials.NewTLS(config)
 			}
 			opts := []grpc.DialOption{

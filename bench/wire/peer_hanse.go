@@ -5,6 +5,8 @@ import (
 	"net"
 
 	"github.com/hanse-go/hanse/bench/wire/echopb"
+	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/resilience"
 	"github.com/hanse-go/hanse/rpc"
 	"github.com/hanse-go/hanse/rpc/grpcwire"
 	"google.golang.org/grpc"
@@ -12,10 +14,20 @@ import (
 
 var onGRPCGo rpc.Wire = grpcwire.Wire{}
 
-// hansePeer is package rpc of this repository with its defaults, on its own wire or another.
-func hansePeer(wire rpc.Wire) peer {
+// noPolicy switches off what package rpc does for each call by default: all that can be.
+var noPolicy = resilience.Policy{
+	Timeout:     -1,
+	Retry:       resilience.Retry{Attempts: -1, Budget: -1},
+	Breaker:     resilience.Breaker{Failures: -1},
+	Outlier:     resilience.Outlier{Consecutive: -1, ErrorRate: -1, Slow: -1, Stall: -1, MaxEjected: -1},
+	Limit:       resilience.Limit{Delay: -1},
+	Idempotency: resilience.Idempotency{Keep: -1},
+}
+
+// hansePeer is package rpc of this repository, on its own wire or another. The zero policy is that of its defaults.
+func hansePeer(wire rpc.Wire, policy resilience.Policy) peer {
 	newServer := func(s setting) (*rpc.Server, error) {
-		srv := &rpc.Server{Name: "echo"}
+		srv := &rpc.Server{Name: "echo", Policy: policy}
 		if s.Dressed {
 			srv.UnaryInterceptors = []grpc.UnaryServerInterceptor{dressServer}
 		}
@@ -41,21 +53,23 @@ func hansePeer(wire rpc.Wire) peer {
 			return func() { srv.Stop(); port.Close() }, nil
 		},
 		dial: func(s setting, _ connector) (*client, error) {
-			var opts []rpc.ConnOption
-			if config := s.clientTLS(); config != nil {
-				opts = append(opts, rpc.WithTLS(config))
-			}
-			if wire != nil {
-				opts = append(opts, rpc.WithWire(wire))
-			}
-			if s.Dressed {
-				opts = append(opts, rpc.WithUnaryInterceptors(dressClient))
-			}
-			conn, err := rpc.Dial(s.Network+"://"+s.Address, opts...)
+			config, err := s.clientTLS()
 			if err != nil {
 				return nil, err
 			}
-			return stubClient(conn, func() { conn.Close() }), nil
+			registry, err := discovery.ParseTarget(s.Network + "://" + s.Address)
+			if err != nil {
+				return nil, err
+			}
+			all := &rpc.Client{Registry: registry, TLS: config, Wire: wire, Policies: map[string]resilience.Policy{"": policy}}
+			if s.Dressed {
+				all.UnaryInterceptors = []grpc.UnaryClientInterceptor{dressClient}
+			}
+			conn := rpc.NewConn("echo")
+			if err := conn.Bind(all); err != nil {
+				return nil, err
+			}
+			return stubClient(conn, func() { all.Close() }), nil
 		},
 		both: func(s setting) (*client, func(), error) {
 			if wire != nil {

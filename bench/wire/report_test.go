@@ -60,6 +60,8 @@ func TestGoals(t *testing.T) {
 		"control too dear":          {"unary/tcp/1KiB/c64", []wire.Entry{entry(wire.Subject, repeat(6000, 5), 15*time.Microsecond), base, costly}, "void void void void"},
 		"no control":                {"unary/tcp/1KiB/c64", []wire.Entry{entry(wire.Subject, repeat(6000, 5), 15*time.Microsecond), base}, "✓ ✓ ✓ ✓"},
 		"no base":                   {"unary/tcp/1KiB/c64", []wire.Entry{entry(wire.Subject, repeat(6000, 5), 15*time.Microsecond)}, "✓ ✓"},
+		"cheap policies":            {"unary/tcp/1KiB/c64", []wire.Entry{entry(wire.Subject, repeat(6000, 5), 15*time.Microsecond), entry(wire.Bare, repeat(6000, 5), 14200*time.Nanosecond)}, "✓ ✓ ✓ ✓"},
+		"dear policies":             {"unary/tcp/1KiB/c64", []wire.Entry{entry(wire.Subject, repeat(6000, 5), 15*time.Microsecond), entry(wire.Bare, repeat(6000, 5), 13800*time.Nanosecond)}, "✓ ✓ ✗ ✓"},
 		"failed":                    {"unary/tcp/1KiB/c64", []wire.Entry{{Contender: wire.Subject, Error: "gone"}, base, again}, ""},
 		"against stock peers": {"mixed/tcp/1KiB/c64", []wire.Entry{base, again,
 			entry("hanse calls grpc-go", []int{900, 900, 970, 970, 970}, 0), entry("grpc-go calls hanse", []int{960, 960, 960, 990, 990}, 0)}, "✓ ✗"},

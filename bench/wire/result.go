@@ -100,6 +100,20 @@ func (r *Result) ratios(f figure, contender, base string) []float64 {
 	return sample.Ratios(a.values(f), b.values(f))
 }
 
+// beyond is how much more than base's a contender's figure is, round by round; nil if one of them has no result.
+func (r *Result) beyond(f figure, contender, base string) []float64 {
+	a, b := r.entry(contender), r.entry(base)
+	if a == nil || b == nil {
+		return nil
+	}
+	va, vb := a.values(f), b.values(f)
+	more := make([]float64, min(len(va), len(vb)))
+	for i := range more {
+		more[i] = va[i] - vb[i]
+	}
+	return more
+}
+
 // Void reports whether the control pair differs so much that the cell means nothing. A cell without a control pair is not void.
 func (r *Result) Void() bool {
 	if r.entry(Control) == nil || r.entry(Base) == nil {

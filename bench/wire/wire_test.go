@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 // Every contender of every sort of cell does some calls, between real processes.
 func TestSmoke(t *testing.T) {
 	for _, cell := range []string{
-		"unary/tcp/100B/c16/p2", "unary/tcp/64KiB/c16", "unary/tls/1KiB/c1", "unary/unix/1KiB/c1", "unary/inprocess/1KiB/c64",
+		"unary/tcp/100B/c16/p2", "unary/tcp/64KiB/c16", "unary/tls/1KiB/c1", "unary/mtls/1KiB/c64", "unary/tcp/1KiB/c64", "unary/unix/1KiB/c1", "unary/inprocess/1KiB/c64",
 		"chat/tcp/100B/pingpong", "chat/tcp/100B/inflight", "dressed/tcp/1KiB/c64", "mixed/tcp/1KiB/c1",
 	} {
 		t.Run(cell, func(t *testing.T) {
