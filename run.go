@@ -200,6 +200,7 @@ func (m *member) prepareServer() {
 		m.server.Faults = new(resilience.Faults)
 	}
 	m.server.Policy, m.server.Replies = m.Policy, m.Replies
+	m.server.NoValidation = m.NoValidation
 	m.server.Allow = m.Allow
 	m.server.AllowReportOnly = m.AllowReportOnly
 	m.server.ServiceID = a.serviceID

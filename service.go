@@ -52,6 +52,12 @@ type Service struct {
 	// StatsHandlers see the calls that the service takes and those that it makes. Those of the App come first.
 	StatsHandlers []stats.Handler
 
+	// NoValidation lets invalid requests pass. By default a request that has a method Validate() error, written by hand or by a generator, is
+	// asked before the handler gets it, on every path: after the interceptors, so that who may not call learns nothing of it. If it is not
+	// valid the call fails with InvalidArgument; see [rpc.Server.NoValidation] for the details. Each message of a stream is asked when it is
+	// received.
+	NoValidation bool
+
 	// Allow says who may call which contracts of the service. A call that no rule lets in fails with PermissionDenied, before
 	// interceptors and handlers see it, whatever path it takes; the log says who called and which rules there are for the
 	// method, once a minute. Rules that name what there is not make Run fail. Health checks, reflection (see [App.Reflection])

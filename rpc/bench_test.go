@@ -20,6 +20,10 @@ func (benchEcho) Unary(_ context.Context, in *pb.Request) (*pb.Reply, error) {
 	return &pb.Reply{Data: in.Data}, nil
 }
 
+func (benchEcho) Checked(_ context.Context, in *pb.CheckedRequest) (*pb.Reply, error) {
+	return &pb.Reply{Text: in.ShipTo}, nil
+}
+
 func (benchEcho) Chat(s grpc.BidiStreamingServer[pb.Request, pb.Reply]) error {
 	for {
 		in, err := s.Recv()

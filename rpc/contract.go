@@ -28,6 +28,12 @@ type method struct {
 	unary  grpc.MethodHandler // nil: a streaming method
 	stream *grpc.StreamDesc
 	info   grpc.StreamServerInfo
+
+	// Made by Start.
+	inner   []grpc.UnaryServerInterceptor // the server's interceptors, and what checks requests
+	around  grpc.UnaryServerInterceptor   // the chain of inner; nil: none
+	handler grpc.StreamHandler            // of stream, that gets checked requests
+
 	gate   *identity.Gate // nil: everyone may call it
 	door   atomic.Pointer[door]
 	counts resilience.Counts // what doors did

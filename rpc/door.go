@@ -21,7 +21,7 @@ type door struct {
 	rate   *resilience.RateLimiter // nil: none
 	cell   *resilience.Compartment // nil: none
 	counts *resilience.Counts
-	keyed  grpc.UnaryServerInterceptor // the server's interceptors, and that of calls with an idempotency key
+	keyed  grpc.UnaryServerInterceptor // what is around the method, and that of calls with an idempotency key
 }
 
 // Why a server did not run a call, besides the reasons of resilience.Limiter.
@@ -48,7 +48,7 @@ func (s *Server) placeDoors(p resilience.Policy) {
 			again := func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 				return s.again.Do(ctx, keep, req, info, next)
 			}
-			d.keyed = chainUnary(append(s.UnaryInterceptors[:len(s.UnaryInterceptors):len(s.UnaryInterceptors)], again))
+			d.keyed = chainUnary(append(m.inner[:len(m.inner):len(m.inner)], again))
 		}
 		old := m.door.Load()
 		switch {
@@ -136,12 +136,12 @@ func (s *Server) PolicyState() map[string]MethodState {
 	return states
 }
 
-// interceptor returns what is around the handler of a unary call: s.unary, or for a call with an idempotency key that, too.
-func (d *door) interceptor(s *Server, keyed bool) grpc.UnaryServerInterceptor {
+// interceptor returns what is around the handler of a unary call to m: m.around, or for a call with an idempotency key that, too.
+func (d *door) interceptor(m *method, keyed bool) grpc.UnaryServerInterceptor {
 	if keyed && d != nil && d.keyed != nil {
 		return d.keyed
 	}
-	return s.unary
+	return m.around
 }
 
 // whoCalls tells callers apart whose keys are not the same.

@@ -169,7 +169,7 @@ func (c *unaryCall) handle() error {
 			return err
 		}
 	}
-	reply, err := c.method.unary(c.method.impl, ctx, c.decode, d.interceptor(srv, c.ctx.keyed))
+	reply, err := c.method.unary(c.method.impl, ctx, c.decode, d.interceptor(c.method, c.ctx.keyed))
 	if lose {
 		err = resilience.ErrLost
 	}

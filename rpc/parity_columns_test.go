@@ -44,7 +44,7 @@ func ourServer(t *testing.T, s *setup) *rpc.Server {
 	srv := &rpc.Server{
 		Name: "parity", Instance: cmp.Or(s.instance, instance),
 		UnaryInterceptors: s.server.unary, StreamInterceptors: s.server.stream, StatsHandlers: s.server.stats,
-		MaxRecvMsgSize: s.server.maxRecv, MaxSendMsgSize: s.server.maxSend,
+		MaxRecvMsgSize: s.server.maxRecv, MaxSendMsgSize: s.server.maxSend, NoValidation: s.noValidation,
 		Logger: s.logger(t),
 	}
 	pb.RegisterParityServer(srv, &s.handlers)
@@ -161,7 +161,7 @@ func inSystem(path rpc.Path) func(t *testing.T, s setup) grpc.ClientConnInterfac
 	return func(t *testing.T, s setup) grpc.ClientConnInterface {
 		server := &hanse.Service{
 			Name: "parity", UnaryInterceptors: s.server.unary, StreamInterceptors: s.server.stream, StatsHandlers: s.server.stats,
-			MaxRecvMsgSize: s.server.maxRecv, MaxSendMsgSize: s.server.maxSend,
+			MaxRecvMsgSize: s.server.maxRecv, MaxSendMsgSize: s.server.maxSend, NoValidation: s.noValidation,
 		}
 		pb.RegisterParityServer(server, &s.handlers)
 		caller := &hanse.Service{

@@ -22,7 +22,7 @@ import (
 // grpc-go does between its own client and server is the meaning of gRPC in Go.
 
 // parityCases is the table. Each file parity_*_test.go has the cases of one subject.
-var parityCases = slices.Concat(callCases, contextCases, metadataCases, statusCases, streamCases, messageCases, limitCases, interceptorCases)
+var parityCases = slices.Concat(callCases, contextCases, metadataCases, statusCases, streamCases, messageCases, limitCases, interceptorCases, validateCases)
 
 // parityCase is one row.
 type parityCase struct {
@@ -51,7 +51,9 @@ type setup struct {
 	server side
 	client clientSide
 
-	wire     rpc.Wire  // of our sides; nil: the default
+	wire         rpc.Wire // of our sides; nil: the default
+	noValidation bool
+
 	instance string    // of our server, when it is not the one that the registry knows
 	log      io.Writer // of our server; nil: the test's
 }
@@ -85,6 +87,7 @@ type handlers struct {
 	chat     func(s grpc.BidiStreamingServer[pb.Request, pb.Reply]) error
 	legacy   func(ctx context.Context, in *pb.LegacyRequest) (*pb.LegacyReply, error)
 	opaque   func(ctx context.Context, in *pb.OpaqueRequest) (*pb.OpaqueReply, error)
+	checked  func(method string) // told that a handler runs, or has a message
 }
 
 func echo(in *pb.Request) *pb.Reply {
@@ -96,6 +99,44 @@ func (h *handlers) Unary(ctx context.Context, in *pb.Request) (*pb.Reply, error)
 		return echo(in), nil
 	}
 	return h.unary(ctx, in)
+}
+
+func (h *handlers) Checked(_ context.Context, in *pb.CheckedRequest) (*pb.Reply, error) {
+	h.checked("unary")
+	return &pb.Reply{Text: in.ShipTo}, nil
+}
+
+func (h *handlers) CheckedDownload(in *pb.CheckedRequest, s grpc.ServerStreamingServer[pb.Reply]) error {
+	h.checked("download")
+	return s.Send(&pb.Reply{Text: in.ShipTo})
+}
+
+func (h *handlers) CheckedUpload(s grpc.ClientStreamingServer[pb.CheckedRequest, pb.Reply]) error {
+	for {
+		if _, err := s.Recv(); err == io.EOF {
+			return s.SendAndClose(&pb.Reply{})
+		} else if err != nil {
+			return err
+		}
+		h.checked("upload")
+	}
+}
+
+// CheckedChat takes any error for the end.
+func (h *handlers) CheckedChat(s grpc.BidiStreamingServer[pb.CheckedRequest, pb.Reply]) error {
+	for {
+		in, err := s.Recv()
+		if err != nil {
+			if _, again := s.Recv(); again != err {
+				return status.Errorf(codes.Internal, "%v, and then %v", err, again)
+			}
+			return nil
+		}
+		h.checked("chat")
+		if err := s.Send(&pb.Reply{Text: in.ShipTo}); err != nil {
+			return err
+		}
+	}
 }
 
 // Download sends as many replies as the request counts, numbered from 0.

@@ -146,17 +146,17 @@ func (s *Server) handleIn(m *method, stream grpc.ServerStream, lose bool) error 
 	}
 	if m.unary != nil {
 		keyed := len(metadata.ValueFromIncomingContext(stream.Context(), resilience.IdempotencyKey)) > 0
-		reply, err := m.unary(m.impl, stream.Context(), stream.RecvMsg, m.door.Load().interceptor(s, keyed))
+		reply, err := m.unary(m.impl, stream.Context(), stream.RecvMsg, m.door.Load().interceptor(m, keyed))
 		if err != nil || lose {
 			return err
 		}
 		return stream.SendMsg(reply)
 	}
 	if s.stream == nil {
-		return m.stream.Handler(m.impl, stream)
+		return m.handler(m.impl, stream)
 	}
 	info := m.info // interceptors may keep it
-	return s.stream(m.impl, stream, &info, m.stream.Handler)
+	return s.stream(m.impl, stream, &info, m.handler)
 }
 
 // oneRequest is the stream of a method whose client sends exactly one message.

@@ -49,6 +49,12 @@ type Server struct {
 	// MaxSendMsgSize is the limit of one reply message, in bytes and uncompressed; 0 and -1 are no limit.
 	MaxSendMsgSize int
 
+	// NoValidation lets invalid requests pass. By default a request that has a method Validate() error, written by hand or by a generator, is
+	// asked before the handler gets it, after the interceptors; and each message of a stream when it is received. What is wrong fails the
+	// call with InvalidArgument and the error's message, or with the error's own status if it has one. An error of
+	// protoc-gen-validate also names the fields, all of them, in an errdetails.BadRequest. An invalid message ends its stream.
+	NoValidation bool
+
 	// Allow says who may call what; a call that no rule lets in fails with PermissionDenied before any interceptor sees it. Empty:
 	// everyone may call everything. Health and reflection are open in either case. Mistakes in rules are in Err, and let nobody in.
 	Allow []identity.Rule
@@ -86,10 +92,9 @@ type Server struct {
 	nRunning int
 	workers  workers
 
-	unary   grpc.UnaryServerInterceptor // the chains, made by Start
-	stream  grpc.StreamServerInterceptor
-	guard   *identity.Guard   // nil without Allow; made by Start
-	policy  resilience.Policy // that holds, from Start on
+	stream  grpc.StreamServerInterceptor // the chain, made by Start
+	guard   *identity.Guard              // nil without Allow; made by Start
+	policy  resilience.Policy            // that holds, from Start on
 	again   resilience.Idempotent
 	replays resilience.Counts // what again did
 }
@@ -124,11 +129,11 @@ func (s *Server) Start() {
 	if err := s.placeGuard(); err != nil {
 		s.mistakes = append(s.mistakes, err)
 	}
+	s.placeChecks()
 	s.again.Store, s.again.Caller, s.again.Counts = s.Replies, whoCalls, &s.replays
 	if s.policy = s.Policy; s.policy.Check() == nil {
 		s.placeDoors(s.policy)
 	}
-	s.unary = chainUnary(s.UnaryInterceptors)
 	s.stream = chainStream(s.StreamInterceptors)
 	s.phase.Store(serving)
 	close(s.started)

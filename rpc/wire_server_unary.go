@@ -220,7 +220,7 @@ func (c *unaryServerCall) handle(s *callScratch) (encoded, error) {
 			return encoded{}, err
 		}
 	}
-	reply, err := m.unary(m.impl, ctx, s.decode, c.door.interceptor(srv, c.keyed))
+	reply, err := m.unary(m.impl, ctx, s.decode, c.door.interceptor(m, c.keyed))
 	if lose {
 		err = resilience.ErrLost
 	}

@@ -195,7 +195,7 @@ var File_rpc_internal_paritypb_parity_proto protoreflect.FileDescriptor
 
 const file_rpc_internal_paritypb_parity_proto_rawDesc = "" +
 	"\n" +
-	"\"rpc/internal/paritypb/parity.proto\x12\x0fhanse.parity.v1\x1a\"rpc/internal/paritypb/legacy.proto\x1a\"rpc/internal/paritypb/opaque.proto\"\xf8\x01\n" +
+	"\"rpc/internal/paritypb/parity.proto\x12\x0fhanse.parity.v1\x1a#rpc/internal/paritypb/checked.proto\x1a\"rpc/internal/paritypb/legacy.proto\x1a\"rpc/internal/paritypb/opaque.proto\"\xf8\x01\n" +
 	"\aRequest\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12\x12\n" +
 	"\x04data\x18\x02 \x01(\fR\x04data\x12\x12\n" +
@@ -215,14 +215,18 @@ const file_rpc_internal_paritypb_parity_proto_rawDesc = "" +
 	"\x05child\x18\x06 \x01(\v2\x18.hanse.parity.v1.RequestR\x05child\x1a6\n" +
 	"\bMapEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x012\x8f\x03\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x012\xb9\x05\n" +
 	"\x06Parity\x129\n" +
 	"\x05Unary\x12\x18.hanse.parity.v1.Request\x1a\x16.hanse.parity.v1.Reply\x12>\n" +
 	"\bDownload\x12\x18.hanse.parity.v1.Request\x1a\x16.hanse.parity.v1.Reply0\x01\x12<\n" +
 	"\x06Upload\x12\x18.hanse.parity.v1.Request\x1a\x16.hanse.parity.v1.Reply(\x01\x12<\n" +
 	"\x04Chat\x12\x18.hanse.parity.v1.Request\x1a\x16.hanse.parity.v1.Reply(\x010\x01\x12F\n" +
 	"\x06Legacy\x12\x1e.hanse.parity.v1.LegacyRequest\x1a\x1c.hanse.parity.v1.LegacyReply\x12F\n" +
-	"\x06Opaque\x12\x1e.hanse.parity.v1.OpaqueRequest\x1a\x1c.hanse.parity.v1.OpaqueReply2B\n" +
+	"\x06Opaque\x12\x1e.hanse.parity.v1.OpaqueRequest\x1a\x1c.hanse.parity.v1.OpaqueReply\x12B\n" +
+	"\aChecked\x12\x1f.hanse.parity.v1.CheckedRequest\x1a\x16.hanse.parity.v1.Reply\x12L\n" +
+	"\x0fCheckedDownload\x12\x1f.hanse.parity.v1.CheckedRequest\x1a\x16.hanse.parity.v1.Reply0\x01\x12J\n" +
+	"\rCheckedUpload\x12\x1f.hanse.parity.v1.CheckedRequest\x1a\x16.hanse.parity.v1.Reply(\x01\x12J\n" +
+	"\vCheckedChat\x12\x1f.hanse.parity.v1.CheckedRequest\x1a\x16.hanse.parity.v1.Reply(\x010\x012B\n" +
 	"\x05Other\x129\n" +
 	"\x05Unary\x12\x18.hanse.parity.v1.Request\x1a\x16.hanse.parity.v1.ReplyB1Z/github.com/hanse-go/hanse/rpc/internal/paritypbb\x06proto3"
 
@@ -240,14 +244,15 @@ func file_rpc_internal_paritypb_parity_proto_rawDescGZIP() []byte {
 
 var file_rpc_internal_paritypb_parity_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_rpc_internal_paritypb_parity_proto_goTypes = []any{
-	(*Request)(nil),       // 0: hanse.parity.v1.Request
-	(*Reply)(nil),         // 1: hanse.parity.v1.Reply
-	nil,                   // 2: hanse.parity.v1.Request.MapEntry
-	nil,                   // 3: hanse.parity.v1.Reply.MapEntry
-	(*LegacyRequest)(nil), // 4: hanse.parity.v1.LegacyRequest
-	(*OpaqueRequest)(nil), // 5: hanse.parity.v1.OpaqueRequest
-	(*LegacyReply)(nil),   // 6: hanse.parity.v1.LegacyReply
-	(*OpaqueReply)(nil),   // 7: hanse.parity.v1.OpaqueReply
+	(*Request)(nil),        // 0: hanse.parity.v1.Request
+	(*Reply)(nil),          // 1: hanse.parity.v1.Reply
+	nil,                    // 2: hanse.parity.v1.Request.MapEntry
+	nil,                    // 3: hanse.parity.v1.Reply.MapEntry
+	(*LegacyRequest)(nil),  // 4: hanse.parity.v1.LegacyRequest
+	(*OpaqueRequest)(nil),  // 5: hanse.parity.v1.OpaqueRequest
+	(*CheckedRequest)(nil), // 6: hanse.parity.v1.CheckedRequest
+	(*LegacyReply)(nil),    // 7: hanse.parity.v1.LegacyReply
+	(*OpaqueReply)(nil),    // 8: hanse.parity.v1.OpaqueReply
 }
 var file_rpc_internal_paritypb_parity_proto_depIdxs = []int32{
 	2,  // 0: hanse.parity.v1.Request.map:type_name -> hanse.parity.v1.Request.MapEntry
@@ -260,16 +265,24 @@ var file_rpc_internal_paritypb_parity_proto_depIdxs = []int32{
 	0,  // 7: hanse.parity.v1.Parity.Chat:input_type -> hanse.parity.v1.Request
 	4,  // 8: hanse.parity.v1.Parity.Legacy:input_type -> hanse.parity.v1.LegacyRequest
 	5,  // 9: hanse.parity.v1.Parity.Opaque:input_type -> hanse.parity.v1.OpaqueRequest
-	0,  // 10: hanse.parity.v1.Other.Unary:input_type -> hanse.parity.v1.Request
-	1,  // 11: hanse.parity.v1.Parity.Unary:output_type -> hanse.parity.v1.Reply
-	1,  // 12: hanse.parity.v1.Parity.Download:output_type -> hanse.parity.v1.Reply
-	1,  // 13: hanse.parity.v1.Parity.Upload:output_type -> hanse.parity.v1.Reply
-	1,  // 14: hanse.parity.v1.Parity.Chat:output_type -> hanse.parity.v1.Reply
-	6,  // 15: hanse.parity.v1.Parity.Legacy:output_type -> hanse.parity.v1.LegacyReply
-	7,  // 16: hanse.parity.v1.Parity.Opaque:output_type -> hanse.parity.v1.OpaqueReply
-	1,  // 17: hanse.parity.v1.Other.Unary:output_type -> hanse.parity.v1.Reply
-	11, // [11:18] is the sub-list for method output_type
-	4,  // [4:11] is the sub-list for method input_type
+	6,  // 10: hanse.parity.v1.Parity.Checked:input_type -> hanse.parity.v1.CheckedRequest
+	6,  // 11: hanse.parity.v1.Parity.CheckedDownload:input_type -> hanse.parity.v1.CheckedRequest
+	6,  // 12: hanse.parity.v1.Parity.CheckedUpload:input_type -> hanse.parity.v1.CheckedRequest
+	6,  // 13: hanse.parity.v1.Parity.CheckedChat:input_type -> hanse.parity.v1.CheckedRequest
+	0,  // 14: hanse.parity.v1.Other.Unary:input_type -> hanse.parity.v1.Request
+	1,  // 15: hanse.parity.v1.Parity.Unary:output_type -> hanse.parity.v1.Reply
+	1,  // 16: hanse.parity.v1.Parity.Download:output_type -> hanse.parity.v1.Reply
+	1,  // 17: hanse.parity.v1.Parity.Upload:output_type -> hanse.parity.v1.Reply
+	1,  // 18: hanse.parity.v1.Parity.Chat:output_type -> hanse.parity.v1.Reply
+	7,  // 19: hanse.parity.v1.Parity.Legacy:output_type -> hanse.parity.v1.LegacyReply
+	8,  // 20: hanse.parity.v1.Parity.Opaque:output_type -> hanse.parity.v1.OpaqueReply
+	1,  // 21: hanse.parity.v1.Parity.Checked:output_type -> hanse.parity.v1.Reply
+	1,  // 22: hanse.parity.v1.Parity.CheckedDownload:output_type -> hanse.parity.v1.Reply
+	1,  // 23: hanse.parity.v1.Parity.CheckedUpload:output_type -> hanse.parity.v1.Reply
+	1,  // 24: hanse.parity.v1.Parity.CheckedChat:output_type -> hanse.parity.v1.Reply
+	1,  // 25: hanse.parity.v1.Other.Unary:output_type -> hanse.parity.v1.Reply
+	15, // [15:26] is the sub-list for method output_type
+	4,  // [4:15] is the sub-list for method input_type
 	4,  // [4:4] is the sub-list for extension type_name
 	4,  // [4:4] is the sub-list for extension extendee
 	0,  // [0:4] is the sub-list for field type_name
@@ -280,6 +293,7 @@ func file_rpc_internal_paritypb_parity_proto_init() {
 	if File_rpc_internal_paritypb_parity_proto != nil {
 		return
 	}
+	file_rpc_internal_paritypb_checked_proto_init()
 	file_rpc_internal_paritypb_legacy_proto_init()
 	file_rpc_internal_paritypb_opaque_proto_init()
 	type x struct{}

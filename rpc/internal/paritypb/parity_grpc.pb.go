@@ -21,12 +21,16 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	Parity_Unary_FullMethodName    = "/hanse.parity.v1.Parity/Unary"
-	Parity_Download_FullMethodName = "/hanse.parity.v1.Parity/Download"
-	Parity_Upload_FullMethodName   = "/hanse.parity.v1.Parity/Upload"
-	Parity_Chat_FullMethodName     = "/hanse.parity.v1.Parity/Chat"
-	Parity_Legacy_FullMethodName   = "/hanse.parity.v1.Parity/Legacy"
-	Parity_Opaque_FullMethodName   = "/hanse.parity.v1.Parity/Opaque"
+	Parity_Unary_FullMethodName           = "/hanse.parity.v1.Parity/Unary"
+	Parity_Download_FullMethodName        = "/hanse.parity.v1.Parity/Download"
+	Parity_Upload_FullMethodName          = "/hanse.parity.v1.Parity/Upload"
+	Parity_Chat_FullMethodName            = "/hanse.parity.v1.Parity/Chat"
+	Parity_Legacy_FullMethodName          = "/hanse.parity.v1.Parity/Legacy"
+	Parity_Opaque_FullMethodName          = "/hanse.parity.v1.Parity/Opaque"
+	Parity_Checked_FullMethodName         = "/hanse.parity.v1.Parity/Checked"
+	Parity_CheckedDownload_FullMethodName = "/hanse.parity.v1.Parity/CheckedDownload"
+	Parity_CheckedUpload_FullMethodName   = "/hanse.parity.v1.Parity/CheckedUpload"
+	Parity_CheckedChat_FullMethodName     = "/hanse.parity.v1.Parity/CheckedChat"
 )
 
 // ParityClient is the client API for Parity service.
@@ -39,6 +43,10 @@ type ParityClient interface {
 	Chat(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[Request, Reply], error)
 	Legacy(ctx context.Context, in *LegacyRequest, opts ...grpc.CallOption) (*LegacyReply, error)
 	Opaque(ctx context.Context, in *OpaqueRequest, opts ...grpc.CallOption) (*OpaqueReply, error)
+	Checked(ctx context.Context, in *CheckedRequest, opts ...grpc.CallOption) (*Reply, error)
+	CheckedDownload(ctx context.Context, in *CheckedRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Reply], error)
+	CheckedUpload(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[CheckedRequest, Reply], error)
+	CheckedChat(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[CheckedRequest, Reply], error)
 }
 
 type parityClient struct {
@@ -124,6 +132,61 @@ func (c *parityClient) Opaque(ctx context.Context, in *OpaqueRequest, opts ...gr
 	return out, nil
 }
 
+func (c *parityClient) Checked(ctx context.Context, in *CheckedRequest, opts ...grpc.CallOption) (*Reply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Reply)
+	err := c.cc.Invoke(ctx, Parity_Checked_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *parityClient) CheckedDownload(ctx context.Context, in *CheckedRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Reply], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Parity_ServiceDesc.Streams[3], Parity_CheckedDownload_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[CheckedRequest, Reply]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Parity_CheckedDownloadClient = grpc.ServerStreamingClient[Reply]
+
+func (c *parityClient) CheckedUpload(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[CheckedRequest, Reply], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Parity_ServiceDesc.Streams[4], Parity_CheckedUpload_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[CheckedRequest, Reply]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Parity_CheckedUploadClient = grpc.ClientStreamingClient[CheckedRequest, Reply]
+
+func (c *parityClient) CheckedChat(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[CheckedRequest, Reply], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Parity_ServiceDesc.Streams[5], Parity_CheckedChat_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[CheckedRequest, Reply]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Parity_CheckedChatClient = grpc.BidiStreamingClient[CheckedRequest, Reply]
+
 // ParityServer is the server API for Parity service.
 // All implementations must embed UnimplementedParityServer
 // for forward compatibility.
@@ -134,6 +197,10 @@ type ParityServer interface {
 	Chat(grpc.BidiStreamingServer[Request, Reply]) error
 	Legacy(context.Context, *LegacyRequest) (*LegacyReply, error)
 	Opaque(context.Context, *OpaqueRequest) (*OpaqueReply, error)
+	Checked(context.Context, *CheckedRequest) (*Reply, error)
+	CheckedDownload(*CheckedRequest, grpc.ServerStreamingServer[Reply]) error
+	CheckedUpload(grpc.ClientStreamingServer[CheckedRequest, Reply]) error
+	CheckedChat(grpc.BidiStreamingServer[CheckedRequest, Reply]) error
 	mustEmbedUnimplementedParityServer()
 }
 
@@ -161,6 +228,18 @@ func (UnimplementedParityServer) Legacy(context.Context, *LegacyRequest) (*Legac
 }
 func (UnimplementedParityServer) Opaque(context.Context, *OpaqueRequest) (*OpaqueReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Opaque not implemented")
+}
+func (UnimplementedParityServer) Checked(context.Context, *CheckedRequest) (*Reply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Checked not implemented")
+}
+func (UnimplementedParityServer) CheckedDownload(*CheckedRequest, grpc.ServerStreamingServer[Reply]) error {
+	return status.Error(codes.Unimplemented, "method CheckedDownload not implemented")
+}
+func (UnimplementedParityServer) CheckedUpload(grpc.ClientStreamingServer[CheckedRequest, Reply]) error {
+	return status.Error(codes.Unimplemented, "method CheckedUpload not implemented")
+}
+func (UnimplementedParityServer) CheckedChat(grpc.BidiStreamingServer[CheckedRequest, Reply]) error {
+	return status.Error(codes.Unimplemented, "method CheckedChat not implemented")
 }
 func (UnimplementedParityServer) mustEmbedUnimplementedParityServer() {}
 func (UnimplementedParityServer) testEmbeddedByValue()                {}
@@ -262,6 +341,49 @@ func _Parity_Opaque_Handler(srv interface{}, ctx context.Context, dec func(inter
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Parity_Checked_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CheckedRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ParityServer).Checked(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Parity_Checked_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ParityServer).Checked(ctx, req.(*CheckedRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Parity_CheckedDownload_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(CheckedRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(ParityServer).CheckedDownload(m, &grpc.GenericServerStream[CheckedRequest, Reply]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Parity_CheckedDownloadServer = grpc.ServerStreamingServer[Reply]
+
+func _Parity_CheckedUpload_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(ParityServer).CheckedUpload(&grpc.GenericServerStream[CheckedRequest, Reply]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Parity_CheckedUploadServer = grpc.ClientStreamingServer[CheckedRequest, Reply]
+
+func _Parity_CheckedChat_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(ParityServer).CheckedChat(&grpc.GenericServerStream[CheckedRequest, Reply]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Parity_CheckedChatServer = grpc.BidiStreamingServer[CheckedRequest, Reply]
+
 // Parity_ServiceDesc is the grpc.ServiceDesc for Parity service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -281,6 +403,10 @@ var Parity_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "Opaque",
 			Handler:    _Parity_Opaque_Handler,
 		},
+		{
+			MethodName: "Checked",
+			Handler:    _Parity_Checked_Handler,
+		},
 	},
 	Streams: []grpc.StreamDesc{
 		{
@@ -296,6 +422,22 @@ var Parity_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "Chat",
 			Handler:       _Parity_Chat_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "CheckedDownload",
+			Handler:       _Parity_CheckedDownload_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "CheckedUpload",
+			Handler:       _Parity_CheckedUpload_Handler,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "CheckedChat",
+			Handler:       _Parity_CheckedChat_Handler,
 			ServerStreams: true,
 			ClientStreams: true,
 		},
