@@ -16,7 +16,7 @@ import (
 )
 
 // compile returns the methods of the service in a .proto file.
-func compile(t *testing.T, source string) protoreflect.MethodDescriptors {
+func compile(t testing.TB, source string) protoreflect.MethodDescriptors {
 	t.Helper()
 	files := map[string]string{"library.proto": source}
 	compiler := protocompile.Compiler{Resolver: protocompile.WithStandardImports(protocompile.CompositeResolver{

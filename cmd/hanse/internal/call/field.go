@@ -1,16 +1,15 @@
 package call
 
 import (
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
+	"github.com/hanse-go/hanse/internal/scalar"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/dynamicpb"
@@ -57,7 +56,7 @@ func (f *fields) assignIn(m protoreflect.Message, path []string, at, value strin
 		return f.assignList(m, fd, rest, at, value)
 	case len(rest) > 0:
 		if fd.Message() == nil {
-			return fmt.Errorf("%s is %s and has no fields", fd.Name(), kindOf(fd))
+			return fmt.Errorf("%s is %s and has no fields", fd.Name(), scalar.Kind(fd))
 		}
 		if f.set[at] {
 			return fmt.Errorf("%s has a value already", strings.TrimPrefix(at, "."))
@@ -118,7 +117,7 @@ func (f *fields) assignMap(m protoreflect.Message, fd protoreflect.FieldDescript
 	at += "." + rest[0]
 	if len(rest) > 1 {
 		if fd.MapValue().Message() == nil {
-			return fmt.Errorf("what %s holds is %s and has no fields", fd.Name(), kindOf(fd.MapValue()))
+			return fmt.Errorf("what %s holds is %s and has no fields", fd.Name(), scalar.Kind(fd.MapValue()))
 		}
 		return f.assignIn(entries.Mutable(key.MapKey()).Message(), rest[1:], at, value)
 	}
@@ -161,7 +160,7 @@ func (f *fields) assignList(m protoreflect.Message, fd protoreflect.FieldDescrip
 	at += "." + rest[0]
 	if len(rest) > 1 {
 		if fd.Message() == nil {
-			return fmt.Errorf("what %s holds is %s and has no fields", fd.Name(), kindOf(fd))
+			return fmt.Errorf("what %s holds is %s and has no fields", fd.Name(), scalar.Kind(fd))
 		}
 		return f.assignIn(list.Get(int(i)).Message(), rest[1:], at, value)
 	}
@@ -217,7 +216,7 @@ func (f *fields) parse(fresh protoreflect.Value, fd protoreflect.FieldDescriptor
 		}
 	}
 	if err := (protojson.UnmarshalOptions{Resolver: f.types}).Unmarshal([]byte(js), m.Interface()); err != nil {
-		return fresh, fmt.Errorf("%s is %s: %s", fd.Name(), kindOf(fd), protoMessage(err))
+		return fresh, fmt.Errorf("%s is %s: %s", fd.Name(), scalar.Kind(fd), protoMessage(err))
 	}
 	return fresh, nil
 }
@@ -241,103 +240,34 @@ func (f *fields) parseJSONField(m protoreflect.Message, fd protoreflect.FieldDes
 }
 
 // parseScalar reads a number, a truth value, text, bytes or an enum. Its error continues a sentence that begins with the field.
-func parseScalar(fd protoreflect.FieldDescriptor, text string) (v protoreflect.Value, err error) {
-	bad := func() error { return fmt.Errorf("is %s, which %q is not", kindOf(fd), text) }
-	switch fd.Kind() {
-	case protoreflect.StringKind:
-		return protoreflect.ValueOfString(text), nil
-	case protoreflect.BytesKind:
-		for _, enc := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding, base64.RawStdEncoding, base64.RawURLEncoding} {
-			if b, err := enc.DecodeString(text); err == nil {
-				return protoreflect.ValueOfBytes(b), nil
-			}
-		}
-		return v, bad()
-	case protoreflect.BoolKind:
-		switch text {
-		case "true", "1", "yes":
-			return protoreflect.ValueOfBool(true), nil
-		case "false", "0", "no":
-			return protoreflect.ValueOfBool(false), nil
-		}
-		return v, bad()
-	case protoreflect.Int32Kind, protoreflect.Sint32Kind, protoreflect.Sfixed32Kind:
-		n, err := strconv.ParseInt(text, 10, 32)
-		if err != nil {
-			return v, numberError(err, bad)
-		}
-		return protoreflect.ValueOfInt32(int32(n)), nil
-	case protoreflect.Int64Kind, protoreflect.Sint64Kind, protoreflect.Sfixed64Kind:
-		n, err := strconv.ParseInt(text, 10, 64)
-		if err != nil {
-			return v, numberError(err, bad)
-		}
-		return protoreflect.ValueOfInt64(n), nil
-	case protoreflect.Uint32Kind, protoreflect.Fixed32Kind:
-		n, err := strconv.ParseUint(text, 10, 32)
-		if err != nil {
-			return v, numberError(err, bad)
-		}
-		return protoreflect.ValueOfUint32(uint32(n)), nil
-	case protoreflect.Uint64Kind, protoreflect.Fixed64Kind:
-		n, err := strconv.ParseUint(text, 10, 64)
-		if err != nil {
-			return v, numberError(err, bad)
-		}
-		return protoreflect.ValueOfUint64(n), nil
-	case protoreflect.FloatKind:
-		n, err := strconv.ParseFloat(text, 32)
-		if err != nil {
-			return v, numberError(err, bad)
-		}
-		return protoreflect.ValueOfFloat32(float32(n)), nil
-	case protoreflect.DoubleKind:
-		n, err := strconv.ParseFloat(text, 64)
-		if err != nil {
-			return v, numberError(err, bad)
-		}
-		return protoreflect.ValueOfFloat64(n), nil
-	case protoreflect.EnumKind:
-		return parseEnum(fd.Enum(), text)
+func parseScalar(fd protoreflect.FieldDescriptor, text string) (protoreflect.Value, error) {
+	switch {
+	case fd.Kind() == protoreflect.BoolKind && text == "yes":
+		text = "true"
+	case fd.Kind() == protoreflect.BoolKind && text == "no":
+		text = "false"
 	}
-	return v, bad()
+	v, err := scalar.Parse(fd, text)
+	if e := (*scalar.EnumError)(nil); errors.As(err, &e) {
+		return parseEnum(e)
+	}
+	return v, err
 }
 
-func numberError(err error, bad func() error) error {
-	if errors.Is(err, strconv.ErrRange) {
-		return fmt.Errorf("%w: it is out of range", bad())
-	}
-	return bad()
-}
-
-// parseEnum takes a value's name, its name without the enum's prefix in any case (red for COLOUR_RED), or its number.
-func parseEnum(ed protoreflect.EnumDescriptor, text string) (protoreflect.Value, error) {
-	if v := ed.Values().ByName(protoreflect.Name(text)); v != nil {
-		return protoreflect.ValueOfEnum(v.Number()), nil
-	}
-	if n, err := strconv.ParseInt(text, 10, 32); err == nil {
-		return protoreflect.ValueOfEnum(protoreflect.EnumNumber(n)), nil
-	}
-	want := strings.ToUpper(strings.ReplaceAll(text, "-", "_"))
-	var found []protoreflect.EnumValueDescriptor
-	var names []string
-	prefix := commonPrefix(ed)
-	for i := range ed.Values().Len() {
-		v := ed.Values().Get(i)
-		name := strings.ToUpper(string(v.Name()))
-		if name == want || strings.TrimPrefix(name, prefix) == want {
-			found = append(found, v)
+// parseEnum takes a value's name without the enum's prefix, in any case (red for COLOUR_RED), where e is no name that the enum has.
+func parseEnum(e *scalar.EnumError) (v protoreflect.Value, err error) {
+	want := strings.ToUpper(strings.ReplaceAll(e.Text, "-", "_"))
+	prefix := commonPrefix(e.Enum)
+	for i := range e.Enum.Values().Len() {
+		value := e.Enum.Values().Get(i)
+		if name := strings.ToUpper(string(value.Name())); want != "" && (name == want || strings.TrimPrefix(name, prefix) == want) {
+			return protoreflect.ValueOfEnum(value.Number()), nil
 		}
-		names = append(names, string(v.Name()))
 	}
-	if len(found) > 0 && want != "" {
-		return protoreflect.ValueOfEnum(found[0].Number()), nil
+	if hint := ui.DidYouMean(e.Text, e.Names()); hint != "" {
+		return v, fmt.Errorf("%w; %s", e, hint)
 	}
-	err := fmt.Errorf("has no value %q", text)
-	if hint := ui.DidYouMean(text, names); hint != "" {
-		err = fmt.Errorf("%w; %s", err, hint)
-	}
-	return protoreflect.Value{}, err
+	return v, e
 }
 
 // commonPrefix is what all names of the enum begin with, up to an underscore, in capitals: COLOUR_.
@@ -375,33 +305,4 @@ func noField(md protoreflect.MessageDescriptor, name string) error {
 		return e.Then("did you mean %s?", ui.List(near, "or"))
 	}
 	return e.Then("it has %s", ui.List(names, "and"))
-}
-
-// kindOf names the type of a field for people.
-func kindOf(fd protoreflect.FieldDescriptor) string {
-	switch fd.Kind() {
-	case protoreflect.BoolKind:
-		return "true or false"
-	case protoreflect.StringKind:
-		return "text"
-	case protoreflect.BytesKind:
-		return "bytes in base64"
-	case protoreflect.EnumKind:
-		return "one of " + string(fd.Enum().Name())
-	case protoreflect.FloatKind, protoreflect.DoubleKind:
-		return "a number"
-	case protoreflect.Uint32Kind, protoreflect.Fixed32Kind:
-		return "a whole number from 0 to " + strconv.FormatUint(math.MaxUint32, 10)
-	case protoreflect.Uint64Kind, protoreflect.Fixed64Kind:
-		return "a whole number from 0"
-	case protoreflect.MessageKind, protoreflect.GroupKind:
-		switch fd.Message().FullName() {
-		case "google.protobuf.Timestamp":
-			return "a time like 2026-01-31T12:00:00Z"
-		case "google.protobuf.Duration":
-			return "a duration like 1.5s or 2m"
-		}
-		return "a " + string(fd.Message().Name())
-	}
-	return "a whole number"
 }
