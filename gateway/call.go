@@ -19,12 +19,16 @@ import (
 // exchange is one call in the terms of its protocol. At most one goroutine is in receive, and at most one in the other methods; both may be
 // at the same time. Errors are statuses; what fails one method is the status that end is given.
 type exchange interface {
+	// begin is called first, with the context of the call, and not for a call that has failed already.
+	begin(ctx context.Context)
 	// receive fills m with the client's next message. It returns io.EOF after the last.
 	receive(m proto.Message) error
 	// sendHeader sends the header. It is called once, before the first send, or never.
 	sendHeader(md metadata.MD) error
-	// send sends a message.
+	// send sends a message. It may wait for what follows.
 	send(m proto.Message) error
+	// flush sends what waits.
+	flush() error
 	// end says how the call ended; st is nil when it ended well. header is what the handler set when sendHeader was not called. Nothing
 	// is called after it.
 	end(header, trailer metadata.MD, st *status.Status)
@@ -73,6 +77,7 @@ func (h *Handler) run(r *http.Request, b *begin, x exchange) {
 		c.ctx, cancel = context.WithTimeout(c.ctx, timeout)
 		defer cancel()
 	}
+	x.begin(c.ctx)
 	c.end(h.call(c))
 }
 
@@ -106,8 +111,11 @@ func (c *call) end(err error) {
 	c.exchange.end(header, trailer, statusOf(err))
 }
 
-// fail makes err the call's status.
+// fail makes err, unless it is nil, the call's status.
 func (c *call) fail(err error) error {
+	if err == nil {
+		return nil
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.failed == nil {
@@ -137,7 +145,10 @@ func (c *call) SendHeader(md metadata.MD) error {
 	}
 	c.out.Lock()
 	defer c.out.Unlock()
-	return c.sendHeader()
+	if err := c.sendHeader(); err != nil {
+		return err
+	}
+	return c.fail(c.exchange.flush())
 }
 
 // sendHeader sends the header unless that was done before. The caller holds out.
@@ -152,10 +163,7 @@ func (c *call) sendHeader() error {
 	if sealed {
 		return nil
 	}
-	if err := c.exchange.sendHeader(header); err != nil {
-		return c.fail(err)
-	}
-	return nil
+	return c.fail(c.exchange.sendHeader(header))
 }
 
 // SetTrailer implements grpc.ServerStream.
@@ -176,10 +184,11 @@ func (c *call) SendMsg(v any) error {
 	if err := c.sendHeader(); err != nil {
 		return err
 	}
-	if err := c.exchange.send(m); err != nil {
-		return c.fail(err)
+	err = c.exchange.send(m)
+	if err == nil && c.route.method.IsStreamingServer() {
+		err = c.exchange.flush()
 	}
-	return nil
+	return c.fail(err)
 }
 
 // RecvMsg implements grpc.ServerStream.

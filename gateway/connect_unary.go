@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -25,11 +26,11 @@ func (h *Handler) serveConnectUnary(w http.ResponseWriter, r *http.Request, rt *
 	}
 	b := &begin{route: rt}
 	b.err = connectBegin(r, b)
-	h.run(r, b, &connectUnary{h: h, w: w, r: r, codec: codec})
+	h.run(r, b, h.newConnectUnary(w, r, b, codec, r.Header.Get("Content-Encoding")))
 	return true
 }
 
-// connectBegin reads the headers that Connect's calls have in common.
+// connectBegin reads the headers that Connect's calls have in common. Its error is the call's status.
 func connectBegin(r *http.Request, b *begin) (err error) {
 	if v := r.Header.Get("Connect-Protocol-Version"); v != "" && v != "1" {
 		return status.Errorf(codes.InvalidArgument, "Connect-Protocol-Version is %q: there is version 1 only", v)
@@ -57,28 +58,50 @@ func parseConnectTimeout(s string) (time.Duration, error) {
 
 // connectUnary is the exchange of a unary call.
 type connectUnary struct {
-	h      *Handler
-	w      http.ResponseWriter
-	r      *http.Request
-	codec  codec
-	got    bool
-	header metadata.MD
-	reply  []byte
+	h        *Handler
+	w        http.ResponseWriter
+	r        *http.Request
+	ctx      context.Context
+	codec    codec
+	requests encoding.Compressor // nil: not compressed
+	replies  encoding.Compressor
+	request  []byte // of a GET, compressed; nil: the body has it
+	got      bool
+	header   metadata.MD
+	reply    []byte
 }
 
-func (x *connectUnary) receive(m proto.Message) error {
+func (h *Handler) newConnectUnary(w http.ResponseWriter, r *http.Request, b *begin, codec codec, compression string) *connectUnary {
+	x := &connectUnary{h: h, w: w, r: r, codec: codec}
+	var err error
+	if x.requests, err = compressorOf(compression); err != nil {
+		w.Header()["Accept-Encoding"] = []string{compressions}
+		if b.err == nil {
+			b.err = err
+		}
+	}
+	x.replies = chooseCompressor(r.Header["Accept-Encoding"])
+	return x
+}
+
+func (x *connectUnary) begin(ctx context.Context) { x.ctx = ctx }
+
+func (x *connectUnary) receive(m proto.Message) (err error) {
 	if x.got {
 		return io.EOF
 	}
 	x.got = true
-	data, err := x.h.readBody(x.w, x.r)
+	data := x.request
+	switch {
+	case data == nil:
+		data, err = x.h.readBody(x.ctx, x.w, x.r, x.requests)
+	case x.requests != nil && len(data) > 0:
+		data, err = decompress(x.requests, data, x.h.Limits.resolved().MessageBytes)
+	}
 	if err != nil {
 		return err
 	}
-	if err := x.codec.decode(data, m); err != nil {
-		return status.Errorf(codes.InvalidArgument, "the request is no %s of %s: %v", x.codec.name(), m.ProtoReflect().Descriptor().FullName(), err)
-	}
-	return nil
+	return decodeRequest(x.codec, data, m)
 }
 
 func (x *connectUnary) sendHeader(md metadata.MD) error {
@@ -86,11 +109,11 @@ func (x *connectUnary) sendHeader(md metadata.MD) error {
 	return nil
 }
 
+func (x *connectUnary) flush() error { return nil }
+
 func (x *connectUnary) send(m proto.Message) (err error) {
-	if x.reply, err = x.codec.appendTo(x.reply, m); err != nil {
-		return status.Errorf(codes.Internal, "the reply cannot be encoded: %v", err)
-	}
-	return nil
+	x.reply, err = encodeReply(x.codec, x.reply[:0], m)
+	return err
 }
 
 func (x *connectUnary) end(header, trailer metadata.MD, st *status.Status) {
@@ -100,25 +123,19 @@ func (x *connectUnary) end(header, trailer metadata.MD, st *status.Status) {
 	h := x.w.Header()
 	addHeaders(h, header, "")
 	addHeaders(h, trailer, "Trailer-")
+	body := x.reply
+	if st == nil && x.replies != nil && len(body) >= x.h.compressFrom() {
+		zipped, err := compress(x.replies, nil, body)
+		if st = statusOf(err); st == nil {
+			h["Content-Encoding"] = []string{x.replies.Name()}
+			body = zipped
+		}
+	}
 	if st != nil {
 		x.h.writeError(x.w, st)
 		return
 	}
 	h["Content-Type"] = []string{connectUnaryPrefix + x.codec.name()}
-	h["Content-Length"] = []string{strconv.Itoa(len(x.reply))}
-	x.w.Write(x.reply) // the client is gone if this fails
-}
-
-// readBody reads the whole body of a request, within the limits.
-func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	limits := h.Limits.resolved()
-	if r.ContentLength > int64(limits.MessageBytes) {
-		return nil, errTooLarge(limits.MessageBytes)
-	}
-	body := http.MaxBytesReader(w, r.Body, int64(limits.MessageBytes))
-	data, err := io.ReadAll(body)
-	if err != nil {
-		return nil, readError(context.WithoutCancel(r.Context()), err)
-	}
-	return data, nil
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	x.w.Write(body) // the client is gone if this fails
 }

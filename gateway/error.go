@@ -1,10 +1,8 @@
 package gateway
 
 import (
-	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"strings"
 
@@ -110,20 +108,4 @@ func (h *Handler) writeError(w http.ResponseWriter, st *status.Status) {
 	delete(header, "Content-Length")
 	w.WriteHeader(infoOf(st.Code()).http)
 	w.Write(body) // the client is gone if this fails
-}
-
-// readError is the status of a call whose request could not be read.
-func readError(ctx context.Context, err error) error {
-	if ctxErr := ctx.Err(); ctxErr != nil {
-		return status.FromContextError(ctxErr).Err()
-	}
-	var tooLong *http.MaxBytesError
-	if errors.As(err, &tooLong) {
-		return errTooLarge(int(tooLong.Limit))
-	}
-	return status.Errorf(codes.InvalidArgument, "reading the request: %v", err)
-}
-
-func errTooLarge(limit int) error {
-	return status.Errorf(codes.ResourceExhausted, "the message is larger than %d bytes, which is the most that is taken", limit)
 }

@@ -9,8 +9,9 @@
 //
 // Package hanse mounts one on the port of every app. It serves
 //
-//   - the Connect protocol (https://connectrpc.com/docs/protocol): POST /package.Service/Method with application/json or
-//     application/proto.
+//   - the Connect protocol (https://connectrpc.com/docs/protocol), unary and streaming, with JSON and binary messages, and with GET where
+//     a method is marked NO_SIDE_EFFECTS;
+//   - gRPC-Web, binary and text.
 //
 // Whatever the protocol, a call is a call: the interceptors, rules, policies and limits of its service hold, its headers are metadata, and
 // its error has the same code and details everywhere.
@@ -27,6 +28,7 @@ package gateway
 import (
 	"fmt"
 	"log/slog"
+	"math"
 	"net/http"
 	"runtime/debug"
 	"strings"
@@ -43,6 +45,9 @@ type Handler struct {
 	Backend Backend
 	// Limits are on what one call may take. Zero: safe ones.
 	Limits Limits
+	// CompressFrom is the size in bytes from which a reply is compressed for a client that accepts it. 0: 1400, for what fits one packet
+	// gains nothing; -1: no reply is compressed.
+	CompressFrom int
 	// Types finds the messages in google.protobuf.Any, and extensions, when they are written as JSON. nil: those linked into the program.
 	Types Types
 	// Logger gets what goes wrong in the handler itself. nil: slog.Default.
@@ -94,15 +99,45 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	mediaType := mediaTypeOf(r.Header)
-	switch {
-	case r.Method != http.MethodPost:
-		w.Header().Set("Allow", http.MethodPost)
-		http.Error(w, "calls of "+rt.path+" are made by POST", http.StatusMethodNotAllowed)
-	case strings.HasPrefix(mediaType, connectUnaryPrefix) && h.serveConnectUnary(w, r, rt, mediaType[len(connectUnaryPrefix):]):
+	switch r.Method {
+	case http.MethodPost:
+		if !h.servePost(w, r, rt) {
+			h.unsupported(w, rt)
+		}
+	case http.MethodGet:
+		if rt.pure && rt.unary() {
+			if !h.serveConnectGet(w, r, rt) {
+				h.unsupported(w, rt)
+			}
+			return
+		}
+		fallthrough
 	default:
-		h.unsupported(w, rt)
+		h.notAllowed(w, rt)
 	}
+}
+
+// servePost serves a POST by its content type. It reports false when that is none for the method.
+func (h *Handler) servePost(w http.ResponseWriter, r *http.Request, rt *route) bool {
+	mediaType := mediaTypeOf(r.Header)
+	if name, ok := strings.CutPrefix(mediaType, connectStreamPrefix); ok {
+		return h.serveConnectStream(w, r, rt, name)
+	}
+	if strings.HasPrefix(mediaType, webType) {
+		return h.serveWeb(w, r, rt, mediaType)
+	}
+	name, ok := strings.CutPrefix(mediaType, connectUnaryPrefix)
+	return ok && h.serveConnectUnary(w, r, rt, name)
+}
+
+// notAllowed answers a request whose method is none by which calls are made.
+func (h *Handler) notAllowed(w http.ResponseWriter, rt *route) {
+	allowed := http.MethodPost
+	if rt.pure && rt.unary() {
+		allowed = "GET, POST"
+	}
+	w.Header().Set("Allow", allowed)
+	http.Error(w, "calls of "+rt.path+" are made by "+allowed, http.StatusMethodNotAllowed)
 }
 
 // unsupported answers a request whose content type is none that the method takes.
@@ -111,6 +146,9 @@ func (h *Handler) unsupported(w http.ResponseWriter, rt *route) {
 	w.Header().Set("Accept-Post", types)
 	http.Error(w, "send one of these content types: "+types, http.StatusUnsupportedMediaType)
 }
+
+// compressFrom returns the size from which replies are compressed.
+func (h *Handler) compressFrom() int { return orDefault(h.CompressFrom, 1400, math.MaxInt) }
 
 func (h *Handler) logger() *slog.Logger {
 	if h.Logger != nil {

@@ -12,7 +12,7 @@ type Limits struct {
 	MessageBytes int
 	// Depth is how deeply a request message may be nested. Default: 100.
 	Depth int
-	// Timeout is what a unary call may take whose client sets no deadline of its own. Default: 1 min.
+	// Timeout is what a unary call may take whose client sets no deadline of its own. Default: as long as it needs, as for calls by gRPC.
 	Timeout time.Duration
 	// ReadTimeout is what the message of a unary call may take to arrive. Default: 30 s.
 	ReadTimeout time.Duration
@@ -22,7 +22,7 @@ type Limits struct {
 func (l Limits) resolved() Limits {
 	l.MessageBytes = orDefault(l.MessageBytes, 4<<20, math.MaxInt-1)
 	l.Depth = orDefault(l.Depth, 100, math.MaxInt)
-	l.Timeout = orDefault(l.Timeout, time.Minute, 0)
+	l.Timeout = max(l.Timeout, 0)
 	l.ReadTimeout = orDefault(l.ReadTimeout, 30*time.Second, 0)
 	return l
 }

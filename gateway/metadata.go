@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"encoding/base64"
 	"fmt"
 	"net"
 	"net/http"
@@ -10,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/hanse-go/hanse/identity"
+	"github.com/hanse-go/hanse/internal/grpctext"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
@@ -49,14 +49,14 @@ func incoming(r *http.Request) (metadata.MD, error) {
 			}
 		}
 		key := strings.ToLower(name)
-		if !strings.HasSuffix(key, "-bin") {
+		if !grpctext.BinaryKey(key) {
 			md[key] = values[:len(values):len(values)]
 			continue
 		}
 		var decoded []string
 		for _, value := range values {
 			for part := range strings.SplitSeq(value, ",") {
-				v, err := decodeBinary(part)
+				v, err := grpctext.DecodeBinary(part)
 				if err != nil {
 					return nil, fmt.Errorf("malformed binary metadata %q in header %q: %w", part, key, err)
 				}
@@ -79,12 +79,6 @@ func validKey(name string) bool {
 	return name != ""
 }
 
-// decodeBinary reads one value of a binary key: with padding or without, for both are sent.
-func decodeBinary(s string) (string, error) {
-	b, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(strings.Trim(s, " "), "="))
-	return string(b), err
-}
-
 // addHeaders writes metadata that a handler has set into the headers of a response, their names behind prefix.
 func addHeaders(dst http.Header, md metadata.MD, prefix string) {
 	for key, values := range md {
@@ -94,8 +88,8 @@ func addHeaders(dst http.Header, md metadata.MD, prefix string) {
 		}
 		name = prefix + name
 		for _, value := range values {
-			if strings.HasSuffix(key, "-bin") {
-				value = base64.RawStdEncoding.EncodeToString([]byte(value))
+			if grpctext.BinaryKey(key) {
+				value = grpctext.EncodeBinary(value)
 			}
 			dst[name] = append(dst[name], value)
 		}

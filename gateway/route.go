@@ -72,7 +72,7 @@ func (rt *route) unary() bool {
 // accepts returns the content types of POST.
 func (rt *route) accepts() []string {
 	if rt.unary() {
-		return []string{"application/json", "application/proto"}
+		return []string{"application/json", "application/proto", webType, webTextType}
 	}
-	return nil
+	return []string{connectStreamPrefix + "json", connectStreamPrefix + "proto", webType, webTextType}
 }

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hanse-go/hanse/internal/grpctext"
 	"github.com/hanse-go/hanse/internal/hpack"
 	"github.com/hanse-go/hanse/internal/http2"
 	"github.com/hanse-go/hanse/rpc/internal/wire"
@@ -564,7 +565,7 @@ func (l *wireLink) header(dst []byte, ctx context.Context, limit time.Time, meth
 			return nil, dst, contextStatus(context.DeadlineExceeded)
 		}
 		var value [16]byte
-		dst = hpack.AppendLiteral(dst, "grpc-timeout", string(appendTimeout(value[:0], left)), false)
+		dst = hpack.AppendLiteral(dst, "grpc-timeout", string(grpctext.AppendTimeout(value[:0], left)), false)
 	}
 	if o.creds != nil {
 		md, err := l.credentials(ctx, method, o, conn)

@@ -2,10 +2,10 @@ package rpc
 
 import (
 	"context"
-	"encoding/base64"
 	"fmt"
 	"strings"
 
+	"github.com/hanse-go/hanse/internal/grpctext"
 	"github.com/hanse-go/hanse/internal/hpack"
 	"github.com/hanse-go/hanse/internal/outmeta"
 	"github.com/hanse-go/hanse/resilience"
@@ -14,9 +14,6 @@ import (
 
 // Metadata as header fields: keys that end in -bin carry any bytes, in base64 (gRPC's PROTOCOL-HTTP2, "Custom-Metadata").
 
-// binaryKey reports whether the values of a key are bytes.
-func binaryKey(key string) bool { return strings.HasSuffix(key, "-bin") }
-
 // sensitiveKey reports whether no hop should keep a key's values in its compression state (RFC 7541 section 7.1.3).
 func sensitiveKey(key string) bool {
 	return key == "authorization" || key == "cookie" || key == "proxy-authorization"
@@ -24,8 +21,8 @@ func sensitiveKey(key string) bool {
 
 // appendField appends one value of a key that checkPair has found in order.
 func appendField(dst []byte, key, value string) []byte {
-	if binaryKey(key) {
-		value = base64.RawStdEncoding.EncodeToString([]byte(value))
+	if grpctext.BinaryKey(key) {
+		value = grpctext.EncodeBinary(value)
 	}
 	return hpack.AppendLiteral(dst, key, value, sensitiveKey(key))
 }
@@ -99,12 +96,12 @@ func addFields(md metadata.MD, fields []hpack.Field) {
 		if hiddenField(f.Name) {
 			continue
 		}
-		if !binaryKey(f.Name) {
+		if !grpctext.BinaryKey(f.Name) {
 			add(f.Name, f.Value)
 			continue
 		}
 		for part := range strings.SplitSeq(f.Value, ",") {
-			if v, err := decodeBinary(part); err == nil {
+			if v, err := grpctext.DecodeBinary(part); err == nil {
 				add(f.Name, v)
 			}
 		}
@@ -132,21 +129,14 @@ func hiddenField(name string) bool {
 	return reservedKey(name)
 }
 
-// decodeBinary reads one value of a binary key: with padding or without, for both are sent.
-func decodeBinary(s string) (string, error) {
-	s = strings.Trim(s, " ")
-	b, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(s, "="))
-	return string(b), err
-}
-
 // checkBinary returns an error if a field of a binary key is no base64.
 func checkBinary(fields []hpack.Field) error {
 	for i := range fields {
-		if !binaryKey(fields[i].Name) {
+		if !grpctext.BinaryKey(fields[i].Name) {
 			continue
 		}
 		for part := range strings.SplitSeq(fields[i].Value, ",") {
-			if _, err := decodeBinary(part); err != nil {
+			if _, err := grpctext.DecodeBinary(part); err != nil {
 				return fmt.Errorf("malformed binary metadata %q in header %q: %w", part, fields[i].Name, err)
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hanse-go/hanse/internal/grpctext"
 	"github.com/hanse-go/hanse/internal/hpack"
 	"github.com/hanse-go/hanse/internal/http2"
 	"github.com/hanse-go/hanse/rpc/internal/wire"
@@ -62,7 +63,7 @@ func (c *serverCall) init(conn *wireConn, h *http2.Header, known *knownRun, head
 		}
 	}
 	if head.timeout != "" {
-		timeout, err := parseTimeout(head.timeout)
+		timeout, err := grpctext.ParseTimeout(head.timeout)
 		if err != nil {
 			c.early = status.Error(codes.Internal, err.Error())
 		}

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/hanse-go/hanse/internal/grpctext"
 	"github.com/hanse-go/hanse/internal/hpack"
 	spb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
@@ -17,7 +18,7 @@ func appendStatus(dst []byte, st *status.Status) []byte {
 	dst = hpack.AppendLiteral(dst, "grpc-status", strconv.FormatUint(uint64(st.Code()), 10), false)
 	p := st.Proto()
 	if msg := p.GetMessage(); msg != "" {
-		dst = hpack.AppendLiteral(dst, "grpc-message", encodeStatusMessage(msg), false)
+		dst = hpack.AppendLiteral(dst, "grpc-message", grpctext.EncodeMessage(msg), false)
 	}
 	if len(p.GetDetails()) > 0 {
 		p.Message = strings.ToValidUTF8(p.Message, "�")
@@ -59,11 +60,11 @@ func (s *statusFields) err() error {
 	}
 	code, err := strconv.ParseUint(s.code, 10, 32)
 	if err != nil {
-		return status.Errorf(codes.Unknown, "malformed grpc-status %q: %s", s.code, decodeStatusMessage(s.message))
+		return status.Errorf(codes.Unknown, "malformed grpc-status %q: %s", s.code, grpctext.DecodeMessage(s.message))
 	}
-	p := &spb.Status{Code: int32(code), Message: decodeStatusMessage(s.message)}
+	p := &spb.Status{Code: int32(code), Message: grpctext.DecodeMessage(s.message)}
 	if s.details != "" {
-		if b, err := decodeBinary(s.details); err == nil {
+		if b, err := grpctext.DecodeBinary(s.details); err == nil {
 			detailed := new(spb.Status)
 			if proto.Unmarshal([]byte(b), detailed) == nil && detailed.Code == p.Code {
 				p = detailed

@@ -13,18 +13,22 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
 
+	"github.com/hanse-go/hanse/gateway"
 	"github.com/hanse-go/hanse/internal/conformance/conformancepb"
 	"github.com/hanse-go/hanse/rpc"
+	"google.golang.org/grpc/encoding"
 	_ "google.golang.org/grpc/encoding/gzip" // the suite compresses by gzip
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	encoding.RegisterCodecV2(jsonCodec{})
 	if err := run(ctx, os.Stdin, os.Stdout); err != nil {
 		slog.Error("the conformance server failed", "err", err)
 		os.Exit(1)
@@ -76,6 +80,7 @@ func newPort(req *conformancepb.ServerCompatRequest) (*rpc.Port, error) {
 	}
 	srv.Start()
 	port := &rpc.Port{Servers: []*rpc.Server{srv}}
+	port.HTTP = withQuery(&gateway.Handler{Backend: port, Limits: gateway.Limits{MessageBytes: srv.MaxRecvMsgSize}})
 	if !req.UseTls {
 		return port, nil
 	}
@@ -93,3 +98,15 @@ func newPort(req *conformancepb.ServerCompatRequest) (*rpc.Port, error) {
 	}
 	return port, nil
 }
+
+// withQuery puts the query of a GET into the context, for the service tells the client of it.
+func withQuery(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			r = r.WithContext(context.WithValue(r.Context(), queryKey{}, r.URL.Query()))
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+type queryKey struct{}

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
+	"net/url"
+	"slices"
 	"time"
 
 	"github.com/hanse-go/hanse/internal/conformance/conformancepb"
@@ -79,8 +82,10 @@ func (service) BidiStream(stream grpc.BidiStreamingServer[conformancepb.BidiStre
 		}
 		if first {
 			r.def, duplex = req.ResponseDefinition, req.FullDuplex
-			if err := r.begin(); err != nil {
-				return err
+			if duplex {
+				if err := r.begin(); err != nil {
+					return err
+				}
 			}
 		}
 		requests = append(requests, req)
@@ -94,6 +99,11 @@ func (service) BidiStream(stream grpc.BidiStreamingServer[conformancepb.BidiStre
 			return err
 		}
 		requests = nil
+	}
+	if !duplex {
+		if err := r.begin(); err != nil {
+			return err
+		}
 	}
 	return r.finish(requests)
 }
@@ -208,6 +218,12 @@ func requestInfo(ctx context.Context, requests []proto.Message) (*conformancepb.
 	}
 	md, _ := metadata.FromIncomingContext(ctx)
 	info.RequestHeaders = conformancepb.HeadersOf(md)
+	if query, ok := ctx.Value(queryKey{}).(url.Values); ok {
+		info.ConnectGetInfo = &conformancepb.ConformancePayload_ConnectGetInfo{}
+		for _, name := range slices.Sorted(maps.Keys(query)) {
+			info.ConnectGetInfo.QueryParams = append(info.ConnectGetInfo.QueryParams, &conformancepb.Header{Name: name, Value: query[name]})
+		}
+	}
 	for _, req := range requests {
 		packed, err := anypb.New(req)
 		if err != nil {

@@ -37,6 +37,14 @@ func (a *Accepted) Close() error {
 	return a.Conn.Close()
 }
 
+// CloseWrite tells the client that nothing more will come, so that it does not use a connection again that is about to be closed.
+func (a *Accepted) CloseWrite() error {
+	if c, ok := a.Conn.(interface{ CloseWrite() error }); ok {
+		return c.CloseWrite()
+	}
+	return nil
+}
+
 // Unread returns the connection that was accepted and what was read of it, for those who read and write by its own methods. Close must
 // be called all the same.
 func (a *Accepted) Unread() (net.Conn, []byte) {

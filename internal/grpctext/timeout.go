@@ -1,4 +1,4 @@
-package rpc
+package grpctext
 
 import (
 	"fmt"
@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// appendTimeout appends the value of a grpc-timeout header: at most eight digits and a unit (gRPC's PROTOCOL-HTTP2, "Timeout"). It
+// AppendTimeout appends the value of a grpc-timeout header: at most eight digits and a unit (gRPC's PROTOCOL-HTTP2, "Timeout"). It
 // rounds up, and to whole milliseconds from 10 ms on, so that the values of a program's calls are few and their coding is remembered.
-func appendTimeout(dst []byte, d time.Duration) []byte {
+func AppendTimeout(dst []byte, d time.Duration) []byte {
 	const digits = 100_000_000
 	for _, u := range [...]struct {
 		name byte
@@ -27,8 +27,8 @@ func appendTimeout(dst []byte, d time.Duration) []byte {
 	return append(strconv.AppendInt(dst, int64((d-1)/time.Hour+1), 10), 'H')
 }
 
-// parseTimeout reads the value of a grpc-timeout header. What no Duration can hold is the longest one.
-func parseTimeout(s string) (time.Duration, error) {
+// ParseTimeout reads the value of a grpc-timeout header. What no Duration can hold is the longest one.
+func ParseTimeout(s string) (time.Duration, error) {
 	if len(s) < 2 || len(s) > 9 {
 		return 0, fmt.Errorf("malformed grpc-timeout %q: it must be one to eight digits and a unit", s)
 	}

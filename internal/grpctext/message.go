@@ -1,13 +1,13 @@
-package rpc
+package grpctext
 
 import (
 	"strings"
 	"unicode/utf8"
 )
 
-// encodeStatusMessage makes the value of a grpc-message header: what is not printable ASCII, and the percent sign, becomes %XX, and
+// EncodeMessage makes the value of a grpc-message header: what is not printable ASCII, and the percent sign, becomes %XX, and
 // what is not UTF-8 becomes U+FFFD (gRPC's PROTOCOL-HTTP2, "Percent-Encoded").
-func encodeStatusMessage(msg string) string {
+func EncodeMessage(msg string) string {
 	i := 0
 	for i < len(msg) && plainStatusByte(msg[i]) {
 		i++
@@ -36,9 +36,9 @@ func encodeStatusMessage(msg string) string {
 
 func plainStatusByte(c byte) bool { return c >= ' ' && c <= '~' && c != '%' }
 
-// decodeStatusMessage reads the value of a grpc-message header. What is malformed stays as it is: an error must never be lost for the
+// DecodeMessage reads the value of a grpc-message header. What is malformed stays as it is: an error must never be lost for the
 // way in which it was spelt.
-func decodeStatusMessage(s string) string {
+func DecodeMessage(s string) string {
 	i := strings.IndexByte(s, '%')
 	if i < 0 {
 		return s

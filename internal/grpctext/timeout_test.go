@@ -1,4 +1,4 @@
-package rpc
+package grpctext
 
 import (
 	"math"
@@ -26,11 +26,11 @@ func TestAppendTimeout(t *testing.T) {
 		{0, "1u"},
 		{-time.Second, "1u"},
 	} {
-		got := string(appendTimeout(nil, tt.d))
+		got := string(AppendTimeout(nil, tt.d))
 		if got != tt.want {
 			t.Errorf("%v: %s, want %s", tt.d, got, tt.want)
 		}
-		if back, err := parseTimeout(got); err != nil || back < tt.d {
+		if back, err := ParseTimeout(got); err != nil || back < tt.d {
 			t.Errorf("%v came back as %v, %v", tt.d, back, err)
 		}
 	}
@@ -41,12 +41,12 @@ func TestParseTimeout(t *testing.T) {
 		"1n": 1, "20u": 20 * time.Microsecond, "3m": 3 * time.Millisecond, "4S": 4 * time.Second, "5M": 5 * time.Minute, "6H": 6 * time.Hour,
 		"0S": 0, "99999999H": math.MaxInt64, "99999999M": 99999999 * time.Minute, "2562048H": math.MaxInt64, "00000001S": time.Second,
 	} {
-		if got, err := parseTimeout(s); err != nil || got != want {
+		if got, err := ParseTimeout(s); err != nil || got != want {
 			t.Errorf("%s: %v, %v", s, got, err)
 		}
 	}
 	for _, s := range []string{"", "1", "S", "123456789S", "-1S", "+1S", "1s", "1.5S", " 1S", "1S ", "1 S", "x1S"} {
-		if got, err := parseTimeout(s); err == nil {
+		if got, err := ParseTimeout(s); err == nil {
 			t.Errorf("%q: %v", s, got)
 		}
 	}
@@ -57,11 +57,11 @@ func FuzzTimeout(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		d, err := parseTimeout(s)
+		d, err := ParseTimeout(s)
 		if err != nil || d == 0 {
 			return
 		}
-		back, err := parseTimeout(string(appendTimeout(nil, d)))
+		back, err := ParseTimeout(string(AppendTimeout(nil, d)))
 		if err != nil || back < d || back-d > time.Hour {
 			t.Errorf("%s is %v and comes back as %v, %v", s, d, back, err)
 		}

@@ -1,0 +1,151 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/status"
+)
+
+// readBody reads all of a unary call's body within the limits, and decompresses it.
+func (h *Handler) readBody(ctx context.Context, w http.ResponseWriter, r *http.Request, c encoding.Compressor) ([]byte, error) {
+	limits := h.Limits.resolved()
+	if r.ContentLength > int64(limits.MessageBytes) {
+		return nil, errTooLarge(limits.MessageBytes)
+	}
+	deadline, limited := ctx.Deadline()
+	if d := limits.ReadTimeout; d > 0 {
+		if end := time.Now().Add(d); !limited || end.Before(deadline) {
+			deadline, limited = end, true
+		}
+	}
+	rc := http.NewResponseController(w)
+	if limited {
+		rc.SetReadDeadline(deadline) // where a server has none, the client decides how long it takes
+	}
+	data, err := readAll(r.Body, r.ContentLength, limits.MessageBytes)
+	if err != nil {
+		if ctx.Err() == nil && errors.Is(err, os.ErrDeadlineExceeded) && ctxLeft(ctx) {
+			return nil, status.Errorf(codes.DeadlineExceeded, "the request's message took longer than %v to arrive", limits.ReadTimeout)
+		}
+		return nil, readError(err)
+	}
+	if limited {
+		rc.SetReadDeadline(time.Time{})
+	}
+	if c == nil || len(data) == 0 {
+		return data, nil
+	}
+	return decompress(c, data, limits.MessageBytes)
+}
+
+// ctxLeft reports whether the deadline of ctx is still to come.
+func ctxLeft(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return !ok || time.Now().Before(deadline)
+}
+
+// readAll reads a body that says it is length bytes long, -1 if it does not say, and may be limit bytes long.
+func readAll(r io.Reader, length int64, limit int) ([]byte, error) {
+	first := int64(512)
+	if length >= 0 {
+		first = min(length, firstPiece) + 1 // one more, to see the end without more memory
+	}
+	data := make([]byte, 0, first)
+	for {
+		n, err := r.Read(data[len(data):cap(data)])
+		data = data[:len(data)+n]
+		switch {
+		case len(data) > limit:
+			return nil, errTooLarge(limit)
+		case err == io.EOF:
+			return data, nil
+		case err != nil:
+			return nil, err
+		}
+		if len(data) == cap(data) {
+			data = append(data, 0)[:len(data)]
+		}
+	}
+}
+
+// readError is the status of a call whose request could not be read.
+func readError(err error) error {
+	if _, ok := status.FromError(err); ok {
+		return err
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
+		return status.Error(codes.DeadlineExceeded, context.DeadlineExceeded.Error())
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return status.Error(codes.InvalidArgument, "the request ends before its end")
+	}
+	return status.Errorf(codes.Canceled, "the request could not be read: %v", err)
+}
+
+// sendError is the status of a call whose reply could not be written; nil if it could.
+func sendError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return status.Errorf(codes.Canceled, "the reply could not be written: %v", err)
+}
+
+func errTooLarge(limit int) error {
+	return status.Errorf(codes.ResourceExhausted, "the message is larger than %d bytes, which is the most that is taken", limit)
+}
+
+// streamBody is the body of a stream. A read ends when the call's context does, and nothing is left behind on the connection if none
+// waits then.
+type streamBody struct {
+	body io.Reader
+	rc   *http.ResponseController
+
+	mu      sync.Mutex
+	err     error // why there is nothing to read any more
+	reading bool
+}
+
+// until ends reads with ctx. The returned function must be called when the call is over.
+func (b *streamBody) until(ctx context.Context) (stop func() bool) {
+	return context.AfterFunc(ctx, func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.err = status.FromContextError(ctx.Err()).Err()
+		if b.reading {
+			b.rc.SetReadDeadline(time.Now()) // where a server has none, the read ends with the connection
+		}
+	})
+}
+
+func (b *streamBody) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	if b.err != nil {
+		defer b.mu.Unlock()
+		return 0, b.err
+	}
+	b.reading = true
+	b.mu.Unlock()
+	n, err := b.body.Read(p)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.reading = false
+	if err != nil && err != io.EOF && b.err != nil {
+		err = b.err
+	}
+	return n, err
+}
+
+// broken reports whether there is a rest of the body that nobody will read.
+func (b *streamBody) broken() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.err != nil
+}
