@@ -416,6 +416,7 @@ func (b *binding) invokeLater(ctx context.Context, limit time.Time, pass resilie
 // done ends the call.
 func (c *remoteCall) done() {
 	c.b.pool.guard.circuit.Done(time.Now(), c.pass, c.outcome)
+	c.o.forwarded.note(c.repeats == 0 && (c.at == nil || c.at.report.NeverProcessed()))
 	c.tell()
 }
 

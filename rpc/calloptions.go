@@ -31,6 +31,7 @@ type callOptions struct {
 	authority    string // "": the service's name
 	creds        credentials.PerRPCCredentials
 	policy       *resilience.CallOption // nil: nothing of its own
+	forwarded    *forwarded             // nil: the call is made for itself
 
 	format                // never without a codec
 	contentSubtype string // "" is proto
@@ -104,6 +105,9 @@ func (o *callOptions) apply(opt grpc.CallOption) (forGRPC bool, err error) {
 			opt = opt.Before(*o.policy)
 		}
 		o.policy = &opt
+		return false, nil
+	case *forwarded:
+		o.forwarded = opt
 		return false, nil
 	case grpc.OnFinishCallOption:
 		o.onFinish = append(o.onFinish, opt.OnFinish)

@@ -120,6 +120,13 @@ func (s *Server) has(contract string) bool {
 	return s.services[contract] != nil
 }
 
+// unknown is a method that no contract has. Such methods are not kept: callers could make up any number of them.
+func (s *Server) unknown(path string) *method {
+	m := &method{path: path, info: grpc.StreamServerInfo{FullMethod: path, IsClientStream: true, IsServerStream: true}}
+	m.stream = &grpc.StreamDesc{Handler: s.Unknown, ClientStreams: true, ServerStreams: true}
+	return m
+}
+
 // lookup finds a method of a server that was started.
 func (s *Server) lookup(path string) (*method, error) {
 	if m := s.methods[path]; m != nil {
@@ -129,6 +136,9 @@ func (s *Server) lookup(path string) (*method, error) {
 	i := strings.LastIndexByte(rest, '/')
 	if !ok || i < 0 {
 		return nil, status.Errorf(codes.Unimplemented, "malformed method name: %q", path)
+	}
+	if s.Unknown != nil && s.guard == nil {
+		return s.unknown(path), nil
 	}
 	if service := rest[:i]; s.services[service] == nil {
 		return nil, status.Errorf(codes.Unimplemented, "unknown service %s", service)

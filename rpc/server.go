@@ -63,6 +63,10 @@ type Server struct {
 	// ServiceID returns the ID of a service that a rule of Allow names. nil: rules must have SPIFFE IDs.
 	ServiceID func(service string) identity.ID
 
+	// Unknown serves the calls of all methods that no registered contract has, under the same interceptors: to pass them on, see
+	// [Forwarder]. Not together with Allow, whose rules cannot name them: that is a mistake in Err, and lets nobody in. nil: Unimplemented.
+	Unknown grpc.StreamHandler
+
 	// Policy is what calls in are given: which are shed when there are too many. The zero value limits by latency what comes from outside;
 	// see [resilience.Limit]. SetPolicy changes it while the server runs. Mistakes are in Err.
 	Policy resilience.Policy
@@ -225,6 +229,9 @@ func (s *Server) Err() error {
 	mistakes := s.mistakes
 	if err := s.Policy.Check(); err != nil {
 		mistakes = append(mistakes[:len(mistakes):len(mistakes)], fmt.Errorf("rpc: policy of service %q: %w", s.Name, err))
+	}
+	if s.Unknown != nil && len(s.Allow) > 0 {
+		mistakes = append(mistakes[:len(mistakes):len(mistakes)], fmt.Errorf("rpc: service %q has Allow, and Unknown for methods that no rule can name: register their contracts", s.Name))
 	}
 	if s.phase.Load() == fresh {
 		_, err := s.newGuard()

@@ -88,6 +88,8 @@ func (b *binding) newRemoteStream(ctx context.Context, desc *grpc.StreamDesc, me
 func (s *remoteStream) pass() {
 	c := s.call
 	c.b.pool.guard.circuit.Done(time.Now(), c.pass, resilience.Outcome(s.outcome.Load()))
+	sa := s.current.Load()
+	c.o.forwarded.note(sa == nil || sa.report.NeverProcessed())
 }
 
 // begin opens the stream at an instance, or at the next when that one cannot take it, and sends what was sent before.

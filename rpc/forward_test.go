@@ -1,0 +1,140 @@
+package rpc_test
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/hanse-go/hanse/balancer"
+	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/identity"
+	"github.com/hanse-go/hanse/rpc"
+	pb "github.com/hanse-go/hanse/rpc/internal/paritypb"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+)
+
+// unforwarded are the cases that are about one connection, which a call that is passed on does not have, with the reason.
+var unforwarded = map[string]string{
+	"the authority of one call":                            "who passes calls on has an authority of its own",
+	"a codec of the program":                               "only the proto encoding is passed on",
+	"invalid UTF-8 in a stream":                            "a stream that its caller gives up at once need not arrive",
+	"a unary call without request, contract, to grpc-go":   "it is refused on the way, by a server of ours",
+	"a unary call with two requests, contract, to grpc-go": "it is refused on the way, by a server of ours",
+}
+
+// TestForwardParity runs the table through a Forwarder: what is called by it, and by its caller, cannot tell, whatever their kind.
+func TestForwardParity(t *testing.T) {
+	paths := []column{
+		{name: "contract, ours", ourServer: true, ourClient: true, path: rpc.TCP, instance: instance, start: forwardedTo(overTCP, true)},
+		{name: "stream, ours", ourServer: true, ourClient: true, path: rpc.TCP, instance: instance, start: forwardedTo(overTCP, false)},
+		{name: "contract, to grpc-go", ourClient: true, start: forwardedTo(toStock, true)},
+		{name: "stream, to grpc-go", ourClient: true, start: forwardedTo(toStock, false)},
+	}
+	for _, tt := range parityCases {
+		t.Run(tt.name, func(t *testing.T) {
+			if why := unforwarded[tt.name]; why != "" {
+				t.Skip(why)
+			}
+			for _, col := range paths {
+				if !col.ourServer && tt.needsServer != "" || !col.ourClient && tt.needsClient != "" {
+					continue
+				}
+				t.Run(col.name, func(t *testing.T) {
+					if why := unforwarded[tt.name+", "+col.name]; why != "" {
+						t.Skip(why)
+					}
+					tt.run(t, &col)
+				})
+			}
+		})
+	}
+}
+
+// forwardedTo puts a server that knows no message between the caller and the server of the case.
+func forwardedTo(start func(*testing.T, setup) grpc.ClientConnInterface, contract bool) func(*testing.T, setup) grpc.ClientConnInterface {
+	return func(t *testing.T, s setup) grpc.ClientConnInterface {
+		behind := s
+		behind.client = clientSide{maxRecv: -1, maxSend: -1}
+		endpoint := forwarder(t, start(t, behind).(*rpc.Conn), contract, instance)
+		return ourClient(t, &s, &rpc.Client{Registry: announced(t, "tcp://"+endpoint)})
+	}
+}
+
+// forwarder serves what is behind conn, by its contract or without knowing it, and returns where.
+func forwarder(t *testing.T, conn *rpc.Conn, contract bool, instance string) (addr string) {
+	f := &rpc.Forwarder{Conn: conn}
+	srv := &rpc.Server{Name: "parity", Instance: instance, MaxRecvMsgSize: -1, MaxSendMsgSize: -1, Logger: (&setup{}).logger(t)}
+	if contract {
+		srv.RegisterService(f.Contract(pb.File_rpc_internal_paritypb_parity_proto.Services().ByName("Parity")), f)
+	} else {
+		srv.Unknown = f.Stream
+	}
+	srv.Start()
+	t.Cleanup(srv.Stop)
+	lis := listen(t, "tcp", "127.0.0.1:0")
+	port := &rpc.Port{Servers: []*rpc.Server{srv}, Logger: (&setup{}).logger(t)}
+	done := make(chan error, 1)
+	go func() { done <- port.Serve(lis) }()
+	t.Cleanup(func() {
+		port.Close()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return lis.Addr().String()
+}
+
+// A call that could not be passed on goes to another instance that passes calls on.
+func TestForwardNotProcessed(t *testing.T) {
+	for _, contract := range []bool{true, false} {
+		var m discovery.Memory
+		closed := listen(t, "tcp", "127.0.0.1:0")
+		closed.Close()
+		good := stockServer(t, &setup{})
+		for i, behind := range []string{closed.Addr().String(), good} {
+			conn, err := rpc.Dial(behind)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { conn.Close() })
+			endpoint := forwarder(t, conn, contract, fmt.Sprintf("parity-%d", i))
+			lease, err := m.Register(t.Context(), discovery.Instance{Service: "parity", ID: fmt.Sprintf("parity-%d", i), State: discovery.Ready, Endpoints: []string{"tcp://" + endpoint}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { lease.Close() })
+		}
+		client := pb.NewParityClient(ourClient(t, &setup{}, &rpc.Client{Registry: &m, Balancing: balancer.Policies{"": {Picker: func() balancer.Picker { return new(balancer.RoundRobin) }}}}))
+		for range 8 {
+			if _, err := client.Unary(soon(t), &pb.Request{Text: "x"}); err != nil {
+				t.Fatalf("contract %v: %v", contract, err)
+			}
+			s, err := client.Download(soon(t), &pb.Request{Count: 1})
+			if err == nil {
+				_, err = s.Recv()
+			}
+			if err != nil {
+				t.Fatalf("contract %v: stream: %v", contract, err)
+			}
+		}
+	}
+}
+
+// Rules cannot name what Unknown serves.
+func TestUnknownUnderRules(t *testing.T) {
+	called := false
+	srv := &rpc.Server{Name: "parity", Unknown: func(any, grpc.ServerStream) error { called = true; return nil }, Allow: []identity.Rule{{}}, Logger: slog.New(slog.DiscardHandler)}
+	if err := srv.Err(); err == nil || !strings.Contains(err.Error(), "Unknown") {
+		t.Errorf("Err is %v", err)
+	}
+	srv.Start()
+	defer srv.Stop()
+	conn := ourClient(t, &setup{}, &rpc.Client{Local: map[string]*rpc.Server{"parity": srv}})
+	_, err := pb.NewParityClient(conn).Unary(soon(t), &pb.Request{})
+	wantCode(t, err, codes.Unimplemented)
+	if called {
+		t.Error("a method that no rule can name was called")
+	}
+}
