@@ -327,3 +327,18 @@ func fakePlugin(t *testing.T) {
 	}
 	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
 }
+
+// TestComments holds that comments are kept beside the code, and go when they go.
+func TestComments(t *testing.T) {
+	commented := strings.Replace(thing, "service Things", "// Things are kept. (-- not told --)\nservice Things", 1)
+	dir := module(t, "proto/thing/v1/thing.proto", commented)
+	made := "proto/thing/v1/thing_comments.pb.go"
+	res := mustRun(t, gen.Options{Dir: dir})
+	equal(t, "written", res.Written, "proto/thing/v1/thing.pb.go", made, "proto/thing/v1/thing_grpc.pb.go")
+	code, err := os.ReadFile(filepath.Join(dir, made))
+	if err != nil || !strings.Contains(string(code), "Things are kept.") || strings.Contains(string(code), "not told") {
+		t.Errorf("%v\n%s", err, code)
+	}
+	write(t, dir, "proto/thing/v1/thing.proto", thing)
+	equal(t, "removed", mustRun(t, gen.Options{Dir: dir}).Removed, made)
+}

@@ -12,7 +12,7 @@ import (
 	"google.golang.org/protobuf/types/pluginpb"
 )
 
-// runGo is protoc-gen-go, whose generator can be linked.
+// runGo is protoc-gen-go, whose generator can be linked, and adds the comments that it drops.
 func runGo(_ context.Context, _ *workshop, req *pluginpb.CodeGeneratorRequest) (*pluginpb.CodeGeneratorResponse, error) {
 	var flags flag.FlagSet
 	gen, err := protogen.Options{ParamFunc: flags.Set}.New(req)
@@ -22,6 +22,9 @@ func runGo(_ context.Context, _ *workshop, req *pluginpb.CodeGeneratorRequest) (
 	for _, f := range gen.Files {
 		if f.Generate {
 			internal_gengo.GenerateFile(gen, f)
+			if err := generateComments(gen, f); err != nil {
+				return nil, err
+			}
 		}
 	}
 	gen.SupportedFeatures = internal_gengo.SupportedFeatures
