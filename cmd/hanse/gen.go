@@ -18,7 +18,8 @@ func newGen(u *ui.UI) *cobra.Command {
 		Long: `Generate Go code from the .proto files of the module around the current folder, or from the given files and folders.
 
 The stock protoc-gen-go and protoc-gen-go-grpc run at fixed versions; neither protoc nor buf is needed. The code lands where
-option go_package says. Imports are relative to the nearest folder called proto, or to the module; google/protobuf, google/api
+option go_package says. Comments, which that code drops, are kept beside it in *_comments.pb.go, so that a running service can show
+them (text between "(--" and "--)" is left out). Imports are relative to the nearest folder called proto, or to the module; google/protobuf, google/api
 and google/rpc are always there. Files that were not generated are never touched, leftovers of earlier runs are removed, and what
 differs from protoc's output in the name of the compiler only is left alone.
 

@@ -14,9 +14,11 @@ var _ = protoimpl.DescBuilder{
 	GoPackagePath: "github.com/hanse-go/hanse/examples/hello/proto/greeter/v1",
 	RawDescriptor: []byte("" +
 		"\n" +
-		"!greeter/v1/greeter.proto.commentsBZ\xf2\xf8#V\n" +
-		"\x19\n" +
-		"\x02\x06\x00\x1a\x13Greeter says hello.\n" +
-		"9\n" +
-		"\x04\x06\x00\x02\x00\x1a1Hello answers with a greeting for the given name.b\x06proto3"),
+		"!greeter/v1/greeter.proto.commentsB^\xf2\xf8#Z\n" +
+		"\x1b\n" +
+		"\x02\x06\x00\x1a\x15 Greeter says hello.\n" +
+		"\n" +
+		";\n" +
+		"\x04\x06\x00\x02\x00\x1a3 Hello answers with a greeting for the given name.\n" +
+		"b\x06proto3"),
 }.Build()

@@ -14,21 +14,29 @@ var _ = protoimpl.DescBuilder{
 	GoPackagePath: "github.com/hanse-go/hanse/examples/migrate/proto/harbour/v1",
 	RawDescriptor: []byte("" +
 		"\n" +
-		"!harbour/v1/harbour.proto.commentsB\xe2\x03\xf2\xf8#\xdd\x03\n" +
-		"(\n" +
-		"\x02\x06\x00\x1a\"Tides knows how deep the water is.\n" +
+		"!harbour/v1/harbour.proto.commentsB\xf2\x03\xf2\xf8#\xed\x03\n" +
+		"*\n" +
+		"\x02\x06\x00\x1a$ Tides knows how deep the water is.\n" +
+		"\n" +
+		"<\n" +
+		"\x04\x06\x00\x02\x00\x1a4 Level returns the water's height over chart datum.\n" +
+		"\n" +
 		":\n" +
-		"\x04\x06\x00\x02\x00\x1a2Level returns the water's height over chart datum.\n" +
-		"8\n" +
-		"\x04\x06\x00\x02\x01\x1a0Forecast sends the level at equal steps of time.\n" +
-		"2\n" +
-		"\x02\x06\x01\x1a,Berths knows which places a ship can lie at.\n" +
-		"n\n" +
-		"\x04\x06\x01\x02\x00\x1afFind returns the berths that a ship of the given size fits at low water, by the tides of the next day.\n" +
-		"$\n" +
-		"\x02\x06\x02\x1a\x1ePilots plans a ship's arrival.\n" +
-		"X\n" +
-		"\x04\x06\x02\x02\x00\x1aPPlan names the berth for a ship and the first time at which it can pass the bar.\n" +
-		"\x17\n" +
-		"\x04\x04\x04\x02\x02\x1a\x0fAt chart datum.b\x06proto3"),
+		"\x04\x06\x00\x02\x01\x1a2 Forecast sends the level at equal steps of time.\n" +
+		"\n" +
+		"4\n" +
+		"\x02\x06\x01\x1a. Berths knows which places a ship can lie at.\n" +
+		"\n" +
+		"p\n" +
+		"\x04\x06\x01\x02\x00\x1ah Find returns the berths that a ship of the given size fits at low water, by the tides of the next day.\n" +
+		"\n" +
+		"&\n" +
+		"\x02\x06\x02\x1a  Pilots plans a ship's arrival.\n" +
+		"\n" +
+		"Z\n" +
+		"\x04\x06\x02\x02\x00\x1aR Plan names the berth for a ship and the first time at which it can pass the bar.\n" +
+		"\n" +
+		"\x19\n" +
+		"\x04\x04\x04\x02\x02\x1a\x11 At chart datum.\n" +
+		"b\x06proto3"),
 }.Build()

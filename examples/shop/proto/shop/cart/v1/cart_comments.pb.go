@@ -14,21 +14,30 @@ var _ = protoimpl.DescBuilder{
 	GoPackagePath: "github.com/hanse-go/hanse/examples/shop/proto/shop/cart/v1",
 	RawDescriptor: []byte("" +
 		"\n" +
-		" shop/cart/v1/cart.proto.commentsB\x9b\x04\xf2\xf8#\x96\x04\n" +
-		"[\n" +
-		"\x02\x06\x00\x1aUCarts keeps what each session is about to buy: product IDs and quantities, no prices.\n" +
-		"R\n" +
-		"\x04\x06\x00\x02\x00\x1aJGetCart returns the cart of a session; one that was never filled is empty.\n" +
-		"\\\n" +
-		"\x04\x06\x00\x02\x01\x1aTAddItem adds to the quantity of a product. A repeated request_id adds nothing again.\n" +
-		"=\n" +
-		"\x04\x06\x00\x02\x02\x1a5SetItem sets the quantity of a product; 0 removes it.\n" +
-		"!\n" +
-		"\x04\x06\x00\x02\x03\x1a\x19ClearCart empties a cart.\n" +
-		"\x10\n" +
-		"\x04\x04\x00\x02\x01\x1a\b1 to 99.\n" +
-		"@\n" +
-		"\x04\x04\x01\x02\x01\x1a8In the order in which they were first added; at most 50.\n" +
-		"O\n" +
-		"\x04\x04\x04\x02\x02\x1aGNames this one addition, so that it can be sent again safely. Required.b\x06proto3"),
+		" shop/cart/v1/cart.proto.commentsB\xab\x04\xf2\xf8#\xa6\x04\n" +
+		"]\n" +
+		"\x02\x06\x00\x1aW Carts keeps what each session is about to buy: product IDs and quantities, no prices.\n" +
+		"\n" +
+		"T\n" +
+		"\x04\x06\x00\x02\x00\x1aL GetCart returns the cart of a session; one that was never filled is empty.\n" +
+		"\n" +
+		"^\n" +
+		"\x04\x06\x00\x02\x01\x1aV AddItem adds to the quantity of a product. A repeated request_id adds nothing again.\n" +
+		"\n" +
+		"?\n" +
+		"\x04\x06\x00\x02\x02\x1a7 SetItem sets the quantity of a product; 0 removes it.\n" +
+		"\n" +
+		"#\n" +
+		"\x04\x06\x00\x02\x03\x1a\x1b ClearCart empties a cart.\n" +
+		"\n" +
+		"\x12\n" +
+		"\x04\x04\x00\x02\x01\x1a\n" +
+		" 1 to 99.\n" +
+		"\n" +
+		"B\n" +
+		"\x04\x04\x01\x02\x01\x1a: In the order in which they were first added; at most 50.\n" +
+		"\n" +
+		"Q\n" +
+		"\x04\x04\x04\x02\x02\x1aI Names this one addition, so that it can be sent again safely. Required.\n" +
+		"b\x06proto3"),
 }.Build()

@@ -14,60 +14,84 @@ var _ = protoimpl.DescBuilder{
 	GoPackagePath: "github.com/hanse-go/hanse/examples/shop/proto/shop/catalog/v1",
 	RawDescriptor: []byte("" +
 		"\n" +
-		"&shop/catalog/v1/catalog.proto.commentsB\xf8\n" +
-		"\xf2\xf8#\xf3\n" +
-		"\n" +
-		"(\n" +
-		"\x02\x06\x00\x1a\"Catalog knows what the shop sells.\n" +
-		"V\n" +
-		"\x04\x06\x00\x02\x00\x1aNListProducts pages through the products, all of them or those of one category.\n" +
-		"m\n" +
-		"\x04\x06\x00\x02\x01\x1aeSearchProducts finds products by words in their name, description, origin and tags, best match first.\n" +
-		":\n" +
-		"\x04\x06\x00\x02\x02\x1a2GetProduct returns one product. Unknown: NotFound.\n" +
-		"w\n" +
-		"\x04\x06\x00\x02\x03\x1aoBatchGetProducts returns the products that exist, in the order asked for; the IDs of the others are in missing.\n" +
-		"P\n" +
-		"\x04\x06\x00\x02\x04\x1aHListCategories returns all categories with the number of their products.\n" +
+		"&shop/catalog/v1/catalog.proto.commentsB\xac\v\xf2\xf8#\xa7\v\n" +
 		"*\n" +
-		"\x04\x06\x00\x02\x05\x1a\"GetPicture draws a product as SVG.\n" +
-		"Q\n" +
-		"\x04\x04\x00\x02\x00\x1aIShort name that is stable and fit for URLs, such as \"east-frisian-blend\".\n" +
-		"\x1b\n" +
-		"\x04\x04\x00\x02\x02\x1a\x13One line for cards.\n" +
-		".\n" +
-		"\x04\x04\x00\x02\x03\x1a&Paragraphs separated by an empty line.\n" +
-		"\x1b\n" +
-		"\x04\x04\x00\x02\x04\x1a\x13ID of its category.\n" +
-		"3\n" +
-		"\x04\x04\x00\x02\x06\x1a+Shipping weight in grams, packing included.\n" +
-		"4\n" +
-		"\x04\x04\x00\x02\a\x1a,Place that it comes from, such as \"Lübeck\".\n" +
-		"+\n" +
-		"\x04\x04\x00\x02\b\x1a#What one buys, such as \"250 g tin\".\n" +
-		">\n" +
-		"\x04\x04\x00\x02\n" +
-		"\x1a6Changes when the picture changes: fit for a cache key.\n" +
+		"\x02\x06\x00\x1a$ Catalog knows what the shop sells.\n" +
+		"\n" +
+		"X\n" +
+		"\x04\x06\x00\x02\x00\x1aP ListProducts pages through the products, all of them or those of one category.\n" +
+		"\n" +
+		"o\n" +
+		"\x04\x06\x00\x02\x01\x1ag SearchProducts finds products by words in their name, description, origin and tags, best match first.\n" +
+		"\n" +
+		"<\n" +
+		"\x04\x06\x00\x02\x02\x1a4 GetProduct returns one product. Unknown: NotFound.\n" +
+		"\n" +
+		"y\n" +
+		"\x04\x06\x00\x02\x03\x1aq BatchGetProducts returns the products that exist, in the order asked for; the IDs of the others are in missing.\n" +
+		"\n" +
+		"R\n" +
+		"\x04\x06\x00\x02\x04\x1aJ ListCategories returns all categories with the number of their products.\n" +
+		"\n" +
+		",\n" +
+		"\x04\x06\x00\x02\x05\x1a$ GetPicture draws a product as SVG.\n" +
+		"\n" +
+		"S\n" +
+		"\x04\x04\x00\x02\x00\x1aK Short name that is stable and fit for URLs, such as \"east-frisian-blend\".\n" +
+		"\n" +
+		"\x1d\n" +
+		"\x04\x04\x00\x02\x02\x1a\x15 One line for cards.\n" +
+		"\n" +
+		"0\n" +
+		"\x04\x04\x00\x02\x03\x1a( Paragraphs separated by an empty line.\n" +
+		"\n" +
+		"\x1d\n" +
+		"\x04\x04\x00\x02\x04\x1a\x15 ID of its category.\n" +
+		"\n" +
 		"5\n" +
-		"\x04\x04\x01\x02\x03\x1a-Harbour that stands for it, such as \"Bergen\".\n" +
-		"\x1d\n" +
-		"\x04\x05\x00\x02\x00\x1a\x15The shop's own order.\n" +
-		"#\n" +
-		"\x04\x04\x02\x02\x00\x1a\x1bCategory ID; empty for all.\n" +
-		"\x1d\n" +
-		"\x04\x04\x02\x02\x01\x1a\x15At most 100; 0 is 24.\n" +
-		"=\n" +
-		"\x04\x04\x02\x02\x02\x1a5From the previous response; empty for the first page.\n" +
+		"\x04\x04\x00\x02\x06\x1a- Shipping weight in grams, packing included.\n" +
+		"\n" +
+		"6\n" +
+		"\x04\x04\x00\x02\a\x1a. Place that it comes from, such as \"Lübeck\".\n" +
+		"\n" +
+		"-\n" +
+		"\x04\x04\x00\x02\b\x1a% What one buys, such as \"250 g tin\".\n" +
+		"\n" +
+		"@\n" +
+		"\x04\x04\x00\x02\n" +
+		"\x1a8 Changes when the picture changes: fit for a cache key.\n" +
+		"\n" +
+		"7\n" +
+		"\x04\x04\x01\x02\x03\x1a/ Harbour that stands for it, such as \"Bergen\".\n" +
+		"\n" +
 		"\x1f\n" +
-		"\x04\x04\x03\x02\x01\x1a\x17Empty on the last page.\n" +
+		"\x04\x05\x00\x02\x00\x1a\x17 The shop's own order.\n" +
+		"\n" +
+		"%\n" +
+		"\x04\x04\x02\x02\x00\x1a\x1d Category ID; empty for all.\n" +
+		"\n" +
+		"\x1f\n" +
+		"\x04\x04\x02\x02\x01\x1a\x17 At most 100; 0 is 24.\n" +
+		"\n" +
+		"?\n" +
+		"\x04\x04\x02\x02\x02\x1a7 From the previous response; empty for the first page.\n" +
+		"\n" +
 		"!\n" +
-		"\x04\x04\x04\x02\x00\x1a\x19Words; at most 200 bytes.\n" +
-		"\x1d\n" +
-		"\x04\x04\x04\x02\x01\x1a\x15At most 100; 0 is 24.\n" +
-		"C\n" +
-		"\x04\x04\x05\x02\x01\x1a;Number of matches, also when there are more than the limit.\n" +
-		"\x14\n" +
-		"\x04\x04\b\x02\x00\x1a\fAt most 100.\n" +
-		"!\n" +
-		"\x04\x04\r\x02\x00\x1a\x19An SVG document in UTF-8.b\x06proto3"),
+		"\x04\x04\x03\x02\x01\x1a\x19 Empty on the last page.\n" +
+		"\n" +
+		"#\n" +
+		"\x04\x04\x04\x02\x00\x1a\x1b Words; at most 200 bytes.\n" +
+		"\n" +
+		"\x1f\n" +
+		"\x04\x04\x04\x02\x01\x1a\x17 At most 100; 0 is 24.\n" +
+		"\n" +
+		"E\n" +
+		"\x04\x04\x05\x02\x01\x1a= Number of matches, also when there are more than the limit.\n" +
+		"\n" +
+		"\x16\n" +
+		"\x04\x04\b\x02\x00\x1a\x0e At most 100.\n" +
+		"\n" +
+		"#\n" +
+		"\x04\x04\r\x02\x00\x1a\x1b An SVG document in UTF-8.\n" +
+		"b\x06proto3"),
 }.Build()

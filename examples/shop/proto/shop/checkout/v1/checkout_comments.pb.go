@@ -14,21 +14,29 @@ var _ = protoimpl.DescBuilder{
 	GoPackagePath: "github.com/hanse-go/hanse/examples/shop/proto/shop/checkout/v1",
 	RawDescriptor: []byte("" +
 		"\n" +
-		"(shop/checkout/v1/checkout.proto.commentsB\x8e\x05\xf2\xf8#\x89\x05\n" +
-		".\n" +
-		"\x02\x06\x00\x1a(Checkout turns a cart into a paid order.\n" +
-		"I\n" +
-		"\x04\x06\x00\x02\x00\x1aAPreview works out what an order of the session's cart would cost.\n" +
-		"y\n" +
-		"\x04\x06\x00\x02\x01\x1aqPlaceOrder buys the session's cart, once for each key. When the order cannot be completed, nothing stays charged.\n" +
-		"$\n" +
-		"\x04\x04\x00\x02\x01\x1a\x1cISO 4217 code; empty is EUR.\n" +
-		"@\n" +
-		"\x04\x04\x01\x02\x04\x1a8The flat rate stands in because shipping did not answer.\n" +
-		"S\n" +
-		"\x04\x04\x01\x02\x05\x1aKOffers to choose from, in the currency asked for; empty with the flat rate.\n" +
-		"O\n" +
-		"\x04\x04\x02\x02\x00\x1aGNames this one purchase, so that it can be sent again safely. Required.\n" +
-		"\x82\x01\n" +
-		"\x04\x04\x02\x02\x06\x1azTotal that the customer saw. When the total is another one by now: FailedPrecondition with ErrorInfo reason TOTAL_CHANGED.b\x06proto3"),
+		"(shop/checkout/v1/checkout.proto.commentsB\x9e\x05\xf2\xf8#\x99\x05\n" +
+		"0\n" +
+		"\x02\x06\x00\x1a* Checkout turns a cart into a paid order.\n" +
+		"\n" +
+		"K\n" +
+		"\x04\x06\x00\x02\x00\x1aC Preview works out what an order of the session's cart would cost.\n" +
+		"\n" +
+		"{\n" +
+		"\x04\x06\x00\x02\x01\x1as PlaceOrder buys the session's cart, once for each key. When the order cannot be completed, nothing stays charged.\n" +
+		"\n" +
+		"&\n" +
+		"\x04\x04\x00\x02\x01\x1a\x1e ISO 4217 code; empty is EUR.\n" +
+		"\n" +
+		"B\n" +
+		"\x04\x04\x01\x02\x04\x1a: The flat rate stands in because shipping did not answer.\n" +
+		"\n" +
+		"U\n" +
+		"\x04\x04\x01\x02\x05\x1aM Offers to choose from, in the currency asked for; empty with the flat rate.\n" +
+		"\n" +
+		"Q\n" +
+		"\x04\x04\x02\x02\x00\x1aI Names this one purchase, so that it can be sent again safely. Required.\n" +
+		"\n" +
+		"\x84\x01\n" +
+		"\x04\x04\x02\x02\x06\x1a| Total that the customer saw. When the total is another one by now: FailedPrecondition with ErrorInfo reason TOTAL_CHANGED.\n" +
+		"b\x06proto3"),
 }.Build()

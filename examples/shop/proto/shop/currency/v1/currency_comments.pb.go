@@ -14,25 +14,35 @@ var _ = protoimpl.DescBuilder{
 	GoPackagePath: "github.com/hanse-go/hanse/examples/shop/proto/shop/currency/v1",
 	RawDescriptor: []byte("" +
 		"\n" +
-		"(shop/currency/v1/currency.proto.commentsB\xba\x04\xf2\xf8#\xb5\x04\n" +
-		">\n" +
-		"\x02\x06\x00\x1a8Currencies converts money by a published table of rates.\n" +
-		"T\n" +
-		"\x04\x06\x00\x02\x00\x1aLListCurrencies returns the currencies that the shop takes, with their rates.\n" +
-		"x\n" +
-		"\x04\x06\x00\x02\x01\x1apConvert converts amounts into one currency, each rounded on its own to the smallest unit, halves away from zero.\n" +
+		"(shop/currency/v1/currency.proto.commentsB\xce\x04\xf2\xf8#\xc9\x04\n" +
+		"@\n" +
+		"\x02\x06\x00\x1a: Currencies converts money by a published table of rates.\n" +
+		"\n" +
+		"V\n" +
+		"\x04\x06\x00\x02\x00\x1aN ListCurrencies returns the currencies that the shop takes, with their rates.\n" +
+		"\n" +
+		"z\n" +
+		"\x04\x06\x00\x02\x01\x1ar Convert converts amounts into one currency, each rounded on its own to the smallest unit, halves away from zero.\n" +
+		"\n" +
+		"\x18\n" +
+		"\x04\x04\x00\x02\x00\x1a\x10 ISO 4217 code.\n" +
+		"\n" +
+		"F\n" +
+		"\x04\x04\x00\x02\x02\x1a> Units of this currency for one euro, as published: \"1.0705\".\n" +
+		"\n" +
+		"?\n" +
+		"\x04\x04\x00\x02\x03\x1a7 Digits after the decimal point: 2 for EUR, 0 for JPY.\n" +
+		"\n" +
+		"\"\n" +
+		"\x04\x04\x02\x02\x01\x1a\x1a Who published the rates.\n" +
+		"\n" +
+		"*\n" +
+		"\x04\x04\x02\x02\x02\x1a\" Day of the rates, as YYYY-MM-DD.\n" +
+		"\n" +
 		"\x16\n" +
-		"\x04\x04\x00\x02\x00\x1a\x0eISO 4217 code.\n" +
-		"D\n" +
-		"\x04\x04\x00\x02\x02\x1a<Units of this currency for one euro, as published: \"1.0705\".\n" +
-		"=\n" +
-		"\x04\x04\x00\x02\x03\x1a5Digits after the decimal point: 2 for EUR, 0 for JPY.\n" +
-		" \n" +
-		"\x04\x04\x02\x02\x01\x1a\x18Who published the rates.\n" +
-		"(\n" +
-		"\x04\x04\x02\x02\x02\x1a Day of the rates, as YYYY-MM-DD.\n" +
-		"\x14\n" +
-		"\x04\x04\x03\x02\x00\x1a\fAt most 500.\n" +
-		"$\n" +
-		"\x04\x04\x04\x02\x00\x1a\x1cIn the order of the request.b\x06proto3"),
+		"\x04\x04\x03\x02\x00\x1a\x0e At most 500.\n" +
+		"\n" +
+		"&\n" +
+		"\x04\x04\x04\x02\x00\x1a\x1e In the order of the request.\n" +
+		"b\x06proto3"),
 }.Build()

@@ -14,13 +14,17 @@ var _ = protoimpl.DescBuilder{
 	GoPackagePath: "github.com/hanse-go/hanse/examples/shop/proto/shop/money/v1",
 	RawDescriptor: []byte("" +
 		"\n" +
-		"\"shop/money/v1/money.proto.commentsB\x83\x02\xf2\xf8#\xfe\x01\n" +
+		"\"shop/money/v1/money.proto.commentsB\x8b\x02\xf2\xf8#\x86\x02\n" +
+		"T\n" +
+		"\x01\x02\x1aO Package shop.money.v1 is the amount of money that the shop's contracts share.\n" +
+		"\n" +
+		"1\n" +
+		"\x02\x04\x00\x1a+ Money is an exact amount of one currency.\n" +
+		"\n" +
+		"'\n" +
+		"\x04\x04\x00\x02\x00\x1a\x1f ISO 4217 code, such as \"EUR\".\n" +
+		"\n" +
 		"R\n" +
-		"\x01\x02\x1aMPackage shop.money.v1 is the amount of money that the shop's contracts share.\n" +
-		"/\n" +
-		"\x02\x04\x00\x1a)Money is an exact amount of one currency.\n" +
-		"%\n" +
-		"\x04\x04\x00\x02\x00\x1a\x1dISO 4217 code, such as \"EUR\".\n" +
-		"P\n" +
-		"\x04\x04\x00\x02\x01\x1aHAmount in the currency's smallest unit: 1999 is 19.99 EUR, and 1999 JPY.b\x06proto3"),
+		"\x04\x04\x00\x02\x01\x1aJ Amount in the currency's smallest unit: 1999 is 19.99 EUR, and 1999 JPY.\n" +
+		"b\x06proto3"),
 }.Build()

@@ -14,37 +14,52 @@ var _ = protoimpl.DescBuilder{
 	GoPackagePath: "github.com/hanse-go/hanse/examples/shop/proto/shop/orders/v1",
 	RawDescriptor: []byte("" +
 		"\n" +
-		"$shop/orders/v1/orders.proto.commentsB\xa9\b\xf2\xf8#\xa4\b\n" +
-		"]\n" +
-		"\x02\x06\x00\x1aWOrders stores orders and sees them through: received, paid, packed, shipped, delivered.\n" +
-		"a\n" +
-		"\x04\x06\x00\x02\x00\x1aYCreateOrder stores an order as received. The same ID again answers with the stored order.\n" +
-		"e\n" +
-		"\x04\x06\x00\x02\x01\x1a]ConfirmPayment turns a received order into a paid one. A cancelled order: FailedPrecondition.\n" +
-		"\x84\x01\n" +
-		"\x04\x06\x00\x02\x02\x1a|CancelOrder ends an order that is not paid; a charge made for it under its ID is given back. A paid one: FailedPrecondition.\n" +
-		"6\n" +
-		"\x04\x06\x00\x02\x03\x1a.GetOrder returns one order. Unknown: NotFound.\n" +
-		"=\n" +
-		"\x04\x06\x00\x02\x04\x1a5ListOrders returns a customer's orders, newest first.\n" +
-		"\xa4\x01\n" +
-		"\x04\x06\x00\x02\x05\x1a\x9b\x01WatchOrder sends the order as it is, then after each change, and ends when it is delivered or cancelled. It also ends after some\n" +
-		"seconds: then watch again.\n" +
-		"\x18\n" +
-		"\x04\x04\x00\x02\x05\x1a\x10ISO 3166-1 code.\n" +
-		".\n" +
-		"\x04\x04\x01\x02\x03\x1a&Of one piece, in the order's currency.\n" +
-		"\x1f\n" +
-		"\x04\x04\x03\x02\x01\x1a\x17Session that placed it.\n" +
-		"6\n" +
-		"\x04\x04\x03\x02\a\x1a.Last change and those before it, oldest first.\n" +
-		"5\n" +
+		"$shop/orders/v1/orders.proto.commentsB\xc8\b\xf2\xf8#\xc3\b\n" +
+		"_\n" +
+		"\x02\x06\x00\x1aY Orders stores orders and sees them through: received, paid, packed, shipped, delivered.\n" +
+		"\n" +
+		"c\n" +
+		"\x04\x06\x00\x02\x00\x1a[ CreateOrder stores an order as received. The same ID again answers with the stored order.\n" +
+		"\n" +
+		"g\n" +
+		"\x04\x06\x00\x02\x01\x1a_ ConfirmPayment turns a received order into a paid one. A cancelled order: FailedPrecondition.\n" +
+		"\n" +
+		"\x86\x01\n" +
+		"\x04\x06\x00\x02\x02\x1a~ CancelOrder ends an order that is not paid; a charge made for it under its ID is given back. A paid one: FailedPrecondition.\n" +
+		"\n" +
+		"8\n" +
+		"\x04\x06\x00\x02\x03\x1a0 GetOrder returns one order. Unknown: NotFound.\n" +
+		"\n" +
+		"?\n" +
+		"\x04\x06\x00\x02\x04\x1a7 ListOrders returns a customer's orders, newest first.\n" +
+		"\n" +
+		"\xa7\x01\n" +
+		"\x04\x06\x00\x02\x05\x1a\x9e\x01 WatchOrder sends the order as it is, then after each change, and ends when it is delivered or cancelled. It also ends after some\n" +
+		" seconds: then watch again.\n" +
+		"\n" +
+		"\x1a\n" +
+		"\x04\x04\x00\x02\x05\x1a\x12 ISO 3166-1 code.\n" +
+		"\n" +
+		"0\n" +
+		"\x04\x04\x01\x02\x03\x1a( Of one piece, in the order's currency.\n" +
+		"\n" +
+		"!\n" +
+		"\x04\x04\x03\x02\x01\x1a\x19 Session that placed it.\n" +
+		"\n" +
+		"8\n" +
+		"\x04\x04\x03\x02\a\x1a0 Last change and those before it, oldest first.\n" +
+		"\n" +
+		"7\n" +
 		"\x04\x04\x03\x02\n" +
-		"\x1a-Shown to the customer: \"Visa ending in 4242\".\n" +
-		"\x1b\n" +
-		"\x04\x04\x03\x02\v\x1a\x13Known once shipped.\n" +
-		">\n" +
-		"\x04\x04\x04\x02\x00\x1a6Its status, history, payment and tracking are ignored.\n" +
+		"\x1a/ Shown to the customer: \"Visa ending in 4242\".\n" +
+		"\n" +
 		"\x1d\n" +
-		"\x04\x04\f\x02\x01\x1a\x15At most 100; 0 is 20.b\x06proto3"),
+		"\x04\x04\x03\x02\v\x1a\x15 Known once shipped.\n" +
+		"\n" +
+		"@\n" +
+		"\x04\x04\x04\x02\x00\x1a8 Its status, history, payment and tracking are ignored.\n" +
+		"\n" +
+		"\x1f\n" +
+		"\x04\x04\f\x02\x01\x1a\x17 At most 100; 0 is 20.\n" +
+		"b\x06proto3"),
 }.Build()

@@ -14,20 +14,27 @@ var _ = protoimpl.DescBuilder{
 	GoPackagePath: "github.com/hanse-go/hanse/examples/shop/proto/shop/payment/v1",
 	RawDescriptor: []byte("" +
 		"\n" +
-		"&shop/payment/v1/payment.proto.commentsB\x84\x05\xf2\xf8#\xff\x04\n" +
-		"H\n" +
-		"\x02\x06\x00\x1aBPayments charges cards. Nothing of it keeps or logs a card number.\n" +
-		"\x8d\x02\n" +
-		"\x04\x06\x00\x02\x00\x1a\x84\x02Charge takes money from a card, once for each key: a repeated key answers with the first payment, and AlreadyExists if the amount\n" +
-		"differs. A card that fails its checks: InvalidArgument with BadRequest details. A declined one: FailedPrecondition with ErrorInfo.\n" +
-		"N\n" +
-		"\x04\x06\x00\x02\x01\x1aFRefund gives all of a payment back. Refunding twice is refunding once.\n" +
-		">\n" +
-		"\x04\x06\x00\x02\x02\x1a6GetPayment finds a payment by its key. None: NotFound.\n" +
-		".\n" +
-		"\x04\x04\x00\x02\x00\x1a&Digits; spaces and dashes are ignored.\n" +
-		"!\n" +
-		"\x04\x04\x01\x02\x04\x1a\x19\"Visa\", \"Mastercard\", …\n" +
+		"&shop/payment/v1/payment.proto.commentsB\x93\x05\xf2\xf8#\x8e\x05\n" +
+		"J\n" +
+		"\x02\x06\x00\x1aD Payments charges cards. Nothing of it keeps or logs a card number.\n" +
+		"\n" +
+		"\x90\x02\n" +
+		"\x04\x06\x00\x02\x00\x1a\x87\x02 Charge takes money from a card, once for each key: a repeated key answers with the first payment, and AlreadyExists if the amount\n" +
+		" differs. A card that fails its checks: InvalidArgument with BadRequest details. A declined one: FailedPrecondition with ErrorInfo.\n" +
+		"\n" +
+		"P\n" +
+		"\x04\x06\x00\x02\x01\x1aH Refund gives all of a payment back. Refunding twice is refunding once.\n" +
+		"\n" +
 		"@\n" +
-		"\x04\x04\x02\x02\x00\x1a8Names this one charge, such as the order's ID. Required.b\x06proto3"),
+		"\x04\x06\x00\x02\x02\x1a8 GetPayment finds a payment by its key. None: NotFound.\n" +
+		"\n" +
+		"0\n" +
+		"\x04\x04\x00\x02\x00\x1a( Digits; spaces and dashes are ignored.\n" +
+		"\n" +
+		"#\n" +
+		"\x04\x04\x01\x02\x04\x1a\x1b \"Visa\", \"Mastercard\", …\n" +
+		"\n" +
+		"B\n" +
+		"\x04\x04\x02\x02\x00\x1a: Names this one charge, such as the order's ID. Required.\n" +
+		"b\x06proto3"),
 }.Build()

@@ -14,14 +14,18 @@ var _ = protoimpl.DescBuilder{
 	GoPackagePath: "github.com/hanse-go/hanse/examples/shop/proto/shop/recommendation/v1",
 	RawDescriptor: []byte("" +
 		"\n" +
-		"4shop/recommendation/v1/recommendation.proto.commentsB\xa1\x02\xf2\xf8#\x9c\x02\n" +
-		"9\n" +
-		"\x02\x06\x00\x1a3Recommendations finds products that go with others.\n" +
-		"\xac\x01\n" +
-		"\x04\x06\x00\x02\x00\x1a\xa3\x01ListRecommendations returns products that go with the given ones, best first, none of the given ones among them. For no products it\n" +
-		"returns the house's own choice.\n" +
-		"\x13\n" +
-		"\x04\x04\x00\x02\x00\x1a\vAt most 50.\n" +
-		"\x1b\n" +
-		"\x04\x04\x00\x02\x01\x1a\x13At most 24; 0 is 4.b\x06proto3"),
+		"4shop/recommendation/v1/recommendation.proto.commentsB\xaa\x02\xf2\xf8#\xa5\x02\n" +
+		";\n" +
+		"\x02\x06\x00\x1a5 Recommendations finds products that go with others.\n" +
+		"\n" +
+		"\xaf\x01\n" +
+		"\x04\x06\x00\x02\x00\x1a\xa6\x01 ListRecommendations returns products that go with the given ones, best first, none of the given ones among them. For no products it\n" +
+		" returns the house's own choice.\n" +
+		"\n" +
+		"\x15\n" +
+		"\x04\x04\x00\x02\x00\x1a\r At most 50.\n" +
+		"\n" +
+		"\x1d\n" +
+		"\x04\x04\x00\x02\x01\x1a\x15 At most 24; 0 is 4.\n" +
+		"b\x06proto3"),
 }.Build()

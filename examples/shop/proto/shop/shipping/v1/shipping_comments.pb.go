@@ -14,25 +14,35 @@ var _ = protoimpl.DescBuilder{
 	GoPackagePath: "github.com/hanse-go/hanse/examples/shop/proto/shop/shipping/v1",
 	RawDescriptor: []byte("" +
 		"\n" +
-		"(shop/shipping/v1/shipping.proto.commentsB\x94\x05\xf2\xf8#\x8f\x05\n" +
-		"a\n" +
-		"\x02\x06\x00\x1a[Shipping knows where parcels can go, what that costs and what they are called on their way.\n" +
-		"I\n" +
-		"\x04\x06\x00\x02\x00\x1aAListDestinations returns the countries that the shop delivers to.\n" +
-		">\n" +
-		"\x04\x06\x00\x02\x01\x1a6Quote returns the offers for a parcel, cheapest first.\n" +
-		"f\n" +
-		"\x04\x06\x00\x02\x02\x1a^CreateShipment hands an order to the carrier. The same order always gets the same tracking ID.\n" +
+		"(shop/shipping/v1/shipping.proto.commentsB\xa8\x05\xf2\xf8#\xa3\x05\n" +
+		"c\n" +
+		"\x02\x06\x00\x1a] Shipping knows where parcels can go, what that costs and what they are called on their way.\n" +
+		"\n" +
+		"K\n" +
+		"\x04\x06\x00\x02\x00\x1aC ListDestinations returns the countries that the shop delivers to.\n" +
+		"\n" +
+		"@\n" +
+		"\x04\x06\x00\x02\x01\x1a8 Quote returns the offers for a parcel, cheapest first.\n" +
+		"\n" +
+		"h\n" +
+		"\x04\x06\x00\x02\x02\x1a` CreateShipment hands an order to the carrier. The same order always gets the same tracking ID.\n" +
+		"\n" +
+		"(\n" +
+		"\x04\x04\x00\x02\x00\x1a  ISO 3166-1 code, such as \"DE\".\n" +
+		"\n" +
 		"&\n" +
-		"\x04\x04\x00\x02\x00\x1a\x1eISO 3166-1 code, such as \"DE\".\n" +
-		"$\n" +
-		"\x04\x04\x00\x02\x02\x1a\x1c1 (at home) to 4 (overseas).\n" +
-		")\n" +
-		"\x02\x05\x00\x1a#Speed is how fast a parcel travels.\n" +
-		"S\n" +
-		"\x04\x04\x04\x02\x01\x1aKOf the goods, in grams; at most 31500 for one parcel, more goes in several.\n" +
-		"\x1a\n" +
-		"\x04\x04\x05\x02\x01\x1a\x12Number of parcels.\n" +
-		"M\n" +
-		"\x04\x04\a\x02\x00\x1aEAn S10 number of the Universal Postal Union, such as \"KT473124829DE\".b\x06proto3"),
+		"\x04\x04\x00\x02\x02\x1a\x1e 1 (at home) to 4 (overseas).\n" +
+		"\n" +
+		"+\n" +
+		"\x02\x05\x00\x1a% Speed is how fast a parcel travels.\n" +
+		"\n" +
+		"U\n" +
+		"\x04\x04\x04\x02\x01\x1aM Of the goods, in grams; at most 31500 for one parcel, more goes in several.\n" +
+		"\n" +
+		"\x1c\n" +
+		"\x04\x04\x05\x02\x01\x1a\x14 Number of parcels.\n" +
+		"\n" +
+		"O\n" +
+		"\x04\x04\a\x02\x00\x1aG An S10 number of the Universal Postal Union, such as \"KT473124829DE\".\n" +
+		"b\x06proto3"),
 }.Build()
