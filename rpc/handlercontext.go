@@ -40,8 +40,8 @@ type handlerContext struct {
 	incoming metadata.MD                     // sent and fixed, made when asked for
 	std      atomic.Pointer[standardContext] // made when someone asks for Done
 	err      error                           // why the context ended before std was made
-	header   metadata.MD
-	trailer  metadata.MD
+	header   sentMetadata
+	trailer  sentMetadata
 	sentHdr  bool
 	ended    bool // the status was sent: no more headers and trailers
 
@@ -176,33 +176,38 @@ func (c *handlerContext) Method() string { return c.method }
 
 // SetHeader adds to the header, for grpc.SetHeader.
 func (c *handlerContext) SetHeader(md metadata.MD) error {
-	if len(md) == 0 {
-		return nil
-	}
-	if err := checkMetadata(md); err != nil {
-		return err
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.sentHdr || c.ended {
+	return c.addLocked(&c.header, md, c.sentHdr || c.ended)
+}
+
+// addLocked adds md to what is to be sent, unless it is too late for that. The lock is held.
+func (c *handlerContext) addLocked(to *sentMetadata, md metadata.MD, late bool) error {
+	switch {
+	case len(md) == 0:
+		return nil
+	case late:
+		if err := checkMetadata(md); err != nil {
+			return err
+		}
 		return errHeaderSent
 	}
-	c.header = addMetadata(c.header, md)
-	return nil
+	return to.add(md, c.wire == nil || c.wire.rec != nil, c.wire != nil)
 }
 
 // SendHeader sends the header, for grpc.SendHeader.
 func (c *handlerContext) SendHeader(md metadata.MD) error {
-	if err := checkMetadata(md); err != nil {
+	c.mu.Lock()
+	late := c.sentHdr || c.ended
+	err := c.addLocked(&c.header, md, late)
+	if err == nil && late {
+		err = errHeaderSent
+	}
+	c.sentHdr = c.sentHdr || err == nil
+	c.mu.Unlock()
+	if err != nil {
 		return err
 	}
-	c.mu.Lock()
-	if c.sentHdr || c.ended {
-		c.mu.Unlock()
-		return errHeaderSent
-	}
-	c.header, c.sentHdr = addMetadata(c.header, md), true
-	c.mu.Unlock()
 	c.headerSent()
 	return nil
 }
@@ -221,7 +226,7 @@ func (c *handlerContext) sendHeader() {
 // finish says that the status goes out now, after a reply or not, and ends the context. A header that was set goes before it.
 func (c *handlerContext) finish(replied bool) {
 	c.mu.Lock()
-	now := !c.sentHdr && !c.ended && (replied || len(c.header) > 0)
+	now := !c.sentHdr && !c.ended && (replied || c.header.set)
 	c.sentHdr = c.sentHdr || now
 	c.ended = true
 	if c.err == nil {
@@ -238,7 +243,7 @@ func (c *handlerContext) finish(replied bool) {
 }
 
 // seal takes what is to be sent with the status, for a wire, after which nothing can be added. first tells that no header was sent yet.
-func (c *handlerContext) seal() (header, trailer metadata.MD, first bool) {
+func (c *handlerContext) seal() (header, trailer sentMetadata, first bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	first = !c.sentHdr
@@ -247,14 +252,14 @@ func (c *handlerContext) seal() (header, trailer metadata.MD, first bool) {
 }
 
 // sealHeader takes the header that is to be sent, for a wire; ok is false when it was sent before.
-func (c *handlerContext) sealHeader() (header metadata.MD, ok bool) {
+func (c *handlerContext) sealHeader() (header []byte, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.sentHdr || c.ended {
 		return nil, false
 	}
 	c.sentHdr = true
-	return c.header, true
+	return c.header.block, true
 }
 
 func (c *handlerContext) headerSent() {
@@ -265,19 +270,9 @@ func (c *handlerContext) headerSent() {
 
 // SetTrailer adds to the trailer, for grpc.SetTrailer.
 func (c *handlerContext) SetTrailer(md metadata.MD) error {
-	if len(md) == 0 {
-		return nil
-	}
-	if err := checkMetadata(md); err != nil {
-		return err
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.ended {
-		return errHeaderSent
-	}
-	c.trailer = addMetadata(c.trailer, md)
-	return nil
+	return c.addLocked(&c.trailer, md, c.ended)
 }
 
 // receivedHeader is the header as the caller sees it, or nil when none was sent.
@@ -287,14 +282,14 @@ func (c *handlerContext) receivedHeader() metadata.MD {
 	if !c.sentHdr {
 		return nil
 	}
-	return c.received(c.header, true)
+	return c.received(c.header.md, true)
 }
 
 // receivedTrailer is the trailer as the caller sees it. Without a header before it, it has the content type.
 func (c *handlerContext) receivedTrailer() metadata.MD {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.received(c.trailer, !c.sentHdr)
+	return c.received(c.trailer.md, !c.sentHdr)
 }
 
 func (c *handlerContext) received(md metadata.MD, first bool) metadata.MD {

@@ -10,12 +10,19 @@ import (
 	"github.com/hanse-go/hanse/identity"
 	"github.com/hanse-go/hanse/rpc"
 	pb "github.com/hanse-go/hanse/rpc/internal/paritypb"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 )
 
 // wireConn returns a connection to a server that is reached over TCP.
 func wireConn(tb testing.TB) *rpc.Conn {
 	tb.Helper()
-	srv := &rpc.Server{Name: "parity"}
+	return wireConnTo(tb, &rpc.Server{Name: "parity"})
+}
+
+// wireConnTo does that with a server that has no contracts yet.
+func wireConnTo(tb testing.TB, srv *rpc.Server) *rpc.Conn {
+	tb.Helper()
 	pb.RegisterParityServer(srv, benchEcho{})
 	srv.Start()
 	lis := loopback(tb)
@@ -87,6 +94,33 @@ func BenchmarkIdentity(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkMetadata makes unary calls over TCP with metadata that the handler looks at, and with headers of the reply: without that of the
+// caller and of the handler, whose own it is.
+func BenchmarkMetadata(b *testing.B) {
+	sent := metadata.NewOutgoingContext(context.Background(), metadata.Pairs("x-tenant", "bremen", "x-user", "6f9619ff-8b86-d011", "x-request", "17"))
+	header := metadata.Pairs("x-served-by", "echo-3", "x-region", "north", "x-cost", "17")
+	conn := wireConnTo(b, &rpc.Server{Name: "parity", UnaryInterceptors: []grpc.UnaryServerInterceptor{
+		func(ctx context.Context, in any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+			if len(metadata.ValueFromIncomingContext(ctx, "x-tenant")) != 1 {
+				b.Error("no tenant")
+			}
+			grpc.SetHeader(ctx, header)
+			return handle(ctx, in)
+		},
+	}})
+	client := pb.NewParityClient(conn)
+	in := &pb.Request{Data: bytes.Repeat([]byte("x"), 100)}
+	b.ReportAllocs()
+	b.SetParallelism(64)
+	b.RunParallel(func(p *testing.PB) {
+		for p.Next() {
+			if _, err := client.Unary(sent, in); err != nil {
+				b.Error(err)
+			}
+		}
+	})
 }
 
 // BenchmarkWire makes unary calls over TCP, client and server in one process: allocations are those of both, the contexts of the callers

@@ -27,15 +27,21 @@ func appendField(dst []byte, key, value string) []byte {
 	return hpack.AppendLiteral(dst, key, value, sensitiveKey(key))
 }
 
-// appendMetadata appends what a server's handler has set, without reserved keys.
+// appendMetadata appends metadata that was checked, without reserved keys.
 func appendMetadata(dst []byte, md metadata.MD) []byte {
 	for key, values := range md {
-		if reservedKey(key) {
-			continue
-		}
-		for _, v := range values {
-			dst = appendField(dst, key, v)
-		}
+		dst = appendValues(dst, key, values)
+	}
+	return dst
+}
+
+// appendValues appends the values of a key, unless it is a reserved one.
+func appendValues(dst []byte, key string, values []string) []byte {
+	if reservedKey(key) {
+		return dst
+	}
+	for _, v := range values {
+		dst = appendField(dst, key, v)
 	}
 	return dst
 }
@@ -57,12 +63,7 @@ func appendOutgoing(dst []byte, ctx context.Context) ([]byte, error) {
 		if err := checkPair(key, values...); err != nil { // capitals too
 			return dst, err
 		}
-		if reservedKey(key) {
-			continue
-		}
-		for _, v := range values {
-			dst = appendField(dst, key, v)
-		}
+		dst = appendValues(dst, key, values)
 	}
 	for _, pairs := range out.Added { // their keys are in small letters
 		for i := 0; i+1 < len(pairs); i += 2 {
@@ -79,10 +80,9 @@ func appendOutgoing(dst []byte, ctx context.Context) ([]byte, error) {
 }
 
 // addFields adds header fields to md, without the keys that are the protocol's own. It skips malformed binary values: checkBinary finds
-// them first. Most keys have one value, so that these share their memory; no list of values has room for another one, which lets md
-// begin with lists that others have, too.
-func addFields(md metadata.MD, fields []hpack.Field) {
-	single := make([]string, 0, len(fields))
+// them first. Most keys have one value: these are appended to single, which is returned, so that they share their memory. No list of
+// values has room for another one, which lets md begin with lists that others have, too.
+func addFields(md metadata.MD, fields []hpack.Field, single []string) []string {
 	add := func(key, value string) {
 		if values := md[key]; values != nil {
 			md[key] = append(values[:len(values):len(values)], value)
@@ -106,6 +106,7 @@ func addFields(md metadata.MD, fields []hpack.Field) {
 			}
 		}
 	}
+	return single
 }
 
 // visible counts the fields that addFields adds.

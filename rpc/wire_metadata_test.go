@@ -56,7 +56,7 @@ func TestReceivedMetadata(t *testing.T) {
 		{Name: "a-bin", Value: "AP8"}, {Name: "a-bin", Value: "AP8=, YQ== ,"}, {Name: "grpc-status-details-bin", Value: "AP8"},
 	}
 	md := metadata.MD{}
-	addFields(md, fields)
+	addFields(md, fields, nil)
 	want := metadata.MD{":authority": {"cart"}, "content-type": {"application/grpc"}, "x": {"2", "1"}, "a-bin": {"\x00\xff", "\x00\xff", "a", ""}}
 	if len(md) != len(want) {
 		t.Errorf("got %v", md)
@@ -111,12 +111,12 @@ func FuzzBinaryMetadata(f *testing.F) {
 	f.Fuzz(func(t *testing.T, value string) {
 		fields := fieldsOf(t, appendField(nil, "k-bin", value))
 		md := metadata.MD{}
-		addFields(md, fields)
+		addFields(md, fields, nil)
 		if err := checkBinary(fields); err != nil || !slices.Equal(md["k-bin"], []string{value}) {
 			t.Errorf("%q came back as %q, %v", value, md["k-bin"], err)
 		}
 		raw := []hpack.Field{{Name: "k-bin", Value: value}}
 		checkBinary(raw)
-		addFields(md, raw)
+		addFields(md, raw, nil)
 	})
 }

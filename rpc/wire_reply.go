@@ -83,9 +83,10 @@ func metadataOf(h *http2.Header, binary bool) (metadata.MD, error) {
 			}
 		}
 	}
-	md := make(metadata.MD, visible(h.Run.Fields)+visible(h.Rest))
-	addFields(md, h.Run.Fields)
-	addFields(md, h.Rest)
+	n := visible(h.Run.Fields) + visible(h.Rest)
+	md, single := make(metadata.MD, n), make([]string, 0, n)
+	single = addFields(md, h.Run.Fields, single)
+	addFields(md, h.Rest, single)
 	return md, nil
 }
 

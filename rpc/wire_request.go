@@ -1,7 +1,6 @@
 package rpc
 
 import (
-	"maps"
 	"strings"
 	"sync"
 
@@ -17,30 +16,52 @@ type wireRequest struct {
 	host  string    // the authority, where it came as a host header
 	known *knownRun // what it begins with
 	rest  []hpack.Field
+	room  *requestRoom // nil: none
 }
 
-// newWireRequest keeps of h what may be kept.
-func newWireRequest(h *http2.Header, known *knownRun, head *callHead) wireRequest {
-	r := wireRequest{known: known}
+// requestRoom is memory for the metadata of a call, as a part of the object of the call. What does not fit takes memory of its own.
+type requestRoom struct {
+	fields [6]hpack.Field
+	values [6]string
+}
+
+// newWireRequest keeps of h what handlers see of it.
+func newWireRequest(h *http2.Header, known *knownRun, head *callHead, room *requestRoom) wireRequest {
+	r := wireRequest{known: known, room: room}
 	if h.Authority == "" {
 		r.host = head.host
 	}
-	if head.extra { // the rest is the reader's memory
-		r.rest = append(make([]hpack.Field, 0, len(h.Rest)), h.Rest...)
+	if !head.extra {
+		return r
+	}
+	if room != nil {
+		r.rest = room.fields[:0]
+	}
+	for i := range h.Rest { // the reader's memory
+		if f := &h.Rest[i]; !hiddenField(f.Name) {
+			r.rest = append(r.rest, *f)
+		}
 	}
 	return r
 }
 
 // metadata is what the handler sees of it. It must not be changed, because calls share it: grpc's accessors hand out copies.
 func (r *wireRequest) metadata() metadata.MD {
-	shared := r.known.metadata()
-	more := visible(r.rest)
-	if more == 0 && r.host == "" {
+	shared, pairs := r.known.metadata()
+	if len(r.rest) == 0 && r.host == "" {
 		return shared
 	}
-	md := make(metadata.MD, len(shared)+more)
-	maps.Copy(md, shared)
-	addFields(md, r.rest)
+	md := make(metadata.MD, len(pairs)+len(r.rest))
+	for _, p := range pairs {
+		md[p.key] = p.values
+	}
+	var single []string
+	if r.room != nil {
+		single = r.room.values[:0]
+	} else {
+		single = make([]string, 0, len(r.rest))
+	}
+	addFields(md, r.rest, single)
 	if r.host != "" {
 		md[":authority"] = []string{r.host}
 	}
@@ -98,17 +119,27 @@ type knownRun struct {
 	head  callHead
 	route *wireRoute // of the last call that began so; may be nil
 
-	once sync.Once
-	md   metadata.MD // made when the first handler asks for it
+	once  sync.Once
+	md    metadata.MD // made when the first handler asks for it
+	pairs []keyValues // the same, which is quicker to go through
+}
+
+type keyValues struct {
+	key    string
+	values []string
 }
 
 // metadata is what handlers see of the run's fields. It must not be changed. Unlike the rest of k, it is for any goroutine.
-func (k *knownRun) metadata() metadata.MD {
+func (k *knownRun) metadata() (metadata.MD, []keyValues) {
 	k.once.Do(func() {
-		k.md = make(metadata.MD, visible(k.run.Fields))
-		addFields(k.md, k.run.Fields)
+		n := visible(k.run.Fields)
+		k.md = make(metadata.MD, n)
+		addFields(k.md, k.run.Fields, make([]string, 0, n))
+		for key, values := range k.md {
+			k.pairs = append(k.pairs, keyValues{key, values})
+		}
 	})
-	return k.md
+	return k.md, k.pairs
 }
 
 // headOf reads the header of a call. Its beginning was read before, as a rule.

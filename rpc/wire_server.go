@@ -235,12 +235,12 @@ func (c *wireConn) NewStream(conn *http2.Conn, h *http2.Header, end bool) (*http
 	}
 	route := c.server.router.routeOf(h, known, &head)
 	if route.method != nil && route.method.unary != nil {
-		call := &unaryServerCall{}
-		call.init(c, h, known, &head, route)
+		call, room := newUnaryServerCall(head.extra)
+		call.init(c, h, known, &head, route, room)
 		return &call.Stream, call
 	}
 	call := &streamServerCall{}
-	call.init(c, h, known, &head, route)
+	call.init(c, h, known, &head, route, nil)
 	return &call.Stream, call
 }
 

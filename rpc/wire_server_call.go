@@ -50,11 +50,11 @@ type serverCall struct {
 
 var _ grpc.ServerTransportStream = (*serverCall)(nil)
 
-func (c *serverCall) init(conn *wireConn, h *http2.Header, known *knownRun, head *callHead, route *wireRoute) {
+func (c *serverCall) init(conn *wireConn, h *http2.Header, known *knownRun, head *callHead, route *wireRoute, room *requestRoom) {
 	c.conn, c.route, c.kind = conn, route, plainCalls()
 	c.ctx.method, c.ctx.peer, c.ctx.caller, c.ctx.wire = h.Path, conn.peer, conn.caller, c
 	c.ctx.priority, c.keyed = head.priority, head.keyed
-	c.request = newWireRequest(h, known, head)
+	c.request = newWireRequest(h, known, head, room)
 	c.active.call = c
 
 	if head.subtype != "" || head.encoding != "" {
@@ -164,8 +164,8 @@ type callScratch struct {
 	decode func(v any) error // of call
 }
 
-// header writes the header of the reply into f. It is called with c.out held.
-func (c *serverCall) header(f *http2.Frames, s *callScratch, md metadata.MD) {
+// header writes the header of the reply into f, with what the handler has set in block. It is called with c.out held.
+func (c *serverCall) header(f *http2.Frames, s *callScratch, block []byte) {
 	dst := s.head[:0]
 	switch c.kind.subtype {
 	case "":
@@ -179,9 +179,7 @@ func (c *serverCall) header(f *http2.Frames, s *callScratch, md metadata.MD) {
 	if c.kind.replies.compressor != nil {
 		dst = hpack.AppendLiteral(dst, "grpc-encoding", c.kind.replies.name, false)
 	}
-	if len(md) > 0 {
-		dst = appendMetadata(dst, md)
-	}
+	dst = append(dst, block...)
 	f.HeadMore, s.head = dst, dst
 }
 
@@ -197,8 +195,8 @@ func (c *serverCall) conclude(s *callScratch, reply encoded, err error) {
 	replied := err == nil && reply.data != nil
 	f := &s.frames
 	*f = http2.Frames{End: true}
-	if first && (replied || len(header) > 0) {
-		c.header(f, s, header)
+	if first && (replied || header.set) {
+		c.header(f, s, header.block)
 		first = false
 		c.rec.headerSent(&c.ctx)
 	}
@@ -219,9 +217,7 @@ func (c *serverCall) conclude(s *callScratch, reply encoded, err error) {
 			trail = hpack.AppendLiteral(trail, "grpc-accept-encoding", accepts(), false)
 		}
 	}
-	if len(trailer) > 0 {
-		trail = appendMetadata(trail, trailer)
-	}
+	trail = append(trail, trailer.block...)
 	s.trail = trail
 	switch {
 	case first && err == nil: // a stream that ends without any reply

@@ -23,6 +23,18 @@ type unaryServerCall struct {
 	ticket   resilience.Ticket
 }
 
+// newUnaryServerCall makes a call, with room for metadata in the same piece of memory if there is some.
+func newUnaryServerCall(extra bool) (*unaryServerCall, *requestRoom) {
+	if !extra {
+		return new(unaryServerCall), nil
+	}
+	both := new(struct {
+		unaryServerCall
+		requestRoom
+	})
+	return &both.unaryServerCall, &both.requestRoom
+}
+
 var _ http2.Receiver = (*unaryServerCall)(nil)
 var _ http2.Job = (*unaryServerCall)(nil)
 
