@@ -1,77 +1,90 @@
 package discovery
 
 import (
+	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"sync"
 )
 
-// board holds known instances and wakes those who watch a service that changed. The zero value is an empty board.
-type board struct {
-	mu        sync.Mutex
-	instances map[string]Instance // by ID
-	watchers  map[*boardWatcher]struct{}
+// board holds what is known of services, such as their instances, and wakes those who watch one that changed. The zero value is an empty
+// board.
+type board[T posted[T]] struct {
+	mu       sync.Mutex
+	known    map[string]T // by the key of their place
+	watchers map[*boardWatcher]struct{}
 }
+
+// posted is what a board holds.
+type posted[T any] interface {
+	Clone() T
+	// place returns the service that it is about, and the key that it has on a board.
+	place() (service, key string)
+}
+
+func (i Instance) place() (service, key string) { return i.Service, i.ID }
+
+func (s Split) place() (service, key string) { return s.Service, s.Service }
 
 type boardWatcher struct {
 	service string        // empty: all
 	changed chan struct{} // has room for one: changes that come together are one
 }
 
-// add puts a new instance on the board and reports whether its ID was free.
-func (b *board) add(inst Instance) bool {
+// add puts something new on the board and reports whether its key was free.
+func (b *board[T]) add(v T) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if _, taken := b.instances[inst.ID]; taken {
+	_, key := v.place()
+	if _, taken := b.known[key]; taken {
 		return false
 	}
-	b.setLocked(inst)
+	b.setLocked(v)
 	return true
 }
 
-// set puts an instance on the board in place of the one with its ID.
-func (b *board) set(inst Instance) {
+// set puts something on the board in place of what has its key.
+func (b *board[T]) set(v T) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.setLocked(inst)
+	b.setLocked(v)
 }
 
-func (b *board) setLocked(inst Instance) {
-	if b.instances == nil {
-		b.instances = make(map[string]Instance)
+func (b *board[T]) setLocked(v T) {
+	if b.known == nil {
+		b.known = make(map[string]T)
 	}
-	b.instances[inst.ID] = inst
-	b.wakeLocked(inst.Service)
+	service, key := v.place()
+	b.known[key] = v
+	b.wakeLocked(service)
 }
 
-// remove takes an instance off the board.
-func (b *board) remove(id string) {
+// remove takes what has the key off the board.
+func (b *board[T]) remove(key string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if inst, ok := b.instances[id]; ok {
-		delete(b.instances, id)
-		b.wakeLocked(inst.Service)
+	if v, ok := b.known[key]; ok {
+		delete(b.known, key)
+		service, _ := v.place()
+		b.wakeLocked(service)
 	}
 }
 
-func (b *board) wakeLocked(service string) {
+// wakeLocked tells who watches the service that something of it changed.
+func (b *board[T]) wakeLocked(service string) {
 	for w := range b.watchers {
-		w.wake(service)
-	}
-}
-
-// wake tells the watcher that something of the service changed.
-func (w *boardWatcher) wake(service string) {
-	if w.service == "" || w.service == service {
-		select {
-		case w.changed <- struct{}{}:
-		default:
+		if w.service == "" || w.service == service {
+			select {
+			case w.changed <- struct{}{}:
+			default:
+			}
 		}
 	}
 }
 
-// watch is [Registry.Watch] on what the board holds.
-func (b *board) watch(ctx context.Context, service string, notify func([]Instance)) {
+// watch is [Registry.Watch], or [Splitter.WatchSplits], on what the board holds.
+func (b *board[T]) watch(ctx context.Context, service string, notify func([]T)) {
 	w := &boardWatcher{service: service, changed: make(chan struct{}, 1)}
 	b.mu.Lock()
 	if b.watchers == nil {
@@ -94,16 +107,20 @@ func (b *board) watch(ctx context.Context, service string, notify func([]Instanc
 	}
 }
 
-// snapshot returns copies of the service's instances, in order.
-func (b *board) snapshot(service string) []Instance {
+// snapshot returns copies of what is known of the service, in order.
+func (b *board[T]) snapshot(service string) []T {
 	b.mu.Lock()
-	var list []Instance
-	for _, inst := range b.instances {
-		if service == "" || service == inst.Service {
-			list = append(list, inst.Clone())
+	var list []T
+	for _, v := range b.known {
+		if of, _ := v.place(); service == "" || service == of {
+			list = append(list, v.Clone())
 		}
 	}
 	b.mu.Unlock()
-	slices.SortFunc(list, compareInstances)
+	slices.SortFunc(list, func(a, b T) int {
+		serviceA, keyA := a.place()
+		serviceB, keyB := b.place()
+		return cmp.Or(strings.Compare(serviceA, serviceB), strings.Compare(keyA, keyB))
+	})
 	return list
 }

@@ -253,3 +253,11 @@ func lookupSRV(ctx context.Context, resolver *net.Resolver, service, name string
 	}
 	return list, nil
 }
+
+func cloneAll(list []Instance) []Instance {
+	copies := make([]Instance, len(list))
+	for i, inst := range list {
+		copies[i] = inst.Clone()
+	}
+	return copies
+}

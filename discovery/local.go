@@ -159,7 +159,7 @@ func (l *Local) Watch(ctx context.Context, service string, notify func([]Instanc
 
 // localRun follows the folder for all watchers of a Local, from the first to the last.
 type localRun struct {
-	board  board
+	board  board[Instance]
 	users  int // guarded by Local.mu
 	cancel context.CancelFunc
 	ready  chan struct{} // closed when the board has what the folder had

@@ -9,7 +9,7 @@ import (
 // Memory is a registry inside the process: what one test or one app needs. The zero value is empty and ready to use. A Memory must
 // not be copied.
 type Memory struct {
-	board  board
+	board  board[Instance]
 	splits splitBoard
 }
 

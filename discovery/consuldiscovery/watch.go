@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"reflect"
 	"slices"
 	"strconv"
 	"sync"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/discovery/driver"
 )
 
 const (
@@ -25,6 +25,8 @@ const (
 	shortWait = 2 * time.Second
 	// slack is what an answer may be late: Consul adds up to a sixteenth of the wait.
 	slack = 10 * time.Second
+	// maxRetry is the longest pause after failures.
+	maxRetry = 2 * time.Second
 	// watchedAtOnce bounds the connections of a watch of all services: an agent takes 200 from one address.
 	watchedAtOnce = 64
 )
@@ -32,29 +34,15 @@ const (
 // Watch implements [discovery.Registry]. While the agent cannot be reached, or Consul has no leader, the last known instances stay.
 // However many watch a service here, Consul is asked once.
 func (r *Registry) Watch(ctx context.Context, service string, notify func([]discovery.Instance)) error {
-	r.mu.Lock()
-	if r.shared == nil {
-		r.shared = discovery.Share(follower{r})
-	}
-	shared := r.shared
-	r.mu.Unlock()
-	return shared.Watch(ctx, service, notify)
+	return r.shared.Watch(ctx, service, notify, r.follow)
 }
 
-// follower is the registry as [discovery.Share] sees it: one watch for each call of Watch.
-type follower struct{ registry *Registry }
-
-func (f follower) Watch(ctx context.Context, service string, notify func([]discovery.Instance)) error {
-	r := f.registry
-	if service != "" {
-		if err := discovery.CheckName(service); err != nil {
-			return err
-		}
-	}
+// follow is one watch for all that watch a service here.
+func (r *Registry) follow(ctx context.Context, service string, notify func([]discovery.Instance)) error {
 	if err := r.check(); err != nil {
 		return fmt.Errorf("consuldiscovery: %w", err)
 	}
-	defer r.release()
+	defer r.http.Release()
 	if service == "" {
 		r.watchAll(ctx, notify)
 		return nil
@@ -83,35 +71,28 @@ type query struct {
 // 1, and answers that come in quick succession slow it down.
 func (q *query) follow(ctx context.Context) {
 	log := q.registry.logger().With("watch", q.what)
-	retry := backoff{least: 100 * time.Millisecond, most: 2 * time.Second}
+	outage := driver.Outage{Engine: "Consul", Log: log}
 	rate := pace{interval: time.Second / 2, burst: 8}
 	var last, index uint64 // the last answer's, and what to wait for; 0 is not to wait
-	wait := longWait
-	refused := 0 // the status that was logged last
-	for failures := 0; ctx.Err() == nil; {
+	wait, away := longWait, false
+	for ctx.Err() == nil {
 		rate.wait(ctx)
 		body, next, err := q.ask(ctx, index, wait)
 		lost := err == nil && next < last
 		if err == nil {
-			wait, err = q.learn(body, lost || failures > 0)
+			wait, err = q.learn(body, lost || away)
 		}
-		switch {
-		case ctx.Err() != nil:
+		if ctx.Err() != nil {
 			return
-		case err != nil:
-			code := statusOf(err)
-			if failures++; failures == 1 || code != 0 && code != refused { // a refusal says more than what broke the connection
-				refused = code
-				log.Warn("Consul cannot be watched; the last known instances stay", "error", err)
-			}
+		}
+		if away = err != nil; away {
+			failures := outage.Failed(err)
 			q.failed()
 			index = 0 // what was missed comes with the first answer
-			sleep(ctx, retry.delay(failures))
+			driver.Sleep(ctx, driver.Backoff(failures, maxRetry))
 			continue
-		case failures > 0:
-			failures = 0
-			log.Info("Consul is watched again")
 		}
+		outage.Over()
 		if last, index = next, next; lost {
 			log.Warn("Consul has lost data: its index went back")
 			index = 0
@@ -164,11 +145,8 @@ type serviceWatch struct {
 	service  string
 	notify   func([]discovery.Instance)
 
-	told   bool
-	known  []discovery.Instance
-	kept   []discovery.Instance // that vanished while Consul may have lost data, and have not come back
-	until  time.Time            // how long they stay
-	warned map[string]string    // by service ID
+	view    driver.View
+	ignored driver.Ignored
 }
 
 func (w *serviceWatch) run(ctx context.Context, slots *slots) {
@@ -179,7 +157,7 @@ func (w *serviceWatch) run(ctx context.Context, slots *slots) {
 	q := &query{
 		registry: w.registry, path: "/v1/health/service/" + w.service, params: params, what: w.service, slots: slots,
 		learn:  w.learn,
-		failed: func() { w.tell(w.known) },
+		failed: func() { w.notify(w.view.List()) },
 	}
 	q.follow(ctx)
 }
@@ -190,55 +168,17 @@ func (w *serviceWatch) learn(body []byte, doubt bool) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	w.warn(bad)
+	w.ignored.Warn(w.registry.logger().With("service", w.service), "Consul: service ignored", bad)
+	var doubtUntil time.Time
 	if doubt {
-		w.kept, w.until = slices.Clone(w.known), time.Now().Add(w.registry.grace())
+		doubtUntil = time.Now().Add(w.registry.grace())
 	}
-	left := time.Until(w.until)
-	if left <= 0 {
-		w.kept = nil
+	w.view.Replace(list, doubtUntil)
+	w.notify(w.view.List())
+	if next := w.view.NextExpiry(); !next.IsZero() {
+		return min(longWait, time.Until(next)), nil
 	}
-	w.kept = slices.DeleteFunc(w.kept, func(old discovery.Instance) bool {
-		back := slices.ContainsFunc(list, func(i discovery.Instance) bool { return i.Key() == old.Key() })
-		return back || old.State != discovery.Ready // which leave anyway
-	})
-	if len(w.kept) == 0 {
-		w.tell(list)
-		return longWait, nil
-	}
-	list = append(list, w.kept...)
-	slices.SortFunc(list, byKey)
-	w.tell(list)
-	return min(longWait, left), nil
-}
-
-// warn logs, once, what is wrong with services that are left out.
-func (w *serviceWatch) warn(bad map[string]error) {
-	warned := make(map[string]string, len(bad))
-	for id, err := range bad {
-		warned[id] = err.Error()
-		if w.warned[id] != warned[id] {
-			w.registry.logger().Warn("Consul: service ignored", "service", w.service, "id", id, "error", err)
-		}
-	}
-	w.warned = warned
-}
-
-// tell notifies of the list if it is news.
-func (w *serviceWatch) tell(list []discovery.Instance) {
-	if w.told && reflect.DeepEqual(w.known, list) {
-		return
-	}
-	w.told, w.known = true, list
-	w.notify(clones(list))
-}
-
-func clones(list []discovery.Instance) []discovery.Instance {
-	copies := make([]discovery.Instance, len(list))
-	for i, inst := range list {
-		copies[i] = inst.Clone()
-	}
-	return copies
+	return longWait, nil
 }
 
 // allWatch follows the list of services, and each of them.
@@ -249,9 +189,8 @@ type allWatch struct {
 	watches  sync.WaitGroup
 
 	mu       sync.Mutex
-	listed   bool                            // the list of services was seen, or cannot be
-	services map[string]*allService          // by name
-	told     map[string][]discovery.Instance // what was told last
+	listed   bool                   // the list of services was seen, or cannot be
+	services map[string]*allService // by name
 }
 
 type allService struct {
@@ -332,24 +271,16 @@ func (w *allWatch) drop(name string, s *allService) {
 	}
 }
 
-// tell notifies of all instances, when each service has spoken and something changed.
+// tell notifies of all instances, when each service has spoken.
 func (w *allWatch) tell() {
-	lists := make(map[string][]discovery.Instance)
-	for name, s := range w.services {
-		if !s.spoke {
+	var all []discovery.Instance
+	for _, name := range slices.Sorted(maps.Keys(w.services)) {
+		if !w.services[name].spoke {
 			return
 		}
-		if len(s.list) > 0 {
-			lists[name] = s.list
-		}
+		all = append(all, w.services[name].list...)
 	}
-	if !w.listed || w.told != nil && reflect.DeepEqual(w.told, lists) {
-		return
+	if w.listed {
+		w.notify(all)
 	}
-	w.told = lists
-	var all []discovery.Instance
-	for _, name := range slices.Sorted(maps.Keys(lists)) {
-		all = append(all, clones(lists[name])...)
-	}
-	w.notify(all)
 }

@@ -276,7 +276,7 @@ func (s *suite) snapshots(t *testing.T) {
 func (s *suite) many(t *testing.T) {
 	const n = 50
 	reg := s.open(t)
-	var watchers []*Watcher
+	var watchers []*Watcher[discovery.Instance]
 	for range 5 {
 		watchers = append(watchers, Watch(t, reg, "cart"))
 	}

@@ -1,11 +1,9 @@
 package discoverytest
 
 import (
-	"context"
 	"encoding/json"
 	"reflect"
 	"testing"
-	"time"
 
 	"github.com/hanse-go/hanse/discovery"
 )
@@ -172,63 +170,4 @@ func (s *splitSuite) peer(t *testing.T) {
 	WatchSplits(t, peer, "cart").Until("it stays when nobody watches", isSplit(split("cart", 7)))
 	set(t, peer, discovery.Split{Service: "cart"})
 	WatchSplits(t, reg, "cart").Until("it is gone", isSplit())
-}
-
-// SplitWatcher follows the split rules of a service in a test.
-type SplitWatcher struct {
-	t         *testing.T
-	service   string
-	cancel    context.CancelFunc
-	snapshots chan []discovery.Split
-	done      chan error
-	stopped   bool
-}
-
-// WatchSplits follows the rules of a service (empty: all) until the test ends.
-func WatchSplits(t *testing.T, reg discovery.Splitter, service string) *SplitWatcher {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	w := &SplitWatcher{t: t, service: service, cancel: cancel, snapshots: make(chan []discovery.Split, 4096), done: make(chan error, 1)}
-	go func() {
-		w.done <- reg.WatchSplits(ctx, service, func(list []discovery.Split) { w.snapshots <- list })
-	}()
-	t.Cleanup(w.Stop)
-	return w
-}
-
-// Until returns the first snapshot for which ok holds. The test fails when none comes in time.
-func (w *SplitWatcher) Until(what string, ok func([]discovery.Split) bool) []discovery.Split {
-	w.t.Helper()
-	var last []discovery.Split
-	deadline := time.After(patience)
-	for {
-		select {
-		case last = <-w.snapshots:
-			if ok(last) {
-				return last
-			}
-		case err := <-w.done:
-			w.done <- err
-			w.t.Fatalf("waiting until %s: WatchSplits(%q) returned: %v", what, w.service, err)
-		case <-deadline:
-			w.t.Fatalf("waiting until %s: not seen by WatchSplits(%q) in %v; last snapshot: %v", what, w.service, patience, last)
-		}
-	}
-}
-
-// Stop ends the watch. It fails the test when WatchSplits does not return, or not with nil.
-func (w *SplitWatcher) Stop() {
-	if w.stopped {
-		return
-	}
-	w.stopped = true
-	w.cancel()
-	select {
-	case err := <-w.done:
-		if err != nil {
-			w.t.Errorf("WatchSplits(%q) ended with %v, want nil", w.service, err)
-		}
-	case <-time.After(patience):
-		w.t.Errorf("WatchSplits(%q) did not return %v after its context ended", w.service, patience)
-	}
 }

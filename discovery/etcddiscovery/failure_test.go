@@ -349,7 +349,7 @@ func TestCloseWhileAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	server.kill()
-	if err := lease.Close(); err == nil || !strings.Contains(err.Error(), "withdraw c1 of cart (it vanishes in 2s)") {
+	if err := lease.Close(); err == nil || !strings.Contains(err.Error(), "it vanishes in 2s") {
 		t.Errorf("Close: %v", err)
 	}
 	if err := lease.Close(); err != nil {

@@ -1,6 +1,7 @@
 package etcddiscovery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/discovery/driver"
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -16,64 +18,61 @@ import (
 // pageSize is how many records are asked for at a time: answers of less than about 1 MB.
 const pageSize = 1000
 
-// follower is the registry as [discovery.Share] sees it: one watch for each call of Watch.
-type follower struct{ registry *Registry }
-
-func (f follower) Watch(ctx context.Context, service string, notify func([]discovery.Instance)) error {
-	p := f.registry.joinPulse()
-	defer f.registry.leavePulse(p)
-	w := &following{registry: f.registry, pulse: p, service: service, notify: notify}
-	w.run(ctx)
+// follow is one watch for all that watch a service here.
+func (r *Registry) follow(ctx context.Context, service string, notify func([]discovery.Instance)) error {
+	p := r.joinPulse()
+	defer r.leavePulse(p)
+	p.follow(ctx, "instances of "+cmp.Or(service, "all services"), &following{registry: r, pulse: p, service: service, notify: notify})
 	return nil
 }
 
-// following follows one service, or all of them. It lists what is there and then takes the changes from that revision on; when these
-// end, because etcd compacted them before they were read or was wiped, it begins again.
+// errWiped ends the changes of a registry that is no more.
+var errWiped = errors.New("the registry was wiped")
+
+// follower lists what is there, tells it, and then takes the changes from that revision on, until they or the registry's life end.
+type follower interface {
+	relist(ctx context.Context) error
+	followChanges(ctx, life context.Context) error
+	tell()
+}
+
+// follow has f follow what is called what, until ctx ends. When the changes end, because etcd compacted them before they were read or was
+// wiped, it begins again.
+func (p *pulse) follow(ctx context.Context, what string, f follower) {
+	failures, told := 0, false
+	for ctx.Err() == nil {
+		life := p.current()
+		err := f.relist(ctx)
+		if err == nil {
+			failures, told = 0, true
+			err = f.followChanges(ctx, life)
+		}
+		if ctx.Err() != nil || errors.Is(err, errWiped) || errors.Is(err, rpctypes.ErrCompacted) {
+			continue
+		}
+		if !told {
+			told = true
+			f.tell() // what is known: nothing. Who has other registries to ask must not wait for this one
+			p.registry.opts.Logger.Warn(what+" cannot be read; tried again", "error", p.registry.explain("read "+what, err))
+		}
+		failures++
+		driver.Sleep(ctx, driver.Backoff(failures, hurry))
+	}
+}
+
+// following follows one service, or all of them.
 type following struct {
 	registry *Registry
 	pulse    *pulse
 	service  string
 	notify   func([]discovery.Instance)
 
-	view     view
-	told     bool
+	view     driver.View
 	epoch    string // that the view was listed in
 	revision int64  // up to which the view is true
 }
 
-// errWiped ends the changes of a registry that is no more.
-var errWiped = errors.New("the registry was wiped")
-
-func (f *following) run(ctx context.Context) {
-	failures := 0
-	for {
-		life := f.pulse.current()
-		err := f.relist(ctx)
-		if err == nil {
-			failures = 0
-			err = f.followChanges(ctx, life)
-		}
-		if ctx.Err() != nil {
-			return
-		}
-		switch {
-		case errors.Is(err, errWiped), errors.Is(err, rpctypes.ErrCompacted):
-			continue
-		case !f.told:
-			f.tell() // what is known: nothing. Who has other registries to ask must not wait for this one
-			f.registry.opts.Logger.Warn("instances of a service cannot be read", "service", f.service, "error", f.registry.explain("list its instances", err))
-		default:
-			f.registry.opts.Logger.Debug("instances of a service are read again", "service", f.service, "error", err)
-		}
-		failures++
-		wait(ctx, retryDelay(failures), nil)
-	}
-}
-
-func (f *following) tell() {
-	f.told = true
-	f.notify(f.view.list())
-}
+func (f *following) tell() { f.notify(f.view.List()) }
 
 // relist takes all that is there.
 func (f *following) relist(ctx context.Context) error {
@@ -112,7 +111,7 @@ func (f *following) relist(ctx context.Context) error {
 	if f.epoch != "" && epoch != f.epoch || revision < f.revision {
 		doubtUntil = began.Add(f.registry.opts.TTL)
 	}
-	f.view.replace(list, time.Now(), doubtUntil)
+	f.view.Replace(list, doubtUntil)
 	f.epoch, f.revision = epoch, revision
 	f.tell()
 	return nil
@@ -132,12 +131,12 @@ func (f *following) followChanges(ctx, life context.Context) error {
 	changes := f.registry.client.Watch(ctx, f.registry.servicePrefix(f.service), clientv3.WithPrefix(), clientv3.WithRev(f.revision+1))
 	for {
 		var expiry <-chan time.Time
-		if next := f.view.nextExpiry(); !next.IsZero() {
+		if next := f.view.NextExpiry(); !next.IsZero() {
 			expiry = time.After(time.Until(next))
 		}
 		select {
 		case <-expiry:
-			if f.view.expire(time.Now()) {
+			if f.view.Expire() {
 				f.tell()
 			}
 		case res, open := <-changes:
@@ -164,15 +163,15 @@ func (f *following) apply(ctx context.Context, res clientv3.WatchResponse) {
 	for _, event := range res.Events {
 		if event.Type == clientv3.EventTypePut {
 			if inst, ok := f.parse(event.Kv); ok {
-				f.view.put(inst)
+				f.view.Put(inst)
 				continue
 			}
 		}
-		key := strings.TrimPrefix(string(event.Kv.Key), f.registry.servicePrefix(""))
-		if inst := f.view.there[key]; !asked && inst.State != discovery.Draining {
+		service, id, _ := strings.Cut(strings.TrimPrefix(string(event.Kv.Key), f.registry.servicePrefix("")), "/")
+		if inst, _ := f.view.Get(service, id); !asked && inst.State != discovery.Draining {
 			asked, doubtUntil = true, f.doubtful(ctx) // it did not say that it goes
 		}
-		f.view.remove(key, time.Now(), doubtUntil)
+		f.view.Remove(service, id, doubtUntil)
 	}
 	f.revision = max(f.revision, res.Header.GetRevision())
 	f.tell()

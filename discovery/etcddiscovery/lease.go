@@ -9,158 +9,61 @@ import (
 	"time"
 
 	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/discovery/driver"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
 
-const (
-	announceTime = 10 * time.Second // for an announcement
-	withdrawTime = 2 * time.Second  // for the last word
-)
-
-// lease keeps one instance announced, under a lease of etcd that it replaces when it is lost.
-type lease struct {
+// keeper keeps one instance announced, under a lease of etcd that it replaces when it is lost.
+type keeper struct {
 	registry *Registry
-	service  string
-	id       string
+	idKey    string
+	key      string // of the record
 	token    string // tells who has the ID
-	wake     chan struct{}
-	cancel   context.CancelFunc
-	kept     sync.WaitGroup
-
-	mu     sync.Mutex
-	record string // what is to be announced
-	closed bool
-
-	busy  chan struct{} // holds a value while etcd is asked to change something; guards lease
-	lease clientv3.LeaseID
+	lease    clientv3.LeaseID
+	pulse    *pulse
+	wake     chan struct{} // gets a value when the lease may have been lost
+	stop     func()        // of that
 }
 
-var _ discovery.Lease = (*lease)(nil)
+var _ driver.Keeper = (*keeper)(nil)
 
-func (r *Registry) announce(ctx context.Context, inst discovery.Instance) (*lease, error) {
-	if err := inst.Validate(); err != nil {
-		return nil, err
+// Register implements [discovery.Registrar]. While etcd is away it tries until ctx ends, for at most 10 s. It returns
+// [discovery.ErrTaken] when an instance whose lease has not ended has the ID.
+func (r *Registry) Register(ctx context.Context, inst discovery.Instance) (discovery.Lease, error) {
+	if r.err != nil {
+		return nil, r.err
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
+	k := &keeper{
+		registry: r, idKey: r.idKey(inst.ID), key: r.instanceKey(inst.Service, inst.ID), token: rand.Text() + " " + inst.Service,
+		wake: make(chan struct{}, 1),
 	}
-	record, err := inst.Record()
-	if err != nil {
-		return nil, err
-	}
-	l := &lease{
-		registry: r, service: inst.Service, id: inst.ID, token: rand.Text() + " " + inst.Service,
-		wake: make(chan struct{}, 1), busy: make(chan struct{}, 1), record: string(record),
-	}
-	announcing, cancel := context.WithTimeout(ctx, announceTime)
-	defer cancel()
-	if err := l.put(announcing); err != nil {
-		l.revoke()
-		if errors.Is(err, discovery.ErrTaken) {
-			return nil, err
-		}
-		return nil, r.explain(fmt.Sprintf("announce %s of %s", inst.ID, inst.Service), err)
-	}
-	keeping, cancel := context.WithCancel(context.Background())
-	l.cancel = cancel
-	l.kept.Go(func() { l.keep(keeping) })
-	return l, nil
+	return driver.Keep(ctx, inst, k, r.opts.Logger)
 }
 
-// Update implements [discovery.Lease]. When etcd does not take the record in time, that is an error, and it is announced later.
-func (l *lease) Update(ctx context.Context, inst discovery.Instance) error {
-	if l.service != inst.Service || l.id != inst.ID {
-		return fmt.Errorf("etcddiscovery: update of instance %s of %s names %s of %s: service and ID of a lease cannot change", l.id, l.service, inst.ID, inst.Service)
-	}
-	if err := inst.Validate(); err != nil {
-		return err
+// Put implements [driver.Keeper]: it announces the record, under a new lease if there is none.
+func (k *keeper) Put(ctx context.Context, inst discovery.Instance) error {
+	if k.pulse == nil {
+		k.pulse = k.registry.joinPulse()
+		k.stop = k.pulse.wakeOn(k.wake)
 	}
 	record, err := inst.Record()
 	if err != nil {
 		return err
 	}
-	l.mu.Lock()
-	closed := l.closed
-	l.record = string(record)
-	l.mu.Unlock()
-	if closed {
-		return fmt.Errorf("%w: %s of %s", discovery.ErrClosed, l.id, l.service)
-	}
-	ctx, cancel := context.WithTimeout(ctx, announceTime)
-	defer cancel()
-	err = l.begin(ctx)
-	if err == nil {
-		err = l.put(ctx)
-		l.end()
-	}
-	if err != nil {
-		poke(l.wake)
-		return l.registry.explain(fmt.Sprintf("update %s of %s (it is done when etcd takes it)", l.id, l.service), err)
-	}
-	return nil
-}
-
-// Close implements [discovery.Lease]. When etcd does not answer, that is an error, and the instance vanishes with its lease.
-func (l *lease) Close() error {
-	l.mu.Lock()
-	closed := l.closed
-	l.closed = true
-	l.mu.Unlock()
-	if closed {
-		return nil
-	}
-	l.cancel()
-	l.kept.Wait()
-	_ = l.begin(context.Background()) // an update may be under way
-	defer l.end()
-	if err := l.revoke(); err != nil {
-		return l.registry.explain(fmt.Sprintf("withdraw %s of %s (it vanishes in %v)", l.id, l.service, l.registry.opts.TTL), err)
-	}
-	return nil
-}
-
-// wanted returns what is to be announced; after Close it is nothing any more.
-func (l *lease) wanted() (string, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closed {
-		return "", fmt.Errorf("%w: %s of %s", discovery.ErrClosed, l.id, l.service)
-	}
-	return l.record, nil
-}
-
-func (l *lease) begin(ctx context.Context) error {
-	select {
-	case l.busy <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (l *lease) end() { <-l.busy }
-
-// put announces the record, under a new lease if there is none. While etcd is away it tries again until ctx ends. It returns
-// [discovery.ErrTaken] when another has the ID.
-func (l *lease) put(ctx context.Context) error {
 	return try(ctx, func() error {
-		record, err := l.wanted()
-		if err != nil {
-			return err
-		}
-		if l.lease == clientv3.NoLease {
-			granted, err := l.registry.client.Grant(ctx, int64(l.registry.opts.TTL/time.Second))
+		if k.lease == clientv3.NoLease {
+			granted, err := k.registry.client.Grant(ctx, int64(k.registry.opts.TTL/time.Second))
 			if err != nil {
 				return err
 			}
-			l.lease = granted.ID
+			k.lease = granted.ID
 		}
-		err = l.putUnderLease(ctx, record)
+		err := k.putUnderLease(ctx, string(record))
 		if errors.Is(err, rpctypes.ErrLeaseNotFound) { // it ended
-			l.lease = clientv3.NoLease
+			k.lease = clientv3.NoLease
 			return errAgain
 		}
 		return err
@@ -180,82 +83,70 @@ func try(ctx context.Context, do func() error) error {
 		if !away && !errors.Is(err, errAgain) {
 			return err
 		}
-		wait(ctx, retryDelay(failures), nil)
+		driver.Sleep(ctx, driver.Backoff(failures, hurry))
 		if ctx.Err() != nil {
 			return errors.Join(ctx.Err(), err)
 		}
 	}
 }
 
-func (l *lease) putUnderLease(ctx context.Context, record string) error {
-	r := l.registry
-	idKey, epochKey := r.idKey(l.id), r.epochKey()
+func (k *keeper) putUnderLease(ctx context.Context, record string) error {
+	epochKey := k.registry.epochKey()
 	puts := []clientv3.Op{
-		clientv3.OpPut(idKey, l.token, clientv3.WithLease(l.lease)),
-		clientv3.OpPut(r.instanceKey(l.service, l.id), record, clientv3.WithLease(l.lease)),
+		clientv3.OpPut(k.idKey, k.token, clientv3.WithLease(k.lease)),
+		clientv3.OpPut(k.key, record, clientv3.WithLease(k.lease)),
 		clientv3.OpTxn([]clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(epochKey), "=", 0)},
 			[]clientv3.Op{clientv3.OpPut(epochKey, rand.Text())}, nil),
 	}
-	res, err := r.client.Txn(ctx).
-		If(clientv3.Compare(clientv3.Value(idKey), "=", l.token)).
+	res, err := k.registry.client.Txn(ctx).
+		If(clientv3.Compare(clientv3.Value(k.idKey), "=", k.token)).
 		Then(puts...).
-		Else(clientv3.OpTxn([]clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(idKey), "=", 0)}, puts, nil)).
+		Else(clientv3.OpTxn([]clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(k.idKey), "=", 0)}, puts, nil)).
 		Commit()
 	if err != nil {
 		return err
 	}
 	if !res.Succeeded && !res.Responses[0].GetResponseTxn().GetSucceeded() {
-		return fmt.Errorf("%w: %s of %s", discovery.ErrTaken, l.id, l.service)
+		return discovery.ErrTaken
 	}
 	return nil
 }
 
-// revoke ends the lease, and with it what is under it.
-func (l *lease) revoke() error {
-	if l.lease == clientv3.NoLease {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), withdrawTime)
+// Check implements [driver.Keeper]. It keeps the lease alive for as long as nothing happens to it.
+func (k *keeper) Check(ctx context.Context, inst discovery.Instance) (func(context.Context), error) {
+	ctx, cancel := context.WithTimeout(ctx, operation)
 	defer cancel()
-	_, err := l.registry.client.Revoke(ctx, l.lease)
-	l.lease = clientv3.NoLease
-	if errors.Is(err, rpctypes.ErrLeaseNotFound) {
-		return nil
-	}
-	return err
-}
-
-// keep sees that the instance stays announced.
-func (l *lease) keep(ctx context.Context) {
-	p := l.registry.joinPulse()
-	defer l.registry.leavePulse(p)
-	defer p.wakeOn(l.wake)()
-	failures := 0
-	for ctx.Err() == nil {
-		began := time.Now()
-		err := l.hold(ctx)
-		if err == nil && time.Since(began) > hurry {
-			failures = 0
-		}
-		if err != nil && failures == 0 && ctx.Err() == nil {
-			l.registry.opts.Logger.Warn("instance cannot be kept announced; tried again", "service", l.service, "instance", l.id, "error", l.registry.explain("keep it announced", err))
-		}
-		failures++
-		wait(ctx, retryDelay(failures), nil)
-	}
-}
-
-// hold announces the instance if it is not, and keeps its lease alive for as long as nothing happens to it.
-func (l *lease) hold(ctx context.Context) error {
-	lease, revision, err := l.restore(ctx)
+	record, err := inst.Record()
 	if err != nil {
-		return err
+		return nil, err
 	}
+	client := k.registry.client
+	if _, err := client.KeepAliveOnce(ctx, k.lease); errors.Is(err, rpctypes.ErrLeaseNotFound) {
+		k.lease = clientv3.NoLease
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	res, err := client.Txn(ctx).If(
+		clientv3.Compare(clientv3.Value(k.idKey), "=", k.token),
+		clientv3.Compare(clientv3.LeaseValue(k.idKey), "=", k.lease),
+		clientv3.Compare(clientv3.LeaseValue(k.key), "=", k.lease),
+		clientv3.Compare(clientv3.Value(k.key), "=", string(record)),
+	).Commit()
+	if err != nil || !res.Succeeded {
+		return nil, err
+	}
+	lease, revision := k.lease, res.Header.GetRevision()
+	return func(ctx context.Context) { k.hold(ctx, lease, revision) }, nil
+}
+
+// hold keeps a lease alive until that cannot be done, or the record may have been deleted after the revision.
+func (k *keeper) hold(ctx context.Context, lease clientv3.LeaseID, revision int64) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	alive, err := l.registry.client.KeepAlive(ctx, lease)
+	alive, err := k.registry.client.KeepAlive(ctx, lease)
 	if err != nil {
-		return err
+		return
 	}
 	gone := make(chan struct{})
 	var guarding sync.WaitGroup
@@ -263,70 +154,41 @@ func (l *lease) hold(ctx context.Context) error {
 	defer cancel()
 	guarding.Go(func() {
 		defer close(gone)
-		l.guard(ctx, revision)
+		for res := range k.registry.client.Watch(clientv3.WithRequireLeader(ctx), k.key, clientv3.WithRev(revision+1), clientv3.WithFilterPut()) {
+			if res.Err() != nil || len(res.Events) > 0 {
+				return
+			}
+		}
 	})
 	for {
 		select {
 		case _, open := <-alive:
 			if !open {
-				return nil
+				return
 			}
 		case <-gone:
-			return nil
-		case <-l.wake:
-			return nil
-		}
-	}
-}
-
-// restore makes sure that the instance is announced. It returns the lease and the revision at which that is so.
-func (l *lease) restore(ctx context.Context) (clientv3.LeaseID, int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, operation)
-	defer cancel()
-	if err := l.begin(ctx); err != nil {
-		return 0, 0, err
-	}
-	defer l.end()
-	client := l.registry.client
-	if l.lease != clientv3.NoLease {
-		if _, err := client.KeepAliveOnce(ctx, l.lease); errors.Is(err, rpctypes.ErrLeaseNotFound) {
-			l.lease = clientv3.NoLease
-		} else if err != nil {
-			return 0, 0, err
-		}
-	}
-	key := l.registry.instanceKey(l.service, l.id)
-	for range 3 {
-		record, err := l.wanted()
-		if err != nil {
-			return 0, 0, err
-		}
-		res, err := client.Txn(ctx).If(
-			clientv3.Compare(clientv3.Value(l.registry.idKey(l.id)), "=", l.token),
-			clientv3.Compare(clientv3.LeaseValue(l.registry.idKey(l.id)), "=", l.lease),
-			clientv3.Compare(clientv3.LeaseValue(key), "=", l.lease),
-			clientv3.Compare(clientv3.Value(key), "=", record),
-		).Commit()
-		if err != nil {
-			return 0, 0, err
-		}
-		if res.Succeeded {
-			return l.lease, res.Header.GetRevision(), nil
-		}
-		if err := l.put(ctx); err != nil {
-			return 0, 0, err
-		}
-		l.registry.opts.Logger.Info("instance announced again: it was not in etcd as it should be", "service", l.service, "instance", l.id)
-	}
-	return 0, 0, errors.New("what was announced was changed at once by another")
-}
-
-// guard returns when the record of the instance is deleted after the revision, or when that cannot be followed any more.
-func (l *lease) guard(ctx context.Context, revision int64) {
-	key := l.registry.instanceKey(l.service, l.id)
-	for res := range l.registry.client.Watch(clientv3.WithRequireLeader(ctx), key, clientv3.WithRev(revision+1), clientv3.WithFilterPut()) {
-		if res.Err() != nil || len(res.Events) > 0 {
+			return
+		case <-k.wake:
 			return
 		}
 	}
 }
+
+// Withdraw implements [driver.Keeper]: it ends the lease, and with it what is under it.
+func (k *keeper) Withdraw(ctx context.Context) error {
+	if k.pulse != nil {
+		k.stop()
+		defer k.registry.leavePulse(k.pulse)
+	}
+	if k.lease == clientv3.NoLease {
+		return nil
+	}
+	_, err := k.registry.client.Revoke(ctx, k.lease)
+	if err == nil || errors.Is(err, rpctypes.ErrLeaseNotFound) {
+		return nil
+	}
+	return fmt.Errorf("it vanishes in %v: %w", k.registry.opts.TTL, err)
+}
+
+// Explain implements [driver.Keeper].
+func (k *keeper) Explain(doing string, err error) error { return k.registry.explain(doing, err) }

@@ -2,18 +2,18 @@ package etcddiscovery
 
 import (
 	"context"
-	"math/rand/v2"
 	"sync"
 	"time"
 
+	"github.com/hanse-go/hanse/discovery/driver"
 	"google.golang.org/grpc/connectivity"
 )
 
 const (
-	calm      = 10 * time.Second // between two looks at an etcd with which nothing happens
-	hurry     = time.Second      // between two attempts to reach it
-	pause     = 100 * time.Millisecond
-	operation = 3 * time.Second // for one request
+	calm      = 10 * time.Second       // between two looks at an etcd with which nothing happens
+	hurry     = time.Second            // between two attempts to reach it
+	pause     = 100 * time.Millisecond // between two looks, whatever happens
+	operation = 3 * time.Second        // for one request
 )
 
 // pulse tells whether etcd is there, and whether it is the one that it was: after a wipe, what is remembered of its revisions and leases
@@ -76,18 +76,18 @@ func (p *pulse) run(ctx context.Context) {
 	failures := 0
 	for {
 		err := p.look(ctx)
-		delay := jitter(calm)
+		delay := driver.Jitter(calm)
 		switch {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
 			failures++
 			p.missed(err)
-			delay = retryDelay(failures)
+			delay = driver.Backoff(failures, hurry)
 		default:
 			failures = 0
 		}
-		wait(ctx, pause, nil)
+		driver.Sleep(ctx, pause)
 		wait(ctx, delay, changed)
 	}
 }
@@ -99,7 +99,7 @@ func (p *pulse) followConnection(ctx context.Context, changed chan<- struct{}) {
 	before := conn.GetState()
 	for ctx.Err() == nil {
 		if before == connectivity.TransientFailure {
-			wait(ctx, jitter(hurry), nil)
+			driver.Sleep(ctx, driver.Jitter(hurry))
 			conn.ResetConnectBackoff()
 		} else {
 			conn.WaitForStateChange(ctx, before)
@@ -227,11 +227,3 @@ func wait(ctx context.Context, d time.Duration, c <-chan struct{}) {
 	case <-ctx.Done():
 	}
 }
-
-// retryDelay returns how long to wait after so many failures in a row.
-func retryDelay(failures int) time.Duration {
-	return jitter(min(hurry, pause<<min(failures-1, 10)))
-}
-
-// jitter returns a random duration from half of d to d, so that many programs do not act at the same time.
-func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }

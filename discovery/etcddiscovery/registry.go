@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/discovery/driver"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
@@ -39,7 +40,7 @@ type Registry struct {
 	opts   Options
 	err    error // what is wrong with the options
 	owned  bool  // the client is the registry's own
-	watch  discovery.Registry
+	watch  driver.Shared
 
 	mu    sync.Mutex
 	pulse *pulse // nil when there are neither watchers nor leases
@@ -57,9 +58,7 @@ func New(client *clientv3.Client, opts Options) *Registry {
 	if opts.Logger == nil {
 		opts.Logger = slog.Default()
 	}
-	r := &Registry{client: client, opts: opts, err: opts.check()}
-	r.watch = discovery.Share(follower{r})
-	return r
+	return &Registry{client: client, opts: opts, err: opts.check()}
 }
 
 var systemName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
@@ -110,16 +109,7 @@ func (r *Registry) Watch(ctx context.Context, service string, notify func([]disc
 	if r.err != nil {
 		return r.err
 	}
-	return r.watch.Watch(ctx, service, notify)
-}
-
-// Register implements [discovery.Registrar]. While etcd is away it tries until ctx ends, for at most 10 s. It returns
-// [discovery.ErrTaken] when an instance whose lease has not ended has the ID.
-func (r *Registry) Register(ctx context.Context, inst discovery.Instance) (discovery.Lease, error) {
-	if r.err != nil {
-		return nil, r.err
-	}
-	return r.announce(ctx, inst)
+	return r.watch.Watch(ctx, service, notify, r.follow)
 }
 
 func (r *Registry) root() string { return r.opts.Prefix + "/" + r.opts.System + "/" }

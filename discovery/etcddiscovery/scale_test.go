@@ -59,13 +59,13 @@ func TestHoldsWhatIsWatched(t *testing.T) {
 	client := server.client()
 	fill(t, client)
 	reg := server.registry(etcddiscovery.Options{})
-	watch := func(service string, n int) *discoverytest.Watcher {
+	watch := func(service string, n int) *discoverytest.Watcher[discovery.Instance] {
 		w := discoverytest.Watch(t, reg, service)
 		w.Until("all are there", func(l []discovery.Instance) bool { return len(l) == n })
 		return w
 	}
 	before := heap()
-	var watchers []*discoverytest.Watcher
+	var watchers []*discoverytest.Watcher[discovery.Instance]
 	for s := range 5 {
 		watchers = append(watchers, watch(fmt.Sprintf("service-%d", s), 50))
 	}

@@ -1,20 +1,22 @@
 package etcddiscovery
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"maps"
-	"slices"
 	"strings"
+	"time"
 
 	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/discovery/driver"
 	"go.etcd.io/etcd/api/v3/mvccpb"
-	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
 var _ discovery.Splitter = (*Registry)(nil)
+
+// setTime bounds the setting of rules.
+const setTime = 10 * time.Second
 
 // splitKey is where the split of a service is; what the keys of all splits begin with if the name is empty.
 func (r *Registry) splitKey(service string) string { return r.root() + "splits/" + service }
@@ -27,7 +29,7 @@ func (r *Registry) SetSplit(ctx context.Context, split discovery.Split) error {
 	if err := split.Validate(); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, announceTime)
+	ctx, cancel := context.WithTimeout(ctx, setTime)
 	defer cancel()
 	record, err := split.Record()
 	if err != nil {
@@ -60,55 +62,21 @@ func (r *Registry) WatchSplits(ctx context.Context, service string, notify func(
 	}
 	p := r.joinPulse()
 	defer r.leavePulse(p)
-	s := &splitting{registry: r, pulse: p, service: service, notify: notify, splits: make(map[string]discovery.Split)}
-	s.run(ctx)
+	p.follow(ctx, "split rules of "+cmp.Or(service, "all services"), &splitting{registry: r, service: service, notify: notify})
 	return nil
 }
 
 // splitting follows the split of one service, or those of all, as [following] follows instances.
 type splitting struct {
 	registry *Registry
-	pulse    *pulse
 	service  string
 	notify   func([]discovery.Split)
 
-	splits   map[string]discovery.Split // by service
-	told     bool
+	view     driver.SplitView
 	revision int64
 }
 
-func (s *splitting) run(ctx context.Context) {
-	failures := 0
-	for {
-		life := s.pulse.current()
-		err := s.relist(ctx)
-		if err == nil {
-			failures = 0
-			err = s.followChanges(ctx, life)
-		}
-		if ctx.Err() != nil {
-			return
-		}
-		if errors.Is(err, errWiped) || errors.Is(err, rpctypes.ErrCompacted) {
-			continue
-		}
-		if !s.told {
-			s.tell() // what is known: nothing
-			s.registry.opts.Logger.Warn("split rules cannot be read; tried again", "service", s.service, "error", s.registry.explain("read split rules", err))
-		}
-		failures++
-		wait(ctx, retryDelay(failures), nil)
-	}
-}
-
-func (s *splitting) tell() {
-	s.told = true
-	list := make([]discovery.Split, 0, len(s.splits))
-	for _, service := range slices.Sorted(maps.Keys(s.splits)) {
-		list = append(list, s.splits[service].Clone())
-	}
-	s.notify(list)
-}
+func (s *splitting) tell() { s.notify(s.view.List()) }
 
 // reach are the options for what is followed: a key, or all that begin with it.
 func (s *splitting) reach(opts ...clientv3.OpOption) []clientv3.OpOption {
@@ -125,11 +93,12 @@ func (s *splitting) relist(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	before := s.splits
-	s.splits = make(map[string]discovery.Split)
+	there := make(map[string]bool)
 	for _, kv := range res.Kvs {
-		s.put(kv, before)
+		s.put(kv)
+		there[s.serviceOf(kv)] = true
 	}
+	s.view.Retain(there)
 	s.revision = res.Header.GetRevision()
 	s.tell()
 	return nil
@@ -145,9 +114,9 @@ func (s *splitting) followChanges(ctx, life context.Context) error {
 		}
 		for _, event := range res.Events {
 			if event.Type == clientv3.EventTypePut {
-				s.put(event.Kv, s.splits)
+				s.put(event.Kv)
 			} else {
-				delete(s.splits, strings.TrimPrefix(string(event.Kv.Key), s.registry.splitKey("")))
+				s.view.Remove(s.serviceOf(event.Kv))
 			}
 		}
 		if len(res.Events) > 0 {
@@ -160,19 +129,13 @@ func (s *splitting) followChanges(ctx, life context.Context) error {
 	return errors.New("the watch ended")
 }
 
-// put takes a record. One that cannot be understood changes nothing: what was known before stays.
-func (s *splitting) put(kv *mvccpb.KeyValue, before map[string]discovery.Split) {
-	service := strings.TrimPrefix(string(kv.GetKey()), s.registry.splitKey(""))
-	split, err := discovery.ParseSplit(kv.GetValue())
-	if err == nil && split.Service != service {
-		err = fmt.Errorf("it is the split of %s", split.Service)
-	}
-	if err != nil {
+func (s *splitting) serviceOf(kv *mvccpb.KeyValue) string {
+	return strings.TrimPrefix(string(kv.GetKey()), s.registry.splitKey(""))
+}
+
+// put takes a record, and says which one cannot be understood.
+func (s *splitting) put(kv *mvccpb.KeyValue) {
+	if err := s.view.Put(s.serviceOf(kv), kv.GetValue()); err != nil {
 		s.registry.opts.Logger.Warn("split rules in etcd ignored", "key", string(kv.GetKey()), "error", strings.TrimPrefix(err.Error(), "discovery: "))
-		if known, ok := before[service]; ok {
-			s.splits[service] = known
-		}
-		return
 	}
-	s.splits[service] = split
 }

@@ -10,9 +10,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/discovery/driver"
 )
 
 // Registry is a [discovery.Registrar] on Eureka. It is safe for concurrent use and must not be copied or changed while it is in use.
@@ -34,11 +36,10 @@ type Registry struct {
 	// Logger gets a warning when requests begin to fail and an info when they succeed again. The default is slog.Default().
 	Logger *slog.Logger
 
-	mu      sync.Mutex
-	shared  discovery.Registry // all watches
-	leases  map[string]bool    // IDs that are announced through this handle
-	own     *http.Client       // in place of Client
-	current int                // the server that answered last
+	shared  driver.Shared // all watches
+	leases  sync.Map      // IDs that are announced through this handle
+	http    driver.Client
+	current atomic.Int32 // the server that answered last
 }
 
 var _ discovery.Registrar = (*Registry)(nil)
@@ -154,24 +155,4 @@ func (r *Registry) logger() *slog.Logger {
 		return r.Logger
 	}
 	return slog.Default()
-}
-
-// client returns what makes the requests.
-func (r *Registry) client() *http.Client {
-	if r.Client != nil {
-		return r.Client
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.own == nil {
-		r.own = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 4, IdleConnTimeout: 30 * time.Second, ForceAttemptHTTP2: true}}
-	}
-	return r.own
-}
-
-// release gives up connections that nobody uses. Others make theirs again.
-func (r *Registry) release() {
-	if r.Client == nil {
-		r.client().CloseIdleConnections()
-	}
 }

@@ -3,43 +3,43 @@ package eurekadiscovery
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
-	"reflect"
-	"slices"
 	"time"
 
 	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/discovery/driver"
 )
 
 // Watch implements [discovery.Registry]. While no server answers, the last known instances stay. However many watch a service
 // here, Eureka is asked once.
 func (r *Registry) Watch(ctx context.Context, service string, notify func([]discovery.Instance)) error {
-	r.mu.Lock()
-	if r.shared == nil {
-		r.shared = discovery.Share(follower{r})
-	}
-	shared := r.shared
-	r.mu.Unlock()
-	return shared.Watch(ctx, service, notify)
+	return r.shared.Watch(ctx, service, notify, r.follow)
 }
 
-// follower is the registry as [discovery.Share] sees it: one watch for each call of Watch.
-type follower struct{ registry *Registry }
-
-func (f follower) Watch(ctx context.Context, service string, notify func([]discovery.Instance)) error {
-	r := f.registry
-	if service != "" {
-		if err := discovery.CheckName(service); err != nil {
-			return err
-		}
-	}
+// follow is one watch for all that watch a service here.
+func (r *Registry) follow(ctx context.Context, service string, notify func([]discovery.Instance)) error {
 	if err := r.check(); err != nil {
 		return fmt.Errorf("eurekadiscovery: %w", err)
 	}
-	defer r.release()
-	w := &watch{registry: r, service: service, notify: notify}
-	w.run(ctx)
+	defer r.http.Release()
+	log := r.logger().With("watch", service)
+	w := &watch{registry: r, service: service, log: log, outage: driver.Outage{Engine: "Eureka", Log: log}}
+	for ctx.Err() == nil {
+		pause := r.interval() - rand.N(r.interval()/8) // so that many do not meet
+		list, err := w.ask(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			pause = driver.Backoff(w.outage.Failed(err), min(2*time.Second, r.interval()))
+		default:
+			w.learn(list, w.outage.Over())
+		}
+		notify(w.view.List())
+		driver.Sleep(ctx, pause)
+	}
 	return nil
 }
 
@@ -47,43 +47,11 @@ func (f follower) Watch(ctx context.Context, service string, notify func([]disco
 type watch struct {
 	registry *Registry
 	service  string
-	notify   func([]discovery.Instance)
-
+	log      *slog.Logger
+	outage   driver.Outage
 	verified bool // Eureka has answered
-	told     bool
-	known    []discovery.Instance
-	failures int                  // in a row
-	refused  int                  // the status that was logged last
-	kept     []discovery.Instance // that vanished in a way that is no proof of their end, and have not come back
-	until    time.Time            // how long they stay
-	warned   map[string]string    // by instance ID
-}
-
-func (w *watch) run(ctx context.Context) {
-	log := w.registry.logger().With("watch", w.service)
-	retry := backoff{least: 250 * time.Millisecond, most: min(2*time.Second, w.registry.interval())}
-	for ctx.Err() == nil {
-		list, err := w.ask(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return
-		case err != nil:
-			code := statusOf(err)
-			if w.failures++; w.failures == 1 || code != 0 && code != w.refused { // a refusal says more than what broke the connection
-				w.refused = code
-				log.Warn("Eureka cannot be watched; the last known instances stay", "error", err)
-			}
-			w.tell(w.known)
-			sleep(ctx, retry.delay(w.failures))
-			continue
-		case w.failures > 0:
-			log.Info("Eureka is watched again")
-		}
-		w.learn(list)
-		w.failures = 0
-		interval := w.registry.interval()
-		sleep(ctx, interval-rand.N(interval/8)) // so that many do not meet
-	}
+	view     driver.View
+	ignored  driver.Ignored
 }
 
 // ask returns what Eureka says now.
@@ -93,7 +61,7 @@ func (w *watch) ask(ctx context.Context) ([]discovery.Instance, error) {
 		path += "/" + appName(w.service)
 	}
 	body, err := w.registry.do(ctx, http.MethodGet, path, nil, nil)
-	if w.service != "" && statusOf(err) == http.StatusNotFound {
+	if w.service != "" && driver.StatusOf(err) == http.StatusNotFound {
 		return nil, w.verify(ctx) // it has no instances
 	}
 	if err != nil {
@@ -104,7 +72,7 @@ func (w *watch) ask(ctx context.Context) ([]discovery.Instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.warn(bad)
+	w.ignored.Warn(w.log, "Eureka: instance ignored", bad)
 	return list, nil
 }
 
@@ -115,54 +83,19 @@ func (w *watch) verify(ctx context.Context) error {
 		return nil
 	}
 	_, err := w.registry.do(ctx, http.MethodGet, "/apps/delta", nil, nil)
-	if err == nil || statusOf(err) == http.StatusForbidden {
+	if err == nil || driver.StatusOf(err) == http.StatusForbidden {
 		w.verified = true
 		return nil
 	}
 	return err
 }
 
-// learn takes an answer. A server that was started again knows nobody until they have renewed their leases, so ready instances that
-// are gone all at once, or after no server answered, stay for a time.
-func (w *watch) learn(list []discovery.Instance) {
-	if w.failures > 0 || len(list) == 0 && len(w.kept) == 0 && len(w.known) > 0 {
-		w.kept, w.until = slices.Clone(w.known), time.Now().Add(w.registry.grace())
+// learn takes an answer, the first after an outage or not. A server that was started again knows nobody until they have renewed their
+// leases, so instances that are gone all at once, or after no server answered, stay for a time.
+func (w *watch) learn(list []discovery.Instance, outage bool) {
+	var doubtUntil time.Time
+	if outage || len(list) == 0 {
+		doubtUntil = time.Now().Add(w.registry.grace())
 	}
-	if !time.Now().Before(w.until) {
-		w.kept = nil
-	}
-	w.kept = slices.DeleteFunc(w.kept, func(old discovery.Instance) bool {
-		back := slices.ContainsFunc(list, func(i discovery.Instance) bool { return byKey(i, old) == 0 })
-		return back || old.State != discovery.Ready // which leave anyway
-	})
-	if len(w.kept) > 0 {
-		list = append(list, w.kept...)
-		slices.SortFunc(list, byKey)
-	}
-	w.tell(list)
-}
-
-// warn logs, once, what is wrong with instances that are left out.
-func (w *watch) warn(bad map[string]error) {
-	warned := make(map[string]string, len(bad))
-	for id, err := range bad {
-		warned[id] = err.Error()
-		if w.warned[id] != warned[id] {
-			w.registry.logger().Warn("Eureka: instance ignored", "watch", w.service, "id", id, "error", err)
-		}
-	}
-	w.warned = warned
-}
-
-// tell notifies of the list if it is news.
-func (w *watch) tell(list []discovery.Instance) {
-	if w.told && (len(w.known) == 0 && len(list) == 0 || reflect.DeepEqual(w.known, list)) {
-		return
-	}
-	w.told, w.known = true, list
-	copies := make([]discovery.Instance, len(list))
-	for i, inst := range list {
-		copies[i] = inst.Clone()
-	}
-	w.notify(copies)
+	w.view.Replace(list, doubtUntil)
 }

@@ -15,26 +15,17 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/hanse-go/hanse/discovery/driver"
 )
 
-// statusError is an answer of the API server that is not success.
-type statusError struct {
-	code  int
-	text  string
-	hint  string
-	after time.Duration // when to try again, if the server said it
+// refusal is an answer of the API server that is not success, and may say when to try again.
+type refusal struct {
+	*driver.StatusError
+	after time.Duration
 }
 
-func (e *statusError) Error() string {
-	s := fmt.Sprintf("the API server answers %d %s", e.code, http.StatusText(e.code))
-	if e.text != "" {
-		s += ": " + e.text
-	}
-	if e.hint != "" {
-		s += " (" + e.hint + ")"
-	}
-	return s
-}
+func (e *refusal) Unwrap() error { return e.StatusError }
 
 // get makes a request and returns the answer, if it is success; the caller closes its body.
 func (r *Registry) get(ctx context.Context, a access, params url.Values) (*http.Response, error) {
@@ -55,12 +46,8 @@ func (r *Registry) get(ctx context.Context, a access, params url.Values) (*http.
 	if err != nil {
 		return nil, err
 	}
-	resp, err := client.Do(req)
+	resp, err := driver.Ask(client, req)
 	if err != nil {
-		var inner *url.Error
-		if errors.As(err, &inner) {
-			err = inner.Err // its URL would be said twice
-		}
 		return nil, fmt.Errorf("GET %s: %w%s", target, err, dialHint(err))
 	}
 	if resp.StatusCode == http.StatusOK {
@@ -82,30 +69,21 @@ func dialHint(err error) string {
 // refused makes an error of an answer that says what to do about it.
 func refused(resp *http.Response, a access) error {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
-	var s status
-	text := ""
-	if json.Unmarshal(body, &s) == nil && s.Message != "" {
-		text = s.Message
-	} else {
-		text = strings.TrimSpace(string(body))
-	}
+	s := status{Message: string(body)}
+	_ = json.Unmarshal(body, &s) // else the text is what there is
 	e := s.err(resp.StatusCode)
-	if len(text) > 300 {
-		text = strings.ToValidUTF8(text[:300], "") + "…"
-	}
-	e.text = text
 	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && seconds > 0 {
 		e.after = time.Duration(min(seconds, 60)) * time.Second
 	}
 	switch {
-	case e.code == http.StatusUnauthorized && a.tokenFile == "":
-		e.hint = "set Registry.TokenFile"
-	case e.code == http.StatusUnauthorized:
-		e.hint = "the token in " + a.tokenFile + " is not valid, or no longer"
-	case e.code == http.StatusForbidden:
-		e.hint = "the service account needs a Role with the verbs list and watch for endpointslices of discovery.k8s.io in the namespace " + a.namespace
-	case e.code == http.StatusNotFound:
-		e.hint = "discovery.k8s.io/v1 is part of Kubernetes 1.21 and newer"
+	case e.Code == http.StatusUnauthorized && a.tokenFile == "":
+		e.Hint = "set Registry.TokenFile"
+	case e.Code == http.StatusUnauthorized:
+		e.Hint = "the token in " + a.tokenFile + " is not valid, or no longer"
+	case e.Code == http.StatusForbidden:
+		e.Hint = "the service account needs a Role with the verbs list and watch for endpointslices of discovery.k8s.io in the namespace " + a.namespace
+	case e.Code == http.StatusNotFound:
+		e.Hint = "discovery.k8s.io/v1 is part of Kubernetes 1.21 and newer"
 	}
 	return e
 }
@@ -219,12 +197,12 @@ type status struct {
 	Code    int
 }
 
-func (s status) err(code int) *statusError {
+func (s status) err(code int) *refusal {
 	if code == 0 {
 		code = s.Code
 	}
 	if s.Reason == "Expired" || s.Reason == "Gone" {
 		code = http.StatusGone
 	}
-	return &statusError{code: code, text: s.Message}
+	return &refusal{StatusError: &driver.StatusError{Engine: "the API server", Code: code, Text: s.Message}}
 }

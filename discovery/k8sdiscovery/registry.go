@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/discovery/driver"
 )
 
 // Registry is a [discovery.Registry] on an API server of Kubernetes. Its zero value is for a pod: it asks the API server of the cluster
@@ -43,11 +44,11 @@ type Registry struct {
 	// Logger gets a warning when requests begin to fail and an info when they succeed again. The default is slog.Default().
 	Logger *slog.Logger
 
+	shared  driver.Shared // all watches
 	mu      sync.Mutex
-	shared  discovery.Registry // all watches
-	own     *http.Client       // in place of Client
-	trusted string             // the content of CAFile that own trusts
-	account string             // in place of serviceAccount, in tests
+	own     *http.Client // in place of Client
+	trusted string       // the content of CAFile that own trusts
+	account string       // in place of serviceAccount, in tests
 }
 
 var _ discovery.Registry = (*Registry)(nil)

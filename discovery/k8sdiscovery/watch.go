@@ -11,12 +11,12 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"reflect"
 	"slices"
 	"strconv"
 	"time"
 
 	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/discovery/driver"
 )
 
 const (
@@ -26,7 +26,6 @@ const (
 	listTime = 30 * time.Second
 	pageSize = 500
 	maxList  = 64 << 20
-	minRetry = 200 * time.Millisecond
 	maxRetry = 10 * time.Second
 )
 
@@ -34,33 +33,20 @@ const (
 // known instances stay. The empty name watches all Services of the namespace. However many watch a service
 // here, Kubernetes is asked once.
 func (r *Registry) Watch(ctx context.Context, service string, notify func([]discovery.Instance)) error {
-	r.mu.Lock()
-	if r.shared == nil {
-		r.shared = discovery.Share(follower{r})
-	}
-	shared := r.shared
-	r.mu.Unlock()
-	return shared.Watch(ctx, service, notify)
+	return r.shared.Watch(ctx, service, notify, r.follow)
 }
 
-// follower is the registry as [discovery.Share] sees it: one watch for each call of Watch.
-type follower struct{ registry *Registry }
-
-func (f follower) Watch(ctx context.Context, service string, notify func([]discovery.Instance)) error {
-	r := f.registry
-	if service != "" {
-		if err := discovery.CheckName(service); err != nil {
-			return err
-		}
-	}
+// follow is one watch for all that watch a service here.
+func (r *Registry) follow(ctx context.Context, service string, notify func([]discovery.Instance)) error {
 	a, err := r.resolve()
 	if err != nil {
 		return fmt.Errorf("k8sdiscovery: %w", err)
 	}
 	defer r.release()
+	log := r.logger().With("watch", service, "namespace", a.namespace)
 	w := &watch{
-		registry: r, access: a, service: service, notify: notify,
-		log: r.logger().With("watch", service, "namespace", a.namespace), slices: make(map[string]*slice), warned: make(map[string]bool),
+		registry: r, access: a, service: service, notify: notify, log: log, outage: driver.Outage{Engine: "Kubernetes", Log: log},
+		slices: make(map[string]*slice), warned: make(map[string]bool),
 	}
 	w.run(ctx)
 	return nil
@@ -73,14 +59,12 @@ type watch struct {
 	service  string
 	notify   func([]discovery.Instance)
 	log      *slog.Logger
+	outage   driver.Outage
 
-	slices   map[string]*slice // by name
-	version  string            // of the resources, up to which slices are known; empty: list anew
-	told     bool
-	known    []discovery.Instance
-	failures int             // in a row
-	refused  int             // the status that was logged last
-	warned   map[string]bool // services without a port to call
+	slices  map[string]*slice // by name
+	version string            // of the resources, up to which slices are known; empty: list anew
+	listed  bool
+	warned  map[string]bool // services without a port to call
 }
 
 // run lists, and watches from there on, until ctx ends.
@@ -88,27 +72,23 @@ func (w *watch) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		began := time.Now()
 		err := w.once(ctx)
-		var refused *statusError
+		var refused *refusal
 		if errors.As(err, &refused) {
 			w.version = "" // also when watching alone is refused: then listing must do
 		}
+		pause := minGap - time.Since(began)
 		switch {
 		case ctx.Err() != nil:
 			return
-		case err == nil, refused != nil && refused.code == http.StatusGone: // which both happen now and then
-			sleep(ctx, minGap-time.Since(began))
-			continue
+		case err == nil, refused != nil && refused.Code == http.StatusGone: // which both happen now and then
+		default:
+			pause = driver.Backoff(w.outage.Failed(err), maxRetry)
+			if refused != nil { // a server that is overloaded says itself when to come again
+				pause = max(pause, refused.after)
+			}
+			w.learn()
 		}
-		code := 0
-		if refused != nil {
-			code = refused.code
-		}
-		if w.failures++; w.failures == 1 || code != 0 && code != w.refused { // a refusal says more than what broke the connection
-			w.refused = code
-			w.log.Warn("Kubernetes cannot be watched; the last known instances stay", "error", err)
-		}
-		w.tell(w.known)
-		sleep(ctx, retryDelay(w.failures, err))
+		driver.Sleep(ctx, pause)
 	}
 }
 
@@ -119,33 +99,6 @@ func (w *watch) once(ctx context.Context) error {
 		}
 	}
 	return w.follow(ctx)
-}
-
-// retryDelay doubles, with jitter; a server that is overloaded says itself when to come again.
-func retryDelay(failures int, err error) time.Duration {
-	d := minRetry
-	for n := 1; n < failures && d < maxRetry; n++ {
-		d *= 2
-	}
-	d = min(d, maxRetry)
-	d = d/2 + rand.N(d/2+1)
-	var status *statusError
-	if errors.As(err, &status) {
-		d = max(d, status.after)
-	}
-	return d
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	if d <= 0 {
-		return
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }
 
 func (w *watch) params() url.Values {
@@ -159,7 +112,7 @@ func (w *watch) params() url.Values {
 // list reads all slices, page by page, in place of what was known.
 func (w *watch) list(ctx context.Context) error {
 	params := w.params()
-	if w.told {
+	if w.listed {
 		params.Set("limit", strconv.Itoa(pageSize))
 	} else {
 		params.Set("resourceVersion", "0") // what the server has in its cache, which costs it little; later that may be older than what is known
@@ -180,7 +133,7 @@ func (w *watch) list(ctx context.Context) error {
 		}
 		params.Set("continue", page.Metadata.Continue)
 	}
-	w.slices, w.version = found, version
+	w.slices, w.version, w.listed = found, version, true
 	w.learn()
 	return nil
 }
@@ -237,10 +190,7 @@ func (w *watch) follow(ctx context.Context) error {
 		return err
 	}
 	defer resp.Body.Close()
-	if w.failures > 0 {
-		w.failures = 0
-		w.log.Info("Kubernetes is watched again")
-	}
+	w.outage.Over()
 	events := newEventReader(resp.Body)
 	for {
 		ev, err := events.next()
@@ -287,18 +237,5 @@ func (w *watch) learn() {
 		w.warned[name] = portless
 		all = append(all, list...)
 	}
-	w.tell(all)
-}
-
-// tell notifies of the list if it is news.
-func (w *watch) tell(list []discovery.Instance) {
-	if w.told && reflect.DeepEqual(w.known, list) {
-		return
-	}
-	w.told, w.known = true, list
-	copies := make([]discovery.Instance, len(list))
-	for i, inst := range list {
-		copies[i] = inst.Clone()
-	}
-	w.notify(copies)
+	w.notify(all)
 }

@@ -317,7 +317,7 @@ func TestCloseWhileAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	server.kill()
-	if err := lease.Close(); err == nil || !strings.Contains(err.Error(), "withdraw c1 of cart (it vanishes within 10s after ZooKeeper is back)") {
+	if err := lease.Close(); err == nil || !strings.Contains(err.Error(), "it vanishes within 10s after ZooKeeper is back") {
 		t.Errorf("Close: %v", err)
 	}
 	if err := lease.Close(); err != nil {

@@ -1,10 +1,10 @@
 package zkdiscovery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -13,20 +13,72 @@ import (
 
 	"github.com/go-zookeeper/zk"
 	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/discovery/driver"
 )
 
 // readers is how many records are asked for at the same time.
 const readers = 16
 
-// follower is the registry as [discovery.Share] sees it: watches of its own for each call of Watch.
-type follower struct{ registry *Registry }
-
-func (f follower) Watch(ctx context.Context, service string, notify func([]discovery.Instance)) error {
-	l := f.registry.joinLink()
-	defer f.registry.leaveLink(l)
-	w := &following{registry: f.registry, link: l, service: service, notify: notify}
-	w.run(ctx)
+// follow is one watch for all that watch a service here.
+func (r *Registry) follow(ctx context.Context, service string, notify func([]discovery.Instance)) error {
+	l := r.joinLink()
+	defer r.leaveLink(l)
+	l.inSessions(ctx, "instances of "+cmp.Or(service, "all services"), &following{registry: r, link: l, service: service, notify: notify})
 	return nil
+}
+
+// follower looks at what there is, tells it, and looks again after each change, in one session.
+type follower interface {
+	follow(ctx context.Context, s *session, tell func()) error
+	tell()
+}
+
+// inSessions has f follow what is called what, in one session after the other, until ctx ends.
+func (l *link) inSessions(ctx context.Context, what string, f follower) {
+	failures, told := 0, false
+	tell := func() {
+		told = true
+		f.tell()
+	}
+	for ctx.Err() == nil {
+		err := l.inSession(ctx, f, tell, told)
+		if ctx.Err() != nil {
+			return
+		}
+		if errors.Is(err, errSessionLost) {
+			failures = 0
+			continue
+		}
+		if !told {
+			tell() // what is known: nothing. Who has other registries to ask must not wait for this one
+		}
+		if failures++; failures == 1 {
+			l.registry.opts.Logger.Warn(what+" cannot be read; tried again", "error", l.registry.explain("read "+what, err))
+		}
+		driver.Sleep(ctx, driver.Backoff(failures, hurry))
+	}
+}
+
+// inSession follows in one session. It returns errSessionLost when that has ended. Who has not told anything yet waits for a session for the
+// time of an operation only.
+func (l *link) inSession(ctx context.Context, f follower, tell func(), told bool) error {
+	first, cancel := ctx, context.CancelFunc(func() {})
+	if !told {
+		first, cancel = context.WithTimeout(ctx, operation)
+	}
+	s, err := l.session(first)
+	cancel()
+	if err != nil {
+		return err
+	}
+	ctx, cancel = context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.life, cancel)()
+	err = f.follow(ctx, s, tell)
+	if s.life.Err() != nil {
+		return errSessionLost
+	}
+	return err
 }
 
 // following follows one service, or all of them. ZooKeeper tells once that a node has changed, so each change is followed by a look that
@@ -37,8 +89,7 @@ type following struct {
 	service  string
 	notify   func([]discovery.Instance)
 
-	view     view
-	told     bool
+	view     driver.View
 	services map[string]*folder // by name; in this session
 	made     map[string]int64   // when the folder of a service was made, as ZooKeeper counts
 }
@@ -50,50 +101,10 @@ type folder struct {
 	stop func()              // of the listening
 }
 
-func (f *following) run(ctx context.Context) {
-	failures := 0
-	for ctx.Err() == nil {
-		err := f.begin(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		if errors.Is(err, errSessionLost) {
-			failures = 0
-			continue
-		}
-		if !f.told {
-			f.tell() // what is known: nothing. Who has other registries to ask must not wait for this one
-		}
-		if failures++; failures == 1 {
-			f.registry.opts.Logger.Warn("instances of a service cannot be read; tried again", "service", f.service, "error", f.registry.explain("list its instances", err))
-		}
-		wait(ctx, retryDelay(failures), nil)
-	}
-}
-
-// begin follows the service in one session. It returns errSessionLost when that has ended.
-func (f *following) begin(ctx context.Context) error {
-	s, err := f.link.firstSession(ctx, f.told)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(s.life, cancel)()
-	err = f.follow(ctx, s)
-	if s.life.Err() != nil {
-		return errSessionLost
-	}
-	return err
-}
-
-func (f *following) tell() {
-	f.told = true
-	f.notify(f.view.list())
-}
+func (f *following) tell() { f.notify(f.view.List()) }
 
 // follow looks, and looks again after each change.
-func (f *following) follow(ctx context.Context, s *session) error {
+func (f *following) follow(ctx context.Context, s *session, tell func()) error {
 	changes := newListener()
 	f.services = make(map[string]*folder)
 	defer func() {
@@ -112,24 +123,24 @@ func (f *following) follow(ctx context.Context, s *session) error {
 			return err
 		}
 	}
-	f.tell()
+	tell()
 	for {
 		var expiry <-chan time.Time
-		if next := f.view.nextExpiry(); !next.IsZero() {
+		if next := f.view.NextExpiry(); !next.IsZero() {
 			expiry = time.After(time.Until(next))
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-expiry:
-			if f.view.expire(time.Now()) {
-				f.tell()
+			if f.view.Expire() {
+				tell()
 			}
 		case <-changes.wake:
 			if err := f.lookAgain(ctx, s, changes); err != nil {
 				return err
 			}
-			f.tell()
+			tell()
 		}
 	}
 }
@@ -180,7 +191,7 @@ func (f *following) lookAtServices(ctx context.Context, s *session, changes *lis
 		return err
 	}
 	known := make(map[string]bool) // those that this session or an earlier one has seen
-	for _, inst := range f.view.there {
+	for inst := range f.view.All() {
 		known[inst.Service] = true
 	}
 	for _, name := range names {
@@ -244,9 +255,9 @@ func (f *following) lookAtService(ctx context.Context, s *session, service strin
 	if err := f.read(ctx, s, service, ids); err != nil {
 		return err
 	}
-	for _, inst := range slices.Collect(maps.Values(f.view.there)) {
+	for inst := range f.view.All() {
 		if inst.Service == service && !slices.Contains(ids, inst.ID) {
-			f.view.remove(viewKey(inst), time.Now(), doubtUntil)
+			f.view.Remove(service, inst.ID, doubtUntil)
 		}
 	}
 	if f.made == nil {
@@ -286,9 +297,9 @@ func (f *following) read(ctx context.Context, s *session, service string, ids []
 			default:
 				folder.seen[id] = struct{}{}
 				if inst, ok := f.parse(service, id, record); ok {
-					f.view.put(inst)
+					f.view.Put(inst)
 				} else {
-					f.view.remove(service+"/"+id, time.Time{}, time.Time{})
+					f.view.Remove(service, id, time.Time{})
 				}
 			}
 		})

@@ -5,193 +5,73 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
-	"sync"
-	"time"
 
 	"github.com/go-zookeeper/zk"
 	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/discovery/driver"
 )
 
-const (
-	announceTime = 10 * time.Second // for an announcement
-	withdrawTime = 2 * time.Second  // for the last word
-)
-
-// lease keeps one instance announced, by nodes of the session, which it makes again when they are lost.
-type lease struct {
+// keeper keeps one instance announced, by nodes of the session, which it makes again when they are lost.
+type keeper struct {
 	registry *Registry
-	link     *link
 	service  string
-	id       string
-	token    string // tells who has the ID
+	nodes    litter
+	link     *link
 	changes  *listener
 	unlisten []func()
-	cancel   context.CancelFunc
-	kept     sync.WaitGroup
-
-	mu     sync.Mutex
-	record []byte // what is to be announced
-	closed bool
-
-	busy chan struct{} // holds a value while ZooKeeper is asked to change something
+	seen     *session            // in which the nodes were looked at
+	changed  map[string]struct{} // nodes of which no change is told any more
 }
 
-var _ discovery.Lease = (*lease)(nil)
+var _ driver.Keeper = (*keeper)(nil)
 
-func (r *Registry) announce(ctx context.Context, inst discovery.Instance) (*lease, error) {
-	if err := inst.Validate(); err != nil {
-		return nil, err
+// Register implements [discovery.Registrar]. While ZooKeeper is away it tries until ctx ends, for at most 10 s. It returns
+// [discovery.ErrTaken] when an instance whose session has not ended has the ID.
+func (r *Registry) Register(ctx context.Context, inst discovery.Instance) (discovery.Lease, error) {
+	if r.err != nil {
+		return nil, r.err
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	record, err := inst.Record()
-	if err != nil {
-		return nil, err
-	}
-	l := &lease{
-		registry: r, link: r.joinLink(), service: inst.Service, id: inst.ID, token: rand.Text() + " " + inst.Service,
-		changes: newListener(), busy: make(chan struct{}, 1), record: record,
-	}
-	ctx, cancel := context.WithTimeout(ctx, announceTime)
-	defer cancel()
-	if err := l.put(ctx); err != nil {
-		if !errors.Is(err, discovery.ErrTaken) {
-			err = errors.Join(r.explain(fmt.Sprintf("announce %s of %s", inst.ID, inst.Service), err), l.withdraw())
+	nodes := litter{r.idPath(inst.ID), r.instancePath(inst.Service, inst.ID), rand.Text() + " " + inst.Service}
+	return driver.Keep(ctx, inst, &keeper{registry: r, service: inst.Service, nodes: nodes, changes: newListener()}, r.opts.Logger)
+}
+
+// Put implements [driver.Keeper].
+func (k *keeper) Put(ctx context.Context, inst discovery.Instance) error {
+	if k.link == nil {
+		k.link = k.registry.joinLink()
+		for _, node := range []string{k.nodes.idPath, k.nodes.instPath} {
+			k.unlisten = append(k.unlisten, k.link.listen(k.changes, node))
 		}
-		r.leaveLink(l.link)
-		return nil, err
-	}
-	keeping, cancel := context.WithCancel(context.Background())
-	l.cancel = cancel
-	for _, node := range []string{r.idPath(l.id), r.instancePath(l.service, l.id)} {
-		l.unlisten = append(l.unlisten, l.link.listen(l.changes, node))
-	}
-	l.kept.Go(func() { l.keep(keeping) })
-	return l, nil
-}
-
-// Update implements [discovery.Lease]. When ZooKeeper does not take the record in time, that is an error, and it is announced later.
-func (l *lease) Update(ctx context.Context, inst discovery.Instance) error {
-	if l.service != inst.Service || l.id != inst.ID {
-		return fmt.Errorf("zkdiscovery: update of instance %s of %s names %s of %s: service and ID of a lease cannot change", l.id, l.service, inst.ID, inst.Service)
-	}
-	if err := inst.Validate(); err != nil {
-		return err
 	}
 	record, err := inst.Record()
 	if err != nil {
 		return err
 	}
-	l.mu.Lock()
-	closed := l.closed
-	l.record = record
-	l.mu.Unlock()
-	if closed {
-		return fmt.Errorf("%w: %s of %s", discovery.ErrClosed, l.id, l.service)
-	}
-	ctx, cancel := context.WithTimeout(ctx, announceTime)
-	defer cancel()
-	err = l.begin(ctx)
-	if err == nil {
-		err = l.put(ctx)
-		l.end()
-	}
-	if err != nil {
-		poke(l.changes.wake)
-		return l.registry.explain(fmt.Sprintf("update %s of %s (it is done when ZooKeeper takes it)", l.id, l.service), err)
-	}
-	return nil
-}
-
-// Close implements [discovery.Lease]. When ZooKeeper does not answer, that is an error, and the instance vanishes when it does, or when the
-// session ends.
-func (l *lease) Close() error {
-	l.mu.Lock()
-	closed := l.closed
-	l.closed = true
-	l.mu.Unlock()
-	if closed {
-		return nil
-	}
-	l.cancel()
-	l.kept.Wait()
-	_ = l.begin(context.Background()) // an update may be under way
-	defer l.end()
-	for _, stop := range l.unlisten {
-		stop()
-	}
-	defer l.registry.leaveLink(l.link)
-	if err := l.withdraw(); err != nil {
-		return l.registry.explain(fmt.Sprintf("withdraw %s of %s (it vanishes within %v after ZooKeeper is back)", l.id, l.service, l.registry.opts.SessionTimeout), err)
-	}
-	return nil
-}
-
-// wanted returns what is to be announced; after Close it is nothing any more.
-func (l *lease) wanted() ([]byte, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closed {
-		return nil, fmt.Errorf("%w: %s of %s", discovery.ErrClosed, l.id, l.service)
-	}
-	return l.record, nil
-}
-
-func (l *lease) begin(ctx context.Context) error {
-	select {
-	case l.busy <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (l *lease) end() { <-l.busy }
-
-// put announces the record. While ZooKeeper is away it tries again until ctx ends. It returns [discovery.ErrTaken] when another has the ID.
-func (l *lease) put(ctx context.Context) error {
-	return l.link.try(ctx, func(s *session) error { return l.putIn(ctx, s) })
+	return k.link.try(ctx, func(s *session) error { return k.putIn(ctx, s, record) })
 }
 
 // putIn announces the record in a session.
-func (l *lease) putIn(ctx context.Context, s *session) error {
-	record, err := l.wanted()
-	if err != nil {
-		return err
-	}
-	r := l.registry
-	acl := r.opts.ACL
-	idPath, instPath := r.idPath(l.id), r.instancePath(l.service, l.id)
+func (k *keeper) putIn(ctx context.Context, s *session, record []byte) error {
+	acl := k.registry.opts.ACL
+	idPath, instPath := k.nodes.idPath, k.nodes.instPath
 	create := []any{
-		&zk.CreateRequest{Path: idPath, Data: []byte(l.token), Acl: acl, Flags: zk.FlagEphemeral},
+		&zk.CreateRequest{Path: idPath, Data: []byte(k.nodes.token), Acl: acl, Flags: zk.FlagEphemeral},
 		&zk.CreateRequest{Path: instPath, Data: record, Acl: acl, Flags: zk.FlagEphemeral},
 	}
-	owner, state, err := l.look(ctx, s)
+	owner, state, err := holder(ctx, s, idPath, k.nodes.token, false)
 	switch {
 	case err != nil:
 		return err
 	case state == free:
-		err = multi(ctx, s, create)
-		if errors.Is(err, zk.ErrNoNode) {
-			if err = r.makeFolders(ctx, s, l.service); err == nil {
-				err = multi(ctx, s, create)
-			}
-		}
-		return err
+		return k.create(ctx, s, create)
 	case state == taken:
-		return fmt.Errorf("%w: %s of %s", discovery.ErrTaken, l.id, l.service)
+		return discovery.ErrTaken
 	case owner == s.id:
 		_, err = ask(ctx, func() (*zk.Stat, error) { return s.conn.Set(instPath, record, -1) })
-		if !errors.Is(err, zk.ErrNoNode) {
-			return err
-		}
-		err = multi(ctx, s, create[1:]) // somebody deleted it
-		if errors.Is(err, zk.ErrNoNode) {
-			if err = r.makeFolders(ctx, s, l.service); err == nil {
-				err = multi(ctx, s, create[1:])
-			}
+		if errors.Is(err, zk.ErrNoNode) { // somebody deleted it
+			err = k.create(ctx, s, create[1:])
 		}
 		return err
 	}
@@ -199,6 +79,17 @@ func (l *lease) putIn(ctx context.Context, s *session) error {
 	err = multi(ctx, s, append([]any{&zk.DeleteRequest{Path: idPath, Version: -1}, &zk.DeleteRequest{Path: instPath, Version: -1}}, create...))
 	if errors.Is(err, zk.ErrNoNode) { // one of them has gone
 		err = multi(ctx, s, []any{&zk.DeleteRequest{Path: idPath, Version: -1}})
+	}
+	return err
+}
+
+// create makes nodes, and the folders that they are in.
+func (k *keeper) create(ctx context.Context, s *session, create []any) error {
+	err := multi(ctx, s, create)
+	if errors.Is(err, zk.ErrNoNode) {
+		if err = k.registry.makeFolders(ctx, s, k.service); err == nil {
+			err = multi(ctx, s, create)
+		}
 	}
 	return err
 }
@@ -211,11 +102,6 @@ const (
 	taken
 	ours
 )
-
-// look returns who has the ID, and in which session.
-func (l *lease) look(ctx context.Context, s *session) (owner int64, _ state, _ error) {
-	return holder(ctx, s, l.registry.idPath(l.id), l.token, false)
-}
 
 // holder returns who has the ID, and asks to be told of changes if watch is set.
 func holder(ctx context.Context, s *session, idPath, token string, watch bool) (owner int64, _ state, _ error) {
@@ -288,120 +174,94 @@ func (r *Registry) makeFolder(s *session, node string) error {
 	return err
 }
 
-// withdraw deletes the nodes; what cannot be deleted is, when there is a session again.
-func (l *lease) withdraw() error {
-	ctx, cancel := context.WithTimeout(context.Background(), withdrawTime)
-	defer cancel()
-	s, err := l.link.session(ctx)
+// Check implements [driver.Keeper]. It asks to be told of the next change of the nodes that have changed, and waits for one, or for the end of
+// the session.
+func (k *keeper) Check(ctx context.Context, inst discovery.Instance) (func(context.Context), error) {
+	record, err := inst.Record()
+	if err != nil {
+		return nil, err
+	}
+	s, err := k.link.session(ctx)
+	if err != nil {
+		return nil, err
+	}
+	idPath, instPath := k.nodes.idPath, k.nodes.instPath
+	if k.seen != s {
+		k.seen, k.changed = s, map[string]struct{}{idPath: {}, instPath: {}}
+	}
+	maps.Copy(k.changed, k.changes.take())
+	_, watchID := k.changed[idPath]
+	_, watchInst := k.changed[instPath]
+	owner, state, err := holder(ctx, s, idPath, k.nodes.token, watchID)
+	if err != nil || state != ours || owner != s.id {
+		return nil, err
+	}
+	delete(k.changed, idPath)
+	there, err := ask(ctx, func() (there []byte, err error) {
+		if watchInst {
+			there, _, _, err = s.conn.GetW(instPath)
+		} else {
+			there, _, err = s.conn.Get(instPath)
+		}
+		return there, err
+	})
+	switch {
+	case errors.Is(err, zk.ErrNoNode):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	delete(k.changed, instPath)
+	if string(there) != string(record) {
+		return nil, nil
+	}
+	return func(ctx context.Context) {
+		select {
+		case <-ctx.Done():
+		case <-s.life.Done():
+		case <-k.changes.wake:
+		}
+	}, nil
+}
+
+// Withdraw implements [driver.Keeper]: it deletes the nodes; what cannot be deleted is, when there is a session again.
+func (k *keeper) Withdraw(ctx context.Context) error {
+	if k.link == nil {
+		return nil
+	}
+	defer k.registry.leaveLink(k.link)
+	for _, stop := range k.unlisten {
+		stop()
+	}
+	s, err := k.link.session(ctx)
 	if err == nil {
-		err = withdraw(ctx, s, l.registry.idPath(l.id), l.registry.instancePath(l.service, l.id), l.token)
+		err = withdraw(ctx, s, k.nodes)
 	}
 	if err != nil {
-		l.link.remember(litter{l.registry.idPath(l.id), l.registry.instancePath(l.service, l.id), l.token})
+		k.link.remember(k.nodes)
+		return fmt.Errorf("it vanishes within %v after ZooKeeper is back: %w", k.registry.opts.SessionTimeout, err)
 	}
-	return err
+	return nil
 }
+
+// Explain implements [driver.Keeper].
+func (k *keeper) Explain(doing string, err error) error { return k.registry.explain(doing, err) }
 
 // litter are the nodes of an instance that could not be withdrawn.
 type litter struct{ idPath, instPath, token string }
 
 // withdraw deletes the nodes of an instance if the ID is still held by the token.
-func withdraw(ctx context.Context, s *session, idPath, instPath, token string) error {
-	_, state, err := holder(ctx, s, idPath, token, false)
+func withdraw(ctx context.Context, s *session, nodes litter) error {
+	_, state, err := holder(ctx, s, nodes.idPath, nodes.token, false)
 	if err != nil || state != ours {
 		return err
 	}
-	err = multi(ctx, s, []any{&zk.DeleteRequest{Path: instPath, Version: -1}, &zk.DeleteRequest{Path: idPath, Version: -1}})
+	err = multi(ctx, s, []any{&zk.DeleteRequest{Path: nodes.instPath, Version: -1}, &zk.DeleteRequest{Path: nodes.idPath, Version: -1}})
 	if errors.Is(err, zk.ErrNoNode) { // one of them has gone
-		err = multi(ctx, s, []any{&zk.DeleteRequest{Path: idPath, Version: -1}})
+		err = multi(ctx, s, []any{&zk.DeleteRequest{Path: nodes.idPath, Version: -1}})
 	}
 	if errors.Is(err, zk.ErrNoNode) {
 		return nil
 	}
 	return err
-}
-
-// keep sees that the instance stays announced.
-func (l *lease) keep(ctx context.Context) {
-	failures := 0
-	for ctx.Err() == nil {
-		err := l.hold(ctx)
-		if err == nil {
-			failures = 0
-			continue
-		}
-		if failures++; failures == 1 && ctx.Err() == nil {
-			l.registry.opts.Logger.Warn("instance cannot be kept announced; tried again", "service", l.service, "instance", l.id, "error", l.registry.explain("keep it announced", err))
-		}
-		wait(ctx, retryDelay(failures), nil)
-	}
-}
-
-// hold announces the instance if it is not, and again when something happens to it, for as long as the session lives.
-func (l *lease) hold(ctx context.Context) error {
-	s, err := l.link.session(ctx)
-	if err != nil {
-		return err
-	}
-	changed := map[string]struct{}{l.registry.idPath(l.id): {}, l.registry.instancePath(l.service, l.id): {}} // whatever happened before
-	for {
-		if err := l.restore(ctx, s, changed); err != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-s.life.Done():
-			return nil
-		case <-l.changes.wake:
-			changed = l.changes.take()
-		}
-	}
-}
-
-// restore makes sure that the instance is announced in the session. It asks to be told of the next change of the nodes that have changed.
-func (l *lease) restore(ctx context.Context, s *session, changed map[string]struct{}) error {
-	ctx, cancel := context.WithTimeout(ctx, announceTime)
-	defer cancel()
-	if err := l.begin(ctx); err != nil {
-		return err
-	}
-	defer l.end()
-	idPath, instPath := l.registry.idPath(l.id), l.registry.instancePath(l.service, l.id)
-	for range 3 {
-		_, watchID := changed[idPath]
-		_, watchInst := changed[instPath]
-		owner, state, err := holder(ctx, s, idPath, l.token, watchID)
-		if err != nil {
-			return err
-		}
-		if state == ours && owner == s.id {
-			delete(changed, idPath)
-			record, err := ask(ctx, func() (record []byte, err error) {
-				if watchInst {
-					record, _, _, err = s.conn.GetW(instPath)
-				} else {
-					record, _, err = s.conn.Get(instPath)
-				}
-				return record, err
-			})
-			if err == nil {
-				delete(changed, instPath)
-			}
-			wanted, closed := l.wanted()
-			if closed != nil {
-				return closed
-			}
-			if err == nil && string(record) == string(wanted) {
-				return nil
-			} else if err != nil && !errors.Is(err, zk.ErrNoNode) {
-				return err
-			}
-		}
-		if err := l.put(ctx); err != nil {
-			return err
-		}
-		l.registry.opts.Logger.Info("instance announced again: it was not in ZooKeeper as it should be", "service", l.service, "instance", l.id)
-	}
-	return errors.New("what was announced was changed at once by another")
 }

@@ -3,7 +3,6 @@ package zkdiscovery
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"net"
 	"path"
 	"sync"
@@ -11,11 +10,11 @@ import (
 
 	"github.com/go-zookeeper/zk"
 	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/discovery/driver"
 )
 
 const (
-	hurry     = time.Second // between two attempts to do something
-	pause     = 100 * time.Millisecond
+	hurry     = time.Second     // between two attempts to do something
 	operation = 3 * time.Second // for one request, and for the start of a session
 )
 
@@ -89,7 +88,7 @@ func (l *link) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		if err := l.connect(ctx); err != nil && ctx.Err() == nil {
 			l.away(err)
-			wait(ctx, jitter(hurry), nil)
+			driver.Sleep(ctx, driver.Jitter(hurry))
 		}
 	}
 }
@@ -279,16 +278,6 @@ func (l *link) session(ctx context.Context) (*session, error) {
 	}
 }
 
-// firstSession returns the session, when there is one. Who has not told anything yet waits for the time of an operation only.
-func (l *link) firstSession(ctx context.Context, told bool) (*session, error) {
-	if !told {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, operation)
-		defer cancel()
-	}
-	return l.session(ctx)
-}
-
 // try does something in a session, and again until ctx ends while that fails for reasons that may pass.
 func (l *link) try(ctx context.Context, do func(*session) error) error {
 	for failures := 1; ; failures++ {
@@ -303,7 +292,7 @@ func (l *link) try(ctx context.Context, do func(*session) error) error {
 		case ctx.Err() != nil:
 			return errors.Join(ctx.Err(), err)
 		}
-		wait(ctx, retryDelay(failures), nil)
+		driver.Sleep(ctx, driver.Backoff(failures, hurry))
 	}
 }
 
@@ -375,7 +364,7 @@ func (l *link) remember(what litter) {
 // sweep withdraws what could not be withdrawn when it should have been.
 func (l *link) sweep(s *session, all []litter) {
 	for _, what := range all {
-		if err := withdraw(s.life, s, what.idPath, what.instPath, what.token); err != nil {
+		if err := withdraw(s.life, s, what); err != nil {
 			l.remember(what)
 		}
 	}
@@ -447,22 +436,3 @@ func poke(c chan<- struct{}) {
 	default:
 	}
 }
-
-// wait waits for d, for a value of the channel, or for the end of ctx.
-func wait(ctx context.Context, d time.Duration, c <-chan struct{}) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-c:
-	case <-ctx.Done():
-	}
-}
-
-// retryDelay returns how long to wait after so many failures in a row.
-func retryDelay(failures int) time.Duration {
-	return jitter(min(hurry, pause<<min(failures-1, 10)))
-}
-
-// jitter returns a random duration from half of d to d, so that many programs do not act at the same time.
-func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-zookeeper/zk"
 	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/discovery/driver"
 )
 
 // Options are what a registry can be told. The zero value works.
@@ -52,7 +53,7 @@ type Registry struct {
 	servers []string
 	opts    Options
 	err     error // what is wrong with the options
-	watch   discovery.Registry
+	watch   driver.Shared
 
 	mu   sync.Mutex
 	link *link // nil when there are neither watchers nor leases
@@ -86,7 +87,6 @@ func New(servers []string, opts Options) *Registry {
 	if len(servers) == 0 && r.err == nil {
 		r.err = fmt.Errorf("zkdiscovery: no servers: want their addresses, such as zk-1:2181")
 	}
-	r.watch = discovery.Share(follower{r})
 	return r
 }
 
@@ -119,16 +119,7 @@ func (r *Registry) Watch(ctx context.Context, service string, notify func([]disc
 	if r.err != nil {
 		return r.err
 	}
-	return r.watch.Watch(ctx, service, notify)
-}
-
-// Register implements [discovery.Registrar]. While ZooKeeper is away it tries until ctx ends, for at most 10 s. It returns
-// [discovery.ErrTaken] when an instance whose session has not ended has the ID.
-func (r *Registry) Register(ctx context.Context, inst discovery.Instance) (discovery.Lease, error) {
-	if r.err != nil {
-		return nil, r.err
-	}
-	return r.announce(ctx, inst)
+	return r.watch.Watch(ctx, service, notify, r.follow)
 }
 
 func (r *Registry) root() string { return r.opts.Prefix + "/" + r.opts.System }

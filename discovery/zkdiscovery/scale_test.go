@@ -65,14 +65,14 @@ func TestHoldsWhatIsWatched(t *testing.T) {
 	conn := server.conn()
 	fill(t, conn)
 	reg := server.registry(zkdiscovery.Options{})
-	watch := func(service string, n int) *discoverytest.Watcher {
+	watch := func(service string, n int) *discoverytest.Watcher[discovery.Instance] {
 		w := discoverytest.Watch(t, reg, service)
 		w.Until("all are there", func(l []discovery.Instance) bool { return len(l) == n })
 		return w
 	}
 	watch("none", 0) // makes the connection, which has buffers of 2 MB
 	before := heap()
-	var watchers []*discoverytest.Watcher
+	var watchers []*discoverytest.Watcher[discovery.Instance]
 	for s := range 5 {
 		watchers = append(watchers, watch(fmt.Sprintf("service-%d", s), 50))
 	}

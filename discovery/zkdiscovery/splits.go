@@ -1,19 +1,22 @@
 package zkdiscovery
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"maps"
 	"path"
-	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-zookeeper/zk"
 	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/discovery/driver"
 )
 
 var _ discovery.Splitter = (*Registry)(nil)
+
+// setTime bounds the setting of rules.
+const setTime = 10 * time.Second
 
 func (r *Registry) splitsPath() string { return r.root() + "/splits" }
 
@@ -33,7 +36,7 @@ func (r *Registry) SetSplit(ctx context.Context, split discovery.Split) error {
 	}
 	l := r.joinLink()
 	defer r.leaveLink(l)
-	ctx, cancel := context.WithTimeout(ctx, announceTime)
+	ctx, cancel := context.WithTimeout(ctx, setTime)
 	defer cancel()
 	err = l.try(ctx, func(s *session) error {
 		_, err := ask(ctx, func() (struct{}, error) {
@@ -71,8 +74,7 @@ func (r *Registry) WatchSplits(ctx context.Context, service string, notify func(
 	}
 	l := r.joinLink()
 	defer r.leaveLink(l)
-	s := &splitting{registry: r, link: l, service: service, notify: notify}
-	s.run(ctx)
+	l.inSessions(ctx, "split rules of "+cmp.Or(service, "all services"), &splitting{registry: r, link: l, service: service, notify: notify})
 	return nil
 }
 
@@ -83,49 +85,13 @@ type splitting struct {
 	service  string
 	notify   func([]discovery.Split)
 
-	splits map[string]discovery.Split // by service
-	told   bool
+	view driver.SplitView
 }
 
-func (f *splitting) run(ctx context.Context) {
-	failures := 0
-	for ctx.Err() == nil {
-		err := f.begin(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		if errors.Is(err, errSessionLost) {
-			failures = 0
-			continue
-		}
-		if !f.told {
-			f.tell() // what is known: nothing
-		}
-		if failures++; failures == 1 {
-			f.registry.opts.Logger.Warn("split rules cannot be read; tried again", "service", f.service, "error", f.registry.explain("read split rules", err))
-		}
-		wait(ctx, retryDelay(failures), nil)
-	}
-}
-
-// begin follows in one session. It returns errSessionLost when that has ended.
-func (f *splitting) begin(ctx context.Context) error {
-	s, err := f.link.firstSession(ctx, f.told)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(s.life, cancel)()
-	err = f.follow(ctx, s)
-	if s.life.Err() != nil {
-		return errSessionLost
-	}
-	return err
-}
+func (f *splitting) tell() { f.notify(f.view.List()) }
 
 // follow reads all that is followed, and again what has changed.
-func (f *splitting) follow(ctx context.Context, s *session) error {
+func (f *splitting) follow(ctx context.Context, s *session, tell func()) error {
 	changes := newListener()
 	folder := f.registry.splitsPath()
 	defer f.link.listen(changes, folder)()
@@ -133,33 +99,34 @@ func (f *splitting) follow(ctx context.Context, s *session) error {
 	if f.service != "" {
 		changed = map[string]struct{}{f.registry.splitPath(f.service): {}}
 	}
-	before := f.splits
-	f.splits = make(map[string]discovery.Split)
+	read := make(map[string]bool) // the services whose rules were read in this session, and are watched
 	for {
 		if _, ok := changed[folder]; ok && f.service == "" {
 			names, _, err := children(ctx, s, folder)
 			if err != nil {
-				f.splits = before
 				return err
 			}
+			there := make(map[string]bool)
 			for _, name := range names {
-				if _, known := f.splits[name]; !known {
+				there[name] = true
+				if !read[name] {
 					changed[folder+"/"+name] = struct{}{}
 				}
 			}
+			f.view.Retain(there)
 		}
 		for node := range changed {
 			service := path.Base(node)
 			if path.Dir(node) != folder || f.service != "" && service != f.service {
 				continue
 			}
-			if err := f.read(ctx, s, service, before); err != nil {
-				f.splits = before
+			there, err := f.read(ctx, s, service)
+			if err != nil {
 				return err
 			}
+			read[service] = there
 		}
-		f.tell()
-		before = f.splits
+		tell()
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -169,9 +136,8 @@ func (f *splitting) follow(ctx context.Context, s *session) error {
 	}
 }
 
-// read reads the split of a service, and asks to be told of the next change. A record that cannot be understood changes nothing: what was
-// known before stays.
-func (f *splitting) read(ctx context.Context, s *session, service string, before map[string]discovery.Split) error {
+// read reads the split of a service, asks to be told of the next change, and reports whether it is there.
+func (f *splitting) read(ctx context.Context, s *session, service string) (there bool, _ error) {
 	node := f.registry.splitPath(service)
 	record, err := ask(ctx, func() ([]byte, error) {
 		for {
@@ -180,37 +146,21 @@ func (f *splitting) read(ctx context.Context, s *session, service string, before
 				return record, err
 			}
 			if there, _, _, err := s.conn.ExistsW(node); !there || err != nil {
-				return nil, err
+				return nil, cmp.Or(err, zk.ErrNoNode)
 			}
 		}
 	})
-	if errors.Is(err, zk.ErrNoNode) || err == nil && len(record) == 0 { // it is not there, or was made and has no content yet
-		delete(f.splits, service)
-		return nil
+	if errors.Is(err, zk.ErrNoNode) {
+		f.view.Remove(service)
+		return false, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
-	split, err := discovery.ParseSplit(record)
-	if err == nil && split.Service != service {
-		err = fmt.Errorf("it is the split of %s", split.Service)
-	}
-	if err != nil {
+	if len(record) == 0 { // it was made and has no content yet
+		f.view.Remove(service)
+	} else if err := f.view.Put(service, record); err != nil {
 		f.registry.opts.Logger.Warn("split rules in ZooKeeper ignored", "node", node, "error", strings.TrimPrefix(err.Error(), "discovery: "))
-		if known, ok := before[service]; ok {
-			f.splits[service] = known
-		}
-		return nil
 	}
-	f.splits[service] = split
-	return nil
-}
-
-func (f *splitting) tell() {
-	f.told = true
-	list := make([]discovery.Split, 0, len(f.splits))
-	for _, service := range slices.Sorted(maps.Keys(f.splits)) {
-		list = append(list, f.splits[service].Clone())
-	}
-	f.notify(list)
+	return true, nil
 }
