@@ -20,6 +20,7 @@ var unforwarded = map[string]string{
 	"the authority of one call":                            "who passes calls on has an authority of its own",
 	"a codec of the program":                               "only the proto encoding is passed on",
 	"invalid UTF-8 in a stream":                            "a stream that its caller gives up at once need not arrive",
+	"an invalid request takes no idempotency key":          "to who passes calls on, that it is invalid is an answer like others",
 	"a unary call without request, contract, to grpc-go":   "it is refused on the way, by a server of ours",
 	"a unary call with two requests, contract, to grpc-go": "it is refused on the way, by a server of ours",
 }
