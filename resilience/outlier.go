@@ -10,10 +10,13 @@ import (
 // instances do alike ejects none of them. The reasons:
 //
 //   - consecutive: it failed Consecutive calls in a row;
-//   - errors: it failed ErrorRate percent of its calls, of at least 10;
+//   - errors: it failed ErrorRate percent of its latest calls, with at least 5 failures in ten seconds, and three times as many as its peers;
 //   - slow: half of its calls, of at least 5, took more than Slow times as long as those of its peers, and 20 ms longer;
 //   - stalled: it was given at least two calls, and nothing came back for Stall, nor for Slow times as long as its peers take, while
 //     peers answered.
+//
+// Failures must not look like chance: they are compared with those of the peers in the same time, and an instance whose peers do not
+// fail may fail a tenth of ErrorRate all the time.
 //
 // A failure is Unavailable, Internal or a broken connection. A call that its caller gave up counts only as having taken at least as
 // long as it did. What an overloaded server refused counts as nothing.

@@ -1,6 +1,7 @@
 package resilience
 
 import (
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -24,7 +25,10 @@ type Outliers struct {
 	looks   time.Time // when that was
 	sum     tally
 	lateSum tally
+	ever    tally           // all that was counted until then, also of those that are gone
 	means   []time.Duration // those of each, in order
+
+	gone tally // what was counted of those that are gone
 }
 
 const (
@@ -33,9 +37,10 @@ const (
 	outlierEvery  = 250 * time.Millisecond
 	outlierFresh  = 10 * time.Millisecond // how old a look may be that ejects an instance
 
-	minRated    = 10                    // calls for an error rate
-	manyRated   = 20                    // calls lately, for which those before count no more
+	manyRated   = 20                    // calls of the peers lately, for which those before count no more
 	minFailures = 5                     // failures for an error rate
+	certainty   = 5                     // the evidence that it takes of one call
+	fewFailures = 0.05                  // share of the peers' calls, next to which one failure on trial counts
 	minTimed    = 5                     // calls for a latency
 	minSlower   = 20 * time.Millisecond // than the peers
 	probation   = 3                     // calls that must go well before the share grows
@@ -74,6 +79,7 @@ func (o *Outliers) Forget(w *Watched) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.all = slices.DeleteFunc(o.all, func(x *Watched) bool { return x == w })
+	o.gone = o.gone.plus(w.window.ever())
 	w.gone = true
 	o.due.Store(0)
 }
@@ -103,10 +109,10 @@ func (o *Outliers) Check(now time.Time) (changed bool) {
 
 // look measures the instances, for the comparison of each with the others. o.mu is held.
 func (o *Outliers) look(now time.Time) {
-	o.looks, o.sum, o.lateSum, o.means = now, tally{}, tally{}, o.means[:0]
+	o.looks, o.sum, o.lateSum, o.ever, o.means = now, tally{}, tally{}, o.gone, o.means[:0]
 	for _, w := range o.all {
-		w.seen, w.late = w.window.sum(now, slots), w.window.sum(now, lateSlots)
-		o.sum, o.lateSum = o.sum.plus(w.seen), o.lateSum.plus(w.late)
+		w.seen, w.late, w.ever = w.window.look(now, lateSlots)
+		o.sum, o.lateSum, o.ever = o.sum.plus(w.seen), o.lateSum.plus(w.late), o.ever.plus(w.ever)
 		if w.seen.took > 0 {
 			o.means = append(o.means, w.seen.mean())
 		}
@@ -181,23 +187,22 @@ func (o *Outliers) reason(w *Watched, now time.Time, p *Outlier) Reason {
 	return why
 }
 
+// lapse keeps a failure of w, for failing. o.mu is held.
+func (o *Outliers) lapse(w *Watched, now time.Time) {
+	if now.Sub(o.looks) > time.Duration(len(o.all))*100*time.Microsecond {
+		o.look(now)
+	}
+	w.lapses.add(lapse{now, w.window.ever().all() - 1, o.ever.minus(w.ever)})
+}
+
 // compare is reason by what was seen at the last look. o.mu is held.
 func (o *Outliers) compare(w *Watched, now time.Time, p *Outlier) Reason {
 	trial := w.phase.Load() == onTrial
-	all, lately := o.sum.minus(w.seen), o.lateSum.minus(w.late) // of its peers
+	lately := o.lateSum.minus(w.late) // of its peers
+	if why := o.failing(w, now, p, trial, lately); why != "" {
+		return why
+	}
 	ownLately := w.window.sum(now, lateSlots)
-
-	if row := w.row.Load(); p.Consecutive > 0 && (row >= int64(p.Consecutive) || trial && row > 0) && all.failing() <= 0.5 && o.alone(w, row) {
-		return EjectedFailed
-	}
-	own, peers := ownLately, lately
-	if own.calls+own.streams < manyRated {
-		own, peers = w.window.sum(now, slots), all
-	}
-	if p.ErrorRate > 0 && own.calls+own.streams >= minRated && own.failures >= minFailures &&
-		own.failing()*100 >= float64(p.ErrorRate) && own.failing() >= 3*peers.failing() {
-		return EjectedErrors
-	}
 	slow := share(ownLately.slow, ownLately.calls)
 	if p.Slow > 0 && (ownLately.calls >= minTimed || trial && ownLately.calls > 0) && slow >= 0.5 && slow >= 3*share(lately.slow, lately.calls) {
 		return EjectedSlow
@@ -208,15 +213,54 @@ func (o *Outliers) compare(w *Watched, now time.Time, p *Outlier) Reason {
 	return ""
 }
 
-// alone reports whether most peers of w have not failed half as often in a row. o.mu is held.
-func (o *Outliers) alone(w *Watched, row int64) bool {
-	alike := 0
-	for _, x := range o.all {
-		if x != w && x.row.Load()*2 >= row {
-			alike++
+// failing says why w fails too often; "": it does not. Its latest failures count, few or many of them, with the calls since the first: so
+// calls that went well before do not hide that it fails now, and it matters little how many calls it gets. What it did is compared with
+// what its peers did since then, lately, or since one of its earlier failures, whatever was worst, and must not look like chance. o.mu
+// is held.
+func (o *Outliers) failing(w *Watched, now time.Time, p *Outlier, trial bool, lately tally) Reason {
+	if lately.all() < manyRated {
+		lately = o.sum.minus(w.seen)
+	}
+	row := int(w.row.Load())
+	if p.Consecutive > 0 && trial && row > 0 && lately.failing() < fewFailures {
+		return EjectedFailed
+	}
+	rate := float64(p.ErrorRate) / 100
+	healthy := rate / 10 // so much at least an instance may fail
+	if p.ErrorRate < 0 {
+		rate, healthy = math.Inf(1), float64(defaultOutlier.ErrorRate)/1000
+	}
+	calls, peers, peersRate := w.window.ever().all(), o.ever.minus(w.ever), lately.failing()
+	enough := certainty + math.Log(float64(max(w.seen.all(), 1))) // each call is another chance to look bad by chance
+	for k := w.lapses.known(); k > 0; k-- {
+		first := w.lapses.last(k)
+		if now.Sub(first.at) >= outlierWindow || !o.looks.After(first.at) {
+			continue
+		}
+		meanwhile := peers.minus(first.peers)
+		peersRate = max(peersRate, meanwhile.failing())
+		n := max(calls-first.own, int64(k))
+		own := share(int64(k), n)
+		inRow := p.Consecutive > 0 && k >= p.Consecutive && k <= row
+		switch {
+		case inRow && peersRate == 0:
+			return EjectedFailed
+		case !inRow && (k < minFailures || own < rate || own < 3*peersRate):
+			continue
+		}
+		likely := max(healthy, peersRate)
+		if n := meanwhile.all(); n > 0 { // few calls say little
+			likely = max(likely, (float64(meanwhile.failures)+0.5)/float64(n+1))
+		}
+		switch {
+		case evidence(int64(k), n, likely) < enough:
+		case inRow:
+			return EjectedFailed
+		default:
+			return EjectedErrors
 		}
 	}
-	return alike*2 <= len(o.all)-1
+	return ""
 }
 
 // stalled reports whether w gives no answer while its peers do. o.mu is held.

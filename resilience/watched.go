@@ -28,7 +28,9 @@ type Watched struct {
 	gone   bool  // nobody watches it any more
 	seen   tally // at the last look at all
 	late   tally // the latest of it
-	spared bool  // it deserved to be ejected, and too many were
+	ever   tally // all that was counted until then
+	lapses lapses
+	spared bool // it deserved to be ejected, and too many were
 	why    Reason
 	until  time.Time     // while ejected
 	last   time.Duration // of the last ejection
@@ -131,6 +133,9 @@ func (w *Watched) End(now time.Time, took time.Duration, outcome Outcome) (chang
 	o := w.outliers
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if failed {
+		o.lapse(w, now)
+	}
 	return o.judge(w, now, o.policy())
 }
 
@@ -158,6 +163,7 @@ func (w *Watched) eject(now time.Time, why Reason, p *Outlier) {
 func (w *Watched) comeBack(now time.Time) {
 	w.back = now
 	w.window.reset()
+	w.lapses.forget()
 	w.row.Store(0)
 	w.pending.Store(0)
 	w.good.Store(0)

@@ -14,6 +14,7 @@ type window struct {
 	span time.Duration // of one slot
 	of   [slots]slot
 	mu   sync.Mutex // held while a slot begins anew
+	past tally      // what fell out of it; guarded by mu
 }
 
 // slot is what happened in one tenth of the window.
@@ -40,8 +41,11 @@ func (t tally) minus(u tally) tally {
 	return tally{t.calls - u.calls, t.streams - u.streams, t.failures - u.failures, t.slow - u.slow, t.took - u.took}
 }
 
+// all is the number of calls, of whatever kind.
+func (t tally) all() int64 { return t.calls + t.streams }
+
 // failing is the share of the calls that failed; 0 without calls.
-func (t tally) failing() float64 { return share(t.failures, t.calls+t.streams) }
+func (t tally) failing() float64 { return share(t.failures, t.all()) }
 
 // mean is the average time of a call; 0 without calls.
 func (t tally) mean() time.Duration {
@@ -76,18 +80,19 @@ func (w *window) at(now time.Time) *slot {
 	if last := s.turn.Load(); last > turn {
 		return nil
 	} else if last < turn {
-		s.clear()
+		w.clear(s)
 		s.turn.Store(turn)
 	}
 	return s
 }
 
-func (s *slot) clear() {
-	s.calls.Store(0)
-	s.streams.Store(0)
-	s.failures.Store(0)
-	s.slow.Store(0)
-	s.took.Store(0)
+// clear empties a slot. w.mu is held.
+func (w *window) clear(s *slot) {
+	w.past = w.past.plus(tally{s.calls.Swap(0), s.streams.Swap(0), s.failures.Swap(0), s.slow.Swap(0), time.Duration(s.took.Swap(0))})
+}
+
+func (s *slot) tally() tally {
+	return tally{s.calls.Load(), s.streams.Load(), s.failures.Load(), s.slow.Load(), time.Duration(s.took.Load())}
 }
 
 // sum adds up the last n slots, the present one among them.
@@ -97,14 +102,41 @@ func (w *window) sum(now time.Time, n int) tally {
 	for i := range w.of {
 		s := &w.of[i]
 		if last := s.turn.Load(); last > turn-int64(n) {
-			t.calls += s.calls.Load()
-			t.streams += s.streams.Load()
-			t.failures += s.failures.Load()
-			t.slow += s.slow.Load()
-			t.took += time.Duration(s.took.Load())
+			t = t.plus(s.tally())
 		}
 	}
 	return t
+}
+
+// ever adds up all that was counted since the window was made.
+func (w *window) ever() tally {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	t := w.past
+	for i := range w.of {
+		t = t.plus(w.of[i].tally())
+	}
+	return t
+}
+
+// look returns the sum of the whole window, that of its last n slots, and what was counted ever.
+func (w *window) look(now time.Time, n int) (whole, late, ever tally) {
+	turn := int64(clock(now) / w.span)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	ever = w.past
+	for i := range w.of {
+		s := &w.of[i]
+		t, age := s.tally(), turn-s.turn.Load()
+		ever = ever.plus(t)
+		if age < slots {
+			whole = whole.plus(t)
+		}
+		if age < int64(n) {
+			late = late.plus(t)
+		}
+	}
+	return whole, late, ever
 }
 
 // reset forgets all.
@@ -112,6 +144,6 @@ func (w *window) reset() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for i := range w.of {
-		w.of[i].clear()
+		w.clear(&w.of[i])
 	}
 }
