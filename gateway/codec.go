@@ -47,8 +47,9 @@ func (c protoCodec) decode(data []byte, m proto.Message) error {
 // jsonCodec is protobuf's JSON. Like the clients of Connect it skips the fields that it does not know: whoever sends them has a newer
 // contract.
 type jsonCodec struct {
-	depth int
-	types Types // nil: the global ones
+	depth  int
+	types  Types // nil: the global ones
+	strict bool  // fields that are unknown are an error
 }
 
 func (jsonCodec) name() string { return "json" }
@@ -58,7 +59,11 @@ func (c jsonCodec) appendTo(dst []byte, m proto.Message) ([]byte, error) {
 }
 
 func (c jsonCodec) decode(data []byte, m proto.Message) error {
-	return protojson.UnmarshalOptions{RecursionLimit: c.depth, DiscardUnknown: true, Resolver: c.resolver()}.Unmarshal(data, m)
+	err := protojson.UnmarshalOptions{RecursionLimit: c.depth, DiscardUnknown: !c.strict, Resolver: c.resolver()}.Unmarshal(data, m)
+	if err != nil {
+		return jsonMistake(data, err)
+	}
+	return nil
 }
 
 // resolver is not a typed nil.

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"encoding/binary"
+	"fmt"
 	"io"
 	"math"
 
@@ -97,7 +98,7 @@ func (e *envelopeReader) fill(size int) error {
 // decodeRequest replaces m by what data says.
 func decodeRequest(c codec, data []byte, m proto.Message) error {
 	if err := c.decode(data, m); err != nil {
-		return status.Errorf(codes.InvalidArgument, "the request is no %s of %s: %v", c.name(), m.ProtoReflect().Descriptor().FullName(), err)
+		return badRequest(err, fmt.Sprintf("the request is no %s of %s", c.name(), m.ProtoReflect().Descriptor().FullName()))
 	}
 	return nil
 }

@@ -98,14 +98,19 @@ func (h *Handler) newJSONError(st *status.Status) *jsonError {
 
 // writeError answers a request with an error in JSON, behind the headers that were set.
 func (h *Handler) writeError(w http.ResponseWriter, st *status.Status) {
-	body, err := json.Marshal(h.newJSONError(st))
+	writeJSON(w, infoOf(st.Code()).http, "application/json", h.newJSONError(st))
+}
+
+// writeJSON answers a request with an error, behind the headers that were set.
+func writeJSON(w http.ResponseWriter, code int, contentType string, v any) {
+	body, err := json.Marshal(v)
 	if err != nil { // there is nothing in it that cannot be written
 		body = []byte(`{"code":"internal"}`)
 	}
 	header := w.Header()
-	header["Content-Type"] = []string{"application/json"}
+	header["Content-Type"] = []string{contentType}
 	delete(header, "Content-Encoding")
 	delete(header, "Content-Length")
-	w.WriteHeader(infoOf(st.Code()).http)
+	w.WriteHeader(code)
 	w.Write(body) // the client is gone if this fails
 }

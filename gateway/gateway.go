@@ -11,7 +11,9 @@
 //
 //   - the Connect protocol (https://connectrpc.com/docs/protocol), unary and streaming, with JSON and binary messages, and with GET where
 //     a method is marked NO_SIDE_EFFECTS;
-//   - gRPC-Web, binary and text.
+//   - gRPC-Web, binary and text;
+//   - REST, where a method has the option google.api.http: every form of paths, bodies and queries, streams as lines of JSON or
+//     server-sent events, and google.api.HttpBody for what is no JSON.
 //
 // Whatever the protocol, a call is a call: the interceptors, rules, policies and limits of its service hold, its headers are metadata, and
 // its error has the same code and details everywhere.
@@ -65,7 +67,8 @@ type Types interface {
 
 // Serves reports whether the handler has a route for the request's path, whatever its method.
 func (h *Handler) Serves(r *http.Request) bool {
-	return h.routes().methods[r.URL.Path] != nil
+	t := h.routes()
+	return t.methods[r.URL.Path] != nil || t.allowed(r.URL.EscapedPath()) != nil
 }
 
 // ServeHTTP answers a request.
@@ -94,9 +97,12 @@ func (h *Handler) panicked(r *http.Request, p any) {
 
 // serve finds out what the request speaks.
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
-	rt := h.routes().methods[r.URL.Path]
+	t := h.routes()
+	rt := t.methods[r.URL.Path]
 	if rt == nil {
-		http.NotFound(w, r)
+		if !h.serveREST(w, r, t) {
+			http.NotFound(w, r)
+		}
 		return
 	}
 	switch r.Method {

@@ -1,6 +1,9 @@
 package gateway
 
 import (
+	"errors"
+
+	"github.com/hanse-go/hanse/internal/httprule"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
 )
@@ -10,6 +13,8 @@ type table struct {
 	generation uint64
 	contracts  []protoreflect.ServiceDescriptor
 	methods    map[string]*route // by path, which is the full method
+	rest       httprule.Router[*restRoute]
+	mistakes   error // in annotations
 }
 
 // route is one method of one contract.
@@ -34,6 +39,9 @@ func (h *Handler) routes() *table {
 		return t
 	}
 	t := newTable(h.Backend.Contracts())
+	if t.mistakes != nil {
+		h.logger().Warn("some HTTP routes are not served", "error", t.mistakes)
+	}
 	t.generation = generation // what changed since is in there, or makes another one
 	h.table.Store(t)
 	return t
@@ -41,6 +49,7 @@ func (h *Handler) routes() *table {
 
 func newTable(contracts []protoreflect.ServiceDescriptor) *table {
 	t := &table{methods: make(map[string]*route)}
+	var mistakes []error
 	seen := make(map[protoreflect.FullName]bool)
 	for _, contract := range contracts {
 		if seen[contract.FullName()] {
@@ -51,8 +60,10 @@ func newTable(contracts []protoreflect.ServiceDescriptor) *table {
 		for i := range contract.Methods().Len() {
 			rt := newRoute(contract.Methods().Get(i))
 			t.methods[rt.path] = rt
+			mistakes = append(mistakes, t.addREST(rt))
 		}
 	}
+	t.mistakes = errors.Join(mistakes...)
 	return t
 }
 

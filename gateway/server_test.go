@@ -7,6 +7,7 @@ import (
 
 	"github.com/hanse-go/hanse/gateway"
 	"github.com/hanse-go/hanse/rpc"
+	"google.golang.org/grpc"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
 )
 
@@ -39,13 +40,19 @@ const (
 // serve serves impl by a port, and returns the address of its gateway, "http://HOST:PORT".
 func serve(t *testing.T, impl *server, opts ...func(*rpc.Server, *gateway.Handler)) string {
 	t.Helper()
+	return serveContracts(t, func(r grpc.ServiceRegistrar) { testpb.RegisterTestServiceServer(r, impl) }, opts...)
+}
+
+// serveContracts serves what is registered.
+func serveContracts(t *testing.T, register func(grpc.ServiceRegistrar), opts ...func(*rpc.Server, *gateway.Handler)) string {
+	t.Helper()
 	srv := &rpc.Server{Name: "test"}
 	port := &rpc.Port{Servers: []*rpc.Server{srv}}
 	h := &gateway.Handler{Backend: port}
 	for _, opt := range opts {
 		opt(srv, h)
 	}
-	testpb.RegisterTestServiceServer(srv, impl)
+	register(srv)
 	srv.Start()
 	web := httptest.NewUnstartedServer(nil)
 	port.HTTP = h

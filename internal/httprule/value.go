@@ -29,9 +29,9 @@ func (r *Rule) SetPath(m protoreflect.Message, values []string) error {
 	for i, way := range r.Fields {
 		at, name := m, r.Template.Variables[i].Field
 		for _, fd := range way[:len(way)-1] {
-			at = at.Mutable(fieldOf(at, fd)).Message()
+			at = at.Mutable(FieldOf(at, fd)).Message()
 		}
-		fd := fieldOf(at, way[len(way)-1])
+		fd := FieldOf(at, way[len(way)-1])
 		v, err := parse(at, fd, values[i])
 		if err != nil {
 			return fieldError(name, "the path has a value that %v", err)
@@ -41,8 +41,8 @@ func (r *Rule) SetPath(m protoreflect.Message, values []string) error {
 	return nil
 }
 
-// fieldOf returns what a field is in a message whose descriptor may be another copy of the same.
-func fieldOf(m protoreflect.Message, fd protoreflect.FieldDescriptor) protoreflect.FieldDescriptor {
+// FieldOf returns what a field is in a message whose descriptor may be another copy of the same.
+func FieldOf(m protoreflect.Message, fd protoreflect.FieldDescriptor) protoreflect.FieldDescriptor {
 	if md := m.Descriptor(); md != fd.Parent() {
 		if same := md.Fields().ByNumber(fd.Number()); same != nil {
 			return same
