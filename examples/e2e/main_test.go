@@ -108,7 +108,7 @@ func copyShop(root string) error {
 			return err
 		}
 		if path == "go.mod" {
-			text = []byte(strings.Replace(string(text), "=> ../", "=> "+root, 1))
+			text = []byte(strings.ReplaceAll(string(text), "=> ../", "=> "+root+"/"))
 		}
 		return os.WriteFile(filepath.Join(to, path), text, 0o644)
 	})

@@ -34,10 +34,7 @@ type miller struct {
 
 func startMill(t *testing.T) *miller {
 	t.Helper()
-	bin := filepath.Join(home, "bin", "mill")
-	if out, err := exec.Command("go", "build", "-o", bin, "./mill").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	bin := build(t, "mill")
 	for name, value := range map[string]string{"HANSE_SYSTEM": "mill", "HANSE_REGISTRY": "local:" + filepath.Join(home, "run", "mill"), "HANSE_LOG_LEVEL": "error"} {
 		t.Setenv(name, value)
 	}

@@ -43,6 +43,12 @@ func startProbe(t *testing.T, perSecond int, limit time.Duration) *probe {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { app.Close() })
+	return startProbeFrom(t, app, perSecond, limit)
+}
+
+// startProbeFrom calls from an app.
+func startProbeFrom(t *testing.T, app *hanse.App, perSecond int, limit time.Duration) *probe {
+	t.Helper()
 	catalog := catalogv1.NewCatalogClient(app.Conn("catalog"))
 	ctx, stop := context.WithCancel(context.Background())
 	p := &probe{t: t, began: time.Now(), stop: stop, done: make(chan struct{})}

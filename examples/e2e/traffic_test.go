@@ -56,6 +56,12 @@ func begin(t *testing.T) *traffic {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { app.Close() })
+	return beginFrom(t, app)
+}
+
+// beginFrom sends visitors from an app.
+func beginFrom(t *testing.T, app *hanse.App) *traffic {
+	t.Helper()
 	tr := &traffic{t: t, began: time.Now(), done: make(chan struct{})}
 	ctx, stop := context.WithCancel(context.Background())
 	tr.stop = stop
