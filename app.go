@@ -11,6 +11,7 @@ import (
 
 	"github.com/hanse-go/hanse/balancer"
 	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/gateway"
 	"github.com/hanse-go/hanse/identity"
 	"github.com/hanse-go/hanse/resilience"
 	"github.com/hanse-go/hanse/rpc"
@@ -93,9 +94,17 @@ type App struct {
 	// --identity off switches it off.
 	Identity identity.Source
 
-	// PlainHTTP says whether an app with an Identity serves the pages of [Service.Handle] over plain HTTP, too: browsers have no
-	// certificate of the system. Default (nil): yes when the listener is bound to loopback, no otherwise.
+	// PlainHTTP says whether an app with an Identity serves the pages of [Service.Handle], and calls by Gateway, over plain HTTP, too:
+	// browsers have no certificate of the system. Default (nil): yes when the listener is bound to loopback, no otherwise.
 	PlainHTTP *bool
+
+	// Gateway is how calls are taken that are not gRPC: Connect, gRPC-Web and JSON over HTTP, on the same listeners. Patterns of
+	// [Service.Handle] come first, except for "/". With an Identity, those over plain HTTP are let in where PlainHTTP lets pages be seen,
+	// as callers that nobody knows: Service.Allow keeps them out. Default: no other site's pages may call, and safe limits.
+	Gateway gateway.Config
+
+	// NoGateway takes calls by gRPC alone.
+	NoGateway bool
 
 	// Policies say how the app's calls are made, by called service; "" is for all: their timeouts, retries, hedges, breakers and the
 	// ejection of bad instances. See [resilience.Policy]. Default: that of its fields. What each does is on AdminAddr at

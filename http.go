@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/hanse-go/hanse/gateway"
 )
 
 // Handle serves plain HTTP requests that match the pattern, one of [http.ServeMux], on the port that serves the contracts. A
@@ -120,8 +122,10 @@ func register(mux *http.ServeMux, rt route) (err error) {
 
 // httpRouter leads the HTTP requests of one port to the services behind it.
 type httpRouter struct {
-	byName map[string]*http.ServeMux
-	all    *http.ServeMux
+	byName   map[string]*http.ServeMux
+	all      *http.ServeMux
+	gateway  *gateway.Handler // nil: none
+	requests *requests
 }
 
 // newHTTPRouter returns the router of services that share a port, and the conflicts between them.
@@ -146,11 +150,31 @@ func newHTTPRouter(members []*member) (*httpRouter, []error) {
 }
 
 func (h *httpRouter) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	if mux, ok := h.byName[serviceOfHost(req.Host)]; ok {
+	name := serviceOfHost(req.Host)
+	mux, named := h.byName[name]
+	if !named {
+		mux = h.all
+	}
+	if h.gateway == nil || !h.gateway.Serves(req) || claims(mux, req) {
 		mux.ServeHTTP(w, req)
 		return
 	}
-	h.all.ServeHTTP(w, req)
+	defer h.requests.begin("gateway: " + req.URL.Path)()
+	if named && req.Host != name { // so that the call goes to that service, as one by gRPC with it as its authority
+		own := *req
+		own.Host = name
+		req = &own
+	}
+	h.gateway.ServeHTTP(w, req)
+}
+
+// claims reports whether a pattern of the services is meant for the request: any that is more than "/", for that has what nobody else wants.
+func claims(mux *http.ServeMux, req *http.Request) bool {
+	_, pattern := mux.Handler(req)
+	if i := strings.IndexByte(pattern, ' '); i >= 0 {
+		pattern = strings.TrimLeft(pattern[i:], " \t")
+	}
+	return pattern != "" && pattern != "/"
 }
 
 // serviceOfHost returns the name of the service that a Host or :authority stands for, if it stands for one.

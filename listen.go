@@ -13,6 +13,7 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/hanse-go/hanse/gateway"
 	"github.com/hanse-go/hanse/internal/portowner"
 	"github.com/hanse-go/hanse/rpc"
 )
@@ -65,11 +66,15 @@ func (r *run) layPorts() {
 
 // route prepares what is served on the port, and returns the conflicts between its services.
 func (p *port) route() []error {
-	http, mistakes := newHTTPRouter(p.members)
-	p.rpc = &rpc.Port{HTTP: http, HTTPContext: p.run.httpContext, Shared: p.run.sharedServer(p), Wire: p.run.wire, Limits: p.run.app.Limits, Logger: p.run.log,
+	router, mistakes := newHTTPRouter(p.members)
+	p.rpc = &rpc.Port{HTTP: router, HTTPContext: p.run.httpContext, Shared: p.run.sharedServer(p), Wire: p.run.wire, Limits: p.run.app.Limits, Logger: p.run.log,
 		Identity: p.run.app.Identity, PlainHTTP: p.run.plainHTTP(p)}
 	for _, m := range p.members {
 		p.rpc.Servers = append(p.rpc.Servers, &m.server)
+	}
+	if !p.run.app.NoGateway {
+		router.gateway = &gateway.Handler{Backend: p.rpc, Config: p.run.app.Gateway, Logger: p.run.log}
+		router.requests = &p.run.requests
 	}
 	return mistakes
 }

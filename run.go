@@ -140,6 +140,9 @@ func (a *App) newRun(services []*Service) (*run, error) {
 	if err := a.Limits.Check(); err != nil {
 		mistakes = append(mistakes, fmt.Errorf("App.%w", err))
 	}
+	if err := a.Gateway.Check(); err != nil {
+		mistakes = append(mistakes, fmt.Errorf("App.Gateway: %w", err))
+	}
 	if a.Weight < 0 {
 		mistakes = append(mistakes, fmt.Errorf("App.Weight is %d: it must be at least 1, or 0 for the default", a.Weight))
 	}

@@ -68,6 +68,8 @@ func settings() []*setting {
 			help: "announced with each instance, for callers that choose by it", split: strings.Fields, apply: (*values).setLabel},
 		{flag: "reflection", env: "HANSE_REFLECTION", group: "Where it listens",
 			help: "let clients ask for the contracts; =false refuses (default: on a loopback address only)", apply: (*values).setReflection},
+		{flag: "gateway", env: "HANSE_GATEWAY", group: "Where it listens",
+			help: "take calls by Connect, gRPC-Web and JSON on the same port; =false refuses (default true)", apply: (*values).setGateway},
 
 		{flag: "identity", env: "HANSE_IDENTITY", arg: "FOLDER|off", group: "Who may call",
 			help: "mutual TLS with the tls.crt, tls.key and ca.crt in this folder ({service} in it is a service's name), or with cert=FILE,key=FILE,ca=FILE (default: that of the running hanse dev)", apply: (*values).setIdentity},
@@ -157,6 +159,15 @@ func (v *values) setReflection(s string) error {
 		return errors.New("want true or false")
 	}
 	v.app.Reflection = &b
+	return nil
+}
+
+func (v *values) setGateway(s string) error {
+	b, err := strconv.ParseBool(s)
+	if err != nil {
+		return errors.New("want true or false")
+	}
+	v.app.NoGateway = !b
 	return nil
 }
 

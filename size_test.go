@@ -21,6 +21,7 @@ var linked = []string{
 	"golang.org/x/net",
 	"golang.org/x/sys",
 	"golang.org/x/text",
+	"google.golang.org/genproto/googleapis/api",
 	"google.golang.org/genproto/googleapis/rpc",
 	"google.golang.org/grpc",
 	"google.golang.org/protobuf",

@@ -10,53 +10,59 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/status"
 )
 
-// readBody reads all of a unary call's body within the limits, and decompresses it.
-func (h *Handler) readBody(ctx context.Context, w http.ResponseWriter, r *http.Request, c encoding.Compressor) ([]byte, error) {
-	limits := h.Limits.resolved()
+// readBody reads all of a unary call's body within the limits.
+func (h *Handler) readBody(ctx context.Context, w http.ResponseWriter, r *http.Request, held *held) ([]byte, error) {
+	limits := h.limits()
 	if r.ContentLength > int64(limits.MessageBytes) {
 		return nil, errTooLarge(limits.MessageBytes)
 	}
+	if r.ContentLength == 0 {
+		return []byte{}, nil
+	}
+	late := h.readBy(ctx, http.NewResponseController(w))
+	data, err := readAll(r.Body, r.ContentLength, limits.MessageBytes, held)
+	return data, late(err)
+}
+
+// readBy gives reads of the request's body the time that a message may take to arrive. The returned function must be called when it is
+// there, and makes the error of a read the call's status.
+func (h *Handler) readBy(ctx context.Context, rc *http.ResponseController) func(error) error {
+	limit := h.limits().ReadTimeout
 	deadline, limited := ctx.Deadline()
-	if d := limits.ReadTimeout; d > 0 {
-		if end := time.Now().Add(d); !limited || end.Before(deadline) {
-			deadline, limited = end, true
+	calls := limited
+	if limit > 0 {
+		if end := time.Now().Add(limit); !limited || end.Before(deadline) {
+			deadline, limited, calls = end, true, false
 		}
 	}
-	rc := http.NewResponseController(w)
 	if limited {
 		rc.SetReadDeadline(deadline) // where a server has none, the client decides how long it takes
 	}
-	data, err := readAll(r.Body, r.ContentLength, limits.MessageBytes)
-	if err != nil {
-		if ctx.Err() == nil && errors.Is(err, os.ErrDeadlineExceeded) && ctxLeft(ctx) {
-			return nil, status.Errorf(codes.DeadlineExceeded, "the request's message took longer than %v to arrive", limits.ReadTimeout)
+	return func(err error) error {
+		if err == nil {
+			if limited {
+				rc.SetReadDeadline(time.Time{})
+			}
+			return nil
 		}
-		return nil, readError(err)
+		if err = readError(err); limited && !calls && status.Code(err) == codes.DeadlineExceeded {
+			return status.Errorf(codes.DeadlineExceeded, "the request's message took longer than %v to arrive", limit)
+		}
+		return err
 	}
-	if limited {
-		rc.SetReadDeadline(time.Time{})
-	}
-	if c == nil || len(data) == 0 {
-		return data, nil
-	}
-	return decompress(c, data, limits.MessageBytes)
-}
-
-// ctxLeft reports whether the deadline of ctx is still to come.
-func ctxLeft(ctx context.Context) bool {
-	deadline, ok := ctx.Deadline()
-	return !ok || time.Now().Before(deadline)
 }
 
 // readAll reads a body that says it is length bytes long, -1 if it does not say, and may be limit bytes long.
-func readAll(r io.Reader, length int64, limit int) ([]byte, error) {
+func readAll(r io.Reader, length int64, limit int, held *held) ([]byte, error) {
 	first := int64(512)
 	if length >= 0 {
 		first = min(length, firstPiece) + 1 // one more, to see the end without more memory
+	}
+	if err := held.grow(int(first)); err != nil {
+		return nil, err
 	}
 	data := make([]byte, 0, first)
 	for {
@@ -71,7 +77,11 @@ func readAll(r io.Reader, length int64, limit int) ([]byte, error) {
 			return nil, err
 		}
 		if len(data) == cap(data) {
+			before := cap(data)
 			data = append(data, 0)[:len(data)]
+			if err := held.grow(cap(data) - before); err != nil {
+				return nil, err
+			}
 		}
 	}
 }

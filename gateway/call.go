@@ -19,8 +19,9 @@ import (
 // exchange is one call in the terms of its protocol. At most one goroutine is in receive, and at most one in the other methods; both may be
 // at the same time. Errors are statuses; what fails one method is the status that end is given.
 type exchange interface {
-	// begin is called first, with the context of the call, and not for a call that has failed already.
-	begin(ctx context.Context)
+	// begin is called first, with the context of the call, and not for a call that has failed already. Of a call with one request
+	// message it reads that message, so that clients that send it slowly take nobody's turn. Its error is the call's status.
+	begin(ctx context.Context) error
 	// receive fills m with the client's next message. It returns io.EOF after the last.
 	receive(m proto.Message) error
 	// sendHeader sends the header. It is called once, before the first send, or never.
@@ -69,7 +70,7 @@ func (h *Handler) run(r *http.Request, b *begin, x exchange) {
 	ctx := metadata.NewIncomingContext(withPeer(r), b.metadata)
 	c.ctx = grpc.NewContextWithServerTransportStream(ctx, transportStream{c})
 	timeout, limited := b.timeout, b.hasTimeout
-	if limit := h.Limits.resolved().Timeout; !limited && b.route.unary() && limit > 0 {
+	if limit := h.limits().Timeout; !limited && b.route.unary() && limit > 0 {
 		timeout, limited = limit, true
 	}
 	if limited {
@@ -77,7 +78,6 @@ func (h *Handler) run(r *http.Request, b *begin, x exchange) {
 		c.ctx, cancel = context.WithTimeout(c.ctx, timeout)
 		defer cancel()
 	}
-	x.begin(c.ctx)
 	c.end(h.call(c))
 }
 
@@ -89,6 +89,9 @@ func (h *Handler) call(c *call) (err error) {
 			err = status.Error(codes.Internal, "panic in the call; see the server's log")
 		}
 	}()
+	if err := c.exchange.begin(c.ctx); err != nil {
+		return err
+	}
 	return h.Backend.Call(c.route.path, c)
 }
 

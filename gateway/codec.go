@@ -24,9 +24,9 @@ type codec interface {
 func (h *Handler) codecOf(name string) codec {
 	switch name {
 	case "proto":
-		return protoCodec{depth: h.Limits.resolved().Depth}
+		return protoCodec{depth: h.limits().Depth}
 	case "json":
-		return jsonCodec{depth: h.Limits.resolved().Depth, types: h.Types}
+		return jsonCodec{depth: h.limits().Depth, types: h.Types}
 	}
 	return nil
 }

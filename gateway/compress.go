@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"bytes"
-	"io"
 	"strconv"
 	"strings"
 
@@ -66,20 +65,16 @@ func compress(c encoding.Compressor, dst, data []byte) ([]byte, error) {
 }
 
 // decompress returns what data says, which may be limit bytes long. It takes no more memory than that, whatever data promises.
-func decompress(c encoding.Compressor, data []byte, limit int) ([]byte, error) {
+func decompress(c encoding.Compressor, data []byte, limit int, held *held) ([]byte, error) {
 	r, err := c.Decompress(bytes.NewReader(data))
 	if err != nil {
 		return nil, errCompressed(err)
 	}
-	var buf bytes.Buffer
-	n, err := io.Copy(&buf, io.LimitReader(r, int64(limit)+1))
-	switch {
-	case err != nil:
+	out, err := readAll(r, -1, limit, held)
+	if _, ok := status.FromError(err); !ok {
 		return nil, errCompressed(err)
-	case n > int64(limit):
-		return nil, errTooLarge(limit)
 	}
-	return buf.Bytes(), nil
+	return out, err
 }
 
 func errCompressed(err error) error {

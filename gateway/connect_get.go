@@ -23,7 +23,7 @@ func (h *Handler) serveConnectGet(w http.ResponseWriter, r *http.Request, rt *ro
 	}
 	x := h.newConnectUnary(w, r, b, codec, query.Get("compression"))
 	if b.err == nil {
-		x.request, b.err = messageOf(query, h.Limits.resolved().MessageBytes)
+		x.request, b.err = messageOf(query, h.limits().MessageBytes)
 	}
 	w.Header().Add("Vary", "Accept-Encoding")
 	h.run(r, b, x)

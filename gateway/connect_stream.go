@@ -20,7 +20,7 @@ func (h *Handler) serveConnectStream(w http.ResponseWriter, r *http.Request, rt 
 	}
 	b := &begin{route: rt}
 	b.err = connectBegin(r, b)
-	x := &connectStream{h: h}
+	x := new(connectStream)
 	x.init(h, w, r, rt, codec)
 	x.in.compressor, x.out.compressor = h.compressors(r, b, "Connect-Content-Encoding", "Connect-Accept-Encoding")
 	header := w.Header()
@@ -34,10 +34,7 @@ func (h *Handler) serveConnectStream(w http.ResponseWriter, r *http.Request, rt 
 }
 
 // connectStream is the exchange of a streaming call.
-type connectStream struct {
-	stream
-	h *Handler
-}
+type connectStream struct{ stream }
 
 // connectEnd is the last message of a stream.
 type connectEnd struct {

@@ -61,18 +61,18 @@ type connectUnary struct {
 	h        *Handler
 	w        http.ResponseWriter
 	r        *http.Request
-	ctx      context.Context
 	codec    codec
 	requests encoding.Compressor // nil: not compressed
 	replies  encoding.Compressor
-	request  []byte // of a GET, compressed; nil: the body has it
+	request  []byte // maybe compressed; nil: the body has it
+	held     held   // for it
 	got      bool
 	header   metadata.MD
 	reply    []byte
 }
 
 func (h *Handler) newConnectUnary(w http.ResponseWriter, r *http.Request, b *begin, codec codec, compression string) *connectUnary {
-	x := &connectUnary{h: h, w: w, r: r, codec: codec}
+	x := &connectUnary{h: h, w: w, r: r, codec: codec, held: held{h: h}}
 	var err error
 	if x.requests, err = compressorOf(compression); err != nil {
 		w.Header()["Accept-Encoding"] = []string{compressions}
@@ -84,22 +84,25 @@ func (h *Handler) newConnectUnary(w http.ResponseWriter, r *http.Request, b *beg
 	return x
 }
 
-func (x *connectUnary) begin(ctx context.Context) { x.ctx = ctx }
+func (x *connectUnary) begin(ctx context.Context) (err error) {
+	if x.request == nil {
+		x.request, err = x.h.readBody(ctx, x.w, x.r, &x.held)
+	}
+	return err
+}
 
 func (x *connectUnary) receive(m proto.Message) (err error) {
 	if x.got {
 		return io.EOF
 	}
 	x.got = true
+	defer x.held.release()
 	data := x.request
-	switch {
-	case data == nil:
-		data, err = x.h.readBody(x.ctx, x.w, x.r, x.requests)
-	case x.requests != nil && len(data) > 0:
-		data, err = decompress(x.requests, data, x.h.Limits.resolved().MessageBytes)
-	}
-	if err != nil {
-		return err
+	x.request = nil
+	if x.requests != nil && len(data) > 0 {
+		if data, err = decompress(x.requests, data, x.h.limits().MessageBytes, &x.held); err != nil {
+			return err
+		}
 	}
 	return decodeRequest(x.codec, data, m)
 }
@@ -117,6 +120,7 @@ func (x *connectUnary) send(m proto.Message) (err error) {
 }
 
 func (x *connectUnary) end(header, trailer metadata.MD, st *status.Status) {
+	x.held.release()
 	if header == nil {
 		header = x.header
 	}

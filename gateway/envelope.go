@@ -30,19 +30,53 @@ type envelopeReader struct {
 	codec      codec
 	compressor encoding.Compressor // of messages with the flag
 	limit      int
+	held       held
 	buf        []byte
+	zipped     bool  // what buf has is compressed
+	ahead      bool  // buf has a message that was not decoded yet
 	err        error // it stays
 }
 
 // receive reads the next message into m. Its error is io.EOF behind the last one, or the call's status.
 func (e *envelopeReader) receive(m proto.Message) error {
-	if e.err == nil {
-		e.err = e.read(m)
+	if !e.ahead {
+		if e.err == nil {
+			e.err = e.read()
+		}
+		if e.err != nil {
+			return e.err
+		}
+	}
+	e.ahead = false
+	err := e.decode(m)
+	if err != nil {
+		e.err = err
+	}
+	return err
+}
+
+// only reads the one message that there may be, to be received later. That there is none is told then.
+func (e *envelopeReader) only() error {
+	if e.err = e.read(); e.err == io.EOF {
+		return nil
+	} else if e.err != nil {
+		return e.err
+	}
+	e.ahead = true
+	var more [1]byte
+	switch _, err := io.ReadFull(e.r, more[:]); err {
+	case nil:
+		e.err = status.Error(codes.Unimplemented, "there is more than one request message, and the method takes one")
+	case io.EOF:
+		e.err = io.EOF
+		return nil
+	default:
+		e.err = readError(err)
 	}
 	return e.err
 }
 
-func (e *envelopeReader) read(m proto.Message) error {
+func (e *envelopeReader) read() error {
 	var prefix [envelopePrefix]byte
 	switch n, err := io.ReadFull(e.r, prefix[:]); {
 	case err == io.EOF:
@@ -59,18 +93,23 @@ func (e *envelopeReader) read(m proto.Message) error {
 	if int64(size) > int64(e.limit) {
 		return errTooLarge(e.limit)
 	}
-	if err := e.fill(int(size)); err != nil {
-		return err
+	if e.zipped = flags&flagCompressed != 0; e.zipped && e.compressor == nil {
+		return status.Error(codes.Internal, "a message is compressed, and the request names no compression")
 	}
+	return e.fill(int(size))
+}
+
+// decode replaces m by what buf has.
+func (e *envelopeReader) decode(m proto.Message) (err error) {
+	defer e.held.release()
 	data := e.buf
-	if flags&flagCompressed != 0 {
-		if e.compressor == nil {
-			return status.Error(codes.Internal, "a message is compressed, and the request names no compression")
-		}
-		var err error
-		if data, err = decompress(e.compressor, data, e.limit); err != nil {
+	if e.zipped {
+		if data, err = decompress(e.compressor, data, e.limit, &e.held); err != nil {
 			return err
 		}
+	}
+	if cap(e.buf) > firstPiece {
+		e.buf = nil
 	}
 	return decodeRequest(e.codec, data, m)
 }
@@ -81,6 +120,9 @@ func (e *envelopeReader) fill(size int) error {
 	for len(e.buf) < size {
 		next := min(size, max(2*len(e.buf), firstPiece))
 		if next > cap(e.buf) {
+			if err := e.held.grow(next); err != nil {
+				return err
+			}
 			e.buf = append(make([]byte, 0, next), e.buf...)
 		}
 		n, err := io.ReadFull(e.r, e.buf[len(e.buf):next])

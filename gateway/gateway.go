@@ -45,19 +45,37 @@ import (
 type Handler struct {
 	// Backend runs the calls.
 	Backend Backend
+	// Config is what can be chosen.
+	Config
+	// Logger gets what goes wrong in the handler itself. nil: slog.Default.
+	Logger *slog.Logger
+
+	once       sync.Once
+	resolved   Limits // made once
+	cors       cors   // made once
+	protection http.CrossOriginProtection
+
+	making sync.Mutex // of the table
+	table  atomic.Pointer[table]
+
+	held atomic.Int64 // bytes of messages that are being received
+}
+
+// Config is what can be chosen of a [Handler]. The zero value is right for most.
+type Config struct {
 	// Limits are on what one call may take. Zero: safe ones.
 	Limits Limits
+	// CORS says which pages of other sites may call. Zero: none.
+	CORS CORS
 	// CompressFrom is the size in bytes from which a reply is compressed for a client that accepts it. 0: 1400, for what fits one packet
 	// gains nothing; -1: no reply is compressed.
 	CompressFrom int
 	// Types finds the messages in google.protobuf.Any, and extensions, when they are written as JSON. nil: those linked into the program.
 	Types Types
-	// Logger gets what goes wrong in the handler itself. nil: slog.Default.
-	Logger *slog.Logger
-
-	making sync.Mutex // of the table
-	table  atomic.Pointer[table]
 }
+
+// Check returns what is wrong with the configuration, all of it. A [Handler] does not ask: what is wrong then lets nobody in.
+func (c Config) Check() error { return c.CORS.check() }
 
 // Types finds types by their names, as [protoregistry.Types] does.
 type Types interface {
@@ -71,6 +89,18 @@ func (h *Handler) Serves(r *http.Request) bool {
 	return t.methods[r.URL.Path] != nil || t.allowed(r.URL.EscapedPath()) != nil
 }
 
+// init makes what is made of the fields.
+func (h *Handler) init() {
+	h.once.Do(func() {
+		message := 4 << 20
+		if b, ok := h.Backend.(interface{ MaxRecvMsgSize() int }); ok {
+			message = b.MaxRecvMsgSize()
+		}
+		h.resolved = h.Limits.resolved(message)
+		h.cors = h.CORS.resolved()
+	})
+}
+
 // ServeHTTP answers a request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	returned := false
@@ -79,7 +109,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			h.panicked(r, recover())
 		}
 	}()
-	h.serve(w, r)
+	nameRequest(w, r)
+	if h.fromAllowedPage(w, r) {
+		h.serve(w, r)
+	}
 	returned = true
 }
 
@@ -138,10 +171,7 @@ func (h *Handler) servePost(w http.ResponseWriter, r *http.Request, rt *route) b
 
 // notAllowed answers a request whose method is none by which calls are made.
 func (h *Handler) notAllowed(w http.ResponseWriter, rt *route) {
-	allowed := http.MethodPost
-	if rt.pure && rt.unary() {
-		allowed = "GET, POST"
-	}
+	allowed := strings.Join(rt.httpMethods(), ", ")
 	w.Header().Set("Allow", allowed)
 	http.Error(w, "calls of "+rt.path+" are made by "+allowed, http.StatusMethodNotAllowed)
 }

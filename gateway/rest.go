@@ -47,7 +47,7 @@ func (h *Handler) serveREST(w http.ResponseWriter, r *http.Request, t *table) bo
 
 // callREST makes the call of a request. values are those of the template's variables.
 func (h *Handler) callREST(w http.ResponseWriter, r *http.Request, rr *restRoute, values []string) {
-	x := rest{h: h, w: w, r: r, route: rr, values: values}
+	x := rest{h: h, w: w, r: r, route: rr, values: values, held: held{h: h}}
 	b := &begin{route: rr.route}
 	b.err = x.check(b)
 	x.stream()
@@ -68,23 +68,28 @@ type rest struct {
 	requests encoding.Compressor // of the body; nil: it is not compressed
 	code     int                 // the status of HTTP for what failed in the request; 0: that of the error's code
 	ctx      context.Context
-	got      bool      // a message, of those who take one
+	body     []byte    // maybe compressed, of those who take a message
+	held     held      // for it
+	got      bool      // the message
 	incoming *restBody // of those who take a stream
 }
 
-func (x *rest) begin(ctx context.Context) {
+func (x *rest) begin(ctx context.Context) (err error) {
 	x.ctx = ctx
-	if x.incoming != nil {
+	switch {
+	case x.incoming != nil:
 		x.incoming.begin(ctx)
+	case x.route.request.shape == noBody:
+		err = noBodyIn(x.r)
+	case x.r.ContentLength != 0:
+		x.body, err = x.h.readBody(ctx, x.w, x.r, &x.held)
 	}
+	return x.failed(err)
 }
 
 // check reads the headers of a request. Its error is the call's status.
 func (x *rest) check(b *begin) error {
 	if err := connectBegin(x.r, b); err != nil {
-		return err
-	}
-	if err := x.checkOrigin(); err != nil {
 		return err
 	}
 	if x.route.request.shape == noBody || x.r.ContentLength == 0 {
@@ -103,18 +108,6 @@ func (x *rest) check(b *begin) error {
 		x.code = http.StatusUnsupportedMediaType
 	}
 	return err
-}
-
-// checkOrigin refuses what a page of another site can make a browser send without asking this one: a POST with a content type of forms,
-// or none.
-func (x *rest) checkOrigin() error {
-	switch mediaTypeOf(x.r.Header) {
-	case "", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data":
-		if err := new(http.CrossOriginProtection).Check(x.r); err != nil {
-			return status.Errorf(codes.PermissionDenied, "this comes from a page of another site (%v)", err)
-		}
-	}
-	return nil
 }
 
 // takes reports whether the content type is one for the route's body. A request that says none has what is wanted.

@@ -36,6 +36,7 @@ func (x *restUnary) send(m proto.Message) (err error) {
 
 func (x *restUnary) end(header, trailer metadata.MD, st *status.Status) {
 	x.incoming.end(x.w.Header())
+	x.held.release()
 	if header == nil {
 		header = x.header
 	}

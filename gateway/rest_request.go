@@ -25,12 +25,13 @@ func (x *rest) receive(m proto.Message) error {
 		data, err = x.incoming.next()
 	case x.got:
 		return io.EOF
-	case x.route.request.shape == noBody:
-		err = noBodyIn(x.r)
-	case x.r.ContentLength != 0:
-		data, err = x.h.readBody(x.ctx, x.w, x.r, x.requests)
+	case x.requests != nil && len(x.body) > 0:
+		data, err = decompress(x.requests, x.body, x.h.limits().MessageBytes, &x.held)
+	default:
+		data = x.body
 	}
-	x.got = true
+	defer x.held.release()
+	x.got, x.body = true, nil
 	if err == nil {
 		err = x.fill(m, data)
 	}
@@ -72,7 +73,7 @@ func noBodyIn(r *http.Request) error {
 // fill replaces m by what the body, the path and the query say.
 func (x *rest) fill(msg proto.Message, data []byte) error {
 	m := msg.ProtoReflect()
-	codec := jsonCodec{depth: x.h.Limits.resolved().Depth, types: x.h.Types, strict: true}
+	codec := jsonCodec{depth: x.h.limits().Depth, types: x.h.Types, strict: true}
 	p := x.route.request
 	var err error
 	switch {
@@ -162,7 +163,7 @@ func (x *rest) stream() {
 	if !x.route.method.IsStreamingClient() {
 		return
 	}
-	x.incoming = &restBody{compress: x.requests, raw: x.route.request.shape == rawBody, limit: x.h.Limits.resolved().MessageBytes}
+	x.incoming = &restBody{compress: x.requests, raw: x.route.request.shape == rawBody, limit: x.h.limits().MessageBytes}
 	x.incoming.source.body, x.incoming.source.rc = x.r.Body, http.NewResponseController(x.w)
 }
 

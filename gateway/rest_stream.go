@@ -138,6 +138,7 @@ func (x *restStream) end(header, trailer metadata.MD, st *status.Status) {
 		x.alive.Stop()
 		x.alive = nil
 	}
+	x.held.release()
 	h := x.w.Header()
 	x.incoming.end(h)
 	addHeaders(h, header, "")

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"errors"
+	"net/http"
 
 	"github.com/hanse-go/hanse/internal/httprule"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -78,6 +79,14 @@ func newRoute(m protoreflect.MethodDescriptor) *route {
 // unary reports whether the method takes one message and returns one.
 func (rt *route) unary() bool {
 	return !rt.method.IsStreamingClient() && !rt.method.IsStreamingServer()
+}
+
+// httpMethods returns the methods of HTTP by which calls are made.
+func (rt *route) httpMethods() []string {
+	if rt.pure && rt.unary() {
+		return []string{http.MethodGet, http.MethodPost}
+	}
+	return []string{http.MethodPost}
 }
 
 // accepts returns the content types of POST.

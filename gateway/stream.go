@@ -12,23 +12,26 @@ import (
 
 // stream is what the exchanges have in common whose messages are in envelopes.
 type stream struct {
+	h     *Handler
 	w     http.ResponseWriter
 	rc    *http.ResponseController
 	body  streamBody
 	in    envelopeReader
 	out   envelopeWriter
 	text  bool // all is in base64
+	many  bool // the client may send more than one message
 	half  bool // the request's body must be read before the response begins, unless net/http is told otherwise
 	begun bool // the header was sent
 	stop  func() bool
 }
 
 func (s *stream) init(h *Handler, w http.ResponseWriter, r *http.Request, rt *route, codec codec) {
-	s.w, s.rc = w, http.NewResponseController(w)
-	s.in = envelopeReader{codec: codec, limit: h.Limits.resolved().MessageBytes}
+	s.h, s.w, s.rc = h, w, http.NewResponseController(w)
+	s.in = envelopeReader{codec: codec, limit: h.limits().MessageBytes, held: held{h: h}}
 	s.out = envelopeWriter{codec: codec, compressFrom: h.compressFrom()}
 	s.body.body, s.body.rc = r.Body, s.rc
-	s.half = rt.method.IsStreamingClient() && r.ProtoMajor == 1
+	s.many = rt.method.IsStreamingClient()
+	s.half = s.many && r.ProtoMajor == 1
 }
 
 // compressors returns how the messages of a call are compressed, by two of its headers. What is unknown is the call's error.
@@ -40,13 +43,19 @@ func (h *Handler) compressors(r *http.Request, b *begin, sent, accepted string) 
 	return requests, chooseCompressor(r.Header[accepted])
 }
 
-func (s *stream) begin(ctx context.Context) {
-	s.stop = s.body.until(ctx)
+func (s *stream) begin(ctx context.Context) error {
 	s.in.r = &s.body
+	if s.many {
+		s.stop = s.body.until(ctx)
+		return nil
+	}
+	late := s.h.readBy(ctx, s.rc)
+	return late(s.in.only())
 }
 
 // close ends the reading.
 func (s *stream) close() {
+	s.in.held.release()
 	if s.stop != nil {
 		s.stop()
 	}
@@ -56,8 +65,9 @@ func (s *stream) receive(m proto.Message) error { return s.in.receive(m) }
 
 // sendHeader sends the header, which may be before the client has sent all.
 func (s *stream) sendHeader(md metadata.MD) error {
-	if s.half {
-		s.rc.EnableFullDuplex() // where a server cannot, what the client sends from here on is lost
+	if s.half && s.in.err == nil {
+		s.rc.EnableFullDuplex()                        // where a server cannot, what the client sends from here on is lost
+		s.w.Header()["Connection"] = []string{"close"} // net/http panics when a next request finds a rest of this one
 	}
 	s.writeHeader(md)
 	return nil

@@ -53,3 +53,9 @@ func (p *Port) Generation() uint64 {
 	}
 	return sum
 }
+
+// MaxRecvMsgSize returns the size in bytes of the largest request message that one of the port's servers takes.
+func (p *Port) MaxRecvMsgSize() int {
+	p.start()
+	return p.limits.MaxRecvMsgSize
+}

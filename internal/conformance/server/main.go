@@ -80,7 +80,7 @@ func newPort(req *conformancepb.ServerCompatRequest) (*rpc.Port, error) {
 	}
 	srv.Start()
 	port := &rpc.Port{Servers: []*rpc.Server{srv}}
-	port.HTTP = withQuery(&gateway.Handler{Backend: port, Limits: gateway.Limits{MessageBytes: srv.MaxRecvMsgSize}})
+	port.HTTP = withQuery(&gateway.Handler{Backend: port})
 	if !req.UseTls {
 		return port, nil
 	}

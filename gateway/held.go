@@ -1,0 +1,36 @@
+package gateway
+
+import (
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// freeHeld is how much memory is not counted: small messages always pass.
+const freeHeld = firstPiece + 1
+
+// held is the memory of a message that is on its way from a client to its decoder, counted for all calls of a handler.
+type held struct {
+	h *Handler
+	n int
+}
+
+// grow counts n bytes more. Its error is the call's status.
+func (m *held) grow(n int) error {
+	if n <= freeHeld {
+		return nil
+	}
+	if limit := int64(m.h.limits().TotalBytes); m.h.held.Add(int64(n)) > limit {
+		m.h.held.Add(-int64(n))
+		return status.Error(codes.ResourceExhausted, "the messages that are being received take too much memory: try again later, or send smaller ones")
+	}
+	m.n += n
+	return nil
+}
+
+// release gives all back.
+func (m *held) release() {
+	if m.n > 0 {
+		m.h.held.Add(-int64(m.n))
+		m.n = 0
+	}
+}
