@@ -59,7 +59,7 @@ func (f *fleet) someoneLeft() bool { return f.ejections() > 0 }
 
 func never() bool { return false }
 
-// thorough is how many times as long the simulations take: the figures in the documentation were measured with 100.
+// thorough is how many times as long the simulations take: the figures in the documentation were measured with HANSE_THOROUGH=20.
 func thorough(t *testing.T) int {
 	text := os.Getenv("HANSE_THOROUGH")
 	if text == "" {
