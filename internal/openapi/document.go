@@ -80,10 +80,12 @@ type Operation struct {
 
 // Call is the method behind an operation.
 type Call struct {
-	Method      string `json:"method"`           // such as "/shop.cart.v1.Carts/GetCart"
-	Route       string `json:"route"`            // "rest" or "default"
-	Stream      string `json:"stream,omitempty"` // "client", "server", "both"; "" is unary
+	Service     string `json:"service,omitempty"` // of Hanse, such as "cart"; see Options.Service
+	Method      string `json:"method"`            // such as "/shop.cart.v1.Carts/GetCart"
+	Route       string `json:"route"`             // "rest" or "default"
+	Stream      string `json:"stream,omitempty"`  // "client", "server", "both"; "" is unary
 	Idempotency string `json:"idempotency,omitempty"`
+	Body        string `json:"body,omitempty"` // of a REST route: "*", or the field of the request that its body is
 }
 
 // Parameter is a part of the path, of the query, or a header.
@@ -94,8 +96,10 @@ type Parameter struct {
 	Required    bool        `json:"required,omitempty"`
 	Deprecated  bool        `json:"deprecated,omitempty"`
 	Schema      *Schema     `json:"schema,omitempty"`
-	Content     Map[*Media] `json:"content,omitzero"` // in place of Schema, for what is encoded
-	Slashes     bool        `json:"x-hanse-slashes,omitempty"`
+	Content     Map[*Media] `json:"content,omitzero"`          // in place of Schema, for what is encoded
+	Slashes     bool        `json:"x-hanse-slashes,omitempty"` // the value may have them, and they separate segments
+	Field       string      `json:"x-hanse-field,omitempty"`   // of the request, by its path in JSON, that a path's parameter gives its value
+	Form        string      `json:"x-hanse-form,omitempty"`    // of the value where it has more than this parameter, such as shelves/*
 }
 
 // Body is what a request carries.

@@ -28,6 +28,8 @@ type Options struct {
 	Description string
 	// Servers are the URLs at which it is served. Default: where the document is.
 	Servers []string
+	// Service returns what the service with a contract is called by others in the system, "" if that is not known. Default: it is not.
+	Service func(contract protoreflect.ServiceDescriptor) string
 	// Constraints adds to the schema of a field what its values must be beyond their type. It is called with the schema of the
 	// field's value: for a repeated field or a map that of the whole list or map. Default: nothing is known.
 	Constraints func(field protoreflect.FieldDescriptor, schema *Schema)
@@ -41,6 +43,7 @@ func Build(services []protoreflect.ServiceDescriptor, o Options) *Document {
 
 	b := &builder{
 		constraints: o.Constraints,
+		named:       o.Service,
 		comments:    new(comments.Reader),
 		places:      map[string]place{},
 		doc: &Document{
@@ -79,6 +82,7 @@ func title(services []protoreflect.ServiceDescriptor) string {
 type builder struct {
 	doc         *Document
 	constraints func(protoreflect.FieldDescriptor, *Schema)
+	named       func(protoreflect.ServiceDescriptor) string
 	comments    *comments.Reader
 	places      map[string]place // by pattern
 	failing     bool             // an operation refers to the errors

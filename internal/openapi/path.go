@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/hanse-go/hanse/internal/httprule"
+	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 // place is where routes stand in the document that match the same paths, whatever they call their parameters: OpenAPI has one name for
@@ -34,17 +35,17 @@ func (b *builder) path(rule httprule.Rule) (string, []*Parameter) {
 			p.Name = fmt.Sprintf("segment%d", i+1) // matches whatever is there
 		case t.Variables[n].End-t.Variables[n].Start == 1:
 			way := rule.Fields[n]
-			p.Name = t.Variables[n].Field
+			p.Name, p.Field = t.Variables[n].Field, jsonPath(way)
 			p.Schema = b.field(way[len(way)-1])
 			p.Schema.Description, p.Description = "", p.Schema.Description
 			p.Deprecated, p.Schema.Deprecated = p.Schema.Deprecated, false
 		default:
 			v := t.Variables[n]
-			p.Name = v.Field
+			p.Name, p.Field, p.Form = v.Field, jsonPath(rule.Fields[n]), form(t, v)
 			if i > v.Start && t.Segments[i-1].Kind == httprule.Literal && wild(t, v) > 1 {
 				p.Name = t.Segments[i-1].Text
 			}
-			p.Description = fmt.Sprintf("A part of `%s`, which has the form `%s`.", v.Field, form(t, v))
+			p.Description = fmt.Sprintf("A part of `%s`, which has the form `%s`.", v.Field, p.Form)
 		}
 		for n, name := 2, p.Name; slices.ContainsFunc(parameters, func(other *Parameter) bool { return other.Name == p.Name }); n++ {
 			p.Name = fmt.Sprintf("%s-%d", name, n)
@@ -76,6 +77,15 @@ func (b *builder) path(rule httprule.Rule) (string, []*Parameter) {
 	}
 	b.places[key] = known
 	return known.path, parameters
+}
+
+// jsonPath returns the path to a field as JSON has it.
+func jsonPath(way []protoreflect.FieldDescriptor) string {
+	names := make([]string, len(way))
+	for i, f := range way {
+		names[i] = f.JSONName()
+	}
+	return strings.Join(names, ".")
 }
 
 // wild returns how many segments of a variable are not fixed.

@@ -31,8 +31,10 @@ func (b *builder) annotated(m protoreflect.MethodDescriptor) {
 		}
 		switch {
 		case rule.WholeBody:
+			op.Call.Body = "*"
 			op.RequestBody = &Body{Content: b.content(m.Input(), used), Required: true}
 		case rule.Body != nil:
+			op.Call.Body = rule.Body.JSONName()
 			used[string(rule.Body.Name())] = true
 			op.RequestBody = &Body{Description: b.comments.Of(rule.Body), Content: b.fieldContent(rule.Body), Required: required(rule.Body)}
 		}
@@ -49,7 +51,7 @@ func (b *builder) annotated(m protoreflect.MethodDescriptor) {
 		if rule.Response != nil {
 			answer = b.fieldContent(rule.Response)
 		}
-		b.answers(op, m, answer)
+		b.answers(op, answer)
 		b.add(path, rule.Method, op)
 	}
 }
@@ -58,12 +60,16 @@ func (b *builder) annotated(m protoreflect.MethodDescriptor) {
 func (b *builder) plain(m protoreflect.MethodDescriptor) {
 	path := fmt.Sprintf("/%s/%s", m.Parent().FullName(), m.Name())
 	op := b.operation(m, "default", string(m.FullName()))
-	op.RequestBody = &Body{Content: one(jsonType, b.message(m.Input())), Required: true}
-	if m.IsStreamingClient() {
-		op.RequestBody = &Body{Content: one(framedType, &Schema{}), Required: true,
-			Description: "Messages of " + string(m.Input().FullName()) + ", each in an envelope of the Connect protocol."}
+	if op.Call.Stream == "" {
+		op.RequestBody = &Body{Content: one(jsonType, b.message(m.Input())), Required: true}
+		b.answers(op, one(jsonType, b.message(m.Output())))
+	} else {
+		op.RequestBody = &Body{Content: one(framedType, b.message(m.Input())), Required: true, Description: enveloped("The request")}
+		if m.IsStreamingClient() {
+			op.RequestBody.Description = enveloped("The requests")
+		}
+		b.answers(op, one(framedType, b.message(m.Output())))
 	}
-	b.answers(op, m, one(jsonType, b.message(m.Output())))
 	b.add(path, "POST", op)
 
 	if call := op.Call; call.Idempotency == "NO_SIDE_EFFECTS" && call.Stream == "" {
@@ -75,7 +81,7 @@ func (b *builder) plain(m protoreflect.MethodDescriptor) {
 			{Name: "compression", In: "query", Description: "How the message is compressed.", Schema: &Schema{Type: Types{"string"}, Enum: []any{"identity", "gzip"}}},
 			{Name: "connect", In: "query", Description: "The version of the Connect protocol.", Schema: &Schema{Type: Types{"string"}, Enum: []any{"v1"}}},
 		}
-		b.answers(get, m, one(jsonType, b.message(m.Output())))
+		b.answers(get, one(jsonType, b.message(m.Output())))
 		b.add(path, "GET", get)
 	}
 }
@@ -90,6 +96,9 @@ func (b *builder) operation(m protoreflect.MethodDescriptor, route, id string) *
 		Description: text,
 		Deprecated:  deprecated(m) || deprecated(m.Parent()),
 		Call:        &Call{Method: fmt.Sprintf("/%s/%s", m.Parent().FullName(), m.Name()), Route: route},
+	}
+	if b.named != nil {
+		op.Call.Service = b.named(m.Parent().(protoreflect.ServiceDescriptor))
 	}
 	switch {
 	case m.IsStreamingClient() && m.IsStreamingServer():
@@ -107,22 +116,27 @@ func (b *builder) operation(m protoreflect.MethodDescriptor, route, id string) *
 	return op
 }
 
+// enveloped says that messages are in envelopes.
+func enveloped(what string) string {
+	return what + ", each message in an envelope of the Connect protocol: a byte of flags, four of its length, and the message as JSON."
+}
+
 // answers adds the responses of an operation: what a call returns, and errors.
-func (b *builder) answers(op *Operation, m protoreflect.MethodDescriptor, content Map[*Media]) {
+func (b *builder) answers(op *Operation, content Map[*Media]) {
 	ok := &Response{Description: "The answer.", Content: content}
-	if op.Call.Stream == "server" || op.Call.Stream == "both" {
-		ok.Description = "The answers, as they come: in text/event-stream each is the data of an event, in application/x-ndjson a line."
-		if content.Has(jsonType) {
-			message := content.Get(jsonType).Schema
-			ok.Content = Map[*Media]{}
-			ok.Content.Set(ndjsonType, &Media{Schema: message})
-			ok.Content.Set(sseType, &Media{Schema: message})
-			if op.Call.Route == "default" {
-				ok.Content.Set(framedType, &Media{Schema: &Schema{Description: "Answers of " + string(m.Output().FullName()) + ", each in an envelope of the Connect protocol."}})
-			}
+	streams := op.Call.Stream == "server" || op.Call.Stream == "both"
+	switch {
+	case op.Call.Stream != "" && op.Call.Route == "default":
+		ok.Description = enveloped("The answer")
+		if streams {
+			ok.Description = enveloped("The answers, as they come")
 		}
-	} else if op.Call.Stream == "client" && op.Call.Route == "default" {
-		ok.Content = one(framedType, &Schema{Description: "The answer, a " + string(m.Output().FullName()) + " in an envelope of the Connect protocol."})
+	case streams && content.Has(jsonType):
+		ok.Description = "The answers, as they come: in application/x-ndjson each is a line, in text/event-stream the data of an event."
+		message := content.Get(jsonType).Schema
+		ok.Content = Map[*Media]{}
+		ok.Content.Set(ndjsonType, &Media{Schema: message})
+		ok.Content.Set(sseType, &Media{Schema: message})
 	}
 	op.Responses.Set("200", ok)
 	op.Responses.Set("default", &Response{Ref: "#/components/responses/Error"})

@@ -1,0 +1,72 @@
+package gateway
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+)
+
+// Local lets requests through that were made on this machine, by a person or a program that may: they come over a loopback connection
+// or a unix socket, address a loopback name, and do not come from a page of another site. A page of another site cannot get
+// through by giving its own name the address 127.0.0.1 (DNS rebinding), for the request then has that name. What a proxy passes on is
+// not let through either: whoever is behind it may be anywhere. All others get 403.
+//
+// The names are localhost, every name below .localhost, and loopback addresses.
+func Local(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if why := foreign(r); why != "" {
+			http.Error(w, "this is for requests from this machine only: "+why, http.StatusForbidden)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// foreign returns why a request is not one of this machine, or "".
+func foreign(r *http.Request) string {
+	if !fromHere(r.RemoteAddr) {
+		return "the connection comes from elsewhere"
+	}
+	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via"} {
+		if len(r.Header[name]) > 0 {
+			return "a proxy has passed it on (" + name + ")"
+		}
+	}
+	if !loopbackName(r.Host) {
+		return "its Host is none of this machine; use localhost"
+	}
+	for _, origin := range r.Header["Origin"] {
+		u, err := url.Parse(origin)
+		if err != nil || !loopbackName(u.Host) || !strings.EqualFold(u.Host, r.Host) {
+			return "a page of another site made it"
+		}
+	}
+	if site := r.Header.Get("Sec-Fetch-Site"); site == "cross-site" && r.Header.Get("Sec-Fetch-Mode") != "navigate" {
+		return "a page of another site made it"
+	}
+	return ""
+}
+
+// fromHere reports whether a connection's other end is on this machine. Unix sockets have no address, or a path.
+func fromHere(remote string) bool {
+	addr, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return remote == "" || remote == "@" || strings.HasPrefix(remote, "/")
+	}
+	return addr.Addr().Unmap().IsLoopback()
+}
+
+// loopbackName reports whether a host, with or without a port, is a name of this machine that no DNS server can give away.
+func loopbackName(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback()
+}
