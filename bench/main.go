@@ -53,6 +53,7 @@ func measure(ctx context.Context, env *environment, only string, write bool) err
 	subjects := []subject{
 		{"wire", "The wire", wireBench, false},
 		{"inprocess", "A call in process", inProcess, false},
+		{"rest", "REST", rest, false},
 		{"hello", "A small service", hello, false},
 		{"purchase", "One purchase", purchase, false},
 		{"dev", "From a change to a running system", dev, true},

@@ -75,11 +75,11 @@ func (l *load) run(d time.Duration) (segment, error) {
 	ready.Wait()
 	timer := time.AfterFunc(d, func() { stop.Store(true) })
 	defer timer.Stop()
-	before := used()
+	before := Used()
 	start := time.Now()
 	close(begin)
 	done.Wait()
-	s := segment{Took: time.Since(start), Used: used().sub(before), Latency: latency.histogram()}
+	s := segment{Took: time.Since(start), Used: Used().Sub(before), Latency: latency.histogram()}
 	close(leave)
 	ended.Wait()
 	for _, h := range hands {

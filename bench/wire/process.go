@@ -113,7 +113,7 @@ func (d *duo) turn(length time.Duration) (Round, error) {
 		if after, err = d.server.tell(command{Used: true}); err != nil {
 			return Round{}, err
 		}
-		r.Server = after.Used.sub(*before.Used)
+		r.Server = after.Used.Sub(*before.Used)
 	}
 	return r, nil
 }

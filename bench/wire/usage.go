@@ -11,12 +11,14 @@ type Usage struct {
 	Mallocs uint64        `json:"mallocs"`
 }
 
-func used() Usage {
+// Used returns what this process has used until now.
+func Used() Usage {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return Usage{CPU: cpuTime(), Mallocs: m.Mallocs}
 }
 
-func (u Usage) sub(before Usage) Usage {
+// Sub returns what was used since before.
+func (u Usage) Sub(before Usage) Usage {
 	return Usage{u.CPU - before.CPU, u.Mallocs - before.Mallocs}
 }

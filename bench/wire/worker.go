@@ -134,7 +134,7 @@ func (w *worker) do(c command) (a answer, err error) {
 		w.profile, err = startProfile(c.Profile)
 		return a, err
 	case c.Used:
-		u := used()
+		u := Used()
 		a.Used = &u
 		return a, nil
 	}
