@@ -1,16 +1,12 @@
 package consuldiscovery_test
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
-	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -27,39 +23,25 @@ import (
 type fixture struct {
 	*testing.T
 	agent *agent
-	net   *pipeNet
+	net   *discoverytest.Network
 	http  *http.Client
-	log   *logBuffer
+	log   *discoverytest.Log
 	reg   *consuldiscovery.Registry
 }
 
 func inBubble(t *testing.T, test func(t *testing.T, f *fixture)) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &fixture{T: t, agent: newAgent(), log: new(logBuffer)}
+		f := &fixture{T: t, agent: newAgent(), log: new(discoverytest.Log)}
 		t.Cleanup(f.agent.close)
-		f.net, f.http = serve(t, f.agent)
+		f.net, f.http = discoverytest.Serve(t, f.agent)
 		f.reg = f.handle()
+		defer f.net.Mend() // before leases are closed
 		test(t, f)
 	})
 }
 
 func (f *fixture) handle() *consuldiscovery.Registry {
-	return &consuldiscovery.Registry{Client: f.http, Logger: slog.New(slog.NewTextHandler(f.log, nil))}
-}
-
-func (f *fixture) register(reg discovery.Registrar, inst discovery.Instance) discovery.Lease {
-	f.Helper()
-	lease, err := reg.Register(f.Context(), inst)
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Cleanup(func() {
-		f.net.mend()
-		if err := lease.Close(); err != nil {
-			f.Errorf("Close: %v", err)
-		}
-	})
-	return lease
+	return &consuldiscovery.Registry{Client: f.http, Logger: f.log.Logger()}
 }
 
 // before sets what may answer requests.
@@ -81,26 +63,15 @@ func cart(id string) discovery.Instance {
 	return discovery.Instance{Service: "cart", ID: id, State: discovery.Ready, Endpoints: []string{"tcp://10.0.0.1:8443"}}
 }
 
-func ids(want ...string) func([]discovery.Instance) bool {
-	return func(l []discovery.Instance) bool {
-		var got []string
-		for _, inst := range l {
-			got = append(got, inst.ID)
-		}
-		slices.Sort(got)
-		return slices.Equal(got, want)
-	}
-}
-
 // A process that dies renews nothing: nobody calls it after its TTL, and Consul forgets it some time later.
 func TestExpiredLease(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fixture) {
 		dead := f.handle()
 		dead.Token = "of the dead"
-		f.register(dead, cart("c1"))
-		f.register(f.reg, cart("c2"))
+		discoverytest.Register(t, dead, cart("c1"))
+		discoverytest.Register(t, f.reg, cart("c2"))
 		w := discoverytest.Watch(t, f.reg, "cart")
-		w.Until("both are there", ids("c1", "c2"))
+		w.Until("both are there", discoverytest.IDs("c1", "c2"))
 		f.before(func(w http.ResponseWriter, r *http.Request) bool {
 			if r.Header.Get("X-Consul-Token") != dead.Token || r.Method != "PUT" || strings.Contains(r.URL.Path, "deregister") {
 				return false
@@ -108,7 +79,7 @@ func TestExpiredLease(t *testing.T) {
 			panic(http.ErrAbortHandler)
 		})
 		began := time.Now()
-		w.Until("c1 is gone", ids("c2"))
+		w.Until("c1 is gone", discoverytest.IDs("c2"))
 		f.within(began, 10*time.Second)
 		time.Sleep(2 * time.Minute)
 		if again, err := f.reg.Register(t.Context(), cart("c1")); err != nil {
@@ -127,54 +98,54 @@ func TestIDOfADeadInstance(t *testing.T) {
 			t.Errorf("while it lives: %v, want ErrTaken", err)
 		}
 		time.Sleep(11 * time.Second)
-		f.register(f.reg, cart("c1"))
-		discoverytest.Watch(t, f.reg, "cart").Until("c1 is there, and alive", ids("c1"))
+		discoverytest.Register(t, f.reg, cart("c1"))
+		discoverytest.Watch(t, f.reg, "cart").Until("c1 is there, and alive", discoverytest.IDs("c1"))
 	})
 }
 
 // An agent that was started again without its data is told again.
 func TestAgentRestart(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fixture) {
-		f.register(f.reg, cart("c1"))
+		discoverytest.Register(t, f.reg, cart("c1"))
 		w := discoverytest.Watch(t, f.reg, "cart")
-		w.Until("c1 is there", ids("c1"))
+		w.Until("c1 is there", discoverytest.IDs("c1"))
 		f.agent.lose()
 		began := time.Now()
-		w.Until("it is lost", ids())
-		w.Until("it is there again", ids("c1"))
+		w.Until("it is lost", discoverytest.IDs())
+		w.Until("it is there again", discoverytest.IDs("c1"))
 		f.within(began, 3*time.Second)
 		synctest.Wait()
-		f.log.want(f, "announced again")
+		f.logged("announced again")
 	})
 }
 
 // While the agent is away, callers keep what they knew, and all is well soon after it is back.
 func TestOutage(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fixture) {
-		f.register(f.reg, cart("c1"))
+		discoverytest.Register(t, f.reg, cart("c1"))
 		w := discoverytest.Watch(t, f.reg, "cart")
-		w.Until("c1 is there", ids("c1"))
+		w.Until("c1 is there", discoverytest.IDs("c1"))
 		for _, loss := range []func(){f.agent.wipe, f.agent.lose, f.agent.wipe} { // the index goes back, or on
-			f.net.cut()
+			f.net.Cut()
 			time.Sleep(30 * time.Second)
 			loss()
-			f.net.mend()
+			f.net.Mend()
 			time.Sleep(3 * time.Second)
 			if n := f.agent.live("cart"); n != 1 {
 				t.Errorf("%d instances are registered 3 s after the agent is back, want 1", n)
 			}
 		}
-		f.register(f.handle(), cart("c2"))
+		discoverytest.Register(t, f.handle(), cart("c2"))
 		for last := false; !last; { // all that was told since: never none
 			list := w.Until("there is a snapshot", func(l []discovery.Instance) bool { return true })
-			if last = ids("c1", "c2")(list); !last && !ids("c1")(list) {
+			if last = discoverytest.IDs("c1", "c2")(list); !last && !discoverytest.IDs("c1")(list) {
 				t.Errorf("told in between: %v", list)
 			}
 		}
-		if n := f.log.count("Consul cannot be watched"); n != 3 {
+		if n := f.log.Count("Consul cannot be watched"); n != 3 {
 			t.Errorf("%d warnings of 3 outages:\n%s", n, f.log)
 		}
-		if n := f.log.count("Consul is watched again"); n != 3 {
+		if n := f.log.Count("Consul is watched again"); n != 3 {
 			t.Errorf("%d infos after 3 outages:\n%s", n, f.log)
 		}
 	})
@@ -184,31 +155,31 @@ func TestOutage(t *testing.T) {
 // back stays for the time of grace, in which agents put their services back.
 func TestWiped(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fixture) {
-		f.register(f.reg, cart("c1"))
+		discoverytest.Register(t, f.reg, cart("c1"))
 		f.agent.put(`{"ID": "other", "Name": "cart", "Address": "10.0.0.9", "Port": 80}`)
 		f.agent.put(`{"ID": "d1", "Name": "cart", "Meta": {"hanse-record-0": "{\"record\":1,\"service\":\"cart\",\"instance\":\"d1\",\"state\":\"draining\"}"}}`)
 		w := discoverytest.Watch(t, f.reg, "cart")
-		w.Until("all are there", ids("", "c1", "d1"))
+		w.Until("all are there", discoverytest.IDs("", "c1", "d1"))
 		f.agent.wipe()
-		f.register(f.handle(), cart("c2"))
+		discoverytest.Register(t, f.handle(), cart("c2"))
 		time.Sleep(32 * time.Second) // until the query that waits for an index of before has ended
 		seen := time.Now()
-		w.Until("c2 came, and only who was leaving went", ids("", "c1", "c2"))
+		w.Until("c2 came, and only who was leaving went", discoverytest.IDs("", "c1", "c2"))
 		time.Sleep(50 * time.Second)
-		w.Until("what did not come back is gone", ids("c1", "c2"))
+		w.Until("what did not come back is gone", discoverytest.IDs("c1", "c2"))
 		if took := time.Since(seen); took < 58*time.Second || took > 65*time.Second {
 			t.Errorf("gone after %v, want the time of grace", took)
 		}
-		f.log.want(f, "its index went back")
+		f.logged("its index went back")
 	})
 }
 
 // An index that goes back without a loss, as after a snapshot was restored, begins the queries anew.
 func TestIndexGoesBack(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fixture) {
-		f.register(f.reg, cart("c1"))
+		discoverytest.Register(t, f.reg, cart("c1"))
 		w := discoverytest.Watch(t, f.reg, "cart")
-		w.Until("c1 is there", ids("c1"))
+		w.Until("c1 is there", discoverytest.IDs("c1"))
 		synctest.Wait()
 		f.agent.mu.Lock()
 		f.agent.index, f.agent.serviceAt["cart"] = 4, 4
@@ -224,9 +195,9 @@ func TestIndexGoesBack(t *testing.T) {
 		if n := anew.Load(); n != 1 {
 			t.Errorf("%d queries without an index, want one", n)
 		}
-		f.register(f.reg, cart("c2"))
+		discoverytest.Register(t, f.reg, cart("c2"))
 		began := time.Now()
-		w.Until("c2 is there", ids("c1", "c2"))
+		w.Until("c2 is there", discoverytest.IDs("c1", "c2"))
 		f.within(began, time.Second)
 	})
 }
@@ -259,9 +230,9 @@ func TestRate(t *testing.T) {
 // An answer that never comes is given up; a change that happened meanwhile is seen.
 func TestSlowWatch(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fixture) {
-		f.register(f.reg, cart("c1"))
+		discoverytest.Register(t, f.reg, cart("c1"))
 		w := discoverytest.Watch(t, f.reg, "cart")
-		w.Until("c1 is there", ids("c1"))
+		w.Until("c1 is there", discoverytest.IDs("c1"))
 		synctest.Wait()
 		stalled := make(chan struct{})
 		f.before(func(w http.ResponseWriter, r *http.Request) bool {
@@ -279,9 +250,9 @@ func TestSlowWatch(t *testing.T) {
 		})
 		<-stalled // when the query that waits has ended
 		began := time.Now()
-		f.register(f.reg, cart("c2"))
+		discoverytest.Register(t, f.reg, cart("c2"))
 		time.Sleep(30 * time.Second)
-		w.Until("c2 is there", ids("c1", "c2"))
+		w.Until("c2 is there", discoverytest.IDs("c1", "c2"))
 		f.within(began, 45*time.Second)
 	})
 }
@@ -289,16 +260,16 @@ func TestSlowWatch(t *testing.T) {
 // A change that the agent did not take is sent again.
 func TestUpdateDuringOutage(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fixture) {
-		lease := f.register(f.reg, cart("c1"))
+		lease := discoverytest.Register(t, f.reg, cart("c1"))
 		w := discoverytest.Watch(t, f.reg, "cart")
-		w.Until("c1 is there", ids("c1"))
-		f.net.cut()
+		w.Until("c1 is there", discoverytest.IDs("c1"))
+		f.net.Cut()
 		draining := cart("c1")
 		draining.State = discovery.Draining
 		if err := lease.Update(t.Context(), draining); err == nil || !strings.Contains(err.Error(), "is there a Consul agent?") {
 			t.Errorf("Update: %v, want an error that says what to look at", err)
 		}
-		f.net.mend()
+		f.net.Mend()
 		w.Until("it drains", func(l []discovery.Instance) bool { return len(l) == 1 && l[0].State == discovery.Draining })
 	})
 }
@@ -320,7 +291,7 @@ func TestRegisterHalfWay(t *testing.T) {
 			t.Errorf("%d instances are left", n)
 		}
 		f.before(nil)
-		f.register(f.reg, cart("c1"))
+		discoverytest.Register(t, f.reg, cart("c1"))
 	})
 }
 
@@ -329,14 +300,14 @@ func TestWatchBeginsInOutage(t *testing.T) {
 	for _, service := range []string{"cart", ""} {
 		t.Run("service="+service, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, f *fixture) {
-				f.net.cut()
+				f.net.Cut()
 				w := discoverytest.Watch(t, f.reg, service)
 				if first := w.First(); len(first) != 0 {
 					t.Errorf("told of %v", first)
 				}
-				f.net.mend()
-				f.register(f.reg, cart("c1"))
-				w.Until("c1 is there", ids("c1"))
+				f.net.Mend()
+				discoverytest.Register(t, f.reg, cart("c1"))
+				w.Until("c1 is there", discoverytest.IDs("c1"))
 			})
 		})
 	}
@@ -349,7 +320,7 @@ func TestForOthers(t *testing.T) {
 		inst := cart("c1")
 		inst.State, inst.Weight = discovery.Starting, 7
 		inst.Endpoints = []string{"unix:///run/c1.sock", "tcp://[::1]:8443", "tcp://10.0.0.1:8444"}
-		lease := f.register(f.reg, inst)
+		lease := discoverytest.Register(t, f.reg, inst)
 		look := func() string {
 			f.agent.mu.Lock()
 			defer f.agent.mu.Unlock()
@@ -379,12 +350,12 @@ func TestTag(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fixture) {
 		other := f.handle()
 		f.reg.Tag, other.Tag = "shop", "other"
-		f.register(f.reg, cart("c1"))
-		f.register(other, cart("c2"))
-		f.register(other, discovery.Instance{Service: "catalog", ID: "c3", State: discovery.Ready})
-		discoverytest.Watch(t, f.reg, "cart").Until("c1 alone is there", ids("c1"))
-		discoverytest.Watch(t, f.reg, "").Until("c1 alone is there", ids("c1"))
-		discoverytest.Watch(t, other, "").Until("c2 and c3 are there", ids("c2", "c3"))
+		discoverytest.Register(t, f.reg, cart("c1"))
+		discoverytest.Register(t, other, cart("c2"))
+		discoverytest.Register(t, other, discovery.Instance{Service: "catalog", ID: "c3", State: discovery.Ready})
+		discoverytest.Watch(t, f.reg, "cart").Until("c1 alone is there", discoverytest.IDs("c1"))
+		discoverytest.Watch(t, f.reg, "").Until("c1 alone is there", discoverytest.IDs("c1"))
+		discoverytest.Watch(t, other, "").Until("c2 and c3 are there", discoverytest.IDs("c2", "c3"))
 	})
 }
 
@@ -395,13 +366,13 @@ func TestManyServices(t *testing.T) {
 		for n := range 150 {
 			id := fmt.Sprintf("c%03d", n)
 			want = append(want, id)
-			f.register(f.reg, discovery.Instance{Service: "s" + id, ID: id, State: discovery.Ready})
+			discoverytest.Register(t, f.reg, discovery.Instance{Service: "s" + id, ID: id, State: discovery.Ready})
 		}
 		w := discoverytest.Watch(t, f.reg, "")
-		w.Until("all are there", ids(want...))
-		f.register(f.reg, discovery.Instance{Service: "sc149", ID: "more", State: discovery.Ready})
+		w.Until("all are there", discoverytest.IDs(want...))
+		discoverytest.Register(t, f.reg, discovery.Instance{Service: "sc149", ID: "more", State: discovery.Ready})
 		began := time.Now()
-		w.Until("one more is there", ids(append(want, "more")...))
+		w.Until("one more is there", discoverytest.IDs(append(want, "more")...))
 		f.within(began, 8*time.Second)
 	})
 }
@@ -415,7 +386,7 @@ func TestErrors(t *testing.T) {
 	}{
 		{"no token", func(f *fixture) { f.agent.token = "t" }, []string{"403", "Permission denied", "set Registry.Token"}, nil},
 		{"wrong token", func(f *fixture) { f.agent.token, f.reg.Token = "t", "u" }, []string{"403", "service:write"}, nil},
-		{"away", func(f *fixture) { f.net.cut() }, []string{"http://127.0.0.1:8500", "is there a Consul agent?"}, nil},
+		{"away", func(f *fixture) { f.net.Cut() }, []string{"http://127.0.0.1:8500", "is there a Consul agent?"}, nil},
 		{"no URL", func(f *fixture) { f.reg.Address = "localhost:8500" }, []string{`"localhost:8500"`, "such as http://127.0.0.1:8500"}, nil},
 		{"TTL", func(f *fixture) { f.reg.TTL = time.Millisecond }, []string{"TTL 1ms", "at least 1s"}, nil},
 		{"DeregisterAfter", func(f *fixture) { f.reg.DeregisterAfter = time.Second }, []string{"no less than 1m0s"}, nil},
@@ -447,7 +418,7 @@ func TestErrors(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fixture) {
 		f.reg.Datacenter = "mars"
 		discoverytest.Watch(t, f.reg, "cart").First()
-		f.log.want(f, "Registry.Datacenter names one that the agent does not know")
+		f.logged("Registry.Datacenter names one that the agent does not know")
 	})
 	inBubble(t, func(t *testing.T, f *fixture) {
 		inst := cart("c1")
@@ -455,7 +426,7 @@ func TestErrors(t *testing.T) {
 		if _, err := f.reg.Register(t.Context(), inst); err == nil || !strings.Contains(err.Error(), "announce less metadata") {
 			t.Errorf("a record that is too large: %v", err)
 		}
-		f.register(f.reg, cart("c1")) // the ID is free
+		discoverytest.Register(t, f.reg, cart("c1")) // the ID is free
 	})
 }
 
@@ -471,10 +442,10 @@ func TestIgnored(t *testing.T) {
 		if i := list[0]; i.Announced() || i.Endpoints[0] != "tcp://127.0.0.1:80" || i.Version != "v2" || i.Weight != 5 || i.State != discovery.Ready {
 			t.Errorf("got %+v", i)
 		}
-		f.register(f.reg, cart("c1"))
-		w.Until("c1 is there", ids("", "c1"))
+		discoverytest.Register(t, f.reg, cart("c1"))
+		w.Until("c1 is there", discoverytest.IDs("", "c1"))
 		for _, text := range []string{"id=newer", "id=broken", "id=portless"} {
-			if n := f.log.count(text); n != 1 {
+			if n := f.log.Count(text); n != 1 {
 				t.Errorf("%d lines with %s:\n%s", n, text, f.log)
 			}
 		}
@@ -518,29 +489,11 @@ func (a *agent) live(name string) (n int) {
 	return n
 }
 
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
-func (l *logBuffer) count(text string) int { return strings.Count(l.String(), text) }
-
-func (l *logBuffer) want(f *fixture, text string) {
+// logged fails the test when the log does not have the text once.
+func (f *fixture) logged(text string) {
 	f.Helper()
-	if l.count(text) != 1 {
-		f.Errorf("the log says %q %d times, want once:\n%s", text, l.count(text), l)
+	if n := f.log.Count(text); n != 1 {
+		f.Errorf("the log says %q %d times, want once:\n%s", text, n, f.log)
 	}
 }
 

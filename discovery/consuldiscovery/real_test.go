@@ -3,20 +3,15 @@
 package consuldiscovery_test
 
 import (
-	"bufio"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/hanse-go/hanse/discovery"
 	"github.com/hanse-go/hanse/discovery/consuldiscovery"
@@ -27,12 +22,10 @@ import (
 
 // consul is an agent and server in one, a child process that keeps its data in memory.
 type consul struct {
-	t     *testing.T
-	ports []string // HTTP, Serf, RPC
-	log   string
-	shell *exec.Cmd
-	stdin io.Closer
-	pid   int
+	t       *testing.T
+	ports   []string // HTTP, Serf, RPC
+	log     string
+	running *discoverytest.Process
 }
 
 func startConsul(t *testing.T) *consul {
@@ -44,12 +37,11 @@ func startConsul(t *testing.T) *consul {
 	}
 	c := &consul{t: t, log: filepath.Join(t.TempDir(), "log")}
 	for range 3 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		_, port, err := net.SplitHostPort(discoverytest.FreeAddress(t))
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer l.Close()
-		c.ports = append(c.ports, strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+		c.ports = append(c.ports, port)
 	}
 	t.Cleanup(c.kill)
 	return c
@@ -57,64 +49,26 @@ func startConsul(t *testing.T) *consul {
 
 func (c *consul) url() string { return "http://127.0.0.1:" + c.ports[0] }
 
-// start returns when the agent has elected itself. A shell waits for the end of its input, which comes however the test ends.
+// start returns when the agent has elected itself.
 func (c *consul) start() {
 	c.t.Helper()
-	c.shell = exec.Command("sh", "-c", `"$@" >&2 & echo $!; read _; kill -9 $!`, "sh", "consul", "agent", "-dev",
+	c.running = discoverytest.StartProcess(c.t, c.log, "consul", "agent", "-dev",
 		"-bind", "127.0.0.1", "-client", "127.0.0.1", "-http-port", c.ports[0], "-serf-lan-port", c.ports[1], "-server-port", c.ports[2],
 		"-dns-port", "-1", "-grpc-port", "-1", "-serf-wan-port", "-1", "-log-level", "warn")
-	log, err := os.Create(c.log)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	defer log.Close()
-	c.shell.Stderr = log
-	stdin, err := c.shell.StdinPipe()
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	stdout, err := c.shell.StdoutPipe()
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	if err := c.shell.Start(); err != nil {
-		c.t.Fatal(err)
-	}
-	c.stdin = stdin
-	line, err := bufio.NewReader(stdout).ReadString('\n')
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	if c.pid, err = strconv.Atoi(strings.TrimSpace(line)); err != nil {
-		c.t.Fatal(err)
-	}
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	discoverytest.Eventually(c.t, "consul elects a leader", func() bool {
 		resp, err := client.Get(c.url() + "/v1/status/leader")
-		if err == nil {
-			body, _ := io.ReadAll(resp.Body)
-			resp.Body.Close()
-			if len(body) > 4 { // "" is no leader
-				return
-			}
+		if err != nil {
+			return false
 		}
-		if time.Now().After(deadline) {
-			text, _ := os.ReadFile(c.log)
-			c.t.Fatalf("consul does not elect a leader: %v\n%s", err, text)
-		}
-	}
+		defer resp.Body.Close()
+		body, _ := io.ReadAll(resp.Body)
+		return len(body) > 4 // "" is no leader
+	})
 }
 
 // kill ends the agent as a crash does, and with it all that it knew.
-func (c *consul) kill() {
-	if c.pid == 0 {
-		return
-	}
-	_ = syscall.Kill(c.pid, syscall.SIGKILL)
-	c.stdin.Close()
-	_ = c.shell.Wait()
-	c.pid = 0
-}
+func (c *consul) kill() { c.running.Kill() }
 
 func TestRealConsul(t *testing.T) {
 	c := startConsul(t)
@@ -154,13 +108,13 @@ func TestRealConsulExpiredLease(t *testing.T) {
 		"Check": {"CheckID": "service:c1", "TTL": "2s", "Status": "passing", "DeregisterCriticalServiceAfter": "1m"}}`
 	put(t, reg, register)
 	w := discoverytest.Watch(t, reg, "cart")
-	w.Until("c1 is there", ids("c1"))
-	w.Until("c1 is gone", ids())
+	w.Until("c1 is there", discoverytest.IDs("c1"))
+	w.Until("c1 is gone", discoverytest.IDs())
 	lease, err := reg.Register(t.Context(), cart("c1"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.Until("c1 is there again", ids("c1"))
+	w.Until("c1 is there again", discoverytest.IDs("c1"))
 	if err := lease.Close(); err != nil {
 		t.Error(err)
 	}
@@ -170,28 +124,28 @@ func TestRealConsulExpiredLease(t *testing.T) {
 func TestRealConsulKilledAndWiped(t *testing.T) {
 	c := startConsul(t)
 	c.start()
-	log := new(logBuffer)
-	reg := &consuldiscovery.Registry{Address: c.url(), Logger: slog.New(slog.NewTextHandler(log, nil))}
+	log := new(discoverytest.Log)
+	reg := &consuldiscovery.Registry{Address: c.url(), Logger: log.Logger()}
 	lease, err := reg.Register(t.Context(), cart("c1"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	w := discoverytest.Watch(t, reg, "cart")
-	w.Until("c1 is there", ids("c1"))
+	w.Until("c1 is there", discoverytest.IDs("c1"))
 	c.kill()
 	c.start()
 	fresh := discoverytest.Watch(t, &consuldiscovery.Registry{Address: c.url()}, "cart")
-	fresh.Until("c1 is announced again", ids("c1"))
+	fresh.Until("c1 is announced again", discoverytest.IDs("c1"))
 	c2 := &consuldiscovery.Registry{Address: c.url()}
 	second, err := c2.Register(t.Context(), cart("c2"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.Until("c2 came, and c1 never went", func(l []discovery.Instance) bool {
-		if !ids("c1")(l) && !ids("c1", "c2")(l) {
+		if !discoverytest.IDs("c1")(l) && !discoverytest.IDs("c1", "c2")(l) {
 			t.Errorf("told in between: %v\n%s", l, log)
 		}
-		return ids("c1", "c2")(l)
+		return discoverytest.IDs("c1", "c2")(l)
 	})
 	for _, l := range []discovery.Lease{lease, second} {
 		if err := l.Close(); err != nil {

@@ -83,18 +83,18 @@ func (s *suite) scope(t *testing.T) {
 
 func (s *suite) registerThenWatch(t *testing.T) {
 	reg := s.open(t)
-	register(t, reg, instance("cart", "c1"))
-	Watch(t, reg, "cart").Until("c1 is there", ids("c1"))
+	Register(t, reg, instance("cart", "c1"))
+	Watch(t, reg, "cart").Until("c1 is there", IDs("c1"))
 }
 
 func (s *suite) watchThenRegister(t *testing.T) {
 	reg := s.open(t)
 	w := Watch(t, reg, "cart")
 	w.First()
-	register(t, reg, instance("cart", "c1"))
-	w.Until("c1 is there", ids("c1"))
-	register(t, reg, instance("cart", "c2"))
-	w.Until("c1 and c2 are there", ids("c1", "c2"))
+	Register(t, reg, instance("cart", "c1"))
+	w.Until("c1 is there", IDs("c1"))
+	Register(t, reg, instance("cart", "c2"))
+	w.Until("c1 and c2 are there", IDs("c1", "c2"))
 }
 
 func (s *suite) everyField(t *testing.T) {
@@ -107,8 +107,8 @@ func (s *suite) everyField(t *testing.T) {
 		Contracts: []discovery.Contract{{Name: "shop.cart.v1.CartService", Hash: "abc"}, {Name: "shop.x.v1.X", Hash: "def"}},
 		Metadata:  map[string]string{"colour": "grün", "empty": "", "quote": "a\"b\nc"},
 	}
-	register(t, reg, want)
-	got := Watch(t, reg, "cart").Until("the instance is there", ids(want.ID))[0]
+	Register(t, reg, want)
+	got := Watch(t, reg, "cart").Until("the instance is there", IDs(want.ID))[0]
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
@@ -118,7 +118,7 @@ func (s *suite) update(t *testing.T) {
 	reg := s.open(t)
 	inst := instance("cart", "c1")
 	inst.State = discovery.Starting
-	lease := register(t, reg, inst)
+	lease := Register(t, reg, inst)
 	w := Watch(t, reg, "cart")
 	for _, state := range []discovery.State{discovery.Starting, discovery.Ready, discovery.Draining} {
 		inst.State = state
@@ -134,7 +134,7 @@ func (s *suite) update(t *testing.T) {
 
 func (s *suite) updateOfAnother(t *testing.T) {
 	reg := s.open(t)
-	lease := register(t, reg, instance("cart", "c1"))
+	lease := Register(t, reg, instance("cart", "c1"))
 	for _, inst := range []discovery.Instance{instance("cart", "c2"), instance("catalog", "c1"), {Service: "cart", ID: "c1", State: "dancing"}} {
 		if err := lease.Update(t.Context(), inst); err == nil {
 			t.Errorf("update of c1 of cart by %s of %s (%s): no error", inst.ID, inst.Service, inst.State)
@@ -148,15 +148,15 @@ func (s *suite) updateOfAnother(t *testing.T) {
 func (s *suite) close(t *testing.T) {
 	reg := s.open(t)
 	w := Watch(t, reg, "cart")
-	c1 := register(t, reg, instance("cart", "c1"))
-	register(t, reg, instance("cart", "c2"))
-	w.Until("both are there", ids("c1", "c2"))
+	c1 := Register(t, reg, instance("cart", "c1"))
+	Register(t, reg, instance("cart", "c2"))
+	w.Until("both are there", IDs("c1", "c2"))
 	for range 2 {
 		if err := c1.Close(); err != nil {
 			t.Errorf("Close: %v", err)
 		}
 	}
-	w.Until("only c2 is there", ids("c2"))
+	w.Until("only c2 is there", IDs("c2"))
 	if err := c1.Update(t.Context(), instance("cart", "c1")); !errors.Is(err, discovery.ErrClosed) {
 		t.Errorf("Update after Close: %v, want ErrClosed", err)
 	}
@@ -165,11 +165,11 @@ func (s *suite) close(t *testing.T) {
 func (s *suite) services(t *testing.T) {
 	reg := s.open(t)
 	cart, car := Watch(t, reg, "cart"), Watch(t, reg, "car")
-	register(t, reg, instance("cart", "c1"))
-	register(t, reg, instance("car", "c2"))
-	register(t, reg, instance("cart-x", "c3"))
-	cart.Until("cart has c1", ids("c1"))
-	car.Until("car has c2", ids("c2"))
+	Register(t, reg, instance("cart", "c1"))
+	Register(t, reg, instance("car", "c2"))
+	Register(t, reg, instance("cart-x", "c3"))
+	cart.Until("cart has c1", IDs("c1"))
+	car.Until("car has c2", IDs("c2"))
 }
 
 func (s *suite) all(t *testing.T) {
@@ -178,13 +178,13 @@ func (s *suite) all(t *testing.T) {
 	}
 	reg := s.open(t)
 	w := Watch(t, reg, "")
-	register(t, reg, instance("cart", "c1"))
-	lease := register(t, reg, instance("catalog", "c2"))
-	w.Until("both are there", ids("c1", "c2"))
+	Register(t, reg, instance("cart", "c1"))
+	lease := Register(t, reg, instance("catalog", "c2"))
+	w.Until("both are there", IDs("c1", "c2"))
 	if err := lease.Close(); err != nil {
 		t.Fatal(err)
 	}
-	w.Until("c1 is left", ids("c1"))
+	w.Until("c1 is left", IDs("c1"))
 }
 
 func (s *suite) taken(t *testing.T) {
@@ -192,7 +192,7 @@ func (s *suite) taken(t *testing.T) {
 		t.Skip("this registry does not refuse a taken ID")
 	}
 	reg := s.open(t)
-	lease := register(t, reg, instance("cart", "c1"))
+	lease := Register(t, reg, instance("cart", "c1"))
 	for range 3 {
 		if _, err := reg.Register(t.Context(), instance("catalog", "c1")); !errors.Is(err, discovery.ErrTaken) {
 			t.Fatalf("second c1: %v, want ErrTaken", err)
@@ -201,14 +201,14 @@ func (s *suite) taken(t *testing.T) {
 	if err := lease.Update(t.Context(), instance("cart", "c1")); err != nil {
 		t.Errorf("the first c1 lost its lease: %v", err)
 	}
-	Watch(t, reg, "cart").Until("c1 is there", ids("c1"))
+	Watch(t, reg, "cart").Until("c1 is there", IDs("c1"))
 }
 
 func (s *suite) idAgain(t *testing.T) {
 	reg := s.open(t)
 	for range 5 {
-		lease := register(t, reg, instance("cart", "c1"))
-		Watch(t, reg, "cart").Until("c1 is there", ids("c1"))
+		lease := Register(t, reg, instance("cart", "c1"))
+		Watch(t, reg, "cart").Until("c1 is there", IDs("c1"))
 		if err := lease.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -242,10 +242,10 @@ func (s *suite) malformed(t *testing.T) {
 
 func (s *suite) watchEnds(t *testing.T) {
 	reg := s.open(t)
-	register(t, reg, instance("cart", "c1"))
+	Register(t, reg, instance("cart", "c1"))
 	for range 3 { // the last watcher's end must not be the registry's
 		w := Watch(t, reg, "cart")
-		w.Until("c1 is there", ids("c1"))
+		w.Until("c1 is there", IDs("c1"))
 		w.Stop()
 	}
 	ended, cancel := context.WithCancel(t.Context())
@@ -259,12 +259,12 @@ func (s *suite) snapshots(t *testing.T) {
 	reg := s.open(t)
 	inst := instance("cart", "c1")
 	inst.Metadata = map[string]string{"colour": "red"}
-	lease := register(t, reg, inst)
+	lease := Register(t, reg, inst)
 	inst.Metadata["colour"] = "blue" // what was announced is not shared with the announcer
-	spoil := Watch(t, reg, "cart").Until("c1 is there", ids("c1"))
+	spoil := Watch(t, reg, "cart").Until("c1 is there", IDs("c1"))
 	spoil[0].ID, spoil[0].Endpoints[0] = "spoiled", "spoiled"
 	spoil[0].Metadata["colour"] = "spoiled"
-	got := Watch(t, reg, "cart").Until("c1 is there", ids("c1"))[0]
+	got := Watch(t, reg, "cart").Until("c1 is there", IDs("c1"))[0]
 	if got.Metadata["colour"] != "red" || got.Endpoints[0] != inst.Endpoints[0] {
 		t.Errorf("another watcher's copy was changed: %+v", got)
 	}
@@ -305,7 +305,7 @@ func (s *suite) many(t *testing.T) {
 	}
 	for _, w := range watchers {
 		w.Until("all are there and draining", func(l []discovery.Instance) bool {
-			return ids(want...)(l) && !slices.ContainsFunc(l, func(i discovery.Instance) bool { return i.State != discovery.Draining })
+			return IDs(want...)(l) && !slices.ContainsFunc(l, func(i discovery.Instance) bool { return i.State != discovery.Draining })
 		})
 	}
 	for _, lease := range leases {
@@ -317,7 +317,7 @@ func (s *suite) many(t *testing.T) {
 	}
 	wg.Wait()
 	for _, w := range watchers {
-		w.Until("none is left", ids())
+		w.Until("none is left", IDs())
 	}
 }
 
@@ -329,10 +329,10 @@ func (s *suite) peer(t *testing.T) {
 	there := s.limits.Peer(t, here)
 	w := Watch(t, there, "cart")
 	w.First()
-	lease := register(t, here, instance("cart", "c1"))
-	w.Until("the peer sees c1", ids("c1"))
-	register(t, there, instance("cart", "c2"))
-	Watch(t, here, "cart").Until("both see both", ids("c1", "c2"))
+	lease := Register(t, here, instance("cart", "c1"))
+	w.Until("the peer sees c1", IDs("c1"))
+	Register(t, there, instance("cart", "c2"))
+	Watch(t, here, "cart").Until("both see both", IDs("c1", "c2"))
 	if !s.limits.NoTaken {
 		if _, err := there.Register(t.Context(), instance("cart", "c1")); !errors.Is(err, discovery.ErrTaken) {
 			t.Errorf("c1 from the peer: %v, want ErrTaken", err)
@@ -341,7 +341,7 @@ func (s *suite) peer(t *testing.T) {
 	if err := lease.Close(); err != nil {
 		t.Fatal(err)
 	}
-	w.Until("the peer sees c2 alone", ids("c2"))
+	w.Until("the peer sees c2 alone", IDs("c2"))
 }
 
 // RunReadOnly tests a registry that only tells. Each call of open returns one in which each service of the map has one instance at
@@ -409,33 +409,4 @@ func RunReadOnly(t *testing.T, open func(t *testing.T, services map[string][]str
 	})
 }
 
-func instance(service, id string) discovery.Instance {
-	return discovery.Instance{Service: service, ID: id, State: discovery.Ready, Endpoints: []string{"tcp://127.0.0.1:8443"}}
-}
-
-// register announces the instance until the test ends.
-func register(t *testing.T, reg discovery.Registrar, inst discovery.Instance) discovery.Lease {
-	t.Helper()
-	lease, err := reg.Register(t.Context(), inst)
-	if err != nil {
-		t.Fatalf("Register %s of %s: %v", inst.ID, inst.Service, err)
-	}
-	t.Cleanup(func() {
-		if err := lease.Close(); err != nil {
-			t.Errorf("Close: %v", err)
-		}
-	})
-	return lease
-}
-
-// ids returns a condition: exactly these instances are there.
-func ids(want ...string) func([]discovery.Instance) bool {
-	return func(l []discovery.Instance) bool {
-		var got []string
-		for _, inst := range l {
-			got = append(got, inst.ID)
-		}
-		slices.Sort(got)
-		return slices.Equal(got, want)
-	}
-}
+func instance(service, id string) discovery.Instance { return Instance(service, id, discovery.Ready) }

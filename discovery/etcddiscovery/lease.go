@@ -53,7 +53,7 @@ func (k *keeper) Put(ctx context.Context, inst discovery.Instance) error {
 	if err != nil {
 		return err
 	}
-	return try(ctx, func() error {
+	return try(ctx, func(ctx context.Context) error {
 		if k.lease == clientv3.NoLease {
 			granted, err := k.registry.client.Grant(ctx, int64(k.registry.opts.TTL/time.Second))
 			if err != nil {
@@ -74,13 +74,16 @@ func (k *keeper) Put(ctx context.Context, inst discovery.Instance) error {
 var errAgain = errors.New("the lease ended")
 
 // try calls what may be done twice, and again until ctx ends while etcd is not available: its client leaves it to its users to repeat what
-// was lost with a leader.
-func try(ctx context.Context, do func() error) error {
+// was lost with a leader. A member that has lost it would let a request wait for 7 s, so the first tries are shorter.
+func try(ctx context.Context, do func(context.Context) error) error {
 	for failures := 1; ; failures++ {
-		err := do()
+		attempt, cancel := context.WithTimeout(ctx, hurry<<min(failures-1, 3))
+		err := do(attempt)
+		late := attempt.Err() != nil
+		cancel()
 		var known rpctypes.EtcdError
-		away := status.Code(err) == codes.Unavailable || errors.As(err, &known) && known.Code() == codes.Unavailable
-		if !away && !errors.Is(err, errAgain) {
+		away := late || status.Code(err) == codes.Unavailable || errors.As(err, &known) && known.Code() == codes.Unavailable
+		if err == nil || !away && !errors.Is(err, errAgain) {
 			return err
 		}
 		driver.Sleep(ctx, driver.Backoff(failures, hurry))

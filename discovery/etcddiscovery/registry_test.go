@@ -3,21 +3,18 @@
 package etcddiscovery_test
 
 import (
-	"fmt"
-	"sync/atomic"
 	"testing"
 
-	"github.com/hanse-go/hanse/discovery"
 	"github.com/hanse-go/hanse/discovery/discoverytest"
-	"github.com/hanse-go/hanse/discovery/etcddiscovery"
+	"github.com/hanse-go/hanse/hansetest/registrytest"
 )
 
-func TestRegistry(t *testing.T) {
-	server := startServer(t)
-	var systems atomic.Int32
-	discoverytest.Run(t, func(t *testing.T) discovery.Registrar {
-		return server.registry(etcddiscovery.Options{System: fmt.Sprintf("system-%d", systems.Add(1))})
-	}, discoverytest.Limits{Peer: func(t *testing.T, reg discovery.Registrar) discovery.Registrar {
-		return server.registry(etcddiscovery.Options{System: fmt.Sprintf("system-%d", systems.Load())})
-	}})
-}
+func TestRegistry(t *testing.T) { discoverytest.RunFailures(t, engine) }
+
+func TestOutage(t *testing.T) { registrytest.RunOutage(t, engine, "etcd") }
+
+func TestLeaderKilled(t *testing.T) { registrytest.RunLeaderKilled(t, engine, "etcd") }
+
+func TestScale(t *testing.T) { discoverytest.RunScale(t, engine) }
+
+func BenchmarkChange(b *testing.B) { discoverytest.BenchmarkChange(b, engine) }

@@ -3,24 +3,17 @@
 package etcddiscovery_test
 
 import (
-	"bufio"
 	"context"
-	"fmt"
-	"io"
 	"log/slog"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/discovery/discoverytest"
 	"github.com/hanse-go/hanse/discovery/etcddiscovery"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
@@ -33,23 +26,21 @@ type server struct {
 	dir     string
 	address string // of clients
 	peers   string
-	cluster string // NAME=URL of peers, with commas
-	running *process
+	cluster string   // NAME=URL of peers, with commas
+	flags   []string // more of them
+	config  clientv3.Config
+	running *discoverytest.Process
 }
 
-// process is a child that dies with the test, however that ends: a shell waits for the end of its input, and kills it.
-type process struct {
-	shell *exec.Cmd
-	stdin io.Closer
-	pid   int
-}
-
-// startServer starts an etcd that ends with the test.
-func startServer(t testing.TB) *server {
-	t.Helper()
-	s := newServer(t)
-	s.start()
-	return s
+var engine = discoverytest.Engine{
+	New: func(t testing.TB) discoverytest.Server { return newServer(t) },
+	NewCluster: func(t testing.TB) (all []discoverytest.Server) {
+		for _, s := range startCluster(t) {
+			all = append(all, s)
+		}
+		return all
+	},
+	Advice: "is etcd running and reached from here? Try: etcdctl --endpoints=",
 }
 
 // newServer returns an etcd that does not run yet.
@@ -61,9 +52,17 @@ func newServer(t testing.TB) *server {
 		}
 		t.Skip("there is no etcd on this machine: make engines installs it")
 	}
-	s := &server{t: t, name: "alone", dir: t.TempDir(), address: freeAddress(t), peers: freeAddress(t)}
+	s := &server{t: t, name: "alone", dir: t.TempDir(), address: discoverytest.FreeAddress(t), peers: discoverytest.FreeAddress(t)}
 	s.cluster = s.name + "=http://" + s.peers
-	t.Cleanup(s.kill)
+	t.Cleanup(s.Kill)
+	return s
+}
+
+// startServer starts an etcd that ends with the test.
+func startServer(t testing.TB) *server {
+	t.Helper()
+	s := newServer(t)
+	s.Start()
 	return s
 }
 
@@ -87,8 +86,9 @@ func startCluster(t testing.TB) []*server {
 	return members
 }
 
-// start starts etcd with what its folder holds, and returns when it answers.
-func (s *server) start() {
+func (s *server) Address() string { return s.address }
+
+func (s *server) Start() {
 	s.t.Helper()
 	s.launch()
 	s.await()
@@ -96,44 +96,26 @@ func (s *server) start() {
 
 func (s *server) launch() {
 	s.t.Helper()
-	peers := "http://" + s.peers
-	shell := exec.Command("sh", "-c", `"$@" >&2 & echo $!; read _; kill -9 $! 2>/dev/null; wait`, "sh",
+	clients, peers := s.scheme()+s.address, "http://"+s.peers
+	s.running = discoverytest.StartProcess(s.t, filepath.Join(s.dir, "log"), append([]string{
 		"etcd", "--name", s.name, "--data-dir", filepath.Join(s.dir, "data"), "--log-level", "error", "--log-outputs", "stderr",
-		"--listen-client-urls", "http://"+s.address, "--advertise-client-urls", "http://"+s.address,
-		"--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers, "--initial-cluster", s.cluster)
-	log, err := os.OpenFile(filepath.Join(s.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		s.t.Fatal(err)
+		"--listen-client-urls", clients, "--advertise-client-urls", clients,
+		"--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers, "--initial-cluster", s.cluster,
+	}, s.flags...)...)
+}
+
+func (s *server) scheme() string {
+	if s.config.TLS != nil {
+		return "https://"
 	}
-	defer log.Close()
-	shell.Stderr = log
-	stdin, err := shell.StdinPipe()
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	stdout, err := shell.StdoutPipe()
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	if err := shell.Start(); err != nil {
-		s.t.Fatal(err)
-	}
-	line, err := bufio.NewReader(stdout).ReadString('\n')
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	pid, err := strconv.Atoi(strings.TrimSpace(line))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.running = &process{shell: shell, stdin: stdin, pid: pid}
+	return "http://"
 }
 
 func (s *server) await() {
 	s.t.Helper()
-	client := newClient(s.t, s.address)
+	client := s.connect()
 	defer client.Close()
-	eventually(s.t, "etcd answers", func() bool {
+	discoverytest.Eventually(s.t, "etcd answers", func() bool {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		_, err := client.Get(ctx, "x")
@@ -144,201 +126,77 @@ func (s *server) await() {
 	})
 }
 
-// kill ends etcd as a crash does.
-func (s *server) kill() {
-	if s.running == nil {
-		return
-	}
-	if err := syscall.Kill(s.running.pid, syscall.SIGKILL); err != nil {
-		s.t.Errorf("kill etcd: %v", err)
-	}
-	_ = s.running.stdin.Close()
-	_ = s.running.shell.Wait() // its status is that of a kill of what is dead
-	if text, err := os.ReadFile(filepath.Join(s.dir, "log")); s.t.Failed() && err == nil {
-		s.t.Logf("etcd's log:\n%s", text)
-	}
-	s.running = nil
+// Leads implements [registrytest.Member].
+func (s *server) Leads() bool {
+	client := s.connect()
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(s.t.Context(), time.Second)
+	defer cancel()
+	status, err := client.Status(ctx, client.Endpoints()[0])
+	return err == nil && status.Leader == status.Header.GetMemberId()
 }
 
-// wipe removes all that the etcd, which must not run, has kept.
-func (s *server) wipe() {
+func (s *server) Kill() { s.running.Kill() }
+
+func (s *server) Wipe() {
 	s.t.Helper()
 	if err := os.RemoveAll(filepath.Join(s.dir, "data")); err != nil {
 		s.t.Fatal(err)
 	}
 }
 
+// Open returns a handle that has a client of its own.
+func (s *server) Open(h discoverytest.Handle) discovery.Registrar {
+	opts := etcddiscovery.Options{System: h.System, TTL: h.TTL, Logger: h.Logger}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.NewTextHandler(s.t.Output(), nil))
+	}
+	return etcddiscovery.New(s.client(h.Addresses...), opts)
+}
+
+func (s *server) Put(records map[string]string) {
+	s.t.Helper()
+	var puts []clientv3.Op
+	for name, record := range records {
+		puts = append(puts, clientv3.OpPut("/hanse/default/"+name, record))
+	}
+	client := s.connect()
+	defer client.Close()
+	if _, err := client.Txn(s.t.Context()).Then(puts...).Commit(); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *server) Delete(name string) {
+	s.t.Helper()
+	if name != "" {
+		name += "/"
+	}
+	client := s.connect()
+	defer client.Close()
+	if _, err := client.Delete(s.t.Context(), "/hanse/default/"+name, clientv3.WithPrefix()); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 // client returns a client that is closed with the test.
-func (s *server) client() *clientv3.Client {
-	client := newClient(s.t, s.address)
+func (s *server) client(addresses ...string) *clientv3.Client {
+	client := s.connect(addresses...)
 	s.t.Cleanup(func() { client.Close() })
 	return client
 }
 
-// registry returns a handle of a system's registry, with a client of its own.
-func (s *server) registry(opts etcddiscovery.Options) *etcddiscovery.Registry {
-	return etcddiscovery.New(s.client(), logged(s.t, opts))
-}
-
-func newClient(t testing.TB, addresses ...string) *clientv3.Client {
-	t.Helper()
-	client, err := clientv3.New(clientv3.Config{Endpoints: addresses, Logger: zap.NewNop()})
+// connect returns a client of these addresses, or of the server's.
+func (s *server) connect(addresses ...string) *clientv3.Client {
+	s.t.Helper()
+	config := s.config
+	if config.Endpoints = addresses; len(addresses) == 0 {
+		config.Endpoints = []string{s.address}
+	}
+	config.Logger = zap.NewNop()
+	client, err := clientv3.New(config)
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	return client
 }
-
-// logged has the registry log to the test.
-func logged(t testing.TB, opts etcddiscovery.Options) etcddiscovery.Options {
-	if opts.Logger == nil {
-		opts.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
-	}
-	return opts
-}
-
-// freeAddress returns an address that is free now and stays free while a server is down: its port is below those that the system gives to
-// connections, one of which would else have it when the server comes back.
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	for range 100 {
-		lis, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20000+rand.N(10000)))
-		if err != nil {
-			continue // it is taken
-		}
-		defer lis.Close()
-		return lis.Addr().String()
-	}
-	t.Fatal("no port is free")
-	return ""
-}
-
-// eventually looks until ok holds, which is up to another process.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not in 30 s: %s", what)
-		}
-	}
-}
-
-// gate is a TCP proxy that can be shut.
-type gate struct {
-	lis    net.Listener
-	target string
-	mu     sync.Mutex
-	shut   bool
-	conns  map[net.Conn]struct{}
-	wg     sync.WaitGroup
-}
-
-func newGate(t testing.TB, target string) *gate {
-	t.Helper()
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	g := &gate{lis: lis, target: target, conns: make(map[net.Conn]struct{})}
-	g.wg.Go(g.accept)
-	t.Cleanup(func() {
-		lis.Close()
-		g.set(true)
-		g.wg.Wait()
-	})
-	return g
-}
-
-func (g *gate) accept() {
-	for {
-		in, err := g.lis.Accept()
-		if err != nil {
-			return
-		}
-		out, err := net.Dial("tcp", g.target)
-		if err != nil || !g.add(in, out) {
-			in.Close()
-			if out != nil {
-				out.Close()
-			}
-			continue
-		}
-		for _, pair := range [][2]net.Conn{{in, out}, {out, in}} {
-			g.wg.Go(func() {
-				_, _ = io.Copy(pair[0], pair[1])
-				in.Close()
-				out.Close()
-			})
-		}
-	}
-}
-
-func (g *gate) add(conns ...net.Conn) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for _, c := range conns {
-		g.conns[c] = struct{}{}
-	}
-	return !g.shut
-}
-
-// set shuts the gate, and breaks what goes through it, or opens it.
-func (g *gate) set(shut bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.shut = shut
-	if shut {
-		for c := range g.conns {
-			c.Close()
-		}
-		clear(g.conns)
-	}
-}
-
-func instance(service, id string, state discovery.State) discovery.Instance {
-	return discovery.Instance{Service: service, ID: id, State: state, Endpoints: []string{"tcp://127.0.0.1:8443"}}
-}
-
-// states returns a condition: exactly these instances are there, in these states.
-func states(want string) func([]discovery.Instance) bool {
-	return func(l []discovery.Instance) bool { return format(l) == want }
-}
-
-func format(l []discovery.Instance) string {
-	var all []string
-	for _, inst := range l {
-		all = append(all, fmt.Sprintf("%s %s", inst.ID, inst.State))
-	}
-	return strings.Join(all, ", ")
-}
-
-// register announces an instance until the test ends.
-func register(t testing.TB, reg discovery.Registrar, inst discovery.Instance) discovery.Lease {
-	t.Helper()
-	lease, err := reg.Register(t.Context(), inst)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = lease.Close() }) // the server may be gone
-	return lease
-}
-
-// lockedLog is a log that can be read while it is written.
-type lockedLog struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *lockedLog) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lockedLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
-func (l *lockedLog) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }

@@ -35,7 +35,7 @@ func (r *Registry) SetSplit(ctx context.Context, split discovery.Split) error {
 	if err != nil {
 		return err
 	}
-	err = try(ctx, func() error {
+	err = try(ctx, func(ctx context.Context) error {
 		if split.Off() {
 			_, err := r.client.Delete(ctx, r.splitKey(split.Service))
 			return err

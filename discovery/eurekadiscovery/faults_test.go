@@ -1,14 +1,11 @@
 package eurekadiscovery_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,54 +20,29 @@ import (
 type fixture struct {
 	*testing.T
 	server *eureka
-	net    *pipeNet
+	net    *discoverytest.Network
 	http   *http.Client
-	log    *logBuffer
+	log    *discoverytest.Log
 	reg    *eurekadiscovery.Registry
 }
 
 func inBubble(t *testing.T, test func(t *testing.T, f *fixture)) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &fixture{T: t, server: newEureka(), log: new(logBuffer)}
-		f.net, f.http = serve(t, f.server)
+		f := &fixture{T: t, server: newEureka(), log: new(discoverytest.Log)}
+		f.net, f.http = discoverytest.Serve(t, f.server)
 		f.server.evict(t)
 		f.reg = f.handle()
+		defer f.net.Mend() // before leases are closed
 		test(t, f)
 	})
 }
 
 func (f *fixture) handle() *eurekadiscovery.Registry {
-	return &eurekadiscovery.Registry{Client: f.http, Logger: slog.New(slog.NewTextHandler(f.log, nil))}
-}
-
-func (f *fixture) register(reg discovery.Registrar, inst discovery.Instance) discovery.Lease {
-	f.Helper()
-	lease, err := reg.Register(f.Context(), inst)
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Cleanup(func() {
-		f.net.mend()
-		if err := lease.Close(); err != nil {
-			f.Errorf("Close: %v", err)
-		}
-	})
-	return lease
+	return &eurekadiscovery.Registry{Client: f.http, Logger: f.log.Logger()}
 }
 
 func cart(id string) discovery.Instance {
 	return discovery.Instance{Service: "cart", ID: id, State: discovery.Ready, Endpoints: []string{"tcp://10.0.0.1:8443"}}
-}
-
-func ids(want ...string) func([]discovery.Instance) bool {
-	return func(l []discovery.Instance) bool {
-		var got []string
-		for _, inst := range l {
-			got = append(got, inst.ID)
-		}
-		slices.Sort(got)
-		return slices.Equal(got, want)
-	}
 }
 
 // A process that dies renews nothing: Eureka drops it some time later, and its ID is free before.
@@ -78,9 +50,9 @@ func TestExpiredLease(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fixture) {
 		f.server.put("cart", "c1", "10.0.0.9", 80, object{"hanse-record": `{"record":1,"service":"cart","instance":"c1","state":"ready"}`})
 		f.server.apps["CART"]["c1"].duration = 30 * time.Second
-		f.register(f.reg, cart("c2"))
+		discoverytest.Register(t, f.reg, cart("c2"))
 		w := discoverytest.Watch(t, f.reg, "cart")
-		w.Until("both are there", ids("c1", "c2"))
+		w.Until("both are there", discoverytest.IDs("c1", "c2"))
 		if _, err := f.reg.Register(t.Context(), cart("c1")); !errors.Is(err, discovery.ErrTaken) {
 			t.Errorf("while it lives: %v, want ErrTaken", err)
 		}
@@ -93,7 +65,7 @@ func TestExpiredLease(t *testing.T) {
 			t.Error(err)
 		}
 		time.Sleep(65 * time.Second)
-		w.Until("c1 is gone", ids("c2"))
+		w.Until("c1 is gone", discoverytest.IDs("c2"))
 	})
 }
 
@@ -102,23 +74,23 @@ func TestRestart(t *testing.T) {
 	for _, service := range []string{"cart", ""} {
 		t.Run("service="+service, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, f *fixture) {
-				f.register(f.reg, cart("c1"))
+				discoverytest.Register(t, f.reg, cart("c1"))
 				f.server.put("cart", "dead", "10.0.0.9", 80, object{"hanse-record": `{"record":1,"service":"cart","instance":"dead","state":"ready"}`})
 				w := discoverytest.Watch(t, f.reg, service)
-				w.Until("both are there", ids("c1", "dead"))
+				w.Until("both are there", discoverytest.IDs("c1", "dead"))
 				f.server.restart()
 				time.Sleep(10 * time.Second)
 				synctest.Wait()
 				if n := f.server.live("CART"); n != 1 {
 					t.Errorf("%d instances 10 s later, want 1", n)
 				}
-				if n := f.log.count("announced again"); n != 1 {
+				if n := f.log.Count("announced again"); n != 1 {
 					t.Errorf("the log says %d times that it was announced again:\n%s", n, f.log)
 				}
 				began := time.Now()
 				time.Sleep(45 * time.Second)
-				list := w.Until("who did not come back is gone, and c1 never was", func(l []discovery.Instance) bool { return !ids("c1", "dead")(l) })
-				if !ids("c1")(list) {
+				list := w.Until("who did not come back is gone, and c1 never was", func(l []discovery.Instance) bool { return !discoverytest.IDs("c1", "dead")(l) })
+				if !discoverytest.IDs("c1")(list) {
 					t.Errorf("told of %v", list)
 				}
 				if took := time.Since(began); took > time.Minute {
@@ -131,27 +103,27 @@ func TestRestart(t *testing.T) {
 
 func TestOutage(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fixture) {
-		f.register(f.reg, cart("c1"))
+		discoverytest.Register(t, f.reg, cart("c1"))
 		w := discoverytest.Watch(t, f.reg, "cart")
-		w.Until("c1 is there", ids("c1"))
+		w.Until("c1 is there", discoverytest.IDs("c1"))
 		for range 3 {
-			f.net.cut()
+			f.net.Cut()
 			time.Sleep(5 * time.Minute)
 			f.server.restart()
-			f.net.mend()
+			f.net.Mend()
 			time.Sleep(3 * time.Second)
 			if n := f.server.live("CART"); n != 1 {
 				t.Errorf("%d instances are registered 3 s after Eureka is back, want 1", n)
 			}
 		}
-		f.register(f.handle(), cart("c2"))
+		discoverytest.Register(t, f.handle(), cart("c2"))
 		w.Until("c2 came, and c1 never went", func(l []discovery.Instance) bool {
-			if !ids("c1")(l) && !ids("c1", "c2")(l) {
+			if !discoverytest.IDs("c1")(l) && !discoverytest.IDs("c1", "c2")(l) {
 				t.Errorf("told in between: %v", l)
 			}
-			return ids("c1", "c2")(l)
+			return discoverytest.IDs("c1", "c2")(l)
 		})
-		if warned, again := f.log.count("cannot be watched"), f.log.count("is watched again"); warned != 3 || again != 3 {
+		if warned, again := f.log.Count("cannot be watched"), f.log.Count("is watched again"); warned != 3 || again != 3 {
 			t.Errorf("%d warnings and %d infos of 3 outages:\n%s", warned, again, f.log)
 		}
 	})
@@ -165,16 +137,16 @@ func TestLossInAnOutage(t *testing.T) {
 		}
 		put("c1")
 		w := discoverytest.Watch(t, f.reg, "cart")
-		w.Until("c1 is there", ids("c1"))
-		f.net.cut()
+		w.Until("c1 is there", discoverytest.IDs("c1"))
+		f.net.Cut()
 		time.Sleep(10 * time.Second)
 		f.server.restart()
 		put("c2")
-		f.net.mend()
+		f.net.Mend()
 		back := time.Now()
-		w.Until("c2 is there", func(l []discovery.Instance) bool { return !ids("c1")(l) })
+		w.Until("c2 is there", func(l []discovery.Instance) bool { return !discoverytest.IDs("c1")(l) })
 		time.Sleep(50 * time.Second)
-		if list := w.Until("c1 is gone", ids("c2")); time.Since(back) < 55*time.Second {
+		if list := w.Until("c1 is gone", discoverytest.IDs("c2")); time.Since(back) < 55*time.Second {
 			t.Errorf("told of %v after %v, want the time of grace", list, time.Since(back))
 		}
 	})
@@ -184,14 +156,14 @@ func TestWatchBeginsInOutage(t *testing.T) {
 	for _, service := range []string{"cart", ""} {
 		t.Run("service="+service, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, f *fixture) {
-				f.net.cut()
+				f.net.Cut()
 				w := discoverytest.Watch(t, f.reg, service)
 				if first := w.First(); len(first) != 0 {
 					t.Errorf("told of %v", first)
 				}
-				f.net.mend()
-				f.register(f.reg, cart("c1"))
-				w.Until("c1 is there", ids("c1"))
+				f.net.Mend()
+				discoverytest.Register(t, f.reg, cart("c1"))
+				w.Until("c1 is there", discoverytest.IDs("c1"))
 			})
 		})
 	}
@@ -203,9 +175,9 @@ func TestCache(t *testing.T) {
 		f.server.cacheFor = 30 * time.Second
 		w := discoverytest.Watch(t, f.reg, "cart")
 		w.First()
-		lease := f.register(f.reg, cart("c1"))
+		lease := discoverytest.Register(t, f.reg, cart("c1"))
 		time.Sleep(20 * time.Second)
-		w.Until("c1 is there", ids("c1"))
+		w.Until("c1 is there", discoverytest.IDs("c1"))
 		draining := cart("c1")
 		draining.State = discovery.Draining
 		if err := lease.Update(t.Context(), draining); err != nil {
@@ -217,7 +189,7 @@ func TestCache(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(20 * time.Second)
-		w.Until("c1 is gone at once, for it had said so", ids())
+		w.Until("c1 is gone at once, for it had said so", discoverytest.IDs())
 	})
 }
 
@@ -235,8 +207,8 @@ func TestSlowServer(t *testing.T) {
 			}
 		})
 		began := time.Now()
-		f.register(f.reg, cart("c1"))
-		discoverytest.Watch(t, f.reg, "cart").Until("c1 is there", ids("c1"))
+		discoverytest.Register(t, f.reg, cart("c1"))
+		discoverytest.Watch(t, f.reg, "cart").Until("c1 is there", discoverytest.IDs("c1"))
 		if took := time.Since(began); took > 6*time.Second {
 			t.Errorf("after %v: want the peer to be asked first once the other was slow", took)
 		}
@@ -258,8 +230,8 @@ func TestPeers(t *testing.T) {
 				return true
 			}
 		})
-		f.register(f.reg, cart("c1"))
-		discoverytest.Watch(t, f.reg, "cart").Until("c1 is there", ids("c1"))
+		discoverytest.Register(t, f.reg, cart("c1"))
+		discoverytest.Watch(t, f.reg, "cart").Until("c1 is there", discoverytest.IDs("c1"))
 		time.Sleep(10 * time.Minute)
 		if bad != 1 {
 			t.Errorf("the bad one was asked %d times", bad)
@@ -273,7 +245,7 @@ func TestPeers(t *testing.T) {
 // How often a server is asked.
 func TestRate(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fixture) {
-		f.register(f.reg, cart("c1"))
+		discoverytest.Register(t, f.reg, cart("c1"))
 		discoverytest.Watch(t, f.reg, "cart").First()
 		time.Sleep(10 * time.Minute)
 		if n := f.server.count("GET apps"); n < 115 || n > 145 {
@@ -291,16 +263,16 @@ func TestRate(t *testing.T) {
 // A change that Eureka did not take is sent again.
 func TestUpdateDuringOutage(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fixture) {
-		lease := f.register(f.reg, cart("c1"))
+		lease := discoverytest.Register(t, f.reg, cart("c1"))
 		w := discoverytest.Watch(t, f.reg, "cart")
-		w.Until("c1 is there", ids("c1"))
-		f.net.cut()
+		w.Until("c1 is there", discoverytest.IDs("c1"))
+		f.net.Cut()
 		draining := cart("c1")
 		draining.State = discovery.Draining
 		if err := lease.Update(t.Context(), draining); err == nil || !strings.Contains(err.Error(), "is there a Eureka server?") {
 			t.Errorf("Update: %v, want an error that says what to look at", err)
 		}
-		f.net.mend()
+		f.net.Mend()
 		w.Until("it drains", func(l []discovery.Instance) bool { return len(l) == 1 && l[0].State == discovery.Draining })
 	})
 }
@@ -310,7 +282,7 @@ func TestForOthers(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fixture) {
 		inst := cart("c1")
 		inst.State, inst.Endpoints, inst.Zone = discovery.Starting, nil, "z1"
-		lease := f.register(f.reg, inst)
+		lease := discoverytest.Register(t, f.reg, inst)
 		look := func() string {
 			var s string
 			f.server.set(func() {
@@ -343,7 +315,7 @@ func TestForOthers(t *testing.T) {
 		f.server.set(func() { f.server.apps["CART"]["c1"].info["status"] = "OUT_OF_SERVICE" })
 		w.Until("it is out of service", func(l []discovery.Instance) bool { return len(l) == 1 && l[0].State == discovery.Draining })
 		f.server.set(func() { f.server.apps["CART"]["c1"].info["status"] = "DOWN" })
-		w.Until("it is down", ids())
+		w.Until("it is down", discoverytest.IDs())
 	})
 }
 
@@ -376,7 +348,7 @@ func TestOthers(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		for _, id := range []string{"id=d", "id=newer", "id=wrong"} {
-			if n := f.log.count(id); n != 2 { // by each of the watches
+			if n := f.log.Count(id); n != 2 { // by each of the watches
 				t.Errorf("%d lines with %s:\n%s", n, id, f.log)
 			}
 		}
@@ -398,7 +370,7 @@ func TestErrors(t *testing.T) {
 		set   func(f *fixture)
 		texts []string
 	}{
-		{"away", func(f *fixture) { f.net.cut() }, []string{"http://127.0.0.1:8761/eureka", "is there a Eureka server?"}},
+		{"away", func(f *fixture) { f.net.Cut() }, []string{"http://127.0.0.1:8761/eureka", "is there a Eureka server?"}},
 		{"password", func(f *fixture) { f.server.password = "p" }, []string{"401", "http://USER:PASSWORD@HOST"}},
 		{"forbidden", answer(403, ""), []string{"403", "CSRF"}},
 		{"wrong base", func(f *fixture) { f.reg.Servers = []string{"http://h/other"} }, []string{"404 Not Found", "is that the base URL of a Eureka server?"}},
@@ -417,8 +389,8 @@ func TestErrors(t *testing.T) {
 					}
 					discoverytest.Watch(t, f.reg, "cart").First()
 					for _, text := range c.texts {
-						if f.log.count(text) != 1 {
-							t.Errorf("the log says %q %d times, want once:\n%s", text, f.log.count(text), f.log)
+						if f.log.Count(text) != 1 {
+							t.Errorf("the log says %q %d times, want once:\n%s", text, f.log.Count(text), f.log)
 						}
 					}
 				})
@@ -428,11 +400,11 @@ func TestErrors(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fixture) {
 		f.server.password = "secret"
 		f.reg.Servers = []string{"http://eureka:secret@h/eureka"}
-		f.register(f.reg, cart("c1"))
-		discoverytest.Watch(t, f.reg, "cart").Until("c1 is there", ids("c1"))
-		f.net.cut()
+		discoverytest.Register(t, f.reg, cart("c1"))
+		discoverytest.Watch(t, f.reg, "cart").Until("c1 is there", discoverytest.IDs("c1"))
+		f.net.Cut()
 		time.Sleep(time.Minute)
-		if f.log.count("secret") > 0 || f.log.count("cannot be watched") != 1 {
+		if f.log.Count("secret") > 0 || f.log.Count("cannot be watched") != 1 {
 			t.Errorf("a password in the log, or nothing:\n%s", f.log)
 		}
 	})
@@ -446,7 +418,7 @@ func TestErrors(t *testing.T) {
 		inBubble(t, func(t *testing.T, f *fixture) {
 			answer(200, body)(f)
 			discoverytest.Watch(t, f.reg, "cart").First()
-			if f.log.count("malformed answer") != 1 {
+			if f.log.Count("malformed answer") != 1 {
 				t.Errorf("%s:\n%s", body, f.log)
 			}
 		})
@@ -475,22 +447,3 @@ func FuzzApps(f *testing.F) {
 		}
 	})
 }
-
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
-func (l *logBuffer) count(text string) int { return strings.Count(l.String(), text) }

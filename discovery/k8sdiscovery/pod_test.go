@@ -56,9 +56,9 @@ func TestPod(t *testing.T) {
 	t.Setenv("KUBERNETES_SERVICE_HOST", host)
 	t.Setenv("KUBERNETES_SERVICE_PORT", port)
 
-	log := new(logBuffer)
+	log := new(discoverytest.Log)
 	reg := k8sdiscovery.WithAccount(dir)
-	reg.Logger = slog.New(slog.NewTextHandler(log, nil))
+	reg.Logger = log.Logger()
 	w := discoverytest.Watch(t, reg, "cart")
 	w.Until("it is there", at("10.0.0.1"))
 	if p := <-protocols; p != "HTTP/2.0" {
@@ -69,7 +69,7 @@ func TestPod(t *testing.T) {
 	s.set(func() { s.token = "second" })
 	server.CloseClientConnections()
 	other := discoverytest.Watch(t, reg, "cart")
-	log.await(t, "is not valid, or no longer")
+	log.Await(t, "is not valid, or no longer")
 	write("token", "second")
 	write("ca.crt", "# renewed\n"+ca)
 	s.put("cart", "cart-1", "IPv4", grpcPort(), ready("b", "10.0.0.2"))
@@ -83,7 +83,7 @@ func TestPod(t *testing.T) {
 	renewed.Logger = reg.Logger
 	write("ca.crt", foreignAuthority(t))
 	w = discoverytest.Watch(t, renewed, "cart")
-	log.await(t, "must have the cluster's certificate authority")
+	log.Await(t, "must have the cluster's certificate authority")
 	write("ca.crt", ca)
 	w.Until("it is trusted", at("10.0.0.2"))
 
@@ -95,7 +95,7 @@ func TestPod(t *testing.T) {
 		t.Fatal(err)
 	}
 	discoverytest.Watch(t, foreign, "cart").First()
-	if log.count("has no certificate") == 0 {
+	if log.Count("has no certificate") == 0 {
 		t.Errorf("nothing is said of a file without certificates:\n%s", log)
 	}
 }
@@ -113,14 +113,4 @@ func foreignAuthority(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
-}
-
-// await returns when the log has the text.
-func (l *logBuffer) await(t *testing.T, text string) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); l.count(text) == 0; time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("the log never says %q:\n%s", text, l)
-		}
-	}
 }

@@ -1,12 +1,9 @@
 package k8sdiscovery_test
 
 import (
-	"bytes"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,17 +18,17 @@ import (
 type fixture struct {
 	*testing.T
 	server *apiServer
-	net    *pipeNet
-	log    *logBuffer
+	net    *discoverytest.Network
+	log    *discoverytest.Log
 	reg    *k8sdiscovery.Registry
 }
 
 func inBubble(t *testing.T, test func(t *testing.T, f *fixture)) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &fixture{T: t, server: newAPIServer(), log: new(logBuffer)}
+		f := &fixture{T: t, server: newAPIServer(), log: new(discoverytest.Log)}
 		var client *http.Client
-		f.net, client = serve(t, f.server)
-		f.reg = &k8sdiscovery.Registry{Server: "http://kubernetes", Namespace: "shop", Client: client, Logger: slog.New(slog.NewTextHandler(f.log, nil))}
+		f.net, client = discoverytest.Serve(t, f.server)
+		f.reg = &k8sdiscovery.Registry{Server: "http://kubernetes", Namespace: "shop", Client: client, Logger: f.log.Logger()}
 		test(t, f)
 	})
 }
@@ -98,7 +95,7 @@ func TestAll(t *testing.T) {
 			t.Errorf("services that nobody calls are nobody's business:\n%s", text)
 		}
 		discoverytest.Watch(t, f.reg, "several").First()
-		if n := f.log.count("set Registry.Port"); n != 1 {
+		if n := f.log.Count("set Registry.Port"); n != 1 {
 			t.Errorf("%d warnings of a service whose port is not known:\n%s", n, f.log)
 		}
 	})
@@ -137,8 +134,8 @@ func TestBookmarks(t *testing.T) {
 			f.server.forget()
 		}
 		time.Sleep(time.Hour)
-		f.net.cut()
-		f.net.mend()
+		f.net.Cut()
+		f.net.Mend()
 		time.Sleep(time.Minute)
 		if n := f.server.count("list"); n != 1 {
 			t.Errorf("%d lists, want 1", n)
@@ -159,10 +156,10 @@ func TestGone(t *testing.T) {
 				w := discoverytest.Watch(t, f.reg, "cart")
 				w.Until("it is there", at("10.0.0.1"))
 				synctest.Wait()
-				f.net.cut()
+				f.net.Cut()
 				f.cart("10.0.0.2")
 				f.server.forget()
-				f.net.mend()
+				f.net.Mend()
 				began := time.Now()
 				w.Until("what happened meanwhile is seen, and not what the cache has", at("10.0.0.2"))
 				if took := time.Since(began); took > 3*time.Second {
@@ -184,7 +181,7 @@ func TestPages(t *testing.T) {
 		w := discoverytest.Watch(t, f.reg, "")
 		w.First()
 		synctest.Wait()
-		f.net.cut()
+		f.net.Cut()
 		for n := range 1200 {
 			f.server.put(fmt.Sprintf("s%04d", n), fmt.Sprintf("s%04d", n), "IPv4", grpcPort(), ready(fmt.Sprint(n), fmt.Sprintf("10.0.%d.%d", n/200, n%200+1)))
 		}
@@ -200,7 +197,7 @@ func TestPages(t *testing.T) {
 				return false
 			}
 		})
-		f.net.mend()
+		f.net.Mend()
 		w.Until("all are there", func(l []discovery.Instance) bool {
 			if len(l) != 0 && len(l) != 1200 {
 				t.Errorf("told of %d", len(l))
@@ -217,9 +214,9 @@ func TestOutage(t *testing.T) {
 		w.Until("it is there", at("10.0.0.1"))
 		synctest.Wait()
 		for n := range 3 {
-			f.net.cut()
+			f.net.Cut()
 			time.Sleep(5 * time.Minute)
-			f.net.mend()
+			f.net.Mend()
 			f.cart(fmt.Sprintf("10.0.0.%d", n+2))
 			began := time.Now()
 			w.Until("the next is there", at(fmt.Sprintf("10.0.0.%d", n+2)))
@@ -228,7 +225,7 @@ func TestOutage(t *testing.T) {
 			}
 			synctest.Wait()
 		}
-		if warned, again := f.log.count("cannot be watched"), f.log.count("is watched again"); warned != 3 || again != 3 {
+		if warned, again := f.log.Count("cannot be watched"), f.log.Count("is watched again"); warned != 3 || again != 3 {
 			t.Errorf("%d warnings and %d infos of 3 outages:\n%s", warned, again, f.log)
 		}
 	})
@@ -236,13 +233,13 @@ func TestOutage(t *testing.T) {
 
 func TestWatchBeginsInOutage(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *fixture) {
-		f.net.cut()
+		f.net.Cut()
 		w := discoverytest.Watch(t, f.reg, "cart")
 		if first := w.First(); len(first) != 0 {
 			t.Errorf("told of %v", first)
 		}
 		f.cart("10.0.0.1")
-		f.net.mend()
+		f.net.Mend()
 		w.Until("it is there", at("10.0.0.1"))
 	})
 }
@@ -315,7 +312,7 @@ func TestListOnly(t *testing.T) {
 		time.Sleep(10 * time.Minute)
 		f.cart("10.0.0.2")
 		w.Until("the change is seen", at("10.0.0.2"))
-		if n := f.log.count("\n"); n != 1 {
+		if n := f.log.Count("\n"); n != 1 {
 			t.Errorf("%d lines:\n%s", n, f.log)
 		}
 	})
@@ -349,7 +346,7 @@ func TestErrors(t *testing.T) {
 				c.set(f)
 				discoverytest.Watch(t, f.reg, "cart").First()
 				for _, text := range c.texts {
-					if n := f.log.count(text); n != 1 || len(f.log.String()) > 1500 {
+					if n := f.log.Count(text); n != 1 || len(f.log.String()) > 1500 {
 						t.Errorf("the log says %q %d times, want once:\n%s", text, n, f.log)
 					}
 				}
@@ -357,22 +354,3 @@ func TestErrors(t *testing.T) {
 		})
 	}
 }
-
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
-func (l *logBuffer) count(text string) int { return strings.Count(l.String(), text) }

@@ -1,4 +1,4 @@
-package etcddiscovery_test
+package registrytest
 
 import (
 	"context"
@@ -7,14 +7,19 @@ import (
 
 	"github.com/hanse-go/hanse"
 	"github.com/hanse-go/hanse/discovery"
-	"github.com/hanse-go/hanse/discovery/etcddiscovery"
 	"google.golang.org/grpc/interop/grpc_testing"
 )
 
 // programVariable has the test's own binary be one of the programs of a system: echo answers, and front asks echo.
-const programVariable = "HANSE_ETCDDISCOVERY_PROGRAM"
+const programVariable = "REGISTRYTEST_PROGRAM"
 
-func program(name string) {
+// Program reports whether this process is a program of a system under test, which it then has run to its end. It is to be called first of
+// all, in TestMain. The schemes have the registry.
+func Program(schemes discovery.Schemes) bool {
+	name := os.Getenv(programVariable)
+	if name == "" {
+		return false
+	}
 	svc := &hanse.Service{Name: name}
 	switch name {
 	case "echo":
@@ -22,22 +27,24 @@ func program(name string) {
 	case "front":
 		grpc_testing.RegisterTestServiceServer(svc, front{next: grpc_testing.NewTestServiceClient(svc.Conn("echo"))})
 	}
-	app := &hanse.App{RegistrySchemes: discovery.Schemes{"etcd": openOnHost}}
+	app := &hanse.App{RegistrySchemes: make(discovery.Schemes)}
+	for scheme, open := range schemes {
+		app.RegistrySchemes[scheme] = func(url string) (discovery.Registry, error) {
+			reg, err := open(url)
+			if err != nil {
+				return nil, err
+			}
+			return onHost{reg.(discovery.Registrar)}, nil
+		}
+	}
 	app.Main(svc)
+	return true
 }
 
 // onHost is a registry whose readers are all on this machine, so that loopback addresses make sense in it.
-type onHost struct{ *etcddiscovery.Registry }
+type onHost struct{ discovery.Registrar }
 
 func (onHost) Scope() discovery.Scope { return discovery.ScopeHost }
-
-func openOnHost(url string) (discovery.Registry, error) {
-	reg, err := etcddiscovery.Open(url)
-	if err != nil {
-		return nil, err
-	}
-	return onHost{reg.(*etcddiscovery.Registry)}, nil
-}
 
 type echo struct {
 	grpc_testing.UnimplementedTestServiceServer

@@ -1,6 +1,4 @@
-//go:build unix
-
-package etcddiscovery_test
+package discoverytest
 
 import (
 	"context"
@@ -11,9 +9,6 @@ import (
 	"time"
 
 	"github.com/hanse-go/hanse/discovery"
-	"github.com/hanse-go/hanse/discovery/discoverytest"
-	"github.com/hanse-go/hanse/discovery/etcddiscovery"
-	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
 // full is an instance with all that one of Hanse's own announces.
@@ -25,24 +20,24 @@ func full(service, id string) discovery.Instance {
 	}
 }
 
-// fill puts 10,000 instances of 200 services into etcd: service-0 to service-199.
-func fill(t testing.TB, client *clientv3.Client) {
+// startFull starts a server with 10,000 instances of 200 services: service-0 to service-199.
+func startFull(t testing.TB, engine Engine) Server {
 	t.Helper()
+	server := engine.New(t)
+	server.Start()
 	for s := range 200 {
-		service := fmt.Sprintf("service-%d", s)
-		var puts []clientv3.Op
+		records := make(map[string]string)
 		for i := range 50 {
-			inst := full(service, fmt.Sprintf("s%d-%02d", s, i))
+			inst := full(fmt.Sprintf("service-%d", s), fmt.Sprintf("s%d-%02d", s, i))
 			record, err := inst.Record()
 			if err != nil {
 				t.Fatal(err)
 			}
-			puts = append(puts, clientv3.OpPut("/hanse/default/instances/"+service+"/"+inst.ID, string(record)))
+			records["instances/"+inst.Service+"/"+inst.ID] = string(record)
 		}
-		if _, err := client.Txn(t.Context()).Then(puts...).Commit(); err != nil {
-			t.Fatal(err)
-		}
+		server.Put(records)
 	}
+	return server
 }
 
 func heap() uint64 {
@@ -53,19 +48,18 @@ func heap() uint64 {
 	return stats.HeapAlloc
 }
 
-// A client that uses five services of 200 holds memory for five, and hears of nothing else.
-func TestHoldsWhatIsWatched(t *testing.T) {
-	server := startServer(t)
-	client := server.client()
-	fill(t, client)
-	reg := server.registry(etcddiscovery.Options{})
-	watch := func(service string, n int) *discoverytest.Watcher[discovery.Instance] {
-		w := discoverytest.Watch(t, reg, service)
+// RunScale tests that a client that uses five services of 200 holds memory for five, and hears of nothing else.
+func RunScale(t *testing.T, engine Engine) {
+	server := startFull(t, engine)
+	reg := server.Open(Handle{})
+	watch := func(service string, n int) *Watcher[discovery.Instance] {
+		w := Watch(t, reg, service)
 		w.Until("all are there", func(l []discovery.Instance) bool { return len(l) == n })
 		return w
 	}
+	watch("none", 0) // makes the connection, which has buffers
 	before := heap()
-	var watchers []*discoverytest.Watcher[discovery.Instance]
+	var watchers []*Watcher[discovery.Instance]
 	for s := range 5 {
 		watchers = append(watchers, watch(fmt.Sprintf("service-%d", s), 50))
 	}
@@ -74,11 +68,10 @@ func TestHoldsWhatIsWatched(t *testing.T) {
 	if five > 1<<20 {
 		t.Errorf("a client of five services holds %d KiB for them", five>>10)
 	}
-	others, err := client.Delete(t.Context(), "/hanse/default/instances/service-9", clientv3.WithPrefix()) // and 90 to 99
-	if err != nil || others.Deleted != 11*50 {
-		t.Fatal(others, err)
+	for s := 90; s < 100; s++ {
+		server.Delete(fmt.Sprintf("instances/service-%d", s))
 	}
-	lease := register(t, reg, full("service-0", "new"))
+	lease := Register(t, reg, full("service-0", "new"))
 	watchers[0].Until("the new one is the next that is heard", func(l []discovery.Instance) bool {
 		if len(l) != 51 {
 			t.Errorf("service-0 had a snapshot of %d for nothing", len(l))
@@ -91,16 +84,15 @@ func TestHoldsWhatIsWatched(t *testing.T) {
 	for _, w := range watchers {
 		w.Stop()
 	}
-	watch("", 10000-11*50).Stop() // in pages
+	watch("", 10000-10*50).Stop()
 }
 
-// BenchmarkChange is how long it takes until 1,000 clients, each with connections and a registry of its own, have heard of a change to a
+// BenchmarkChange measures how long it takes until 1,000 clients, each with a connection and a handle of its own, have heard of a change to a
 // service with 50 instances, among 200.
-func BenchmarkChange(b *testing.B) {
+func BenchmarkChange(b *testing.B, engine Engine) {
 	const clients = 1000
-	server := startServer(b)
-	fill(b, server.client())
-	owner, err := server.registry(etcddiscovery.Options{}).Register(b.Context(), full("service-0", "owner"))
+	server := startFull(b, engine)
+	owner, err := server.Open(Handle{}).Register(b.Context(), full("service-0", "owner"))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -111,7 +103,7 @@ func BenchmarkChange(b *testing.B) {
 	defer cancel()
 	heard, ready := make(chan string, clients*4), make(chan struct{}, 1)
 	for range clients {
-		reg := server.registry(etcddiscovery.Options{})
+		reg := server.Open(Handle{})
 		wg.Go(func() {
 			last := "none"
 			_ = reg.Watch(ctx, "service-0", func(l []discovery.Instance) {
@@ -127,7 +119,7 @@ func BenchmarkChange(b *testing.B) {
 				}
 			})
 		})
-		<-ready // all at once would wait for this machine, not for etcd
+		<-ready // all at once would wait for this machine, not for the engine
 	}
 	change := func(name string) {
 		inst := full("service-0", "owner")
