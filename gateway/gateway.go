@@ -13,7 +13,8 @@
 //     a method is marked NO_SIDE_EFFECTS;
 //   - gRPC-Web, binary and text;
 //   - REST, where a method has the option google.api.http: every form of paths, bodies and queries, streams as lines of JSON or
-//     server-sent events, and google.api.HttpBody for what is no JSON.
+//     server-sent events, and google.api.HttpBody for what is no JSON;
+//   - WebSocket, for streams in both directions from browsers.
 //
 // Whatever the protocol, a call is a call: the interceptors, rules, policies and limits of its service hold, its headers are metadata, and
 // its error has the same code and details everywhere.
@@ -37,6 +38,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/hanse-go/hanse/internal/websocket"
 	"google.golang.org/protobuf/reflect/protoregistry"
 )
 
@@ -136,6 +138,10 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 		if !h.serveREST(w, r, t) {
 			http.NotFound(w, r)
 		}
+		return
+	}
+	if websocket.Requested(r) {
+		h.serveWebSocket(w, r, rt)
 		return
 	}
 	switch r.Method {

@@ -67,6 +67,8 @@ type Conn struct {
 
 	reading time.Time // when the message that is read must be complete; the zero time: none has begun
 
+	ended bool // the peer has closed its side, or is gone
+
 	ping *time.Timer
 
 	mu     sync.Mutex // held while something is written
@@ -78,7 +80,9 @@ type Conn struct {
 // has broken the rules; the answer to that was sent then.
 func (c *Conn) Read() (Kind, []byte, error) {
 	kind, message, err := c.read()
-	if e, ok := errors.AsType[*CloseError](err); ok {
+	e, ok := errors.AsType[*CloseError](err)
+	c.ended = err != nil && (!ok || !e.Ours)
+	if ok {
 		code := e.Code
 		if code == StatusNoCode {
 			code = StatusNormal
@@ -342,7 +346,7 @@ func cut(s string, n int) string {
 // Wait returns when the peer has closed its side too, or 2 s after Shutdown. Without it, what the peer has sent and nobody has read may take
 // what was written away from it. It is called when no Read runs.
 func (c *Conn) Wait() {
-	for {
+	for !c.ended {
 		_, _, err := c.read()
 		if e, ok := errors.AsType[*CloseError](err); ok && e.Ours { // its frames make no sense
 			io.Copy(io.Discard, c.r)

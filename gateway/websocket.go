@@ -1,0 +1,228 @@
+package gateway
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/hanse-go/hanse/internal/websocket"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+)
+
+// A call by WebSocket: GET /package.Service/Method, of methods of any kind.
+//
+// The subprotocol says how messages are written: hanse.v1.json, which is that of clients without one, as text; hanse.v1.proto as binary. A
+// message is a message. A client that has sent its last one sends an empty text, unless the method takes only one. The server closes with 1000
+// when the call has ended well, else with 4000 and gRPC's code, and the beginning of the error's message. A client that closes cancels.
+//
+// Browsers cannot set headers. They may offer one more subprotocol: hanse.v1.metadata. and, in base64url, a JSON object of names and
+// values, which count as headers. It is never chosen. What a handler sends as header and trailer has no place in the protocol.
+const (
+	webSocketJSON     = "hanse.v1.json"
+	webSocketProto    = "hanse.v1.proto"
+	webSocketMetadata = "hanse.v1.metadata."
+
+	webSocketStatus = 4000 // and gRPC's code
+
+	webSocketPing  = 30 * time.Second
+	webSocketWrite = 30 * time.Second // what a client may take to read a message
+)
+
+func (h *Handler) serveWebSocket(w http.ResponseWriter, r *http.Request, rt *route) {
+	if !h.allowsOrigin(r) {
+		h.writeError(w, status.Newf(codes.PermissionDenied, "pages of %s may not connect", r.Header.Get("Origin")))
+		return
+	}
+	protocol, shown, err := chooseSubprotocol(r)
+	ctx, cancel := context.WithCancel(r.Context()) // nobody else notices that a client has gone
+	defer cancel()
+	call := r.WithContext(ctx)
+	b := &begin{route: rt}
+	if err == nil {
+		call.Header = shown
+		err = connectBegin(call, b)
+	}
+	if err != nil {
+		h.writeError(w, statusOf(err))
+		return
+	}
+	limits := h.Limits.resolved()
+	conn, err := websocket.Upgrade(w, r, protocol, websocket.Options{
+		MaxMessage: limits.MessageBytes, MessageTimeout: limits.ReadTimeout, WriteTimeout: webSocketWrite, PingEvery: webSocketPing,
+	})
+	if refused, ok := errors.AsType[*websocket.HandshakeError](err); ok {
+		http.Error(w, refused.Reason, refused.Status)
+		return
+	}
+	if err != nil {
+		return // the client is gone
+	}
+	defer conn.Close()
+	x := &webSocket{
+		conn: conn, cancel: cancel, kind: websocket.Text, codec: h.codecOf("json"), stream: rt.method.IsStreamingClient(),
+		in: make(chan webSocketMessage), over: make(chan struct{}), read: make(chan struct{}),
+	}
+	if protocol == webSocketProto {
+		x.kind, x.codec = websocket.Binary, h.codecOf("proto")
+	}
+	go x.receiveAll()
+	h.run(call, b, x)
+	<-x.read
+	conn.Wait()
+}
+
+// allowsOrigin reports whether the page that a request comes from may connect: one of this host. Programs that are no browsers do not say where
+// they come from.
+func (h *Handler) allowsOrigin(r *http.Request) bool {
+	origins := r.Header["Origin"]
+	if len(origins) == 0 {
+		return true
+	}
+	u, err := url.Parse(origins[0])
+	return err == nil && len(origins) == 1 && u.Host != "" && strings.EqualFold(u.Host, r.Host)
+}
+
+// chooseSubprotocol returns which one of the offered subprotocols is spoken, and the headers with those that came as one.
+func chooseSubprotocol(r *http.Request) (protocol string, shown http.Header, err error) {
+	offers := websocket.Protocols(r)
+	shown = r.Header.Clone()
+	for name := range shown {
+		if strings.HasPrefix(name, "Sec-Websocket-") {
+			delete(shown, name)
+		}
+	}
+	for _, offer := range offers {
+		if encoded, ok := strings.CutPrefix(offer, webSocketMetadata); ok {
+			if err := addMetadata(shown, encoded); err != nil {
+				return "", nil, status.Errorf(codes.InvalidArgument, "malformed subprotocol %s…: %v", webSocketMetadata, err)
+			}
+		} else if protocol == "" && (offer == webSocketJSON || offer == webSocketProto) {
+			protocol = offer
+		}
+	}
+	if protocol == "" && len(offers) > 0 {
+		return "", nil, status.Errorf(codes.InvalidArgument, "offer one of these subprotocols: %s, %s", webSocketJSON, webSocketProto)
+	}
+	return protocol, shown, nil
+}
+
+// addMetadata adds the names and values of a JSON object in base64url to headers.
+func addMetadata(h http.Header, encoded string) error {
+	data, err := base64.RawURLEncoding.DecodeString(encoded)
+	if err != nil {
+		return err
+	}
+	var object map[string]string
+	if err := json.Unmarshal(data, &object); err != nil {
+		return err
+	}
+	for name, value := range object {
+		if !validKey(name) {
+			return fmt.Errorf("%q cannot be the name of a header", name)
+		}
+		if strings.ContainsFunc(value, func(c rune) bool { return c < ' ' || c == 0x7f }) {
+			return fmt.Errorf("the value of %q has control characters", name)
+		}
+		h.Set(name, value)
+	}
+	return nil
+}
+
+// webSocket is the exchange of a call by WebSocket.
+type webSocket struct {
+	conn   *websocket.Conn
+	cancel func()
+	kind   websocket.Kind
+	codec  codec
+	stream bool // the client sends any number of messages
+
+	ctx context.Context
+	in  chan webSocketMessage
+	all bool // the last message was received
+	out []byte
+
+	over chan struct{} // closed when the call has ended
+	read chan struct{} // closed when nothing is read any more
+}
+
+// webSocketMessage is a message, or the end of them.
+type webSocketMessage struct {
+	data []byte
+	last bool
+}
+
+// receiveAll reads what the client sends until it is gone, or the call is over. No more than one message waits for the handler.
+func (x *webSocket) receiveAll() {
+	defer close(x.read)
+	defer x.cancel()
+	for last := false; ; {
+		kind, data, err := x.conn.Read()
+		if err != nil {
+			return
+		}
+		m := webSocketMessage{data: data, last: kind == websocket.Text && len(data) == 0}
+		switch {
+		case !m.last && kind != x.kind:
+			x.conn.Shutdown(websocket.StatusUnsupported, "messages are text with "+webSocketJSON+", and binary with "+webSocketProto)
+			return
+		case last && !m.last:
+			x.conn.Shutdown(webSocketStatus+int(codes.InvalidArgument), "a message came after the last one")
+			return
+		case last:
+			continue // said twice
+		}
+		last = m.last || !x.stream
+		select {
+		case x.in <- m:
+		case <-x.over:
+			return
+		}
+	}
+}
+
+func (x *webSocket) begin(ctx context.Context) { x.ctx = ctx }
+
+func (x *webSocket) receive(m proto.Message) error {
+	if x.all {
+		return io.EOF
+	}
+	select {
+	case in := <-x.in:
+		if x.all = in.last || !x.stream; in.last {
+			return io.EOF
+		}
+		return decodeRequest(x.codec, in.data, m)
+	case <-x.ctx.Done():
+		return status.FromContextError(x.ctx.Err()).Err()
+	}
+}
+
+func (x *webSocket) sendHeader(metadata.MD) error { return nil }
+
+func (x *webSocket) send(m proto.Message) (err error) {
+	if x.out, err = encodeReply(x.codec, x.out[:0], m); err != nil {
+		return err
+	}
+	return sendError(x.conn.Write(x.kind, x.out))
+}
+
+func (x *webSocket) flush() error { return nil }
+
+func (x *webSocket) end(_, _ metadata.MD, st *status.Status) {
+	code, reason := websocket.StatusNormal, ""
+	if st != nil {
+		code, reason = webSocketStatus+int(st.Code()), st.Message()
+	}
+	x.conn.Shutdown(code, reason)
+	close(x.over)
+}

@@ -1,0 +1,21 @@
+module github.com/hanse-go/hanse/gateway/websockettest
+
+go 1.26.0
+
+replace github.com/hanse-go/hanse => ../../
+
+require (
+	github.com/coder/websocket v1.8.15
+	github.com/hanse-go/hanse v0.0.0-00010101000000-000000000000
+	go.uber.org/goleak v1.3.0
+	google.golang.org/grpc v1.85.0
+	google.golang.org/protobuf v1.36.12
+)
+
+require (
+	github.com/fsnotify/fsnotify v1.10.1 // indirect
+	golang.org/x/net v0.62.0 // indirect
+	golang.org/x/sys v0.49.0 // indirect
+	golang.org/x/text v0.43.0 // indirect
+	google.golang.org/genproto/googleapis/rpc v0.0.0-20260817212433-ac3dfec99bb1 // indirect
+)
