@@ -39,11 +39,12 @@ const (
 )
 
 func (h *Handler) serveWebSocket(w http.ResponseWriter, r *http.Request, rt *route) {
-	if !h.allowsOrigin(r) {
-		h.writeError(w, status.Newf(codes.PermissionDenied, "pages of %s may not connect", r.Header.Get("Origin")))
+	shown := r.Header.Clone()
+	if !h.mayConnect(r, shown) {
+		h.writeError(w, status.Newf(codes.PermissionDenied, "pages of %s may not connect: allow the origin (CORS) if they should", r.Header.Get("Origin")))
 		return
 	}
-	protocol, shown, err := chooseSubprotocol(r)
+	protocol, err := chooseSubprotocol(r, shown)
 	ctx, cancel := context.WithCancel(r.Context()) // nobody else notices that a client has gone
 	defer cancel()
 	call := r.WithContext(ctx)
@@ -56,9 +57,14 @@ func (h *Handler) serveWebSocket(w http.ResponseWriter, r *http.Request, rt *rou
 		h.writeError(w, statusOf(err))
 		return
 	}
-	limits := h.Limits.resolved()
-	conn, err := websocket.Upgrade(w, r, protocol, websocket.Options{
+	limits := h.limits()
+	x := &webSocket{
+		cancel: cancel, kind: websocket.Text, codec: h.codecOf("json"), stream: rt.method.IsStreamingClient(), held: &held{h: h},
+		in: make(chan webSocketMessage), over: make(chan struct{}), read: make(chan struct{}),
+	}
+	x.conn, err = websocket.Upgrade(w, r, protocol, websocket.Options{
 		MaxMessage: limits.MessageBytes, MessageTimeout: limits.ReadTimeout, WriteTimeout: webSocketWrite, PingEvery: webSocketPing,
+		Take: func(n int) error { return x.held.grow(n) },
 	})
 	if refused, ok := errors.AsType[*websocket.HandshakeError](err); ok {
 		http.Error(w, refused.Reason, refused.Status)
@@ -67,35 +73,49 @@ func (h *Handler) serveWebSocket(w http.ResponseWriter, r *http.Request, rt *rou
 	if err != nil {
 		return // the client is gone
 	}
-	defer conn.Close()
-	x := &webSocket{
-		conn: conn, cancel: cancel, kind: websocket.Text, codec: h.codecOf("json"), stream: rt.method.IsStreamingClient(),
-		in: make(chan webSocketMessage), over: make(chan struct{}), read: make(chan struct{}),
-	}
+	defer x.conn.Close()
 	if protocol == webSocketProto {
 		x.kind, x.codec = websocket.Binary, h.codecOf("proto")
 	}
 	go x.receiveAll()
 	h.run(call, b, x)
 	<-x.read
-	conn.Wait()
+	x.held.release()
+	if x.next != nil {
+		x.next.held.release()
+	}
+	x.conn.Wait()
 }
 
-// allowsOrigin reports whether the page that a request comes from may connect: one of this host. Programs that are no browsers do not say where
-// they come from.
-func (h *Handler) allowsOrigin(r *http.Request) bool {
+// mayConnect reports whether the page that a request comes from may connect: one of this host, or one that CORS allows. A browser sends cookies
+// and the like with all of them; where CORS says that such pages do not get them, shown loses them. Programs that are no browsers
+// do not say where they come from.
+func (h *Handler) mayConnect(r *http.Request, shown http.Header) bool {
 	origins := r.Header["Origin"]
 	if len(origins) == 0 {
 		return true
 	}
 	u, err := url.Parse(origins[0])
-	return err == nil && len(origins) == 1 && u.Host != "" && strings.EqualFold(u.Host, r.Host)
+	if err != nil || len(origins) > 1 {
+		return false
+	}
+	if u.Host != "" && strings.EqualFold(u.Host, r.Host) {
+		return true
+	}
+	if !h.cors.all && !h.cors.origins[origins[0]] {
+		return false
+	}
+	if !h.cors.credentials {
+		delete(shown, "Cookie")
+		delete(shown, "Authorization")
+		return r.TLS == nil || len(r.TLS.PeerCertificates) == 0
+	}
+	return true
 }
 
-// chooseSubprotocol returns which one of the offered subprotocols is spoken, and the headers with those that came as one.
-func chooseSubprotocol(r *http.Request) (protocol string, shown http.Header, err error) {
+// chooseSubprotocol returns which one of the offered subprotocols is spoken, and adds the headers that came as one to those shown.
+func chooseSubprotocol(r *http.Request, shown http.Header) (protocol string, err error) {
 	offers := websocket.Protocols(r)
-	shown = r.Header.Clone()
 	for name := range shown {
 		if strings.HasPrefix(name, "Sec-Websocket-") {
 			delete(shown, name)
@@ -104,16 +124,16 @@ func chooseSubprotocol(r *http.Request) (protocol string, shown http.Header, err
 	for _, offer := range offers {
 		if encoded, ok := strings.CutPrefix(offer, webSocketMetadata); ok {
 			if err := addMetadata(shown, encoded); err != nil {
-				return "", nil, status.Errorf(codes.InvalidArgument, "malformed subprotocol %s…: %v", webSocketMetadata, err)
+				return "", status.Errorf(codes.InvalidArgument, "malformed subprotocol %s…: %v", webSocketMetadata, err)
 			}
 		} else if protocol == "" && (offer == webSocketJSON || offer == webSocketProto) {
 			protocol = offer
 		}
 	}
 	if protocol == "" && len(offers) > 0 {
-		return "", nil, status.Errorf(codes.InvalidArgument, "offer one of these subprotocols: %s, %s", webSocketJSON, webSocketProto)
+		return "", status.Errorf(codes.InvalidArgument, "offer one of these subprotocols: %s, %s", webSocketJSON, webSocketProto)
 	}
-	return protocol, shown, nil
+	return protocol, nil
 }
 
 // addMetadata adds the names and values of a JSON object in base64url to headers.
@@ -146,10 +166,12 @@ type webSocket struct {
 	codec  codec
 	stream bool // the client sends any number of messages
 
-	ctx context.Context
-	in  chan webSocketMessage
-	all bool // the last message was received
-	out []byte
+	ctx  context.Context
+	in   chan webSocketMessage
+	next *webSocketMessage // received before it was asked for
+	all  bool              // the last message was received
+	out  []byte
+	held *held // of the message that is being read
 
 	over chan struct{} // closed when the call has ended
 	read chan struct{} // closed when nothing is read any more
@@ -159,6 +181,7 @@ type webSocket struct {
 type webSocketMessage struct {
 	data []byte
 	last bool
+	held *held
 }
 
 // receiveAll reads what the client sends until it is gone, or the call is over. No more than one message waits for the handler.
@@ -167,10 +190,13 @@ func (x *webSocket) receiveAll() {
 	defer x.cancel()
 	for last := false; ; {
 		kind, data, err := x.conn.Read()
+		m := webSocketMessage{data: data, last: kind == websocket.Text && len(data) == 0, held: x.held}
+		if st, ok := status.FromError(err); ok && err != nil {
+			x.conn.Shutdown(webSocketStatus+int(st.Code()), st.Message())
+		}
 		if err != nil {
 			return
 		}
-		m := webSocketMessage{data: data, last: kind == websocket.Text && len(data) == 0}
 		switch {
 		case !m.last && kind != x.kind:
 			x.conn.Shutdown(websocket.StatusUnsupported, "messages are text with "+webSocketJSON+", and binary with "+webSocketProto)
@@ -184,27 +210,54 @@ func (x *webSocket) receiveAll() {
 		last = m.last || !x.stream
 		select {
 		case x.in <- m:
+			x.held = &held{h: m.held.h}
 		case <-x.over:
 			return
 		}
 	}
 }
 
-func (x *webSocket) begin(ctx context.Context) { x.ctx = ctx }
+func (x *webSocket) begin(ctx context.Context) error {
+	x.ctx = ctx
+	if x.stream {
+		return nil
+	}
+	m, err := x.await()
+	if err == nil {
+		x.next = &m
+	}
+	return err
+}
+
+// await returns what comes next.
+func (x *webSocket) await() (webSocketMessage, error) {
+	select {
+	case m := <-x.in:
+		return m, nil
+	case <-x.ctx.Done():
+		return webSocketMessage{}, status.FromContextError(x.ctx.Err()).Err()
+	}
+}
 
 func (x *webSocket) receive(m proto.Message) error {
 	if x.all {
 		return io.EOF
 	}
-	select {
-	case in := <-x.in:
-		if x.all = in.last || !x.stream; in.last {
-			return io.EOF
+	var in webSocketMessage
+	if x.next != nil {
+		in = *x.next
+	} else {
+		var err error
+		if in, err = x.await(); err != nil {
+			return err
 		}
-		return decodeRequest(x.codec, in.data, m)
-	case <-x.ctx.Done():
-		return status.FromContextError(x.ctx.Err()).Err()
 	}
+	x.all = in.last || !x.stream
+	if in.last {
+		return io.EOF
+	}
+	defer in.held.release()
+	return decodeRequest(x.codec, in.data, m)
 }
 
 func (x *webSocket) sendHeader(metadata.MD) error { return nil }

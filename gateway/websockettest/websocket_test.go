@@ -91,14 +91,14 @@ func echo(c grpc.BidiStreamingServer[testpb.StreamingOutputCallRequest, testpb.S
 }
 
 // serve returns the address of a service and what it hears.
-func serve(t *testing.T, limits gateway.Limits) (url string, s *server) {
+func serve(t *testing.T, config gateway.Config) (url string, s *server) {
 	t.Helper()
 	s = &server{metadata: make(chan metadata.MD, 1), ended: make(chan error, 100)}
 	srv := &rpc.Server{Name: "test"}
 	testpb.RegisterTestServiceServer(srv, s)
 	srv.Start()
 	port := &rpc.Port{Servers: []*rpc.Server{srv}}
-	port.HTTP = &gateway.Handler{Backend: port, Limits: limits}
+	port.HTTP = &gateway.Handler{Backend: port, Config: config}
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -175,7 +175,7 @@ func wantClosed(t *testing.T, c *websocket.Conn, code websocket.StatusCode, reas
 const hi = `{"payload":{"body":"aGk="}}`
 
 func TestJSON(t *testing.T) {
-	url, s := serve(t, gateway.Limits{})
+	url, s := serve(t, gateway.Config{})
 	for _, protocols := range [][]string{nil, {"hanse.v1.json"}, {"other", "hanse.v1.json", "hanse.v1.proto"}} {
 		c := connect(t, url+"FullDuplexCall", protocols...)
 		if want := map[bool]string{true: "hanse.v1.json"}[protocols != nil]; c.Subprotocol() != want {
@@ -194,7 +194,7 @@ func TestJSON(t *testing.T) {
 }
 
 func TestProto(t *testing.T) {
-	url, s := serve(t, gateway.Limits{})
+	url, s := serve(t, gateway.Config{})
 	c := connect(t, url+"FullDuplexCall", "hanse.v1.proto")
 	for _, body := range []string{"hi", "", strings.Repeat("x", 1_000_000)} {
 		in, err := proto.Marshal(&testpb.StreamingOutputCallRequest{Payload: &testpb.Payload{Body: []byte(body)}})
@@ -222,7 +222,7 @@ func TestProto(t *testing.T) {
 
 // Methods of the other kinds.
 func TestKinds(t *testing.T) {
-	url, _ := serve(t, gateway.Limits{})
+	url, _ := serve(t, gateway.Config{})
 	c := connect(t, url+"StreamingInputCall")
 	write(t, c, websocket.MessageText, hi)
 	write(t, c, websocket.MessageText, hi)
@@ -243,7 +243,7 @@ func TestKinds(t *testing.T) {
 }
 
 func TestErrors(t *testing.T) {
-	url, _ := serve(t, gateway.Limits{MessageBytes: 1000, Depth: 10})
+	url, _ := serve(t, gateway.Config{Limits: gateway.Limits{MessageBytes: 1000, Depth: 10}})
 	for _, tt := range []struct {
 		method, protocol string
 		kind             websocket.MessageType
@@ -253,12 +253,12 @@ func TestErrors(t *testing.T) {
 	}{
 		{"UnaryCall", "", websocket.MessageText, `{"responseStatus":{"code":5,"message":"no such thing"}}`, 4005, "no such thing"},
 		{"UnaryCall", "", websocket.MessageText, `{"responseStatus":{"code":5,"message":"` + strings.Repeat("ü", 100) + `"}}`, 4005, strings.Repeat("ü", 61)},
-		{"UnaryCall", "", websocket.MessageText, `{"payload":7}`, 4003, "the request is no json"},
-		{"UnaryCall", "", websocket.MessageText, `{`, 4003, "the request is no json"},
-		{"UnaryCall", "", websocket.MessageText, strings.Repeat("[", 100), 4003, "the request is no json"},
+		{"UnaryCall", "", websocket.MessageText, `{"payload":7}`, 4003, ""},
+		{"UnaryCall", "", websocket.MessageText, `{`, 4003, ""},
+		{"UnaryCall", "", websocket.MessageText, strings.Repeat("[", 100), 4003, ""},
 		{"UnaryCall", "", websocket.MessageText, "", 4012, "no request message"},
 		{"UnaryCall", "hanse.v1.proto", websocket.MessageBinary, "\xff", 4003, "the request is no proto"},
-		{"FullDuplexCall", "", websocket.MessageText, `{"payload":{"body":"!"}}`, 4003, "the request is no json"},
+		{"FullDuplexCall", "", websocket.MessageText, `{"payload":{"body":"!"}}`, 4003, ""},
 		{"FullDuplexCall", "", websocket.MessageBinary, "", 1003, "messages are text"},
 		{"FullDuplexCall", "hanse.v1.proto", websocket.MessageText, "{}", 1003, "messages are text"},
 		{"FullDuplexCall", "", websocket.MessageText, strings.Repeat("x", 1001), 1009, "1000 bytes"},
@@ -276,7 +276,7 @@ func TestErrors(t *testing.T) {
 
 // What comes behind the end is a mistake of the client.
 func TestBehindTheEnd(t *testing.T) {
-	url, s := serve(t, gateway.Limits{})
+	url, s := serve(t, gateway.Config{})
 	c := connect(t, url+"FullDuplexCall")
 	write(t, c, websocket.MessageText, "")
 	if err := c.Write(t.Context(), websocket.MessageText, []byte(hi)); err == nil {
@@ -288,7 +288,7 @@ func TestBehindTheEnd(t *testing.T) {
 }
 
 func TestGone(t *testing.T) {
-	url, s := serve(t, gateway.Limits{})
+	url, s := serve(t, gateway.Config{})
 	for name, leave := range map[string]func(c *websocket.Conn) error{
 		"closes":   func(c *websocket.Conn) error { return c.Close(websocket.StatusGoingAway, "bye") },
 		"vanishes": func(c *websocket.Conn) error { return c.CloseNow() },
@@ -311,7 +311,7 @@ func TestGone(t *testing.T) {
 }
 
 func TestDeadline(t *testing.T) {
-	url, s := serve(t, gateway.Limits{})
+	url, s := serve(t, gateway.Config{})
 	c, _, err := dial(t, url+"FullDuplexCall", nil, "Connect-Timeout-Ms: 50")
 	if err != nil {
 		t.Fatal(err)
@@ -328,7 +328,7 @@ func bearer(object string) string {
 }
 
 func TestMetadata(t *testing.T) {
-	url, s := serve(t, gateway.Limits{})
+	url, s := serve(t, gateway.Config{})
 	c, _, err := dial(t, url+"EmptyCall", []string{bearer(`{"Authorization":"Bearer abc","x-raw-bin":"/wA","hanse-priority":"critical","Host":"elsewhere"}`), "hanse.v1.json"}, "X-Plain: 1")
 	if err != nil {
 		t.Fatal(err)
@@ -349,8 +349,51 @@ func TestMetadata(t *testing.T) {
 	}
 }
 
+// Pages of an origin that CORS allows may connect, and their visitors' cookies count only if it says so.
+func TestCORS(t *testing.T) {
+	for _, credentials := range []bool{false, true} {
+		url, s := serve(t, gateway.Config{CORS: gateway.CORS{Origins: []string{"https://shop.example"}, Credentials: credentials}})
+		if _, resp, err := dial(t, url+"EmptyCall", nil, "Origin: https://evil.example"); err == nil || resp.StatusCode != 403 {
+			t.Errorf("another origin: %v, %v", resp, err)
+		}
+		c, _, err := dial(t, url+"EmptyCall", nil, "Origin: https://shop.example", "Cookie: session=1", "Authorization: Basic eDp5")
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, c, websocket.MessageText, "{}")
+		wantText(t, c, "{}")
+		if md := <-s.metadata; (md.Get("cookie") != nil) != credentials || (md.Get("authorization") != nil) != credentials {
+			t.Errorf("with credentials %v: %v", credentials, md)
+		}
+	}
+}
+
+// What is received counts against the memory of all messages, and is given back.
+func TestMemory(t *testing.T) {
+	url, s := serve(t, gateway.Config{Limits: gateway.Limits{TotalBytes: 300_000}})
+	c := connect(t, url+"FullDuplexCall")
+	c.SetReadLimit(1 << 20)
+	big := `{"payload":{"body":"` + strings.Repeat("x", 200_000) + `"}}`
+	for range 10 {
+		write(t, c, websocket.MessageText, big)
+		if _, _, err := c.Read(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.Write(t.Context(), websocket.MessageText, []byte(big+big))
+	wantClosed(t, c, 4008, "memory")
+	if err := <-s.ended; status.Code(err) != codes.Canceled {
+		t.Error(err)
+	}
+	for range 10 { // that one as well, and those whose handlers never ask for them
+		c := connect(t, url+"StreamingOutputCall")
+		write(t, c, websocket.MessageText, big)
+		wantClosed(t, c, websocket.StatusNormalClosure, "")
+	}
+}
+
 func TestRefused(t *testing.T) {
-	url, _ := serve(t, gateway.Limits{})
+	url, _ := serve(t, gateway.Config{})
 	host := strings.TrimSuffix(strings.TrimPrefix(url, "ws://"), "/grpc.testing.TestService/")
 	for _, tt := range []struct {
 		name, method string

@@ -67,7 +67,8 @@ type Conn struct {
 
 	reading time.Time // when the message that is read must be complete; the zero time: none has begun
 
-	ended bool // the peer has closed its side, or is gone
+	ended   bool // the peer has closed its side, or is gone
+	waiting bool // messages are not kept
 
 	ping *time.Timer
 
@@ -104,6 +105,12 @@ func (c *Conn) read() (kind Kind, message []byte, err error) {
 		}
 		if h.op >= opClose {
 			if err := c.control(h); err != nil {
+				return 0, nil, err
+			}
+			continue
+		}
+		if c.waiting {
+			if _, err := io.CopyN(io.Discard, c.r, int64(h.length)); err != nil {
 				return 0, nil, err
 			}
 			continue
@@ -204,6 +211,11 @@ func (c *Conn) readPayload(dst []byte, h header) ([]byte, error) {
 	start := len(dst)
 	for left := h.length; left > 0; {
 		n := int(min(left, uint64(max(piece, len(dst)))))
+		if c.options.Take != nil {
+			if err := c.options.Take(n); err != nil {
+				return nil, err
+			}
+		}
 		at := len(dst)
 		dst = slices.Grow(dst, n)[:at+n]
 		if _, err := io.ReadFull(c.r, dst[at:]); err != nil {
@@ -346,14 +358,13 @@ func cut(s string, n int) string {
 // Wait returns when the peer has closed its side too, or 2 s after Shutdown. Without it, what the peer has sent and nobody has read may take
 // what was written away from it. It is called when no Read runs.
 func (c *Conn) Wait() {
-	for !c.ended {
-		_, _, err := c.read()
-		if e, ok := errors.AsType[*CloseError](err); ok && e.Ours { // its frames make no sense
-			io.Copy(io.Discard, c.r)
-		}
-		if err != nil {
-			return
-		}
+	if c.ended {
+		return
+	}
+	c.waiting = true
+	_, _, err := c.read()
+	if e, ok := errors.AsType[*CloseError](err); ok && e.Ours { // its frames make no sense
+		io.Copy(io.Discard, c.r)
 	}
 }
 

@@ -12,10 +12,12 @@ import (
 	"time"
 )
 
-// Options are the limits of a connection. Zero means none of each.
+// Options are the limits of a connection. The zero value has none.
 type Options struct {
 	// MaxMessage is the size of one message in bytes.
 	MaxMessage int
+	// Take is asked before memory is taken for n bytes more of a message. Its error ends the reading.
+	Take func(n int) error
 	// MessageTimeout is what a message may take to arrive once it has begun.
 	MessageTimeout time.Duration
 	// WriteTimeout is what a peer may take to let one frame through: one that does not read loses its connection.
