@@ -55,7 +55,9 @@ func (r *run) announceReady(ctx context.Context) error {
 			continue
 		}
 		m.instance.State = discovery.Ready
-		m.instance.Contracts = contracts(m.server.GetServiceInfo())
+		if m.Unknown == nil { // else it may have any
+			m.instance.Contracts = contracts(m.server.GetServiceInfo())
+		}
 		if err := m.locate(); err != nil {
 			errs = append(errs, err)
 			continue
@@ -127,8 +129,10 @@ func (r *run) announceDraining(ctx context.Context) {
 		if m.lease == nil {
 			continue
 		}
-		m.instance.State = discovery.Draining
 		all.Go(func() {
+			m.announce.Lock()
+			defer m.announce.Unlock()
+			m.instance.State = discovery.Draining
 			if err := m.lease.Update(ctx, m.instance); err != nil {
 				m.log.Warn("cannot tell the registry that the service drains", "error", err)
 			}

@@ -66,6 +66,9 @@ func (c *check) ask(ctx context.Context, m *member) error {
 	}
 }
 
+// stateCheck is the condition that the app itself makes.
+const stateCheck = "state"
+
 // condition is what one check said.
 type condition struct {
 	Service string `json:"service"`
@@ -80,7 +83,7 @@ func (r *run) readiness(ctx context.Context, members []*member) (ready bool, con
 	var all []*condition
 	var asking sync.WaitGroup
 	for _, m := range members {
-		state := &condition{Service: m.Name, Check: "state"}
+		state := &condition{Service: m.Name, Check: stateCheck}
 		if !ready {
 			state.Reason = string(phase)
 		}

@@ -85,6 +85,7 @@ type member struct {
 	client   *rpc.Client
 	port     *port
 	lease    discovery.Lease
+	announce sync.Mutex // held while instance changes or is told, from when the app is ready
 	instance discovery.Instance
 
 	// Guarded by Service.mu.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"regexp"
 	"sync"
+	"time"
 
 	"github.com/hanse-go/hanse/resilience"
 	"github.com/hanse-go/hanse/rpc"
@@ -79,6 +80,14 @@ type Service struct {
 
 	// Faults make calls go wrong on purpose, in a test. Default: none; where [App.AllowFaults] is set those that hanse chaos makes.
 	Faults *resilience.Faults
+
+	// Unknown serves the calls of methods that no contract of the service has, such as [rpc.Forwarder.Stream]. It goes with no Allow. Its
+	// instances announce no contracts, and so get all calls of the service. Setup may set it. Default: they fail with Unimplemented.
+	Unknown grpc.StreamHandler
+
+	// CheckEvery is how often the checks (see [Service.Check]) are asked while the service runs, so that callers go elsewhere as long
+	// as one is not met: the instance is then announced as starting. Default: they count for who asks for the health only.
+	CheckEvery time.Duration
 
 	// MaxRecvMsgSize is the most bytes that one request message may have, uncompressed. 0 is 4 MiB, -1 is no limit.
 	MaxRecvMsgSize int

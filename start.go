@@ -52,6 +52,7 @@ func (r *run) start(ctx context.Context) error {
 		return quietly(ctx, err)
 	}
 	r.announced = true
+	r.followChecks()
 	attrs := []any{"services", strings.Join(r.names(), ","), "took", time.Since(r.began).Round(time.Millisecond)}
 	for _, p := range r.ports {
 		if p.addr != nil {
@@ -176,6 +177,7 @@ func (m *member) setUp(ctx context.Context) (err error) {
 		return err
 	}
 	m.serveHealth()
+	m.server.Unknown = m.Unknown
 	m.Service.mu.Lock()
 	m.sealed = true
 	m.Service.mu.Unlock()

@@ -53,7 +53,7 @@ the old one stays. Programs that only call services are started by hanse start.`
 			if err != nil {
 				return err
 			}
-			o.Guard = []string{self, guardCommand}
+			o.Run = []string{self, "run"}
 			o.Generate = generate
 			kill, end := secondSignal(cmd.Context())
 			defer end()
@@ -162,13 +162,13 @@ func generate(ctx context.Context, files []string) (written []string, err error)
 	return written, nil
 }
 
-// guardCommand is what hanse dev runs commands in other languages under; see [process.Guard].
+// guardCommand is what hanse run runs commands in other languages under; see [process.Guard].
 const guardCommand = "guard-command"
 
 func newGuard() *cobra.Command {
 	return &cobra.Command{
 		Use:                guardCommand + " COMMAND [ARG]…",
-		Short:              "Run a command that ends with hanse dev; for hanse dev itself",
+		Short:              "Run a command that ends with hanse run; for hanse run itself",
 		Hidden:             true,
 		DisableFlagParsing: true,
 		Args:               argCount(1, -1, "a command"),

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/hanse-go/hanse/cmd/hanse/internal/member"
 	"slices"
 	"strconv"
 	"strings"
@@ -160,7 +161,7 @@ func psRows(ctx context.Context, where *place, names []string, list []discovery.
 	splits, _ := where.splits(ctx, "") // some registries hold none
 	for _, i := range list {
 		known[key{i.Service, i.PID}] = true
-		rows = append(rows, psRow{Service: i.Service, Instance: i.ID, Version: cmp.Or(i.Version, builds[i.PID]), State: i.State, PID: i.PID, Endpoints: append([]string{}, i.Endpoints...), Command: i.Metadata[dev.CommandKey], Started: i.Started, Wire: i.Metadata["wire"], Split: part(splits, i.Service, i.Version)})
+		rows = append(rows, psRow{Service: i.Service, Instance: i.ID, Version: cmp.Or(i.Version, builds[i.PID]), State: i.State, PID: i.PID, Endpoints: append([]string{}, i.Endpoints...), Command: i.Metadata[member.CommandLabel], Started: i.Started, Wire: i.Metadata["wire"], Split: part(splits, i.Service, i.Version)})
 	}
 	for _, p := range status.Processes {
 		services := p.Services

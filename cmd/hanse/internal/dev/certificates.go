@@ -2,17 +2,11 @@ package dev
 
 import (
 	"context"
-	"crypto/tls"
-	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"maps"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -115,113 +109,4 @@ func (c *certificates) run(ctx context.Context, problemf func(string, ...any)) {
 		}
 		c.mu.Unlock()
 	}
-}
-
-// front lets callers of the system reach a command that speaks no TLS: it takes their connections, as the services that the command
-// serves, and hands what comes to the command's port.
-type front struct {
-	lis     net.Listener
-	config  *tls.Config
-	backend string
-
-	mu    sync.Mutex
-	conns map[net.Conn]bool
-	ended bool
-	all   sync.WaitGroup
-}
-
-// openFront listens for callers of services that the command at a port of this machine serves.
-func (c *certificates) openFront(port int, services []string) (*front, error) {
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	config := identity.ServerConfig(c.authority, services...)
-	choose := config.GetConfigForClient
-	config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-		config, err := choose(hello)
-		if err == nil {
-			config.NextProtos = []string{"h2", "http/1.1"}
-		}
-		return config, err
-	}
-	f := &front{lis: lis, config: config, backend: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), conns: make(map[net.Conn]bool)}
-	f.all.Go(f.accept)
-	return f, nil
-}
-
-func (f *front) accept() {
-	for {
-		conn, err := f.lis.Accept()
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
-		if err != nil {
-			slog.Debug("accepting a connection for a command failed", "error", err)
-			time.Sleep(10 * time.Millisecond) // such as too many open files
-			continue
-		}
-		f.all.Go(func() { f.serve(conn) })
-	}
-}
-
-// serve carries one connection. It ends when one side ends it.
-func (f *front) serve(conn net.Conn) {
-	if !f.keep(conn) {
-		return
-	}
-	defer f.drop(conn)
-	secure := tls.Server(conn, f.config)
-	conn.SetDeadline(time.Now().Add(10 * time.Second))
-	if secure.Handshake() != nil { // the caller tells why
-		return
-	}
-	conn.SetDeadline(time.Time{})
-	backend, err := net.Dial("tcp", f.backend)
-	if err != nil || !f.keep(backend) {
-		return
-	}
-	defer f.drop(backend)
-	var back sync.WaitGroup
-	back.Go(func() {
-		io.Copy(secure, backend)
-		secure.CloseWrite()
-		conn.SetReadDeadline(time.Now().Add(time.Second)) // the command has no more to say: so has the caller
-	})
-	io.Copy(backend, secure)
-	backend.(*net.TCPConn).CloseWrite()
-	back.Wait()
-}
-
-func (f *front) keep(conn net.Conn) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.ended {
-		conn.Close()
-		return false
-	}
-	f.conns[conn] = true
-	return true
-}
-
-func (f *front) drop(conn net.Conn) {
-	conn.Close()
-	f.mu.Lock()
-	delete(f.conns, conn)
-	f.mu.Unlock()
-}
-
-// addr is where callers reach it.
-func (f *front) addr() string { return f.lis.Addr().String() }
-
-// close ends all connections.
-func (f *front) close() {
-	f.lis.Close()
-	f.mu.Lock()
-	f.ended = true
-	for conn := range f.conns {
-		conn.Close()
-	}
-	f.mu.Unlock()
-	f.all.Wait()
 }

@@ -2,16 +2,12 @@ package dev
 
 import (
 	"context"
-	"crypto/tls"
-	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -112,53 +108,6 @@ func TestCertificatesAreRenewed(t *testing.T) {
 		cancel()
 		all.Wait()
 	})
-}
-
-// TestFront holds that a command without TLS is called as the service that it is, and by members of the system only.
-func TestFront(t *testing.T) {
-	c := testCertificates(t, 0)
-	addr := strings.TrimPrefix(backend(t, "command"), "http://")
-	_, text, _ := net.SplitHostPort(addr)
-	port, err := strconv.Atoi(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, err := c.openFront(port, []string{"rec", "ads"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	get := func(config *tls.Config) string {
-		t.Helper()
-		transport := &http.Transport{TLSClientConfig: config}
-		defer transport.CloseIdleConnections()
-		resp, err := (&http.Client{Transport: transport}).Get("https://" + f.addr())
-		if err != nil {
-			return err.Error()
-		}
-		defer resp.Body.Close()
-		b, err := io.ReadAll(resp.Body)
-		return fmt.Sprint(string(b), err)
-	}
-	for _, service := range []string{"rec", "ads"} {
-		if got := get(identity.ClientConfig(c.authority, "cart", service)); got != "command 127.0.0.1<nil>" {
-			t.Errorf("%s: %s", service, got)
-		}
-	}
-	if got := get(identity.ClientConfig(c.authority, "cart", "cart")); !strings.Contains(got, "the peer is spiffe://shop-one/rec and not spiffe://shop-one/cart") {
-		t.Errorf("cart: %s", got)
-	}
-	if got := get(&tls.Config{InsecureSkipVerify: true}); !strings.Contains(got, "certificate required") {
-		t.Errorf("without a certificate: %s", got)
-	}
-	open, err := tls.Dial("tcp", f.addr(), identity.ClientConfig(c.authority, "cart", "rec"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer open.Close()
-	f.close() // ends it, and waits for all of it
-	if _, err := open.Read(make([]byte, 1)); err == nil {
-		t.Error("a connection goes on")
-	}
 }
 
 // TestDoorCalls holds that calls by a door reach a service that wants certificates, as calls of hanse dev, and that its pages stay what

@@ -201,8 +201,6 @@ func (s *supervisor) awaitReady(ctx context.Context, c *child) error {
 	u := c.slot.unit
 	var ok bool
 	switch {
-	case u.foreign():
-		ok = s.awaitForeign(ctx, c)
 	case u.client:
 		ok = true // nothing tells when it is
 	default:
@@ -241,12 +239,7 @@ func (s *supervisor) drain(c *child) {
 	s.mu.Lock()
 	c.told = true
 	c.state = control.Draining
-	withdraw := c.withdraw
-	c.withdraw = nil
 	s.mu.Unlock()
-	if withdraw != nil {
-		withdraw()
-	}
 	c.process.Drain()
 	limit := time.NewTimer(drainTime)
 	defer limit.Stop()
@@ -266,17 +259,8 @@ func (s *supervisor) attend(c *child) {
 	<-c.process.Done()
 	exit := c.process.Exit()
 	s.mu.Lock()
-	withdraw := c.withdraw
-	c.withdraw = nil
 	told := c.told || s.stopping
-	front := c.front
 	s.mu.Unlock()
-	if withdraw != nil {
-		withdraw()
-	}
-	if front != nil { // calls that ran went on until now
-		front.close()
-	}
 	if !told {
 		s.ended(c, exit)
 	}

@@ -11,7 +11,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,7 +36,7 @@ type Options struct {
 	One      bool           // each program whole, in one process
 	Services []string       // start only these; none: all
 	Replicas map[string]int // copies by service; default 1, or what hanse.yaml says
-	Guard    []string       // the command that runs [process.Guard]
+	Run      []string       // hanse run, which makes commands in other languages members
 
 	NoIdentity      bool          // processes get no certificates and speak plaintext
 	CertificateLife time.Duration // how long a certificate is good; 0: an hour
@@ -272,14 +271,4 @@ func quietly(ctx context.Context, err error) error {
 		return nil
 	}
 	return err
-}
-
-// freePort returns a port that nobody listens on at the moment.
-func freePort() (int, error) {
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer lis.Close()
-	return lis.Addr().(*net.TCPAddr).Port, nil
 }

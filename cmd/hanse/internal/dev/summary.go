@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"github.com/hanse-go/hanse/cmd/hanse/internal/member"
 	"slices"
 	"strings"
 	"time"
@@ -82,7 +83,7 @@ func (s *supervisor) rows(table *ui.Table, u *unit, c *child, list []discovery.I
 		var where, page string
 		for _, i := range list {
 			if i.Service == service && i.PID == c.process.PID() {
-				where = cmp.Or(i.Metadata[CommandKey], Listens(i.Endpoints))
+				where = cmp.Or(i.Metadata[member.CommandLabel], Listens(i.Endpoints))
 				if i.Metadata[httpKey] != "" {
 					page = ui.Accent.Sprint(s.doors.url(service))
 				}

@@ -26,14 +26,10 @@ type unit struct {
 
 func newUnit(w *wish) *unit { return &unit{wish: w, gate: make(chan struct{}, 1)} }
 
-// identity is the name of the folder with the certificates of the unit's processes: each service of a Go program finds its own, and a
-// command that calls shows that of the first service that it serves.
+// identity is the name of the folder with the certificates of the unit's processes: each service finds its own.
 func (u *unit) identity() string {
-	switch {
-	case len(u.services) == 0:
+	if len(u.services) == 0 {
 		return u.name
-	case u.foreign():
-		return u.services[0]
 	}
 	return "{service}"
 }
@@ -89,10 +85,7 @@ type child struct {
 	last     []string // lines that it printed last
 	cause    string   // what it said last was wrong, at the time
 	causeAt  time.Time
-	panicked bool   // the cause is its panic, whatever it prints then
-	port     int    // of a foreign command
-	withdraw func() // of a foreign command that was announced
-	front    *front // where it takes calls over TLS; nil: it is called itself
+	panicked bool // the cause is its panic, whatever it prints then
 }
 
 // lastLines is how many lines are kept of a process, to be shown when it fails.

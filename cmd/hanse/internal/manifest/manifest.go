@@ -37,6 +37,8 @@ type Process struct {
 	Env      map[string]string `yaml:"env"`      // added to the environment
 	Port     int               `yaml:"port"`     // Run: the port of its pages. Command: the port that it serves. 0: any, for a command in the variable PORT
 	HTTP     bool              `yaml:"http"`     // a Command that serves pages
+	Health   string            `yaml:"health"`   // how a Command tells that it can take calls: grpc, http:/path or tcp, the default
+	Uses     []string          `yaml:"uses"`     // services that a Command calls: it finds their addresses in variables such as HANSE_CART_ADDR
 	Watch    []string          `yaml:"watch"`    // folders and files whose change restarts it, besides the Go code of Run
 }
 

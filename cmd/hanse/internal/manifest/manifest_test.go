@@ -122,6 +122,12 @@ hanse.yaml:2:1: unknown key "porcesses"; did you mean processes?
 			`hanse.yaml:4:11: 2 copies cannot serve one port; leave port out and use {port} in command, or the variable PORT
         port: 80
               ^`},
+		{"health", "processes:\n  - name: web\n    command: [web]\n    health: http\n", `hanse.yaml:4:13: "http" is none of grpc, http:/path and tcp
+        health: http
+                ^`},
+		{"uses of a program", "processes:\n  - run: ./web\n    uses: [cart]\n", `hanse.yaml:3:11: uses belongs to command; a Go program finds services by itself
+        uses: [cart]
+              ^`},
 		{"port", "processes:\n  - run: ./web\n    port: 80000\n", `hanse.yaml:3:11: port is 80000; it must be between 1 and 65535
         port: 80000
               ^`},

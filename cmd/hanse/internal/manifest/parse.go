@@ -257,6 +257,7 @@ func (p *checker) process(node ast.Node, proc *Process) {
 	if proc.HTTP && proc.Run != "" {
 		p.addf(find(node, "http"), "http belongs to command; a Go program says itself which services have pages")
 	}
+	p.member(node, proc)
 	if proc.Together && proc.Run == "" {
 		p.addf(find(node, "together"), "together belongs to run; a command is one process anyway")
 	}
@@ -285,6 +286,26 @@ func (p *checker) process(node ast.Node, proc *Process) {
 	}
 	if len(proc.Command) > 0 && len(proc.Services) == 0 && proc.Name != "" {
 		proc.Services = []string{proc.Name}
+	}
+}
+
+// member checks what only commands have.
+func (p *checker) member(node ast.Node, proc *Process) {
+	path, page := strings.CutPrefix(proc.Health, "http:")
+	switch {
+	case proc.Run != "" && proc.Health != "":
+		p.addf(find(node, "health"), "health belongs to command; a Go program says itself when it is ready")
+	case proc.Health == "", proc.Health == "grpc", proc.Health == "tcp", page && strings.HasPrefix(path, "/"):
+	default:
+		p.addf(find(node, "health"), "%q is none of grpc, http:/path and tcp", proc.Health)
+	}
+	if proc.Run != "" && len(proc.Uses) > 0 {
+		p.addf(find(node, "uses"), "uses belongs to command; a Go program finds services by itself")
+	}
+	for _, s := range proc.Uses {
+		if !names.MatchString(s) {
+			p.addf(find(node, "uses"), "%q is no name of a service: use lower-case letters, digits and hyphens, beginning with a letter", s)
+		}
 	}
 }
 

@@ -21,12 +21,13 @@ const guardGrace = 10 * time.Second
 //
 // A guard leads the process group that it runs its command in; signals to the group are for the command, so it survives them.
 func Guard(command []string) (int, error) {
-	life, err := openLifeline(os.Getenv("HANSE_LIFELINE"))
+	life, err := TakeLifeline()
 	if err != nil {
 		return 0, err
 	}
-	syscall.CloseOnExec(int(life.Fd()))
-	os.Unsetenv("HANSE_LIFELINE")
+	if life == nil {
+		return 0, errors.New("the guard has no lifeline (HANSE_LIFELINE): it is started by hanse dev and hanse run only")
+	}
 	if syscall.Getpgrp() != os.Getpid() {
 		return 0, errors.New("the guard must lead a process group: it is started by hanse dev only")
 	}

@@ -24,6 +24,8 @@ type Spec struct {
 	Guard []string
 	// Output gets each line of standard output and standard error, without its end. It is called by one goroutine at a time.
 	Output func(line string)
+	// Stdout and Stderr, when one of them is set, get the output as it is, instead of Output. Files are handed to the child.
+	Stdout, Stderr io.Writer
 }
 
 // Process is a running child.
@@ -59,6 +61,9 @@ func Start(s Spec) (*Process, error) {
 	cmd.Dir = s.Dir
 	cmd.Env = s.Env
 	cmd.Stdout, cmd.Stderr = out, out
+	if s.Stdout != nil || s.Stderr != nil {
+		cmd.Stdout, cmd.Stderr = s.Stdout, s.Stderr
+	}
 	// A grandchild may keep the output open; the child's end is what counts.
 	cmd.WaitDelay = time.Second
 	p := &Process{cmd: cmd, foreign: s.Foreign, lifeline: ours, done: make(chan struct{})}
@@ -165,11 +170,25 @@ func (l *lines) out() {
 	l.rest = l.rest[:0]
 }
 
-// openLifeline opens the inherited end of the lifeline that value, of the variable HANSE_LIFELINE, names.
-func openLifeline(value string) (*os.File, error) {
+// TakeLifeline opens the inherited end of the lifeline that the variable HANSE_LIFELINE names, which it takes out of the environment, for
+// it is not for the children of this process. Without the variable it returns nil.
+func TakeLifeline() (*os.File, error) {
+	value := os.Getenv("HANSE_LIFELINE")
+	if value == "" {
+		return nil, nil
+	}
+	os.Unsetenv("HANSE_LIFELINE")
 	n, err := strconv.ParseUint(value, 10, 64)
 	if err != nil {
 		return nil, fmt.Errorf("HANSE_LIFELINE is %q, not a number", value)
 	}
-	return os.NewFile(uintptr(n), "lifeline"), nil
+	keepFromChildren(uintptr(n))
+	life := os.NewFile(uintptr(n), "lifeline")
+	if life == nil {
+		return nil, fmt.Errorf("HANSE_LIFELINE is %q: there is no such pipe", value)
+	}
+	if _, err := life.Stat(); err != nil {
+		return nil, fmt.Errorf("HANSE_LIFELINE is %q: %w", value, err)
+	}
+	return life, nil
 }

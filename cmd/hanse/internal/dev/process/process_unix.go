@@ -24,6 +24,8 @@ func attach(cmd *exec.Cmd, theirs *os.File) string {
 	return "3"
 }
 
+func keepFromChildren(fd uintptr) { syscall.CloseOnExec(int(fd)) }
+
 func (*platform) prepare(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
 
 func (*platform) started(*exec.Cmd, bool) error { return nil }

@@ -31,6 +31,10 @@ func attach(cmd *exec.Cmd, theirs *os.File) string {
 	return strconv.FormatUint(uint64(h), 10)
 }
 
+func keepFromChildren(handle uintptr) {
+	windows.SetHandleInformation(windows.Handle(handle), windows.HANDLE_FLAG_INHERIT, 0)
+}
+
 func (*platform) prepare(cmd *exec.Cmd) {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}

@@ -1,0 +1,135 @@
+package member
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"time"
+
+	"github.com/hanse-go/hanse"
+	"github.com/hanse-go/hanse/cmd/hanse/internal/call"
+	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/identity"
+	"github.com/hanse-go/hanse/resilience"
+	"github.com/hanse-go/hanse/rpc"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+)
+
+// CallerKey is the metadata, and the header, in which a command reads who calls it: the ID in the caller's certificate. It is never what
+// a caller says itself.
+const CallerKey = "hanse-caller"
+
+// dial makes the connection to the command. What goes wrong between the two is for the callers to judge: nothing is repeated or held
+// back here.
+func (m *member) dial() error {
+	registry, err := discovery.ParseTarget(m.addr())
+	if err != nil {
+		return err
+	}
+	m.client = &rpc.Client{
+		Registry: registry, MaxRecvMsgSize: -1,
+		Policies: map[string]resilience.Policy{"": {
+			Timeout: -1, Retry: resilience.Retry{Attempts: -1}, Breaker: resilience.Breaker{Failures: -1}, Outlier: resilience.Outlier{MaxEjected: -1},
+		}},
+		Logger: slog.New(slog.DiscardHandler), // the checks tell
+	}
+	m.conn = rpc.NewConn(m.Services[0])
+	m.forward = rpc.Forwarder{Conn: m.conn, Outgoing: tellCaller}
+	return m.conn.Bind(m.client)
+}
+
+func tellCaller(ctx context.Context, md metadata.MD) {
+	delete(md, CallerKey)
+	if id, ok := identity.Caller(ctx); ok {
+		md[CallerKey] = []string{id.String()}
+	}
+}
+
+// reflectTime is how long a command may take to tell its contracts.
+const reflectTime = 5 * time.Second
+
+// register makes s serve what the command serves. Of a command that does not tell its contracts all calls are passed on, and it is
+// announced without any.
+func (m *member) register(s *hanse.Service) {
+	ctx, cancel := context.WithTimeout(context.Background(), reflectTime)
+	defer cancel()
+	contracts, err := m.contracts(ctx)
+	if err != nil {
+		s.Logger().Info("the command does not tell its contracts: all calls are passed on to it", "because", err)
+	}
+	for _, d := range contracts {
+		s.RegisterService(m.forward.Contract(d), &m.forward)
+	}
+	if len(contracts) == 0 {
+		s.Unknown = m.forward.Stream
+	}
+}
+
+// contracts returns what the command serves, by its reflection. Their files become the program's: it is nobody else's.
+func (m *member) contracts(ctx context.Context) ([]protoreflect.ServiceDescriptor, error) {
+	r := call.NewReflection(m.conn)
+	defer r.Close()
+	names, err := r.Contracts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []protoreflect.ServiceDescriptor
+	for _, name := range names {
+		d, _, err := r.Contract(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		adopt(d.ParentFile())
+		all = append(all, d)
+	}
+	return all, nil
+}
+
+// adopt makes a file and those that it imports known in this program, where there is no other one of its name: for reflection, for the
+// hashes of contracts and for what their options say.
+func adopt(file protoreflect.FileDescriptor) {
+	if _, err := protoregistry.GlobalFiles.FindFileByPath(file.Path()); err == nil {
+		return
+	}
+	for i := range file.Imports().Len() {
+		adopt(file.Imports().Get(i).FileDescriptor)
+	}
+	if f, err := protodesc.NewFile(protodesc.ToFileDescriptorProto(file), protoregistry.GlobalFiles); err == nil {
+		_ = protoregistry.GlobalFiles.RegisterFile(f) // it conflicts with what this program has: then that counts
+	}
+}
+
+// pages passes plain HTTP requests on.
+func (m *member) pages() http.Handler {
+	target := &url.URL{Scheme: "http", Host: m.addr()}
+	return &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(target)
+			r.Out.Host = r.In.Host
+			r.SetXForwarded()
+			r.Out.Header.Del(CallerKey)
+			if id, ok := identity.Caller(r.In.Context()); ok {
+				r.Out.Header.Set(CallerKey, id.String())
+			}
+		},
+		Transport:     &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute},
+		FlushInterval: -1,
+		ErrorLog:      slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			var op *net.OpError
+			if errors.As(err, &op) && op.Op == "dial" {
+				w.Header().Set("Hanse-Not-Processed", "1")
+				http.Error(w, "the command cannot be reached", http.StatusServiceUnavailable)
+				return
+			}
+			http.Error(w, "the command did not answer", http.StatusBadGateway)
+		},
+	}
+}
