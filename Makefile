@@ -4,7 +4,8 @@
 SHELL   := bash
 GO      ?= go
 STEP    := .ci/step
-MODULES := $(patsubst ./%/go.mod,%,$(shell find . -mindepth 2 -name go.mod -not -path './.tmp/*' -not -path '*/testdata/*' -not -path '*/node_modules/*' | sort))
+# Without that of k8s-e2e, of which half of Kubernetes would have to be fetched.
+MODULES := $(patsubst ./%/go.mod,%,$(shell find . -mindepth 2 -name go.mod -not -path './.tmp/*' -not -path './tools/kube-apiserver/*' -not -path '*/testdata/*' -not -path '*/node_modules/*' | sort))
 TESTED  := $(filter-out tools/%,$(MODULES))
 ENGINES := $(filter discovery/%,$(MODULES))
 RACED   := ./rpc/... ./balancer/... ./discovery/... .
@@ -94,6 +95,11 @@ engines: ## the registries of other engines against the real servers, which it i
 consul: ## the Consul registry against a real Consul, which is built first (3 minutes, once; needs the network)
 	.ci/consul .tmp/bin/consul
 	PATH="$(CURDIR)/.tmp/bin:$$PATH" HANSE_CONSUL=1 $(GO) -C discovery/consuldiscovery test -count=1 -v -run RealConsul $(TESTFLAGS) .
+
+.PHONY: k8s-e2e
+k8s-e2e: ## the Kubernetes registry against a real API server over etcd, which is built first (half an hour, once; needs the network)
+	command -v etcd >/dev/null || bash .ci/engines
+	PATH="$$(.ci/kube-apiserver):$$PATH" HANSE_K8S=1 $(GO) -C discovery/k8sdiscovery test -count=1 -v -timeout 20m -run '^TestKubernetes$$' $(TESTFLAGS) .
 
 .PHONY: bench
 bench: ## measure everything, and write docs/benchmarks.md and docs/wire.svg (about an hour)

@@ -82,6 +82,9 @@ func refused(resp *http.Response, a access) error {
 		e.Hint = "the token in " + a.tokenFile + " is not valid, or no longer"
 	case e.Code == http.StatusForbidden:
 		e.Hint = "the service account needs a Role with the verbs list and watch for endpointslices of discovery.k8s.io in the namespace " + a.namespace
+		if a.tokenFile == "" { // most API servers have a user for that
+			e.Hint = "no token was sent: set Registry.TokenFile; " + e.Hint
+		}
 	case e.Code == http.StatusNotFound:
 		e.Hint = "discovery.k8s.io/v1 is part of Kubernetes 1.21 and newer"
 	}

@@ -335,6 +335,7 @@ func TestErrors(t *testing.T) {
 	}{
 		{"no token", func(f *fixture) { f.server.token = "t" }, []string{"401", "set Registry.TokenFile"}},
 		{"no such file", func(f *fixture) { f.reg.TokenFile = "/no/such/token" }, []string{"token of the service account", "/no/such/token"}},
+		{"no token where all may come in", func(f *fixture) { f.reg.Namespace = "other" }, []string{"403", "no token was sent: set Registry.TokenFile"}},
 		{"other namespace", func(f *fixture) { f.reg.Namespace = "other" }, []string{"403", "a Role with the verbs list and watch", "in the namespace other"}},
 		{"old", answer(404, "404 page not found"), []string{"404 page not found", "Kubernetes 1.21 and newer"}},
 		{"no API server", answer(200, "<html>"), []string{"malformed answer"}},
