@@ -16,6 +16,8 @@ import (
 	"github.com/hanse-go/hanse/gateway"
 	"github.com/hanse-go/hanse/internal/portowner"
 	"github.com/hanse-go/hanse/rpc"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
 )
 
 // defaultAddr is a free port that only this machine reaches.
@@ -75,8 +77,25 @@ func (p *port) route() []error {
 	if !p.run.app.NoGateway {
 		router.gateway = &gateway.Handler{Backend: p.rpc, Config: p.run.app.Gateway, Logger: p.run.log}
 		router.requests = &p.run.requests
+		if err := gateway.Check(p.contracts()); err != nil {
+			mistakes = append(mistakes, fmt.Errorf("%w: change the annotation; services with the same routes can have listeners of their own (--addr SERVICE=HOST:PORT)", err))
+		}
 	}
 	return mistakes
+}
+
+// contracts returns the descriptors of what the port's services have registered, as far as they are linked into the program.
+func (p *port) contracts() (found []protoreflect.ServiceDescriptor) {
+	for _, m := range p.members {
+		for _, name := range slices.Sorted(maps.Keys(m.server.GetServiceInfo())) {
+			if d, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(name)); err == nil {
+				if sd, ok := d.(protoreflect.ServiceDescriptor); ok {
+					found = append(found, sd)
+				}
+			}
+		}
+	}
+	return found
 }
 
 // public reports whether others than this machine reach the port.
