@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -78,7 +79,7 @@ func readAll(r io.Reader, length int64, limit int, held *held) ([]byte, error) {
 		}
 		if len(data) == cap(data) {
 			before := cap(data)
-			data = append(data, 0)[:len(data)]
+			data = slices.Grow(data, len(data))
 			if err := held.grow(cap(data) - before); err != nil {
 				return nil, err
 			}
