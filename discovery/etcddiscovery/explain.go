@@ -36,7 +36,7 @@ func (r *Registry) hint(err error) string {
 		}
 	}
 	if errors.Is(err, context.DeadlineExceeded) || status.Code(err) == codes.DeadlineExceeded || status.Code(err) == codes.Unavailable {
-		return fmt.Sprintf("is etcd running and reached from here? Try: etcdctl --endpoints=%s endpoint health", strings.Join(r.client.Endpoints(), ","))
+		return fmt.Sprintf("is etcd running and reached from here, with the TLS that it wants? Try: etcdctl --endpoints=%s endpoint health", strings.Join(r.client.Endpoints(), ","))
 	}
 	return ""
 }

@@ -72,11 +72,9 @@ func TestCompactedWhileCutOff(t *testing.T) {
 	h.Until(t, "c1 ready, c2 draining, c3 ready")
 }
 
-// A registry that may only be read can be watched; who may not do what it does is told what to grant.
-func TestPermissions(t *testing.T) {
-	t.Parallel()
-	server := startServer(t)
-	root := server.client()
+// permit has users of the system shop: anna, who may read, and otto, who may write.
+func permit(t *testing.T, root *clientv3.Client) {
+	t.Helper()
 	ctx := t.Context()
 	for _, err := range []error{
 		second(root.UserAdd(ctx, "root", "r")), second(root.UserGrantRole(ctx, "root", "root")),
@@ -90,10 +88,15 @@ func TestPermissions(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// A registry that may only be read can be watched; who may not do what it does is told what to grant.
+func TestPermissions(t *testing.T) {
+	t.Parallel()
+	server := startServer(t)
+	permit(t, server.client())
 	as := func(user, password string) discovery.Registrar {
-		s := *server
-		s.config = clientv3.Config{Username: user, Password: password}
-		return s.Open(discoverytest.Handle{System: "shop"})
+		return server.as(clientv3.Config{Username: user, Password: password}).Open(discoverytest.Handle{System: "shop"})
 	}
 	reader := as("anna", "a")
 	w := discoverytest.Watch(t, reader, "cart")
@@ -108,7 +111,7 @@ func TestPermissions(t *testing.T) {
 		{"reader", reader, "readwrite --prefix=true /hanse/shop/"},
 		{"nobody", server.Open(discoverytest.Handle{}), "set Username and Password"},
 	} {
-		if _, err := c.reg.Register(ctx, discoverytest.Instance("cart", "c2", discovery.Ready)); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := c.reg.Register(t.Context(), discoverytest.Instance("cart", "c2", discovery.Ready)); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("Register by the %s: %v, want an error with %q", c.name, err, c.want)
 		}
 	}

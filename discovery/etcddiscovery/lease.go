@@ -87,7 +87,11 @@ func try(ctx context.Context, do func(context.Context) error) error {
 			return err
 		}
 		driver.Sleep(ctx, driver.Backoff(failures, hurry))
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() == nil:
+		case late:
+			return ctx.Err()
+		default:
 			return errors.Join(ctx.Err(), err)
 		}
 	}

@@ -40,7 +40,7 @@ var engine = discoverytest.Engine{
 		}
 		return all
 	},
-	Advice: "is etcd running and reached from here? Try: etcdctl --endpoints=",
+	Advice: "is etcd running and reached from here, with the TLS that it wants? Try: etcdctl --endpoints=",
 }
 
 // newServer returns an etcd that does not run yet.

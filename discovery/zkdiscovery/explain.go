@@ -23,7 +23,7 @@ func (r *Registry) hint(err error) string {
 	case errors.Is(err, zk.ErrInvalidACL):
 		return "Options.ACL is not one that this session can set: has it the Auth that the ACL names?"
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, zk.ErrNoServer), errors.Is(err, zk.ErrConnectionClosed):
-		return fmt.Sprintf("is ZooKeeper running and reached from here? Try: zkCli.sh -server %s ls /", r.servers[0])
+		return fmt.Sprintf("is ZooKeeper running and reached from here, with the TLS that it wants? Try: zkCli.sh -server %s ls /", r.servers[0])
 	}
 	return ""
 }

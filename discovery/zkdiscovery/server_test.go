@@ -42,11 +42,14 @@ var engine = discoverytest.Engine{
 		}
 		return all
 	},
-	Advice: "is ZooKeeper running and reached from here? Try: zkCli.sh -server ",
+	Advice: "is ZooKeeper running and reached from here, with the TLS that it wants? Try: zkCli.sh -server ",
 }
 
-// jar is where Debian puts ZooKeeper.
-const jar = "/usr/share/java/zookeeper.jar"
+// Where Debian puts ZooKeeper.
+const (
+	jar        = "/usr/share/java/zookeeper.jar"
+	nettyCodec = "/usr/share/java/netty-codec.jar" // which ZooKeeper wants for TLS, and does not name
+)
 
 // newServer returns a ZooKeeper that does not run yet.
 func newServer(t testing.TB) *server {
@@ -127,7 +130,7 @@ func (s *server) launch() {
 	if err := os.WriteFile(filepath.Join(s.dir, "zoo.cfg"), []byte(config), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
-	command := []string{"java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx256m", "-cp", "/etc/zookeeper/conf:" + jar}
+	command := []string{"java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx256m", "-cp", "/etc/zookeeper/conf:" + jar + ":" + nettyCodec}
 	command = append(append(command, s.java...), "org.apache.zookeeper.server.quorum.QuorumPeerMain", filepath.Join(s.dir, "zoo.cfg"))
 	s.running = discoverytest.StartProcess(s.t, filepath.Join(s.dir, "log"), command...)
 }
