@@ -26,6 +26,7 @@ var services = []string{"cart", "catalog", "checkout", "currency", "orders", "pa
 // system is the shop, run by hanse dev.
 type system struct {
 	t      *testing.T
+	runs   []string // services
 	out    output
 	cmd    *exec.Cmd
 	exited chan struct{}
@@ -52,13 +53,19 @@ func (o *output) String() string {
 // dev runs hanse dev on the shop and waits until all is ready. It ends with the test, and before the deadline of all tests.
 func dev(t *testing.T, args ...string) *system {
 	t.Helper()
+	return devOf(t, services, args...)
+}
+
+// devOf is dev for a shop of these services.
+func devOf(t *testing.T, runs []string, args ...string) *system {
+	t.Helper()
 	ctx := context.Background()
 	if deadline, ok := t.Deadline(); ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-20*time.Second))
 		t.Cleanup(cancel)
 	}
-	s := &system{t: t, exited: make(chan struct{})}
+	s := &system{t: t, runs: runs, exited: make(chan struct{})}
 	s.cmd = exec.CommandContext(ctx, "hanse", append([]string{"dev"}, append(args, shopDir())...)...)
 	s.cmd.Dir = home
 	s.cmd.Stdout, s.cmd.Stderr = &s.out, &s.out
@@ -194,7 +201,7 @@ func (s *system) allReady(t *testing.T) {
 			}
 		}
 		slices.Sort(names)
-		return slices.Equal(names, services)
+		return slices.Equal(names, s.runs)
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 
 	catalogv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/catalog/v1"
 	recommendationv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/recommendation/v1"
+	reviewsv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/reviews/v1"
 	shippingv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/shipping/v1"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -178,6 +179,7 @@ type productData struct {
 	Paragraphs  []string
 	Quote       *shippingv1.QuoteResponse // nil: it is not to be had
 	Recommended recommended
+	Reviews     *reviewsv1.ListReviewsResponse // nil: they are not to be had
 }
 
 func (s *Shop) product(w http.ResponseWriter, r *http.Request) {
@@ -187,6 +189,7 @@ func (s *Shop) product(w http.ResponseWriter, r *http.Request) {
 		p.Data = data
 		var wg sync.WaitGroup
 		wg.Go(func() { data.Recommended = s.recommend(ctx, p, "Goes well with it", 4, id) })
+		wg.Go(func() { data.Reviews = s.reviews(ctx, id) })
 		defer wg.Wait()
 
 		reply, err := s.Catalog.GetProduct(ctx, &catalogv1.GetProductRequest{Id: id})
@@ -208,6 +211,20 @@ func (s *Shop) product(w http.ResponseWriter, r *http.Request) {
 		})
 		return nil
 	})
+}
+
+// reviews asks what customers say about a product.
+func (s *Shop) reviews(ctx context.Context, id string) *reviewsv1.ListReviewsResponse {
+	if !s.HasReviews() { // nobody is worth waiting for
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, softTimeout)
+	defer cancel()
+	reply, err := s.Reviews.ListReviews(ctx, &reviewsv1.ListReviewsRequest{ProductId: id})
+	if err != nil {
+		return nil
+	}
+	return reply
 }
 
 // quote asks what it costs to ship goods to the visitor's country.

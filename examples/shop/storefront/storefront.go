@@ -2,7 +2,7 @@
 //
 // Every page works without scripts; a few lines of JavaScript add live order status and spare some clicks. A page asks the other
 // services in parallel. What it cannot do without fails it, with a page that says what is away; what it can do without
-// (recommendations, currencies, shipping quotes) gets half a second and is then left out, and the page says so.
+// (recommendations, reviews, currencies, shipping quotes) gets half a second and is then left out, and the page says so.
 package storefront
 
 import (
@@ -17,9 +17,11 @@ import (
 	currencyv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/currency/v1"
 	ordersv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/orders/v1"
 	recommendationv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/recommendation/v1"
+	reviewsv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/reviews/v1"
 	shippingv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/shipping/v1"
 	"github.com/hanse-go/hanse/examples/shop/served"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/connectivity"
 )
 
 // Service returns the storefront service.
@@ -28,6 +30,7 @@ func Service() *hanse.Service {
 		Name:                    "storefront",
 		ClientUnaryInterceptors: []grpc.UnaryClientInterceptor{served.Client},
 		Setup: func(_ context.Context, s *hanse.Service) error {
+			reviews := s.Conn("reviews")
 			shop := &Shop{
 				Catalog:         catalogv1.NewCatalogClient(s.Conn("catalog")),
 				Carts:           cartv1.NewCartsClient(s.Conn("cart")),
@@ -36,6 +39,8 @@ func Service() *hanse.Service {
 				Checkout:        checkoutv1.NewCheckoutClient(s.Conn("checkout")),
 				Orders:          ordersv1.NewOrdersClient(s.Conn("orders")),
 				Recommendations: recommendationv1.NewRecommendationsClient(s.Conn("recommendation")),
+				Reviews:         reviewsv1.NewReviewsClient(reviews),
+				HasReviews:      func() bool { return reviews.GetState() == connectivity.Ready },
 				Logger:          s.Logger(),
 			}
 			handler, err := shop.Handler()
@@ -57,6 +62,8 @@ type Shop struct {
 	Checkout        checkoutv1.CheckoutClient
 	Orders          ordersv1.OrdersClient
 	Recommendations recommendationv1.RecommendationsClient
+	Reviews         reviewsv1.ReviewsClient
+	HasReviews      func() bool // whether there is a service of reviews at all: a shop may run without
 	Logger          *slog.Logger
 
 	templates templates

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"github.com/hanse-go/hanse"
 	"io"
 	"net/http"
 	"net/url"
@@ -17,6 +18,7 @@ import (
 	checkoutv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/checkout/v1"
 	moneyv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/money/v1"
 	ordersv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/orders/v1"
+	reviewsv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/reviews/v1"
 	"github.com/hanse-go/hanse/examples/shop/recommendation"
 	"github.com/hanse-go/hanse/examples/shop/shipping"
 	"github.com/hanse-go/hanse/examples/shop/storefront"
@@ -79,13 +81,13 @@ type shop struct {
 	clerk  *clerk
 }
 
-func open(t *testing.T) *shop {
+func open(t *testing.T, more ...*hanse.Service) *shop {
 	t.Helper()
 	s := &shop{t: t, clerk: &clerk{}}
-	sys := hansetest.Options{Config: fmt.Sprintf("cart: {data: %q}\n", t.TempDir())}.Run(t,
+	sys := hansetest.Options{Config: fmt.Sprintf("cart: {data: %q}\n", t.TempDir())}.Run(t, append(more,
 		storefront.Service(), catalog.Service(), cart.Service(), currency.Service(), shipping.Service(), recommendation.Service(),
 		hansetest.Fake("checkout", func(r grpc.ServiceRegistrar) { checkoutv1.RegisterCheckoutServer(r, s.clerk) }),
-		hansetest.Fake("orders", func(r grpc.ServiceRegistrar) { ordersv1.RegisterOrdersServer(r, s.clerk) }))
+		hansetest.Fake("orders", func(r grpc.ServiceRegistrar) { ordersv1.RegisterOrdersServer(r, s.clerk) }))...)
 	s.client = sys.HTTP("storefront")
 	s.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return s
@@ -376,3 +378,26 @@ func TestStrip(t *testing.T) {
 }
 
 func second(_ *http.Response, body string) string { return body }
+
+// Without its reviews the shop sells on, and says so at once: nobody waits for a service that is not there.
+func TestReviews(t *testing.T) {
+	s := open(t)
+	if _, page := s.do("GET", "/products/kontor-mug", nil); !strings.Contains(page, "Reviews are not available") || !strings.Contains(page, "Put into the cart") {
+		t.Errorf("without a service of reviews:\n%s", page)
+	}
+	s = open(t, hansetest.Fake("reviews", func(r grpc.ServiceRegistrar) { reviewsv1.RegisterReviewsServer(r, critic{}) }))
+	_, page := s.do("GET", "/products/kontor-mug", nil)
+	for _, want := range []string{"4.5 of 5 stars in 2 reviews", "A &lt;good&gt; mug.", "Anneke, 2026-10-31: 5 of 5"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page of a product does not say %q", want)
+		}
+	}
+}
+
+type critic struct {
+	reviewsv1.UnimplementedReviewsServer
+}
+
+func (critic) ListReviews(context.Context, *reviewsv1.ListReviewsRequest) (*reviewsv1.ListReviewsResponse, error) {
+	return &reviewsv1.ListReviewsResponse{Stars: 4.5, Count: 2, Reviews: []*reviewsv1.Review{{Author: "Anneke", Stars: 5, Text: "A <good> mug.", Date: "2026-10-31"}}}, nil
+}

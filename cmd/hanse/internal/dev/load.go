@@ -62,6 +62,9 @@ func (s *supervisor) load(ctx context.Context, w *watch.Watcher) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, w := range wishes {
+		if w.foreign() && missing(w.entry) != "" {
+			s.sayf("%s is left out: there is no %s on this machine", w.name, missing(w.entry))
+		}
 		s.units = append(s.units, newUnit(w))
 	}
 	return nil

@@ -2,6 +2,7 @@ package dev
 
 import (
 	"fmt"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -40,7 +41,7 @@ func plan(progs []*program, man *manifest.File, o Options) ([]*wish, error) {
 	}
 	for i := range man.Processes {
 		if e := &man.Processes[i]; len(e.Command) > 0 {
-			wishes = append(wishes, &wish{name: e.Name, entry: e, services: e.Services, copies: max(1, e.Replicas), manual: e.Manual})
+			wishes = append(wishes, &wish{name: e.Name, entry: e, services: e.Services, copies: max(1, e.Replicas), manual: e.Manual || missing(e) != ""})
 		}
 	}
 	if err := duplicates(wishes); err != nil {
@@ -50,6 +51,17 @@ func plan(progs []*program, man *manifest.File, o Options) ([]*wish, error) {
 		return nil, err
 	}
 	return distinct(wishes), nil
+}
+
+// missing returns the program that a command lacks on this machine, where it is one that the system can do without; else "".
+func missing(e *manifest.Process) string {
+	if !e.Optional || strings.ContainsAny(e.Command[0], `/\`) {
+		return ""
+	}
+	if _, err := exec.LookPath(e.Command[0]); err == nil {
+		return ""
+	}
+	return e.Command[0]
 }
 
 func planProgram(p *program, one bool) ([]*wish, error) {

@@ -48,6 +48,21 @@ func show(wishes []*wish) string {
 	return strings.Join(lines, "\n")
 }
 
+// A command that the system can do without is not started where its program is missing.
+func TestPlanOptional(t *testing.T) {
+	for _, tt := range []struct {
+		command  string
+		optional bool
+		manual   bool
+	}{{"no-such-program-here", true, true}, {"no-such-program-here", false, false}, {"go", true, false}, {"./no-such", true, false}} {
+		man := &manifest.File{Processes: []manifest.Process{{Name: "a", Command: []string{tt.command}, Services: []string{"a"}, Optional: tt.optional}}}
+		wishes, err := plan(nil, man, Options{})
+		if err != nil || len(wishes) != 1 || wishes[0].manual != tt.manual {
+			t.Errorf("%+v: %+v, %v", tt, wishes, err)
+		}
+	}
+}
+
 func TestPlan(t *testing.T) {
 	tests := []struct {
 		name  string

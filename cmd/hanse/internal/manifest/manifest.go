@@ -34,6 +34,7 @@ type Process struct {
 	Together bool              `yaml:"together"` // all services of Run in one process instead of one process each
 	Replicas int               `yaml:"replicas"` // copies of each process; 0 is 1
 	Manual   bool              `yaml:"manual"`   // start on demand only, by hanse start
+	Optional bool              `yaml:"optional"` // the system runs without a Command whose program is not on this machine
 	Env      map[string]string `yaml:"env"`      // added to the environment
 	Port     int               `yaml:"port"`     // Run: the port of its pages. Command: the port that it serves. 0: any, for a command in the variable PORT
 	HTTP     bool              `yaml:"http"`     // a Command that serves pages

@@ -299,6 +299,9 @@ func (p *checker) member(node ast.Node, proc *Process) {
 	default:
 		p.addf(find(node, "health"), "%q is none of grpc, http:/path and tcp", proc.Health)
 	}
+	if proc.Run != "" && proc.Optional {
+		p.addf(find(node, "optional"), "optional belongs to command; a Go program can always be built")
+	}
 	if proc.Run != "" && len(proc.Uses) > 0 {
 		p.addf(find(node, "uses"), "uses belongs to command; a Go program finds services by itself")
 	}
