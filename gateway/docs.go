@@ -54,7 +54,9 @@ var page embed.FS
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // DocsPatterns are the patterns of [http.ServeMux] that Docs has something for.
-func DocsPatterns() []string { return []string{"GET /openapi.json", "GET /docs", "GET /docs/{file...}"} }
+func DocsPatterns() []string {
+	return []string{"GET /openapi.json", "GET /docs", "GET /docs/{file...}"}
+}
 
 // ServeHTTP answers a request.
 func (d *Docs) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -47,6 +47,7 @@ hanse.yaml beside go.mod can add plugins and folders:
 	}
 	cmd.Flags().BoolVar(&check, "check", false, "write nothing; exit with 1 if something would change")
 	u.JSONFlag(cmd, "what was done, or what is wrong,")
+	cmd.AddCommand(newGenOpenAPI(u))
 	return cmd
 }
 
@@ -62,22 +63,14 @@ type genReport struct {
 // reportGen shows what gen.Run did, or the mistakes that it found.
 func reportGen(u *ui.UI, res *gen.Result, err error, check bool) error {
 	var source *gen.SourceError
-	if errors.As(err, &source) {
-		if u.JSON {
-			if err := u.PrintJSON(genReport{[]string{}, []string{}, []string{}, []gen.Diagnostic{}, source.Diagnostics}); err != nil {
-				return err
-			}
-			return ui.Silent{Exit: ui.ExitFailure}
+	if errors.As(err, &source) && u.JSON {
+		if err := u.PrintJSON(genReport{[]string{}, []string{}, []string{}, []gen.Diagnostic{}, source.Diagnostics}); err != nil {
+			return err
 		}
-		files := map[string]bool{}
-		for _, d := range source.Diagnostics {
-			showDiagnostic(u, d, ui.Bad)
-			files[d.File] = true
-		}
-		return ui.Errorf("%s in %s; nothing was written", count(len(source.Diagnostics), "mistake"), count(len(files), "file"))
+		return ui.Silent{Exit: ui.ExitFailure}
 	}
 	if err != nil {
-		return err
+		return showMistakes(u, err)
 	}
 	if u.JSON {
 		report := genReport{orEmpty(res.Written), orEmpty(res.Removed), orEmpty(res.Unchanged), orEmpty(res.Warnings), []gen.Diagnostic{}}
@@ -89,10 +82,7 @@ func reportGen(u *ui.UI, res *gen.Result, err error, check bool) error {
 		}
 		return nil
 	}
-	for _, d := range res.Warnings {
-		d.Message = "warning: " + d.Message
-		showDiagnostic(u, d, ui.Warning)
-	}
+	showWarnings(u, res.Warnings)
 	for _, note := range res.Notes {
 		u.Notef("%s %s", ui.Warning.Sprint("note:"), note)
 	}
@@ -115,6 +105,28 @@ func reportGen(u *ui.UI, res *gen.Result, err error, check bool) error {
 		u.Printf("%s of %s up to date\n", count(len(res.Unchanged), "file"), count(res.Protos, ".proto file"))
 	}
 	return nil
+}
+
+// showMistakes shows the mistakes in .proto files, if err is about them, and returns what is left to say.
+func showMistakes(u *ui.UI, err error) error {
+	var source *gen.SourceError
+	if !errors.As(err, &source) {
+		return err
+	}
+	files := map[string]bool{}
+	for _, d := range source.Diagnostics {
+		showDiagnostic(u, d, ui.Bad)
+		files[d.File] = true
+	}
+	return ui.Errorf("%s in %s; nothing was written", count(len(source.Diagnostics), "mistake"), count(len(files), "file"))
+}
+
+// showWarnings shows remarks that nothing fails on.
+func showWarnings(u *ui.UI, warnings []gen.Diagnostic) {
+	for _, d := range warnings {
+		d.Message = "warning: " + d.Message
+		showDiagnostic(u, d, ui.Warning)
+	}
 }
 
 // showDiagnostic prints a remark with the line that it is about.

@@ -65,6 +65,17 @@ func (p *PathItem) place(method string) **Operation {
 	return nil
 }
 
+// Len returns the number of operations.
+func (p *PathItem) Len() int {
+	n := p.Others.Len()
+	for _, op := range []*Operation{p.Get, p.Put, p.Post, p.Delete, p.Options, p.Head, p.Patch, p.Trace} {
+		if op != nil {
+			n++
+		}
+	}
+	return n
+}
+
 // Operation is one HTTP method of one path.
 type Operation struct {
 	Tags        []string       `json:"tags,omitempty"`

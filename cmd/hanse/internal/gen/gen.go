@@ -55,11 +55,7 @@ func Run(ctx context.Context, opts Options) (*Result, error) {
 	if opts.Stderr == nil {
 		opts.Stderr = io.Discard
 	}
-	dir, err := filepath.Abs(opts.Dir)
-	if err != nil {
-		return nil, err
-	}
-	jobs, err := plan(dir, opts.Args)
+	dir, jobs, err := opts.plan()
 	if err != nil {
 		return nil, err
 	}
@@ -84,6 +80,20 @@ type job struct {
 	module *module
 	files  map[string]bool // absolute paths of .proto files to generate for; nil: all of the module
 	dirs   []string        // where leftovers of earlier runs are looked for
+}
+
+// plan returns the absolute folder that paths are shown relative to, and the work by module.
+func (o Options) plan() (dir string, jobs []*job, err error) {
+	if dir, err = filepath.Abs(o.Dir); err != nil {
+		return "", nil, err
+	}
+	jobs, err = plan(dir, o.Args)
+	return dir, jobs, err
+}
+
+// wants reports whether the job is about the file.
+func (j *job) wants(s source) bool {
+	return j.files == nil && !s.imported || j.files[s.path]
 }
 
 // plan sorts args by module.
@@ -174,8 +184,7 @@ func (j *job) targets(c *compiled, res *Result) ([]string, error) {
 	var mistakes []Diagnostic
 	var outside []string
 	for _, s := range j.module.sources {
-		wanted := j.files == nil && !s.imported || j.files[s.path]
-		if !wanted {
+		if !j.wants(s) {
 			continue
 		}
 		pkg := c.goPackage(s.name)
