@@ -106,6 +106,11 @@ type App struct {
 	// NoGateway takes calls by gRPC alone.
 	NoGateway bool
 
+	// Docs serves a description of the contracts, beside what Gateway takes: /openapi.json, and a page at /docs that shows it and makes calls.
+	// They answer requests from this machine only; for others, put a [gateway.Docs] behind authentication of your own.
+	// Default: no; hanse dev switches it on.
+	Docs bool
+
 	// Policies say how the app's calls are made, by called service; "" is for all: their timeouts, retries, hedges, breakers and the
 	// ejection of bad instances. See [resilience.Policy]. Default: that of its fields. What each does is on AdminAddr at
 	// /debug/resilience, where it can also be switched while the app runs.

@@ -125,6 +125,7 @@ type httpRouter struct {
 	byName   map[string]*http.ServeMux
 	all      *http.ServeMux
 	gateway  *gateway.Handler // nil: none
+	docs     *gateway.Docs    // nil: none
 	requests *requests
 }
 
@@ -154,6 +155,10 @@ func (h *httpRouter) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	mux, named := h.byName[name]
 	if !named {
 		mux = h.all
+	}
+	if h.docs != nil && h.docs.Serves(req) && !claims(mux, req) {
+		h.docs.ServeHTTP(w, req)
+		return
 	}
 	if h.gateway == nil || !h.gateway.Serves(req) || claims(mux, req) {
 		mux.ServeHTTP(w, req)

@@ -80,6 +80,9 @@ func (p *port) route() []error {
 		if err := gateway.Check(p.contracts()); err != nil {
 			mistakes = append(mistakes, fmt.Errorf("%w: change the annotation; services with the same routes can have listeners of their own (--addr SERVICE=HOST:PORT)", err))
 		}
+		if p.run.app.Docs {
+			router.docs = p.docs()
+		}
 	}
 	return mistakes
 }

@@ -70,6 +70,8 @@ func settings() []*setting {
 			help: "let clients ask for the contracts; =false refuses (default: on a loopback address only)", apply: (*values).setReflection},
 		{flag: "gateway", env: "HANSE_GATEWAY", group: "Where it listens",
 			help: "take calls by Connect, gRPC-Web and JSON on the same port; =false refuses (default true)", apply: (*values).setGateway},
+		{flag: "docs", env: "HANSE_DOCS", group: "Where it listens",
+			help: "show the contracts at /docs and /openapi.json, to this machine only (default false; hanse dev: true)", apply: (*values).setDocs},
 
 		{flag: "identity", env: "HANSE_IDENTITY", arg: "FOLDER|off", group: "Who may call",
 			help: "mutual TLS with the tls.crt, tls.key and ca.crt in this folder ({service} in it is a service's name), or with cert=FILE,key=FILE,ca=FILE (default: that of the running hanse dev)", apply: (*values).setIdentity},
@@ -168,6 +170,15 @@ func (v *values) setGateway(s string) error {
 		return errors.New("want true or false")
 	}
 	v.app.NoGateway = !b
+	return nil
+}
+
+func (v *values) setDocs(s string) error {
+	b, err := strconv.ParseBool(s)
+	if err != nil {
+		return errors.New("want true or false")
+	}
+	v.app.Docs = b
 	return nil
 }
 

@@ -73,6 +73,8 @@ func TestSettings(t *testing.T) {
 		{name: "no gateway", env: map[string]string{"HANSE_GATEWAY": "false"}, want: func(v *values) bool { return v.app.NoGateway }},
 		{name: "gateway", app: &App{NoGateway: true}, env: map[string]string{"HANSE_GATEWAY": "true"}, want: func(v *values) bool { return !v.app.NoGateway }},
 		{name: "bad gateway", env: map[string]string{"HANSE_GATEWAY": "maybe"}, err: "want true or false"},
+		{name: "docs", env: map[string]string{"HANSE_DOCS": "true"}, want: func(v *values) bool { return v.app.Docs }},
+		{name: "bad docs", env: map[string]string{"HANSE_DOCS": "maybe"}, err: "want true or false"},
 		{name: "bad reflection", env: map[string]string{"HANSE_REFLECTION": "maybe"}, err: "want true or false"},
 		{name: "list", env: map[string]string{"HANSE_LIST_SERVICES": "1"}, want: func(v *values) bool { return v.list == "names" }},
 		{name: "list as JSON", env: map[string]string{"HANSE_LIST_SERVICES": "json"}, want: func(v *values) bool { return v.list == "json" }},

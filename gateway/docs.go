@@ -18,8 +18,8 @@ import (
 )
 
 // Docs serves the description of a system's contracts: /openapi.json, an OpenAPI 3.1 document, and /docs, a page that shows it and makes
-// calls. The page comes from the program and loads nothing from elsewhere. Both tell all who reach them what there is to call: put Docs
-// behind [Local], or behind authentication of one's own.
+// calls. The page comes from the program and loads nothing from elsewhere. Both tell whoever reaches them what there is to call, so they
+// answer requests from this machine only, see [Local], unless Public says that there is authentication before them.
 //
 // The fields are set before the first request; only Backend must be. It must not be copied, and its methods are safe for concurrent use.
 type Docs struct {
@@ -29,11 +29,13 @@ type Docs struct {
 	Title string
 	// Version is that of what is described. Default: none.
 	Version string
+	// Public answers all requests. Default: those that [Local] lets through.
+	Public bool
 	// Service returns the name of the service that has a contract, for commands that can be copied. Default: none is known.
 	Service func(contract protoreflect.ServiceDescriptor) string
 
 	once     sync.Once
-	mux      *http.ServeMux
+	handler  http.Handler
 	mu       sync.Mutex
 	made     uint64 // generation of the contracts that document describes
 	document *asset
@@ -53,21 +55,25 @@ var page embed.FS
 // policy lets the page load what comes from where it came from, and nothing else.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// DocsPatterns are the patterns of [http.ServeMux] that Docs has something for.
-func DocsPatterns() []string {
-	return []string{"GET /openapi.json", "GET /docs", "GET /docs/{file...}"}
+// Serves reports whether Docs has something at the request's path.
+func (d *Docs) Serves(r *http.Request) bool {
+	return r.URL.Path == "/openapi.json" || r.URL.Path == "/docs" || strings.HasPrefix(r.URL.Path, "/docs/")
 }
 
 // ServeHTTP answers a request.
 func (d *Docs) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.once.Do(d.begin)
-	d.mux.ServeHTTP(w, r)
+	d.handler.ServeHTTP(w, r)
 }
 
 // begin makes what is served.
 func (d *Docs) begin() {
-	d.mux = http.NewServeMux()
-	d.mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, r *http.Request) {
+	mux := http.NewServeMux()
+	d.handler = mux
+	if !d.Public {
+		d.handler = Local(mux)
+	}
+	mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, r *http.Request) {
 		doc, err := d.describe()
 		if err != nil {
 			http.Error(w, "the document cannot be made: "+err.Error(), http.StatusInternalServerError)
@@ -75,7 +81,7 @@ func (d *Docs) begin() {
 		}
 		doc.serve(w, r)
 	})
-	d.mux.Handle("GET /docs/{$}", http.RedirectHandler("../docs", http.StatusMovedPermanently))
+	mux.Handle("GET /docs/{$}", http.RedirectHandler("../docs", http.StatusMovedPermanently))
 	files, _ := fs.ReadDir(page, "page") // it is embedded
 	for _, f := range files {
 		content, _ := fs.ReadFile(page, path.Join("page", f.Name()))
@@ -84,7 +90,7 @@ func (d *Docs) begin() {
 		if f.Name() == "index.html" {
 			pattern = "GET /docs"
 		}
-		d.mux.HandleFunc(pattern, a.serve)
+		mux.HandleFunc(pattern, a.serve)
 	}
 }
 

@@ -10,8 +10,9 @@ import (
 
 // Local lets requests through that were made on this machine, by a person or a program that may: they come over a loopback connection
 // or a unix socket, address a loopback name, and do not come from a page of another site. A page of another site cannot get
-// through by giving its own name the address 127.0.0.1 (DNS rebinding), for the request then has that name. What a proxy passes on is
-// not let through either: whoever is behind it may be anywhere. All others get 403.
+// through by giving its own name the address 127.0.0.1 (DNS rebinding), for the request then has that name. What a proxy on this machine
+// passes on is let through if the proxy says that it came from this machine. All others get 403. A proxy that says nothing and changes
+// the Host to a name of this machine cannot be told from a program here; do not put one before what is local.
 //
 // The names are localhost, every name below .localhost, and loopback addresses.
 func Local(h http.Handler) http.Handler {
@@ -29,9 +30,21 @@ func foreign(r *http.Request) string {
 	if !fromHere(r.RemoteAddr) {
 		return "the connection comes from elsewhere"
 	}
-	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via"} {
+	for _, name := range []string{"Forwarded", "X-Real-Ip", "Via"} {
 		if len(r.Header[name]) > 0 {
 			return "a proxy has passed it on (" + name + ")"
+		}
+	}
+	for _, list := range r.Header["X-Forwarded-For"] {
+		for addr := range strings.SplitSeq(list, ",") {
+			if ip, err := netip.ParseAddr(strings.TrimSpace(addr)); err != nil || !ip.Unmap().IsLoopback() {
+				return "a proxy has passed it on from elsewhere"
+			}
+		}
+	}
+	for _, host := range r.Header["X-Forwarded-Host"] {
+		if !loopbackName(host) {
+			return "the Host that a proxy had it with is none of this machine"
 		}
 	}
 	if !loopbackName(r.Host) {

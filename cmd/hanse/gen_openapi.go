@@ -37,7 +37,7 @@ A running service has its document at /openapi.json, under hanse dev or with --d
 				return ui.Usagef("which file is the document to be written to?").Then("hanse gen openapi api.yaml, or - for standard output")
 			}
 			if strings.HasSuffix(args[0], ".proto") {
-				return ui.Usagef("%s is where to write to, and a .proto file", args[0]).Then("hanse gen openapi api.yaml " + args[0])
+				return ui.Usagef("%s is where to write to, and a .proto file", args[0]).Then("hanse gen openapi api.yaml %s", args[0])
 			}
 			return nil
 		},

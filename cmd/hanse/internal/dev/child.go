@@ -95,6 +95,7 @@ func (s *supervisor) environ(u *unit) []string {
 		"HANSE_ADDR":          "127.0.0.1:0",
 		"HANSE_ADMIN_ADDR":    "127.0.0.1:0",
 		"HANSE_LOG_FORMAT":    "json",
+		"HANSE_DOCS":          "true",
 		"HANSE_ADVERTISE":     "",
 		"HANSE_LIST_SERVICES": "",
 	}
