@@ -13,6 +13,7 @@ import (
 	"github.com/hanse-go/hanse/examples/shop/catalog/picture"
 	catalogv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/catalog/v1"
 	moneyv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/money/v1"
+	"google.golang.org/genproto/googleapis/api/httpbody"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -192,6 +193,14 @@ func (s *server) GetPicture(_ context.Context, req *catalogv1.GetPictureRequest)
 		return nil, unknownProduct(req.GetProductId())
 	}
 	return proto.CloneOf(it.picture), nil
+}
+
+func (s *server) ShowPicture(_ context.Context, req *catalogv1.GetPictureRequest) (*httpbody.HttpBody, error) {
+	it, ok := s.byID[req.GetProductId()]
+	if !ok {
+		return nil, unknownProduct(req.GetProductId())
+	}
+	return &httpbody.HttpBody{ContentType: "image/svg+xml", Data: slices.Clone(it.picture.GetSvg())}, nil
 }
 
 func pageSize(field string, n int32) (int, error) {

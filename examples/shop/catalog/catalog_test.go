@@ -228,6 +228,7 @@ func TestRefusals(t *testing.T) {
 	}{
 		"unknown product":  {func() error { _, err := s.GetProduct(ctx, &catalogv1.GetProductRequest{Id: "x"}); return err }, codes.NotFound},
 		"unknown picture":  {func() error { _, err := s.GetPicture(ctx, &catalogv1.GetPictureRequest{}); return err }, codes.NotFound},
+		"unknown drawing":  {func() error { _, err := s.ShowPicture(ctx, &catalogv1.GetPictureRequest{}); return err }, codes.NotFound},
 		"unknown category": {func() error { _, err := s.ListProducts(ctx, &catalogv1.ListProductsRequest{Category: "x"}); return err }, codes.NotFound},
 		"page too large":   {func() error { _, err := s.ListProducts(ctx, &catalogv1.ListProductsRequest{PageSize: 101}); return err }, codes.InvalidArgument},
 		"negative page":    {func() error { _, err := s.ListProducts(ctx, &catalogv1.ListProductsRequest{PageSize: -1}); return err }, codes.InvalidArgument},

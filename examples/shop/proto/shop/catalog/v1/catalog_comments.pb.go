@@ -14,7 +14,7 @@ var _ = protoimpl.DescBuilder{
 	GoPackagePath: "github.com/hanse-go/hanse/examples/shop/proto/shop/catalog/v1",
 	RawDescriptor: []byte("" +
 		"\n" +
-		"&shop/catalog/v1/catalog.proto.commentsB\xac\v\xf2\xf8#\xa7\v\n" +
+		"&shop/catalog/v1/catalog.proto.commentsB\xfc\v\xf2\xf8#\xf7\v\n" +
 		"*\n" +
 		"\x02\x06\x00\x1a$ Catalog knows what the shop sells.\n" +
 		"\n" +
@@ -33,8 +33,11 @@ var _ = protoimpl.DescBuilder{
 		"R\n" +
 		"\x04\x06\x00\x02\x04\x1aJ ListCategories returns all categories with the number of their products.\n" +
 		"\n" +
+		"N\n" +
+		"\x04\x06\x00\x02\x05\x1aF ShowPicture is GetPicture for who asks by HTTP: the document itself.\n" +
+		"\n" +
 		",\n" +
-		"\x04\x06\x00\x02\x05\x1a$ GetPicture draws a product as SVG.\n" +
+		"\x04\x06\x00\x02\x06\x1a$ GetPicture draws a product as SVG.\n" +
 		"\n" +
 		"S\n" +
 		"\x04\x04\x00\x02\x00\x1aK Short name that is stable and fit for URLs, such as \"east-frisian-blend\".\n" +

@@ -8,6 +8,7 @@ package shippingv1
 
 import (
 	v1 "github.com/hanse-go/hanse/examples/shop/proto/shop/money/v1"
+	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -505,7 +506,7 @@ var File_shop_shipping_v1_shipping_proto protoreflect.FileDescriptor
 
 const file_shop_shipping_v1_shipping_proto_rawDesc = "" +
 	"\n" +
-	"\x1fshop/shipping/v1/shipping.proto\x12\x10shop.shipping.v1\x1a\x19shop/money/v1/money.proto\"O\n" +
+	"\x1fshop/shipping/v1/shipping.proto\x12\x10shop.shipping.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x19shop/money/v1/money.proto\"O\n" +
 	"\vDestination\x12\x18\n" +
 	"\acountry\x18\x01 \x01(\tR\acountry\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
@@ -535,10 +536,10 @@ const file_shop_shipping_v1_shipping_proto_rawDesc = "" +
 	"\x05Speed\x12\x15\n" +
 	"\x11SPEED_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eSPEED_STANDARD\x10\x01\x12\x11\n" +
-	"\rSPEED_EXPRESS\x10\x022\xb3\x02\n" +
-	"\bShipping\x12n\n" +
-	"\x10ListDestinations\x12).shop.shipping.v1.ListDestinationsRequest\x1a*.shop.shipping.v1.ListDestinationsResponse\"\x03\x90\x02\x01\x12M\n" +
-	"\x05Quote\x12\x1e.shop.shipping.v1.QuoteRequest\x1a\x1f.shop.shipping.v1.QuoteResponse\"\x03\x90\x02\x01\x12h\n" +
+	"\rSPEED_EXPRESS\x10\x022\xf5\x02\n" +
+	"\bShipping\x12\x86\x01\n" +
+	"\x10ListDestinations\x12).shop.shipping.v1.ListDestinationsRequest\x1a*.shop.shipping.v1.ListDestinationsResponse\"\x1b\x90\x02\x01\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/destinations\x12v\n" +
+	"\x05Quote\x12\x1e.shop.shipping.v1.QuoteRequest\x1a\x1f.shop.shipping.v1.QuoteResponse\",\x90\x02\x01\x82\xd3\xe4\x93\x02#\x12!/v1/destinations/{country}/offers\x12h\n" +
 	"\x0eCreateShipment\x12'.shop.shipping.v1.CreateShipmentRequest\x1a(.shop.shipping.v1.CreateShipmentResponse\"\x03\x90\x02\x02BKZIgithub.com/hanse-go/hanse/examples/shop/proto/shop/shipping/v1;shippingv1b\x06proto3"
 
 var (
