@@ -143,5 +143,8 @@ func (h *Handler) methods(r *http.Request) []string {
 	if rt := t.methods[r.URL.Path]; rt != nil {
 		return rt.httpMethods()
 	}
-	return t.allowed(r.URL.EscapedPath())
+	if allowed := t.allowed(r.URL.EscapedPath()); allowed != nil || !h.isJSONRPC(r.URL.Path) {
+		return allowed
+	}
+	return []string{http.MethodPost}
 }

@@ -14,7 +14,8 @@
 //   - gRPC-Web, binary and text;
 //   - REST, where a method has the option google.api.http: every form of paths, bodies and queries, streams as lines of JSON or
 //     server-sent events, and google.api.HttpBody for what is no JSON;
-//   - WebSocket, for streams in both directions from browsers.
+//   - WebSocket, for streams in both directions from browsers;
+//   - JSON-RPC 2.0, single calls and batches, at /rpc.
 //
 // Whatever the protocol, a call is a call: the interceptors, rules, policies and limits of its service hold, its headers are metadata, and
 // its error has the same code and details everywhere.
@@ -72,6 +73,8 @@ type Config struct {
 	// CompressFrom is the size in bytes from which a reply is compressed for a client that accepts it. 0: 1400, for what fits one packet
 	// gains nothing; -1: no reply is compressed.
 	CompressFrom int
+	// JSONRPC is the path of JSON-RPC 2.0. Default: /rpc; "-": none.
+	JSONRPC string
 	// Types finds the messages in google.protobuf.Any, and extensions, when they are written as JSON. nil: those linked into the program.
 	Types Types
 }
@@ -88,7 +91,7 @@ type Types interface {
 // Serves reports whether the handler has a route for the request's path, whatever its method.
 func (h *Handler) Serves(r *http.Request) bool {
 	t := h.routes()
-	return t.methods[r.URL.Path] != nil || t.allowed(r.URL.EscapedPath()) != nil
+	return t.methods[r.URL.Path] != nil || h.isJSONRPC(r.URL.Path) || t.allowed(r.URL.EscapedPath()) != nil
 }
 
 // init makes what is made of the fields.
@@ -135,6 +138,10 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 	t := h.routes()
 	rt := t.methods[r.URL.Path]
 	if rt == nil {
+		if h.isJSONRPC(r.URL.Path) && t.allowed(r.URL.EscapedPath()) == nil {
+			h.serveJSONRPC(w, r)
+			return
+		}
 		if !h.serveREST(w, r, t) {
 			http.NotFound(w, r)
 		}
