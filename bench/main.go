@@ -32,7 +32,7 @@ type environment struct {
 }
 
 func main() {
-	if wire.Work() {
+	if wire.Work() || serveConnect() {
 		return
 	}
 	env := &environment{}
@@ -54,6 +54,7 @@ func measure(ctx context.Context, env *environment, only string, write bool) err
 		{"wire", "The wire", wireBench, false},
 		{"inprocess", "A call in process", inProcess, false},
 		{"rest", "REST", rest, false},
+		{"connect", "Connect", connect, false},
 		{"hello", "A small service", hello, false},
 		{"purchase", "One purchase", purchase, false},
 		{"dev", "From a change to a running system", dev, true},
