@@ -18,6 +18,7 @@ import (
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
 	"github.com/hanse-go/hanse/discovery"
 	"github.com/hanse-go/hanse/identity"
+	"github.com/hanse-go/hanse/internal/reflection"
 	"github.com/hanse-go/hanse/rpc"
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc"
@@ -127,16 +128,16 @@ func (f *callFlags) call(ctx context.Context, u *ui.UI, target call.Target, args
 		return err
 	}
 	defer end()
-	reflection := call.NewReflection(conn)
+	described := reflection.New(conn)
 	progress := u.Progress("asking %s for its contracts", cmp.Or(target.Service, f.targets.direct))
 	var method *call.Method
 	var methods []protoreflect.MethodDescriptor
 	if target.Method == "" {
-		methods, err = call.Methods(describing, reflection, target, offered)
+		methods, err = call.Methods(describing, described, target, offered)
 	} else {
-		method, err = call.Find(describing, reflection, target, offered)
+		method, err = call.Find(describing, described, target, offered)
 	}
-	reflection.Close()
+	described.Close()
 	progress.Done()
 	if err != nil {
 		return err
@@ -428,11 +429,11 @@ func completeCall(ctx context.Context, f *callFlags, args []string, toComplete s
 		return nil, done
 	}
 	defer end()
-	reflection := call.NewReflection(conn)
-	defer reflection.Close()
+	described := reflection.New(conn)
+	defer described.Close()
 	if len(args) == 0 {
 		target.Method = ""
-		methods, err := call.Methods(ctx, reflection, target, offered)
+		methods, err := call.Methods(ctx, described, target, offered)
 		if err != nil {
 			return nil, done
 		}
@@ -446,7 +447,7 @@ func completeCall(ctx context.Context, f *callFlags, args []string, toComplete s
 		}
 		return names, done
 	}
-	method, err := call.Find(ctx, reflection, target, offered)
+	method, err := call.Find(ctx, described, target, offered)
 	if err != nil {
 		return nil, done
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/bufbuild/protocompile"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/call"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
+	describe "github.com/hanse-go/hanse/internal/reflection"
 	"go.uber.org/goleak"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
@@ -205,7 +206,7 @@ func (s *server) find(t *testing.T, target string, offered ...string) (*call.Met
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := call.NewReflection(s.conn)
+	r := describe.New(s.conn)
 	defer r.Close()
 	return call.Find(t.Context(), r, tg, offered)
 }
@@ -398,7 +399,7 @@ func TestFind(t *testing.T) {
 
 func TestMethods(t *testing.T) {
 	s := serve(t, true, true)
-	r := call.NewReflection(s.conn)
+	r := describe.New(s.conn)
 	defer r.Close()
 	methods, err := call.Methods(t.Context(), r, call.Target{Service: "x", Contract: "Other"}, nil)
 	if err != nil || len(methods) != 2 || methods[0].Name() != "Ask" {

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
+	"github.com/hanse-go/hanse/internal/reflection"
 	"github.com/hanse-go/hanse/internal/scalar"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -18,11 +19,11 @@ import (
 // fields builds one message from arguments like address.city=Lübeck.
 type fields struct {
 	msg   *dynamicpb.Message
-	types *Types
+	types *reflection.Types
 	set   map[string]bool // paths of singular fields and oneofs that were set
 }
 
-func newFields(msg *dynamicpb.Message, types *Types) *fields {
+func newFields(msg *dynamicpb.Message, types *reflection.Types) *fields {
 	return &fields{msg: msg, types: types, set: map[string]bool{}}
 }
 

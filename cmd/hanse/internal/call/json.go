@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hanse-go/hanse/internal/reflection"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -14,7 +15,7 @@ import (
 )
 
 // parseJSON reads a message in protobuf's JSON form.
-func parseJSON(data []byte, md protoreflect.MessageDescriptor, types *Types) (*dynamicpb.Message, error) {
+func parseJSON(data []byte, md protoreflect.MessageDescriptor, types *reflection.Types) (*dynamicpb.Message, error) {
 	if err := checkNames(data, md); err != nil {
 		return nil, err
 	}
@@ -27,7 +28,7 @@ func parseJSON(data []byte, md protoreflect.MessageDescriptor, types *Types) (*d
 
 // formatJSON writes a message in protobuf's JSON form: on one line, or indented. protojson puts blanks at random, so that nobody
 // relies on them; here they are regular.
-func formatJSON(m proto.Message, types *Types, indent bool) ([]byte, error) {
+func formatJSON(m proto.Message, types *reflection.Types, indent bool) ([]byte, error) {
 	data, err := protojson.MarshalOptions{Resolver: types, AllowPartial: true}.Marshal(m)
 	if err != nil {
 		return nil, err

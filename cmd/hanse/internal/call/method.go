@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
+	"github.com/hanse-go/hanse/internal/reflection"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -14,12 +15,12 @@ import (
 // Method is a method to call, with the types that its messages may use.
 type Method struct {
 	Desc  protoreflect.MethodDescriptor
-	Types *Types
+	Types *reflection.Types
 }
 
 // Find returns the method that t means. offered are the contracts of the service, as the registry knows them; nil: all that the
 // server has.
-func Find(ctx context.Context, r *Reflection, t Target, offered []string) (*Method, error) {
+func Find(ctx context.Context, r *reflection.Client, t Target, offered []string) (*Method, error) {
 	contracts, err := contractsOf(ctx, r, t, offered)
 	if err != nil {
 		return nil, err
@@ -45,7 +46,7 @@ func Find(ctx context.Context, r *Reflection, t Target, offered []string) (*Meth
 }
 
 // Methods returns all methods that can be called by t, which names none.
-func Methods(ctx context.Context, r *Reflection, t Target, offered []string) ([]protoreflect.MethodDescriptor, error) {
+func Methods(ctx context.Context, r *reflection.Client, t Target, offered []string) ([]protoreflect.MethodDescriptor, error) {
 	contracts, err := contractsOf(ctx, r, t, offered)
 	if err != nil {
 		return nil, err
@@ -71,7 +72,7 @@ func Methods(ctx context.Context, r *Reflection, t Target, offered []string) ([]
 }
 
 // contractsOf returns the contracts that t may mean, at least one.
-func contractsOf(ctx context.Context, r *Reflection, t Target, offered []string) ([]string, error) {
+func contractsOf(ctx context.Context, r *reflection.Client, t Target, offered []string) ([]string, error) {
 	var known []string
 	for _, name := range offered {
 		if !isInfrastructure(name) {
@@ -95,7 +96,7 @@ func contractsOf(ctx context.Context, r *Reflection, t Target, offered []string)
 }
 
 // choose returns the one contract of several that t means: by its full or short name, else the one that has the method.
-func choose(ctx context.Context, r *Reflection, t Target, contracts []string) (string, error) {
+func choose(ctx context.Context, r *reflection.Client, t Target, contracts []string) (string, error) {
 	if t.Contract != "" {
 		if isInfrastructure(t.Contract) {
 			return t.Contract, nil
@@ -160,7 +161,7 @@ func (t Target) who() string {
 }
 
 func isInfrastructure(name string) bool {
-	for _, n := range infrastructure {
+	for _, n := range reflection.Infrastructure {
 		if n == name {
 			return true
 		}
@@ -182,3 +183,6 @@ func reflectionError(t Target, err error) error {
 	}
 	return NewStatusError(t.who()+" did not tell its contracts", err)
 }
+
+// short is the last part of a full name.
+func short(name string) string { return name[strings.LastIndexByte(name, '.')+1:] }

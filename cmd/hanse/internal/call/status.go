@@ -7,19 +7,19 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/hanse-go/hanse/internal/reflection"
+	_ "google.golang.org/genproto/googleapis/rpc/errdetails" // the usual details
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
-
-	_ "google.golang.org/genproto/googleapis/rpc/errdetails" // the usual details
 )
 
 // StatusError is a status other than OK that a call ended with.
 type StatusError struct {
 	What   string // what was called, or what was tried
 	Status *status.Status
-	types  *Types
+	types  *reflection.Types
 }
 
 // NewStatusError returns a StatusError for what was tried.

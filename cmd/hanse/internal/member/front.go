@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"github.com/hanse-go/hanse"
-	"github.com/hanse-go/hanse/cmd/hanse/internal/call"
 	"github.com/hanse-go/hanse/discovery"
 	"github.com/hanse-go/hanse/identity"
+	"github.com/hanse-go/hanse/internal/reflection"
 	"github.com/hanse-go/hanse/resilience"
 	"github.com/hanse-go/hanse/rpc"
 	"google.golang.org/grpc/metadata"
@@ -74,7 +74,7 @@ func (m *member) register(s *hanse.Service) {
 
 // contracts returns what the command serves, by its reflection. Their files become the program's: it is nobody else's.
 func (m *member) contracts(ctx context.Context) ([]protoreflect.ServiceDescriptor, error) {
-	r := call.NewReflection(m.conn)
+	r := reflection.New(m.conn)
 	defer r.Close()
 	names, err := r.Contracts(ctx)
 	if err != nil {

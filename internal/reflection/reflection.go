@@ -1,11 +1,11 @@
-package call
+// Package reflection asks servers for their contracts, by gRPC's reflection.
+package reflection
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -25,21 +25,21 @@ var reflectionMethods = []string{
 	"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
 }
 
-// Reflection asks a server for its contracts, over one stream. It is not safe for concurrent use.
-type Reflection struct {
+// Client asks a server for its contracts, over one stream. It is not safe for concurrent use.
+type Client struct {
 	conn   grpc.ClientConnInterface
 	cancel context.CancelFunc
 	stream grpc.ClientStream
 	files  map[string]*descriptorpb.FileDescriptorProto
 }
 
-// NewReflection returns a Reflection on the connection. Close it.
-func NewReflection(conn grpc.ClientConnInterface) *Reflection {
-	return &Reflection{conn: conn, files: map[string]*descriptorpb.FileDescriptorProto{}}
+// New returns a Client on the connection. Close it.
+func New(conn grpc.ClientConnInterface) *Client {
+	return &Client{conn: conn, files: map[string]*descriptorpb.FileDescriptorProto{}}
 }
 
 // Close ends the stream.
-func (r *Reflection) Close() {
+func (r *Client) Close() {
 	if r.cancel == nil {
 		return
 	}
@@ -51,7 +51,7 @@ func (r *Reflection) Close() {
 }
 
 // ask sends one request and returns its answer.
-func (r *Reflection) ask(ctx context.Context, req *reflectionpb.ServerReflectionRequest) (*reflectionpb.ServerReflectionResponse, error) {
+func (r *Client) ask(ctx context.Context, req *reflectionpb.ServerReflectionRequest) (*reflectionpb.ServerReflectionResponse, error) {
 	if r.stream != nil {
 		return r.exchange(req)
 	}
@@ -76,7 +76,7 @@ func (r *Reflection) ask(ctx context.Context, req *reflectionpb.ServerReflection
 	return nil, last
 }
 
-func (r *Reflection) exchange(req *reflectionpb.ServerReflectionRequest) (*reflectionpb.ServerReflectionResponse, error) {
+func (r *Client) exchange(req *reflectionpb.ServerReflectionRequest) (*reflectionpb.ServerReflectionResponse, error) {
 	// An error of SendMsg is io.EOF when the server ended the stream; why, is what RecvMsg says.
 	sendErr := r.stream.SendMsg(req)
 	res := &reflectionpb.ServerReflectionResponse{}
@@ -92,11 +92,11 @@ func (r *Reflection) exchange(req *reflectionpb.ServerReflectionRequest) (*refle
 	return res, nil
 }
 
-// infrastructure are contracts that every server has.
-var infrastructure = []string{"grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"}
+// Infrastructure are contracts that every server has.
+var Infrastructure = []string{"grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"}
 
 // Contracts returns the full names of the server's contracts, sorted, without health and reflection.
-func (r *Reflection) Contracts(ctx context.Context) ([]string, error) {
+func (r *Client) Contracts(ctx context.Context) ([]string, error) {
 	res, err := r.ask(ctx, &reflectionpb.ServerReflectionRequest{
 		MessageRequest: &reflectionpb.ServerReflectionRequest_ListServices{},
 	})
@@ -105,7 +105,7 @@ func (r *Reflection) Contracts(ctx context.Context) ([]string, error) {
 	}
 	var names []string
 	for _, s := range res.GetListServicesResponse().GetService() {
-		if !slices.Contains(infrastructure, s.GetName()) {
+		if !slices.Contains(Infrastructure, s.GetName()) {
 			names = append(names, s.GetName())
 		}
 	}
@@ -114,7 +114,7 @@ func (r *Reflection) Contracts(ctx context.Context) ([]string, error) {
 }
 
 // Contract returns the descriptor of a contract, with all that it uses.
-func (r *Reflection) Contract(ctx context.Context, name string) (protoreflect.ServiceDescriptor, *Types, error) {
+func (r *Client) Contract(ctx context.Context, name string) (protoreflect.ServiceDescriptor, *Types, error) {
 	res, err := r.ask(ctx, &reflectionpb.ServerReflectionRequest{
 		MessageRequest: &reflectionpb.ServerReflectionRequest_FileContainingSymbol{FileContainingSymbol: name},
 	})
@@ -147,7 +147,7 @@ func (r *Reflection) Contract(ctx context.Context, name string) (protoreflect.Se
 }
 
 // fetchImports asks for the files that are imported and not there yet.
-func (r *Reflection) fetchImports(ctx context.Context) error {
+func (r *Client) fetchImports(ctx context.Context) error {
 	for {
 		missing := ""
 		for _, f := range r.files {
@@ -178,7 +178,7 @@ func (r *Reflection) fetchImports(ctx context.Context) error {
 	}
 }
 
-func (r *Reflection) add(res *reflectionpb.ServerReflectionResponse) error {
+func (r *Client) add(res *reflectionpb.ServerReflectionResponse) error {
 	for _, data := range res.GetFileDescriptorResponse().GetFileDescriptorProto() {
 		f := &descriptorpb.FileDescriptorProto{}
 		if err := proto.Unmarshal(data, f); err != nil {
@@ -188,6 +188,3 @@ func (r *Reflection) add(res *reflectionpb.ServerReflectionResponse) error {
 	}
 	return nil
 }
-
-// short is the last part of a full name.
-func short(name string) string { return name[strings.LastIndexByte(name, '.')+1:] }

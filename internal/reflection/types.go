@@ -1,4 +1,4 @@
-package call
+package reflection
 
 import (
 	"google.golang.org/protobuf/reflect/protoreflect"
