@@ -40,8 +40,8 @@ type handlerContext struct {
 	incoming metadata.MD                     // sent and fixed, made when asked for
 	std      atomic.Pointer[standardContext] // made when someone asks for Done
 	err      error                           // why the context ended before std was made
-	header   sentMetadata
-	trailer  sentMetadata
+	header   *sentMetadata
+	trailer  *sentMetadata
 	sentHdr  bool
 	ended    bool // the status was sent: no more headers and trailers
 
@@ -182,7 +182,7 @@ func (c *handlerContext) SetHeader(md metadata.MD) error {
 }
 
 // addLocked adds md to what is to be sent, unless it is too late for that. The lock is held.
-func (c *handlerContext) addLocked(to *sentMetadata, md metadata.MD, late bool) error {
+func (c *handlerContext) addLocked(to **sentMetadata, md metadata.MD, late bool) error {
 	switch {
 	case len(md) == 0:
 		return nil
@@ -192,7 +192,11 @@ func (c *handlerContext) addLocked(to *sentMetadata, md metadata.MD, late bool) 
 		}
 		return errHeaderSent
 	}
-	return to.add(md, c.wire == nil || c.wire.rec != nil, c.wire != nil)
+	all, err := (*to).add(md, c.wire == nil || c.wire.rec != nil, c.wire != nil)
+	if err == nil {
+		*to = all
+	}
+	return err
 }
 
 // SendHeader sends the header, for grpc.SendHeader.
@@ -226,7 +230,7 @@ func (c *handlerContext) sendHeader() {
 // finish says that the status goes out now, after a reply or not, and ends the context. A header that was set goes before it.
 func (c *handlerContext) finish(replied bool) {
 	c.mu.Lock()
-	now := !c.sentHdr && !c.ended && (replied || c.header.set)
+	now := !c.sentHdr && !c.ended && (replied || c.header != nil)
 	c.sentHdr = c.sentHdr || now
 	c.ended = true
 	if c.err == nil {
@@ -243,7 +247,7 @@ func (c *handlerContext) finish(replied bool) {
 }
 
 // seal takes what is to be sent with the status, for a wire, after which nothing can be added. first tells that no header was sent yet.
-func (c *handlerContext) seal() (header, trailer sentMetadata, first bool) {
+func (c *handlerContext) seal() (header, trailer *sentMetadata, first bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	first = !c.sentHdr
@@ -259,7 +263,7 @@ func (c *handlerContext) sealHeader() (header []byte, ok bool) {
 		return nil, false
 	}
 	c.sentHdr = true
-	return c.header.block, true
+	return c.header.written(), true
 }
 
 func (c *handlerContext) headerSent() {
@@ -282,14 +286,14 @@ func (c *handlerContext) receivedHeader() metadata.MD {
 	if !c.sentHdr {
 		return nil
 	}
-	return c.received(c.header.md, true)
+	return c.received(c.header.kept(), true)
 }
 
 // receivedTrailer is the trailer as the caller sees it. Without a header before it, it has the content type.
 func (c *handlerContext) receivedTrailer() metadata.MD {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.received(c.trailer.md, !c.sentHdr)
+	return c.received(c.trailer.kept(), !c.sentHdr)
 }
 
 func (c *handlerContext) received(md metadata.MD, first bool) metadata.MD {

@@ -131,7 +131,7 @@ func (r *statsRecord) requestSent(l *inProcess, c *handlerContext, o *callOption
 // headerSent is a server's event.
 func (r *statsRecord) headerSent(c *handlerContext) {
 	if r != nil {
-		r.handle(&stats.OutHeader{Header: c.header.md.Copy()})
+		r.handle(&stats.OutHeader{Header: c.header.kept().Copy()})
 	}
 }
 
@@ -148,7 +148,7 @@ func (r *statsRecord) headerReceived(c *handlerContext) {
 // trailerSent is a server's event.
 func (r *statsRecord) trailerSent(c *handlerContext) {
 	if r != nil {
-		r.handle(&stats.OutTrailer{Trailer: c.trailer.md.Copy()})
+		r.handle(&stats.OutTrailer{Trailer: c.trailer.kept().Copy()})
 	}
 }
 

@@ -2,42 +2,63 @@ package rpc
 
 import "google.golang.org/grpc/metadata"
 
-// sentMetadata is the header or the trailers that a handler has set. On a wire it is written at once, as header fields: nobody but stats
-// handlers looks at it again.
+// sentMetadata is the header or the trailers that a handler has set; nil: it has set none. On a wire it is written at once, as header
+// fields: nobody but stats handlers looks at it again.
 type sentMetadata struct {
-	set   bool        // there is some, if only of reserved keys
 	md    metadata.MD // where it is kept as it is
 	block []byte      // where it is written, without reserved keys
 }
 
-// blockSize is the room for a block. Most are smaller.
-const blockSize = 192
-
-// add adds md: keep says that it is kept as it is, write that it is written. It refuses what cannot be sent, and then adds nothing.
-func (s *sentMetadata) add(md metadata.MD, keep, write bool) error {
-	if len(md) == 0 {
+// kept is s as metadata, where it is kept.
+func (s *sentMetadata) kept() metadata.MD {
+	if s == nil {
 		return nil
 	}
-	if !write {
-		if err := checkMetadata(md); err != nil {
-			return err
-		}
-	} else {
+	return s.md
+}
+
+// written is s as header fields, where it is written.
+func (s *sentMetadata) written() []byte {
+	if s == nil {
+		return nil
+	}
+	return s.block
+}
+
+// writtenMetadata is one with room for a block, which most do not exceed.
+type writtenMetadata struct {
+	sentMetadata
+	room [192]byte
+}
+
+// add returns s with md, which may be s itself: keep says that it is kept as it is, write that it is written. It refuses what cannot be
+// sent, and then nothing is added.
+func (s *sentMetadata) add(md metadata.MD, keep, write bool) (*sentMetadata, error) {
+	if len(md) == 0 {
+		return s, nil
+	}
+	switch {
+	case s != nil:
+	case write:
+		w := new(writtenMetadata)
+		s, w.block = &w.sentMetadata, w.room[:0]
+	default:
+		s = new(sentMetadata)
+	}
+	if write {
 		block := s.block
-		if block == nil {
-			block = make([]byte, 0, blockSize)
-		}
 		for key, values := range md {
 			if err := checkPair(key, values...); err != nil {
-				return err
+				return nil, err
 			}
 			block = appendValues(block, key, values)
 		}
 		s.block = block
+	} else if err := checkMetadata(md); err != nil {
+		return nil, err
 	}
 	if keep {
 		s.md = addMetadata(s.md, md)
 	}
-	s.set = true
-	return nil
+	return s, nil
 }

@@ -80,33 +80,38 @@ func appendOutgoing(dst []byte, ctx context.Context) ([]byte, error) {
 }
 
 // addFields adds header fields to md, without the keys that are the protocol's own. It skips malformed binary values: checkBinary finds
-// them first. Most keys have one value: these are appended to single, which is returned, so that they share their memory. No list of
-// values has room for another one, which lets md begin with lists that others have, too.
+// them first. Most keys have one value: these are appended to single, which is returned, so that they share their memory.
 func addFields(md metadata.MD, fields []hpack.Field, single []string) []string {
-	add := func(key, value string) {
-		if values := md[key]; values != nil {
-			md[key] = append(values[:len(values):len(values)], value)
-			return
-		}
-		single = append(single, value)
-		md[key] = single[len(single)-1 : len(single) : len(single)]
-	}
 	for i := range fields {
-		f := &fields[i]
-		if hiddenField(f.Name) {
-			continue
-		}
-		if !grpctext.BinaryKey(f.Name) {
-			add(f.Name, f.Value)
-			continue
-		}
-		for part := range strings.SplitSeq(f.Value, ",") {
-			if v, err := grpctext.DecodeBinary(part); err == nil {
-				add(f.Name, v)
-			}
+		if f := &fields[i]; !hiddenField(f.Name) {
+			single = append(single, f.Value)
+			addValue(md, f.Name, single[len(single)-1:])
 		}
 	}
 	return single
+}
+
+// addValue adds the value of a field, the first of value, to md, which keeps it where it is. No list of values has room for another
+// one, which lets md begin with lists that others have, too.
+func addValue(md metadata.MD, key string, value []string) {
+	if grpctext.BinaryKey(key) {
+		had := md[key]
+		had = had[:len(had):len(had)]
+		for part := range strings.SplitSeq(value[0], ",") {
+			if v, err := grpctext.DecodeBinary(part); err == nil {
+				had = append(had, v)
+			}
+		}
+		if len(had) > 0 {
+			md[key] = had[:len(had):len(had)]
+		}
+		return
+	}
+	if had := md[key]; had != nil {
+		md[key] = append(had[:len(had):len(had)], value[0])
+		return
+	}
+	md[key] = value[:1:1]
 }
 
 // visible counts the fields that addFields adds.

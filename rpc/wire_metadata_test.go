@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/hanse-go/hanse/internal/hpack"
+	"github.com/hanse-go/hanse/internal/http2"
 	xhpack "golang.org/x/net/http2/hpack"
 	"google.golang.org/grpc/metadata"
 )
@@ -78,18 +79,26 @@ func TestReceivedMetadata(t *testing.T) {
 func TestSharedMetadata(t *testing.T) {
 	known := &knownRun{run: &hpack.Run{Fields: []hpack.Field{{Name: ":authority", Value: "cart"}, {Name: "x", Value: "1"}, {Name: "te", Value: "trailers"}}}}
 	for _, tt := range []struct {
-		request wireRequest
-		want    metadata.MD
+		rest []hpack.Field
+		host string
+		want metadata.MD
 	}{
-		{wireRequest{rest: []hpack.Field{{Name: "x", Value: "2"}, {Name: "y", Value: "3"}, {Name: "z", Value: "4"}, {Name: "y", Value: "5"}}},
-			metadata.MD{":authority": {"cart"}, "x": {"1", "2"}, "y": {"3", "5"}, "z": {"4"}}},
-		{wireRequest{rest: []hpack.Field{{Name: "x", Value: "6"}}}, metadata.MD{":authority": {"cart"}, "x": {"1", "6"}}},
-		{wireRequest{host: "till"}, metadata.MD{":authority": {"till"}, "x": {"1"}}},
-		{wireRequest{rest: []hpack.Field{{Name: "grpc-timeout", Value: "1S"}}}, metadata.MD{":authority": {"cart"}, "x": {"1"}}},
+		{rest: []hpack.Field{{Name: "x", Value: "2"}, {Name: "y", Value: "3"}, {Name: "z", Value: "4"}, {Name: "y", Value: "5"}},
+			want: metadata.MD{":authority": {"cart"}, "x": {"1", "2"}, "y": {"3", "5"}, "z": {"4"}}},
+		{rest: []hpack.Field{{Name: "x", Value: "6"}}, want: metadata.MD{":authority": {"cart"}, "x": {"1", "6"}}},
+		{host: "till", want: metadata.MD{":authority": {"till"}, "x": {"1"}}},
+		{rest: []hpack.Field{{Name: "grpc-timeout", Value: "1S"}}, want: metadata.MD{":authority": {"cart"}, "x": {"1"}}},
+		{rest: []hpack.Field{{Name: "a", Value: "1"}, {Name: "grpc-timeout", Value: "1S"}, {Name: "b", Value: "2"}, {Name: "c-bin", Value: "AP8,YQ"},
+			{Name: "d", Value: "3"}, {Name: "e", Value: "4"}, {Name: "f", Value: "5"}, {Name: "g", Value: "6"}, {Name: "a", Value: "7"}}, // more than there is room for
+			want: metadata.MD{":authority": {"cart"}, "x": {"1"}, "a": {"1", "7"}, "b": {"2"}, "c-bin": {"\x00\xff", "a"}, "d": {"3"}, "e": {"4"}, "f": {"5"}, "g": {"6"}}},
 	} {
-		tt.request.known = known
-		if got := tt.request.metadata(); !maps.EqualFunc(got, tt.want, slices.Equal) {
-			t.Errorf("got %v, want %v", got, tt.want)
+		for _, room := range []*requestRoom{nil, new(requestRoom)} {
+			rest := slices.Clone(tt.rest)
+			request := newWireRequest(&http2.Header{Rest: rest}, known, &callHead{host: tt.host, extra: true}, room)
+			clear(rest) // it is the reader's
+			if got := request.metadata(); !maps.EqualFunc(got, tt.want, slices.Equal) {
+				t.Errorf("got %v, want %v", got, tt.want)
+			}
 		}
 	}
 }

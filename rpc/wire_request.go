@@ -15,19 +15,18 @@ import (
 type wireRequest struct {
 	host  string    // the authority, where it came as a host header
 	known *knownRun // what it begins with
-	rest  []hpack.Field
-	room  *requestRoom // nil: none
+
+	// What follows that.
+	keys   []string
+	values []string
 }
 
 // requestRoom is memory for the metadata of a call, as a part of the object of the call. What does not fit takes memory of its own.
-type requestRoom struct {
-	fields [6]hpack.Field
-	values [6]string
-}
+type requestRoom struct{ keys, values [5]string }
 
 // newWireRequest keeps of h what handlers see of it.
 func newWireRequest(h *http2.Header, known *knownRun, head *callHead, room *requestRoom) wireRequest {
-	r := wireRequest{known: known, room: room}
+	r := wireRequest{known: known}
 	if h.Authority == "" {
 		r.host = head.host
 	}
@@ -35,11 +34,11 @@ func newWireRequest(h *http2.Header, known *knownRun, head *callHead, room *requ
 		return r
 	}
 	if room != nil {
-		r.rest = room.fields[:0]
+		r.keys, r.values = room.keys[:0], room.values[:0]
 	}
 	for i := range h.Rest { // the reader's memory
 		if f := &h.Rest[i]; !hiddenField(f.Name) {
-			r.rest = append(r.rest, *f)
+			r.keys, r.values = append(r.keys, f.Name), append(r.values, f.Value)
 		}
 	}
 	return r
@@ -48,20 +47,16 @@ func newWireRequest(h *http2.Header, known *knownRun, head *callHead, room *requ
 // metadata is what the handler sees of it. It must not be changed, because calls share it: grpc's accessors hand out copies.
 func (r *wireRequest) metadata() metadata.MD {
 	shared, pairs := r.known.metadata()
-	if len(r.rest) == 0 && r.host == "" {
+	if len(r.keys) == 0 && r.host == "" {
 		return shared
 	}
-	md := make(metadata.MD, len(pairs)+len(r.rest))
+	md := make(metadata.MD, len(pairs)+len(r.keys))
 	for _, p := range pairs {
 		md[p.key] = p.values
 	}
-	var single []string
-	if r.room != nil {
-		single = r.room.values[:0]
-	} else {
-		single = make([]string, 0, len(r.rest))
+	for i, key := range r.keys {
+		addValue(md, key, r.values[i:])
 	}
-	addFields(md, r.rest, single)
 	if r.host != "" {
 		md[":authority"] = []string{r.host}
 	}

@@ -195,8 +195,8 @@ func (c *serverCall) conclude(s *callScratch, reply encoded, err error) {
 	replied := err == nil && reply.data != nil
 	f := &s.frames
 	*f = http2.Frames{End: true}
-	if first && (replied || header.set) {
-		c.header(f, s, header.block)
+	if first && (replied || header != nil) {
+		c.header(f, s, header.written())
 		first = false
 		c.rec.headerSent(&c.ctx)
 	}
@@ -217,7 +217,7 @@ func (c *serverCall) conclude(s *callScratch, reply encoded, err error) {
 			trail = hpack.AppendLiteral(trail, "grpc-accept-encoding", accepts(), false)
 		}
 	}
-	trail = append(trail, trailer.block...)
+	trail = append(trail, trailer.written()...)
 	s.trail = trail
 	switch {
 	case first && err == nil: // a stream that ends without any reply
