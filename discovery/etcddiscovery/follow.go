@@ -42,7 +42,10 @@ func (p *pulse) follow(ctx context.Context, what string, f follower) {
 	failures, told := 0, false
 	for ctx.Err() == nil {
 		life := p.current()
-		err := f.relist(ctx)
+		err := p.lookFirst(ctx)
+		if err == nil {
+			err = f.relist(ctx)
+		}
 		if err == nil {
 			failures, told = 0, true
 			err = f.followChanges(ctx, life)

@@ -24,6 +24,7 @@ type pulse struct {
 	cancel   context.CancelFunc
 	done     chan struct{}
 
+	looking    chan struct{} // holds a value during a look: one at a time, so that a later one knows more
 	mu         sync.Mutex
 	users      int
 	breaks     int       // of the connection
@@ -43,7 +44,7 @@ func (r *Registry) joinPulse() *pulse {
 	defer r.mu.Unlock()
 	if r.pulse == nil {
 		ctx, cancel := context.WithCancel(context.Background())
-		p := &pulse{registry: r, cancel: cancel, done: make(chan struct{}), wakes: make(map[chan struct{}]struct{})}
+		p := &pulse{registry: r, cancel: cancel, done: make(chan struct{}), looking: make(chan struct{}, 1), wakes: make(map[chan struct{}]struct{})}
 		p.life, p.endLife = context.WithCancel(context.Background())
 		r.pulse = p
 		go p.run(ctx)
@@ -115,10 +116,27 @@ func (p *pulse) followConnection(ctx context.Context, changed chan<- struct{}) {
 	}
 }
 
+// lookFirst looks, unless that has been done. What is read after it is of the epoch that it found, or of one whose beginning will be noticed.
+func (p *pulse) lookFirst(ctx context.Context) error {
+	p.mu.Lock()
+	looked := p.revision > 0
+	p.mu.Unlock()
+	if looked {
+		return nil
+	}
+	return p.look(ctx)
+}
+
 // look asks etcd for the epoch.
 func (p *pulse) look(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, operation)
 	defer cancel()
+	select {
+	case p.looking <- struct{}{}:
+		defer func() { <-p.looking }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	p.mu.Lock()
 	breaks := p.breaks
 	p.mu.Unlock()
