@@ -30,14 +30,14 @@ func TestProtocolsGuide(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := startHello(t)
+	places := strings.NewReplacer("localhost:8080", startExample(t, "hello"), "localhost:8090", startExample(t, "shop"))
 	commands := 0
 	for _, b := range guideBlocks([]page{{"docs/guides/protocols.md", string(text)}}, "console") {
 		for _, part := range strings.Split("\n"+b.text, "\n$ ")[1:] {
 			commands++
 			line, want, _ := strings.Cut(part, "\n")
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-			out, err := exec.CommandContext(ctx, "sh", "-c", strings.ReplaceAll(line, "localhost:8080", addr)).Output()
+			out, err := exec.CommandContext(ctx, "sh", "-c", places.Replace(line)).Output()
 			cancel()
 			if got := strings.Join(strings.Fields(string(out)), ""); err != nil || got != strings.Join(strings.Fields(want), "") {
 				t.Errorf("%s\nprints\n%s\nand not\n%s\n%v", line, out, want, err)
@@ -49,13 +49,13 @@ func TestProtocolsGuide(t *testing.T) {
 	}
 }
 
-// startHello starts the smallest service of the examples, and returns its address.
-func startHello(t *testing.T) (addr string) {
+// startExample starts a program of the examples, and returns its address.
+func startExample(t *testing.T, name string) (addr string) {
 	t.Helper()
-	bin := filepath.Join(t.TempDir(), "hello")
-	command(t, ".", "go", "build", "-C", "examples", "-o", bin, "./hello")
+	bin := filepath.Join(t.TempDir(), name)
+	command(t, ".", "go", "build", "-C", "examples", "-o", bin, "./"+name)
 	cmd := exec.CommandContext(t.Context(), bin, "--addr", "127.0.0.1:0", "--registry", "memory:", "--admin-addr", "off")
-	cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+t.TempDir())
+	cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+t.TempDir(), "SHOP_DATA="+t.TempDir())
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	log, err := cmd.StderrPipe()
 	if err != nil {

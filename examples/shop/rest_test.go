@@ -80,8 +80,8 @@ func TestREST(t *testing.T) {
 		t.Errorf("a picture: %v %.100s %v", resp.Header, picture, err)
 	}
 
-	cart := c.call(200, "cart", "POST", "/v1/carts/rest/items?request_id=1", `{"productId": "kontor-mug", "quantity": 2}`)
-	cart = c.call(200, "cart", "PUT", "/v1/carts/rest/items/kontor-mug", `{"quantity": 3}`)
+	c.call(200, "cart", "POST", "/v1/carts/rest/items?request_id=1", `{"productId": "kontor-mug", "quantity": 2}`)
+	cart := c.call(200, "cart", "PUT", "/v1/carts/rest/items/kontor-mug", `{"quantity": 3}`)
 	if items := cart["items"].([]any); len(items) != 1 || items[0].(map[string]any)["quantity"] != 3.0 {
 		t.Errorf("the cart: %v", cart)
 	}
