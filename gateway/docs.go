@@ -33,6 +33,8 @@ type Docs struct {
 	Public bool
 	// Service returns the name of the service that has a contract, for commands that can be copied. Default: none is known.
 	Service func(contract protoreflect.ServiceDescriptor) string
+	// Constraints says what the values of fields must be. Default: nothing is known.
+	Constraints Constraints
 
 	once     sync.Once
 	handler  http.Handler
@@ -113,7 +115,7 @@ func (d *Docs) describe() (*asset, error) {
 	if d.document != nil && d.made == generation {
 		return d.document, nil
 	}
-	data, err := openapi.Build(d.Backend.Contracts(), openapi.Options{Title: d.Title, Version: d.Version, Service: d.Service}).JSON()
+	data, err := openapi.Build(d.Backend.Contracts(), openapi.Options{Title: d.Title, Version: d.Version, Service: d.Service, Constraints: openapi.Keywords(d.Constraints)}).JSON()
 	if err != nil {
 		return nil, err
 	}
