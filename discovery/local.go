@@ -103,6 +103,15 @@ func (l *Local) Register(ctx context.Context, inst Instance) (Lease, error) {
 	if err != nil {
 		return nil, fmt.Errorf("discovery: announce %s of %s: %w", inst.ID, inst.Service, err)
 	}
+	log := l.logger().With("service", inst.Service, "instance", inst.ID, "dir", string(dir))
+	held.Report(func(err error) {
+		if err == nil {
+			log.Info("local registry: the file of this instance is there again")
+			return
+		}
+		log.Error("local registry: the file of this instance was removed and cannot be put back; who knows the instance calls it, others do not find it; it is tried every second",
+			"error", err)
+	})
 	return &localLease{held: held, inst: Instance{Service: inst.Service, ID: inst.ID}}, nil
 }
 

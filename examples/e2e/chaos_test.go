@@ -31,6 +31,9 @@ var faults = []struct {
 	{"certificates are renewed every 2 s", false, chaosRotation},
 	{"a service gets 3x and 10x what it can do", false, chaosOverload},
 	{"the registry (etcd) is killed for 30 s, comes back, is wiped", false, chaosEtcd},
+	{"the disk of the local registry is full", true, chaosDisk},
+	{"a process may open no more files", true, chaosDescriptors},
+	{"the clock is set by hours, to and fro", false, chaosClock},
 }
 
 // verdict is a row of the table.

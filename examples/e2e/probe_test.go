@@ -13,7 +13,7 @@ import (
 	catalogv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/catalog/v1"
 )
 
-// probe calls one safe method of the catalog at a steady rate, whether answers come or not, and keeps what became of each call.
+// probe calls one safe method, mostly of the catalog, at a steady rate, whether answers come or not, and keeps what became of each call.
 type probe struct {
 	t     *testing.T
 	began time.Time
@@ -50,6 +50,15 @@ func startProbe(t *testing.T, perSecond int, limit time.Duration) *probe {
 func startProbeFrom(t *testing.T, app *hanse.App, perSecond int, limit time.Duration) *probe {
 	t.Helper()
 	catalog := catalogv1.NewCatalogClient(app.Conn("catalog"))
+	return startProbeOf(t, perSecond, limit, func(ctx context.Context, info *hanse.CallInfo) error {
+		_, err := catalog.GetProduct(ctx, &catalogv1.GetProductRequest{Id: "east-frisian-blend"}, info)
+		return err
+	})
+}
+
+// startProbeOf makes calls of another kind.
+func startProbeOf(t *testing.T, perSecond int, limit time.Duration, call func(context.Context, *hanse.CallInfo) error) *probe {
+	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	p := &probe{t: t, began: time.Now(), stop: stop, done: make(chan struct{})}
 	go func() {
@@ -74,7 +83,7 @@ func startProbeFrom(t *testing.T, app *hanse.App, perSecond int, limit time.Dura
 				ctx, cancel := context.WithDeadline(context.Background(), due.Add(limit))
 				defer cancel()
 				var info hanse.CallInfo
-				_, err := catalog.GetProduct(ctx, &catalogv1.GetProductRequest{Id: "east-frisian-blend"}, &info)
+				err := call(ctx, &info)
 				c := probeCall{due: due, latency: time.Since(due), attempts: info.Attempts, instance: info.Instance, err: err}
 				p.mu.Lock()
 				p.calls = append(p.calls, c)

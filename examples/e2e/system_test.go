@@ -59,15 +59,24 @@ func dev(t *testing.T, args ...string) *system {
 // devOf is dev for a shop of these services.
 func devOf(t *testing.T, runs []string, args ...string) *system {
 	t.Helper()
+	s := devIn(t, "hanse", shopDir(), nil, args...)
+	s.runs = runs
+	s.allReady(t)
+	return s
+}
+
+// devIn runs hanse dev, as a command of that name has it, on a folder.
+func devIn(t *testing.T, bin, dir string, env []string, args ...string) *system {
+	t.Helper()
 	ctx := context.Background()
 	if deadline, ok := t.Deadline(); ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-20*time.Second))
 		t.Cleanup(cancel)
 	}
-	s := &system{t: t, runs: runs, exited: make(chan struct{})}
-	s.cmd = exec.CommandContext(ctx, "hanse", append([]string{"dev"}, append(args, shopDir())...)...)
-	s.cmd.Dir = home
+	s := &system{t: t, exited: make(chan struct{})}
+	s.cmd = exec.CommandContext(ctx, bin, append([]string{"dev"}, append(args, dir)...)...)
+	s.cmd.Dir, s.cmd.Env = home, append(os.Environ(), env...)
 	s.cmd.Stdout, s.cmd.Stderr = &s.out, &s.out
 	s.cmd.Cancel = func() error { return s.cmd.Process.Signal(os.Interrupt) }
 	s.cmd.WaitDelay = 10 * time.Second
@@ -87,7 +96,6 @@ func devOf(t *testing.T, runs []string, args ...string) *system {
 		}
 		return strings.Contains(s.out.String(), "Ctrl-C here ends all")
 	})
-	s.allReady(t)
 	return s
 }
 
@@ -205,14 +213,18 @@ func (s *system) allReady(t *testing.T) {
 	})
 }
 
-var pageAddress = regexp.MustCompile(`(?m)^●\s+storefront\s.*(http://\S+)`)
-
 // page returns the address of the storefront, as hanse dev printed it.
 func (s *system) page(t *testing.T) string {
 	t.Helper()
-	m := pageAddress.FindStringSubmatch(s.out.String())
+	return s.pageOf(t, "storefront")
+}
+
+// pageOf returns that of another service.
+func (s *system) pageOf(t *testing.T, service string) string {
+	t.Helper()
+	m := regexp.MustCompile(`(?m)^●\s+` + service + `\s.*(http://\S+)`).FindStringSubmatch(s.out.String())
 	if m == nil {
-		t.Fatalf("no address of the storefront in\n%s", s.out.String())
+		t.Fatalf("no address of %s in\n%s", service, s.out.String())
 	}
 	return m[1]
 }

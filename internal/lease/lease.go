@@ -64,6 +64,16 @@ type Lease struct {
 	file    *os.File // locked; nil when closed
 	content []byte
 	touched time.Time
+	lost    bool // the file was taken away and could not be put back
+	report  func(error)
+}
+
+// Report has f told when the file was taken away and cannot be put back, and with nil when it is there again. It is tried every second.
+// f must not use the lease.
+func (l *Lease) Report(f func(error)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.report = f
 }
 
 // Hold publishes the content, which must not be empty, under the ID until the lease is closed or the process ends. It makes the folder if it is not there. It
@@ -239,7 +249,7 @@ func (l *Lease) keep() {
 	}
 }
 
-// check has no one to tell of an error: what fails now is tried again at the next tick.
+// check does once what keep does.
 func (l *Lease) check() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -247,14 +257,27 @@ func (l *Lease) check() {
 		return
 	}
 	if !hasName(l.file, l.path()) {
-		if os.MkdirAll(string(l.dir), 0o700) == nil {
-			_ = l.publish(l.content)
+		err := os.MkdirAll(string(l.dir), 0o700)
+		if err == nil {
+			err = l.publish(l.content)
 		}
+		l.tell(err)
 		return
 	}
+	l.tell(nil)
 	if now := time.Now(); now.Sub(l.touched) >= touchEvery {
 		l.touched = now
-		_ = os.Chtimes(l.path(), now, now)
+		_ = os.Chtimes(l.path(), now, now) // tried again in time
+	}
+}
+
+// tell reports that the file cannot be put back, or that it is there again, once. l.mu is held.
+func (l *Lease) tell(err error) {
+	if lost := err != nil; lost != l.lost {
+		l.lost = lost
+		if l.report != nil {
+			l.report(err)
+		}
 	}
 }
 

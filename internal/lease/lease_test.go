@@ -254,6 +254,33 @@ func TestRemovedFilesComeBack(t *testing.T) {
 	})
 }
 
+func TestFilesThatCannotComeBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDir(t)
+		l := hold(t, d, "a", "1")
+		told := make(chan error, 10)
+		l.Report(func(err error) { told <- err })
+		if err := os.RemoveAll(string(d)); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(string(d), nil, 0o600); err != nil { // no folder can be made
+			t.Fatal(err)
+		}
+		if err := <-told; err == nil {
+			t.Error("told of no error")
+		}
+		if err := os.Remove(string(d)); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-told; err != nil {
+			t.Errorf("told of %v when the file can come back", err)
+		}
+		if got := list(t, d); got != "a=1" || len(told) > 0 {
+			t.Errorf("there is %s, and told %d times more", got, len(told))
+		}
+	})
+}
+
 func TestFilesDoNotLookOld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDir(t)

@@ -84,21 +84,25 @@ func (c *certificates) give(names ...string) error {
 func (c *certificates) folder(service string) string { return filepath.Join(c.services, service) }
 
 // run renews the certificates when a third of their time is over, until ctx ends. It goes by the clock on the wall, as certificates do:
-// timers stand still while a machine sleeps.
-func (c *certificates) run(ctx context.Context, problemf func(string, ...any)) {
+// timers stand still while a machine sleeps, and do not notice when the clock is set.
+func (c *certificates) run(ctx context.Context, notef, problemf func(string, ...any)) {
 	life := c.authority.Lifetime
-	tick := time.NewTicker(min(life/30, 10*time.Second))
+	tick := time.NewTicker(min(life/30, time.Second))
 	defer tick.Stop()
-	last := time.Now().Round(0)
+	last := time.Now()
 	for {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return
 		}
-		now := time.Now().Round(0)
-		if age := now.Sub(last); age >= 0 && age < life/3 { // below 0, the clock was set back
+		now := time.Now()
+		age := now.Round(0).Sub(last.Round(0))
+		if age >= 0 && age < life/3 { // below 0, the clock was set back
 			continue
+		}
+		if jump := (age - now.Sub(last)).Round(time.Second); jump.Abs() >= life/3 {
+			notef("the clock jumped by %v, or the machine slept: certificates are made anew", jump)
 		}
 		last = now
 		c.mu.Lock()

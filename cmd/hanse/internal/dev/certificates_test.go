@@ -87,7 +87,7 @@ func TestCertificatesAreRenewed(t *testing.T) {
 		source := &identity.Files{Dir: c.folder("{service}")}
 		ctx, cancel := context.WithCancel(t.Context())
 		var all sync.WaitGroup
-		all.Go(func() { c.run(ctx, t.Errorf) })
+		all.Go(func() { c.run(ctx, t.Logf, t.Errorf) })
 		last := ""
 		for range 5 {
 			cert, err := source.Certificate("cart")

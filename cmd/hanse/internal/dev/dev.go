@@ -209,7 +209,9 @@ func (s *supervisor) run(ctx context.Context) error {
 	services.Go(func() { s.doors.run(background) })
 	if s.certs != nil {
 		defer s.certs.remove() // the next run does so, too
-		services.Go(func() { s.certs.run(background, s.problemf) })
+		services.Go(func() {
+			s.certs.run(background, func(format string, args ...any) { s.notef(devName, format, args...) }, s.problemf)
+		})
 	}
 	services.Go(func() { s.printLogs(background) })
 	defer s.ring.Close()
