@@ -54,7 +54,7 @@ func serve(t *testing.T) string {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	app := &hanse.App{Listener: lis, ConfigFile: config}
+	app := &hanse.App{Listener: lis, ConfigFile: config, Docs: true}
 	go func() { ended <- app.Run(ctx, services()...) }()
 	t.Cleanup(func() {
 		cancel()
