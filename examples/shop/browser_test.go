@@ -171,7 +171,18 @@ func TestBrowser(t *testing.T) {
 			look("product")
 			do("a quantity", chromedp.SetValue(chromedp.CSS("#quantity"), "2"))
 			follow(".buy button")
-			do("a message", chromedp.WaitVisible(chromedp.CSS(".flash.good")), chromedp.Navigate(url+"/products/amber-drop-pendant"))
+			do("a message", chromedp.WaitVisible(chromedp.CSS(".flash.good")))
+			// Another page of the visitor changes the cart: this one hears of it when it is seen again.
+			do("the cart of another page", evaluate(`(async () => {
+				const body = new URLSearchParams({product: "kontor-mug", quantity: "1", request_id: crypto.randomUUID()});
+				if (!(await fetch("/cart/items", {method: "POST", body})).ok) throw "the cart is as it was";
+				document.dispatchEvent(new Event("visibilitychange"));
+				for (const end = Date.now() + 10000; !document.querySelector(".own .count")?.textContent.startsWith("3");) {
+					if (Date.now() > end) throw "the page says " + document.querySelector(".own").textContent;
+					await new Promise(requestAnimationFrame);
+				}
+			})()`))
+			do("the next product", chromedp.Navigate(url+"/products/amber-drop-pendant"))
 			follow(".buy button")
 			follow(`.own a[href="/cart"]`)
 			look("cart")

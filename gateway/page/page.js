@@ -138,6 +138,10 @@ function route() {
   else overview();
   const current = method && list.querySelector(`a[data-id="${CSS.escape(id)}"]`);
   current?.setAttribute("aria-current", "page");
+  if (current?.closest("[hidden]")) { // it was searched for, or is elsewhere
+    search.value = "";
+    filter();
+  }
   current?.scrollIntoView({ block: "nearest" });
   drawer(false);
   const section = !method && id && document.getElementById(id);
@@ -184,7 +188,10 @@ function keys(event) {
     return;
   }
   if (event.key === "Enter" && event.target === search) {
-    visible()[0]?.click();
+    const first = visible()[0];
+    search.value = "";
+    filter();
+    first?.click();
     return;
   }
   if (!typing && !event.metaKey && !event.ctrlKey && !event.altKey) {

@@ -66,7 +66,7 @@ func (b *builder) plain(m protoreflect.MethodDescriptor) {
 	} else {
 		op.RequestBody = &Body{Content: one(framedType, b.message(m.Input())), Required: true, Description: enveloped("The request")}
 		if m.IsStreamingClient() {
-			op.RequestBody.Description = enveloped("The requests")
+			op.RequestBody.Description = enveloped("The requests, each")
 		}
 		b.answers(op, one(framedType, b.message(m.Output())))
 	}
@@ -118,7 +118,7 @@ func (b *builder) operation(m protoreflect.MethodDescriptor, route, id string) *
 
 // enveloped says that messages are in envelopes.
 func enveloped(what string) string {
-	return what + ", each message in an envelope of the Connect protocol: a byte of flags, four of its length, and the message as JSON."
+	return what + " in an envelope of the Connect protocol: a byte of flags, four of its length, and the message as JSON."
 }
 
 // answers adds the responses of an operation: what a call returns, and errors.
@@ -129,7 +129,7 @@ func (b *builder) answers(op *Operation, content Map[*Media]) {
 	case op.Call.Stream != "" && op.Call.Route == "default":
 		ok.Description = enveloped("The answer")
 		if streams {
-			ok.Description = enveloped("The answers, as they come")
+			ok.Description = enveloped("The answers as they come, each")
 		}
 	case streams && content.Has(jsonType):
 		ok.Description = "The answers, as they come: in application/x-ndjson each is a line, in text/event-stream the data of an event."

@@ -152,10 +152,7 @@ func (s *Shop) furnish(ctx context.Context, p *page) {
 		select {
 		case <-done:
 			if cart, err := p.getCart(); err == nil {
-				p.InCart = 0
-				for _, item := range cart.GetItems() {
-					p.InCart += int(item.GetQuantity())
-				}
+				p.InCart = int(pieces(cart))
 			}
 		case <-ctx.Done():
 		}

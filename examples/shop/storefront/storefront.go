@@ -1,6 +1,7 @@
 // Package storefront is the service that people see: the shop's pages, rendered on the server.
 //
-// Every page works without scripts; a few lines of JavaScript add live order status and spare some clicks. A page asks the other
+// Every page works without scripts; a few lines of JavaScript add live order status, keep the count of the cart right in all pages by a
+// call of contract Visits, and spare some clicks. A page asks the other
 // services in parallel. What it cannot do without fails it, with a page that says what is away; what it can do without
 // (recommendations, reviews, currencies, shipping quotes) gets half a second and is then left out, and the page says so.
 package storefront
@@ -19,6 +20,7 @@ import (
 	recommendationv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/recommendation/v1"
 	reviewsv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/reviews/v1"
 	shippingv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/shipping/v1"
+	storefrontv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/storefront/v1"
 	"github.com/hanse-go/hanse/examples/shop/served"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/connectivity"
@@ -48,6 +50,7 @@ func Service() *hanse.Service {
 				return err
 			}
 			s.Handle("/", handler)
+			storefrontv1.RegisterVisitsServer(s, &visits{carts: shop.Carts})
 			return nil
 		},
 	}

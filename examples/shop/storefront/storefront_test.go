@@ -401,3 +401,29 @@ type critic struct {
 func (critic) ListReviews(context.Context, *reviewsv1.ListReviewsRequest) (*reviewsv1.ListReviewsResponse, error) {
 	return &reviewsv1.ListReviewsResponse{Stars: 4.5, Count: 2, Reviews: []*reviewsv1.Review{{Author: "Anneke", Stars: 5, Text: "A <good> mug.", Date: "2026-10-31"}}}, nil
 }
+
+// TestCountCart asks as the pages' script does.
+func TestCountCart(t *testing.T) {
+	s := open(t)
+	const call = "/shop.storefront.v1.Visits/CountCart?connect=v1&encoding=json&message=%7B%7D"
+	count := func(want string, headers ...string) {
+		t.Helper()
+		res, body := s.do("GET", call, nil, headers...)
+		if body = strings.ReplaceAll(body, " ", ""); res.StatusCode != 200 || body != want {
+			t.Errorf("%v: %s %s, want %s", headers, res.Status, body, want)
+		}
+	}
+	mine := cookie("kontor_session", visitor)
+	count(`{}`)
+	count(`{}`, mine)
+	form := url.Values{"product": {"kontor-mug"}, "quantity": {"2"}, "request_id": {"1"}, "back": {"/"}}
+	if res, body := s.do("POST", "/cart/items", form, mine); res.StatusCode != 303 {
+		t.Fatalf("%s %s", res.Status, body)
+	}
+	count(`{"pieces":2}`, mine)
+	count(`{"pieces":2}`, "Cookie: other=1", mine)
+	count(`{}`, cookie("kontor_session", strings.ToLower(visitor)))
+	if res, _ := s.do("GET", call, nil, mine, "Origin: https://elsewhere.example"); res.Header.Get("Access-Control-Allow-Origin") != "" {
+		t.Errorf("a page of another site may read it: %v", res.Header)
+	}
+}

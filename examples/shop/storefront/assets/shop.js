@@ -8,6 +8,33 @@ for (const form of document.querySelectorAll("form[data-auto]")) {
   form.addEventListener("change", () => form.requestSubmit());
 }
 
+// A page that is seen again, or comes back from the browser's memory, asks how much is in the cart: another page may have changed it. This
+// is a call of shop.storefront.v1.Visits by Connect; a method without side effects is a GET.
+async function countCart() {
+  const query = new URLSearchParams({ connect: "v1", encoding: "json", message: "{}" });
+  const response = await fetch("/shop.storefront.v1.Visits/CountCart?" + query, { cache: "no-store", signal: AbortSignal.timeout(3000) });
+  if (!response.ok) return; // what the page says is the best that is known
+  const { pieces = 0 } = await response.json();
+  const cart = document.querySelector('.own a[href="/cart"]');
+  let count = cart.querySelector(".count");
+  if (pieces === 0) {
+    count?.remove();
+    return;
+  }
+  if (!count) {
+    count = document.createElement("b");
+    cart.append(count);
+  }
+  count.className = "count";
+  count.removeAttribute("title");
+  const unit = document.createElement("span");
+  unit.className = "hidden";
+  unit.textContent = " pieces";
+  count.replaceChildren(String(pieces), unit);
+}
+document.addEventListener("visibilitychange", () => { if (!document.hidden) countCart().catch(() => {}); });
+addEventListener("pageshow", (event) => { if (event.persisted) countCart().catch(() => {}); });
+
 // A purchase is sent once.
 for (const form of document.querySelectorAll("form[data-once]")) {
   form.addEventListener("submit", () => {
