@@ -28,6 +28,12 @@ var hidden = map[string]bool{
 	"Grpc-Status-Details-Bin": true, "Grpc-Message-Type": true, "X-Grpc-Web": true, "X-User-Agent": true,
 }
 
+// usual are headers that many requests have, and their keys.
+var usual = map[string]string{
+	"Accept": "accept", "Authorization": "authorization", "Content-Type": "content-type", "Cookie": "cookie", "Idempotency-Key": "idempotency-key", "Origin": "origin",
+	"Traceparent": "traceparent", "Tracestate": "tracestate", "User-Agent": "user-agent", "X-Forwarded-For": "x-forwarded-for", requestID: "x-request-id",
+}
+
 const (
 	ownPrefix   = "Hanse-"
 	instanceKey = "Hanse-Instance" // the instance that is meant: there is no harm in being refused by the others
@@ -40,6 +46,10 @@ const (
 func incoming(r *http.Request) (metadata.MD, error) {
 	md := make(metadata.MD, len(r.Header)+1)
 	for name, values := range r.Header {
+		if key := usual[name]; key != "" {
+			md[key] = values[:len(values):len(values)]
+			continue
+		}
 		if hidden[name] || !validKey(name) {
 			continue
 		}

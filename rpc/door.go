@@ -228,7 +228,7 @@ func (w *waiter) Resume(shed resilience.Reason) { w.turn <- shed }
 // sentPriority is the priority in the metadata of a call.
 func sentPriority(ctx context.Context) resilience.Priority {
 	p := resilience.Normal
-	if values := metadata.ValueFromIncomingContext(ctx, resilience.PriorityKey); len(values) > 0 {
+	if values := incomingValues(ctx, resilience.PriorityKey); len(values) > 0 {
 		p, _ = resilience.ParsePriority(values[len(values)-1])
 	}
 	return p

@@ -63,6 +63,15 @@ func checkPair(key string, values ...string) error {
 	return nil
 }
 
+// incomingValues returns the values that a call has for a key in small letters. They are not a copy, which is what grpc's functions take
+// most of their time for, and must not be changed.
+func incomingValues(ctx context.Context, key string) []string {
+	if md, ok := ctx.Value(grpcKeys().incoming).(metadata.MD); ok {
+		return md[key]
+	}
+	return metadata.ValueFromIncomingContext(ctx, key)
+}
+
 // addMetadata appends copies of md's values to dst and returns it.
 func addMetadata(dst, md metadata.MD) metadata.MD {
 	if len(md) == 0 {

@@ -54,12 +54,11 @@ func (r *router) routed(ctx context.Context, method string) (*Server, error) {
 
 // find returns the server that a call with this context is for. Its error is the call's.
 func (r *router) find(ctx context.Context, method string) (*Server, error) {
-	md, _ := metadata.FromIncomingContext(ctx)
 	authority := ""
-	if values := md.Get(":authority"); len(values) > 0 {
+	if values := incomingValues(ctx, ":authority"); len(values) > 0 {
 		authority = values[0]
 	}
-	return r.choose(method, authority, md.Get(wire.InstanceKey))
+	return r.choose(method, authority, incomingValues(ctx, wire.InstanceKey))
 }
 
 // choose returns the server that a call is for. meant are the instances that it names, if any.

@@ -145,7 +145,7 @@ func (s *Server) handleIn(m *method, stream grpc.ServerStream, lose bool) error 
 		stream = &oneRequest{ServerStream: stream}
 	}
 	if m.unary != nil {
-		keyed := len(metadata.ValueFromIncomingContext(stream.Context(), resilience.IdempotencyKey)) > 0
+		keyed := len(incomingValues(stream.Context(), resilience.IdempotencyKey)) > 0
 		reply, err := m.unary(m.impl, stream.Context(), stream.RecvMsg, m.door.Load().interceptor(m, keyed))
 		if err != nil || lose {
 			return err
