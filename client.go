@@ -48,6 +48,19 @@ func (a *App) newClient(s *Service, local map[string]*rpc.Server) (*rpc.Client, 
 	return c, nil
 }
 
+// HTTPTransport returns an [http.RoundTripper] that sends requests to services by their names, as http://catalog/v1/products, from a caller
+// that is no service. See [rpc.HTTPTransport].
+func (a *App) HTTPTransport() *rpc.HTTPTransport { return rpc.NewHTTPTransport(a.Conn) }
+
+// HTTPTransport returns an [http.RoundTripper] that sends the service's requests to services by their names:
+//
+//	client := &http.Client{Transport: s.HTTPTransport()}
+//	resp, err := client.Get("http://catalog/v1/products")
+//
+// and so does the generated client of connect-go with such a client. It may be used before Run, as [Service.Conn]. Services of the same app
+// are reached over a socket once they are announced, not from set-ups. See [rpc.HTTPTransport].
+func (s *Service) HTTPTransport() *rpc.HTTPTransport { return rpc.NewHTTPTransport(s.Conn) }
+
 // registry returns the registry that the app uses: one in memory when it was given none. The caller does not hold a.mu.
 func (a *App) registry() discovery.Registry {
 	if a.Registry != nil {

@@ -65,3 +65,22 @@ func TestHTTP(t *testing.T) {
 		t.Errorf("announced for HTTP without handlers: %q", got)
 	}
 }
+
+// A stock client reaches services by their names: those of others, and those of the same app over a socket.
+func TestHTTPTransport(t *testing.T) {
+	caller, pages := greeterNamed("caller"), greeterNamed("pages")
+	pages.Handle("GET /list", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "listed for "+r.Host) }))
+	client := &http.Client{Transport: caller.HTTPTransport()} // before Run
+	r := run(t, new(hanse.App), caller, pages)
+	for _, c := range []*http.Client{client, {Transport: r.HTTPTransport()}} {
+		resp, err := c.Get("http://pages/list")
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if string(b) != "listed for pages" || err != nil || resp.Proto != "HTTP/2.0" {
+			t.Errorf("%s %q, %v", resp.Proto, b, err)
+		}
+	}
+}

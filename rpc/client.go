@@ -117,7 +117,7 @@ func (c *Client) join(conn *Conn, b *binding) error {
 	}
 	srv := c.Local[conn.name]
 	switch {
-	case srv != nil && (c.Path == "" || c.Path == InProcess):
+	case srv != nil && !conn.opts.sockets && (c.Path == "" || c.Path == InProcess):
 		b.local = c.local(conn, srv)
 	case c.Path == InProcess:
 		b.local = noLink{status.Errorf(codes.Unavailable, "%q does not run in this process, and the path inprocess is forced", conn.name)}

@@ -17,6 +17,7 @@ type connOptions struct {
 	unaryInterceptors  []grpc.UnaryClientInterceptor
 	streamInterceptors []grpc.StreamClientInterceptor
 	balancing          *balancer.Policy
+	sockets            bool // to services of this process, too
 
 	// Only Dial takes these: other Conns share their Client's.
 	tls           *tls.Config

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/url"
 	"reflect"
 	"slices"
@@ -28,6 +29,7 @@ type member struct {
 	watched *resilience.Watched
 
 	// Guarded by pool.mu.
+	web       *http.Transport     // of plain HTTP; nil: there was none yet
 	inst      *discovery.Instance // replaced, never changed
 	candidate *balancer.Candidate // replaced with the instance, for its own must not change
 	state     wire.State

@@ -256,6 +256,9 @@ func (p *pool) closeLater(m *member) {
 		return
 	}
 	delete(p.live, m)
+	if m.web != nil {
+		m.web.CloseIdleConnections()
+	}
 	if m.link != nil {
 		p.running.Go(m.link.Close)
 	}

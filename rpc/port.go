@@ -112,7 +112,7 @@ func (p *Port) start() {
 		if handler == nil {
 			handler = http.HandlerFunc(p.noHTTP)
 		}
-		handler = p.secureOnly(handler)
+		handler = p.secureOnly(p.meantOnly(handler))
 		p.web = &http.Server{
 			Handler:           handler,
 			ReadHeaderTimeout: p.limits.HeaderTimeout, // here, too, 0 is none

@@ -117,7 +117,7 @@ func (v *view) choices(contract string) *choices {
 	}
 	c := &choices{from: v.from, split: v.split}
 	for _, s := range v.seats {
-		if s.inst.Implements(contract) || everywhere(contract) {
+		if contract == anyContract || s.inst.Implements(contract) || everywhere(contract) {
 			c.seats = append(c.seats, s)
 		}
 	}

@@ -1,7 +1,10 @@
 package member
 
 import (
+	"log/slog"
 	"net"
+	"net/http"
+	"net/http/httputil"
 
 	"github.com/hanse-go/hanse"
 	"github.com/hanse-go/hanse/rpc"
@@ -26,9 +29,24 @@ func openDoor(s *hanse.Service, used string) (*door, error) {
 	d := &door{lis: lis, served: make(chan error, 1)}
 	d.server = &rpc.Server{Unknown: f.Stream, MaxRecvMsgSize: -1, Logger: s.Logger()}
 	d.server.Start()
-	d.port = &rpc.Port{Servers: []*rpc.Server{d.server}, Logger: s.Logger()}
+	d.port = &rpc.Port{Servers: []*rpc.Server{d.server}, HTTP: byName(s, used), Logger: s.Logger()}
 	go func() { d.served <- d.port.Serve(lis) }()
 	return d, nil
+}
+
+// byName passes plain HTTP requests on to a service.
+func byName(s *hanse.Service, used string) http.Handler {
+	return &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = "http", used, used
+		},
+		Transport:     s.HTTPTransport(),
+		FlushInterval: -1,
+		ErrorLog:      slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+			http.Error(w, err.Error(), http.StatusBadGateway)
+		},
+	}
 }
 
 func (d *door) addr() string { return d.lis.Addr().String() }

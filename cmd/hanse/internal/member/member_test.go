@@ -113,6 +113,14 @@ func (stockService) UnaryCall(ctx context.Context, in *testpb.SimpleRequest) (*t
 		}
 		id, err := identity.CertificateID(cert.Leaf)
 		return &testpb.SimpleResponse{Username: id.String()}, err
+	case "page":
+		resp, err := http.Get("http://" + os.Getenv("HANSE_BACKEND_ADDR") + "/greeting")
+		if err != nil {
+			return nil, err
+		}
+		defer resp.Body.Close()
+		b, err := io.ReadAll(resp.Body)
+		return &testpb.SimpleResponse{Username: string(b)}, err
 	case "backend":
 		conn, err := grpc.NewClient(os.Getenv("HANSE_BACKEND_ADDR"), grpc.WithTransportCredentials(insecure.NewCredentials()))
 		if err != nil {
@@ -245,6 +253,10 @@ func TestCalls(t *testing.T) {
 			s := withIdentity(t)
 			backend := &hanse.Service{Name: "backend"}
 			testpb.RegisterTestServiceServer(backend, backendService{})
+			backend.Handle("GET /greeting", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				id, _ := identity.Caller(r.Context())
+				fmt.Fprintf(w, "hello %s", id)
+			}))
 			s.serve(t, backend)
 			s.run(t, member.Options{Health: member.Health{GRPC: true}, Uses: []string{"backend"}, Version: "v7"}, kind)
 			client := s.client(t)
@@ -258,6 +270,9 @@ func TestCalls(t *testing.T) {
 			}
 			if got, err = client.UnaryCall(t.Context(), say("backend")); err != nil || got.Username != "called by spiffe://shop/reviews" {
 				t.Errorf("the backend was %q: %v", got.GetUsername(), err)
+			}
+			if got, err = client.UnaryCall(t.Context(), say("page")); err != nil || got.Username != "hello spiffe://shop/reviews" {
+				t.Errorf("the page of the backend is %q: %v", got.GetUsername(), err)
 			}
 			stream, err := client.FullDuplexCall(t.Context())
 			if err != nil {
