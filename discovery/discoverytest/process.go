@@ -24,7 +24,7 @@ type Process struct {
 	pid   int
 }
 
-// StartProcess starts a command, which appends what it has to say to a file. That is shown when the test has failed. The caller kills it.
+// StartProcess starts a command, which appends what it has to say to a file. Its end is shown when the test has failed. The caller kills it.
 func StartProcess(t testing.TB, logFile string, command ...string) *Process {
 	t.Helper()
 	shell := exec.Command("sh", append([]string{"-c", `"$@" >&2 & echo $!; read _; kill -9 $! 2>/dev/null; wait`, "sh"}, command...)...)
@@ -72,7 +72,7 @@ func (p *Process) Kill() {
 	_ = p.shell.Wait() // its status is that of a kill of what is dead
 	p.pid = 0
 	if text, err := os.ReadFile(p.log); p.t.Failed() && err == nil {
-		p.t.Logf("the log of %s:\n%s", p.shell.Args[4], text)
+		p.t.Logf("the end of the log of %s:\n%s", p.shell.Args[4], text[max(0, len(text)-8000):])
 	}
 }
 

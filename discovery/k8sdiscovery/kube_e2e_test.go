@@ -199,7 +199,7 @@ func (k *kube) restart(t *testing.T) {
 	w.Until("it is there", at("192.0.2.1"))
 	for round := range 2 {
 		warned := log.Count("cannot be watched; the last known instances stay")
-		k.process.kill()
+		k.process.Kill()
 		eventually(t, "the loss is told", func() bool { return log.Count("cannot be watched; the last known instances stay") > warned })
 		late := discoverytest.Watch(t, reg, "cart")
 		if got := short(late.First()); !strings.HasPrefix(got, "ready 192.0.2.") {
@@ -243,7 +243,7 @@ func (k *kube) compaction(t *testing.T) {
 	w.Until("all are there", func(l []discovery.Instance) bool { return len(l) == services })
 	before := asked.count()
 
-	k.process.kill()
+	k.process.Kill()
 	log.Await(t, "cannot be watched")
 	elsewhere := freePort(t)
 	k.start(elsewhere)
@@ -252,7 +252,7 @@ func (k *kube) compaction(t *testing.T) {
 	}
 	n.doAt(elsewhere, http.MethodPost, n.slices(), sliceOf("new", "new", "IPv4", ready("new", "192.0.2.251")))
 	k.compact()
-	k.process.kill()
+	k.process.Kill()
 	k.start(k.port)
 	w.Until("what happened meanwhile is known", func(l []discovery.Instance) bool {
 		return len(l) == services-2 && l[0].Service == "new" && l[1].Service == "s003"

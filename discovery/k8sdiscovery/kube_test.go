@@ -3,7 +3,6 @@
 package k8sdiscovery_test
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -22,62 +21,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/hanse-go/hanse/discovery/discoverytest"
 	"github.com/hanse-go/hanse/discovery/k8sdiscovery"
 )
-
-// child is a process that dies with the test, however that ends: a shell waits for the end of its input, and kills it.
-type child struct {
-	shell *exec.Cmd
-	stdin io.Closer
-	pid   int
-}
-
-func startChild(t *testing.T, log string, command ...string) *child {
-	t.Helper()
-	shell := exec.Command("sh", append([]string{"-c", `"$@" >&2 & echo $!; read _; kill -9 $! 2>/dev/null; wait`, "sh"}, command...)...)
-	file, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	shell.Stderr = file
-	stdin, err := shell.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := shell.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := shell.Start(); err != nil {
-		t.Fatal(err)
-	}
-	c := &child{shell: shell, stdin: stdin}
-	line, err := bufio.NewReader(stdout).ReadString('\n')
-	if err == nil {
-		c.pid, err = strconv.Atoi(strings.TrimSpace(line))
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
-// kill ends the process as a crash does. It may be called again.
-func (c *child) kill() {
-	if c == nil || c.shell == nil {
-		return
-	}
-	_ = syscall.Kill(c.pid, syscall.SIGKILL)
-	c.stdin.Close()
-	_ = c.shell.Wait() // that it was killed
-	c.shell = nil
-}
 
 // kube is an API server of Kubernetes over an etcd.
 type kube struct {
@@ -86,7 +35,7 @@ type kube struct {
 	port    string // that the tests' registries know
 	etcd    string // its address
 	client  *http.Client
-	process *child
+	process *discoverytest.Process
 }
 
 const adminToken = "the-admin"
@@ -104,19 +53,15 @@ func startKube(t *testing.T) *kube {
 	}
 	k := &kube{t: t, dir: t.TempDir(), port: freePort(t), etcd: "127.0.0.1:" + freePort(t)}
 	peers := "http://127.0.0.1:" + freePort(t)
-	etcd := startChild(t, k.file("etcd.log"), "etcd", "--data-dir", k.file("data"), "--log-level", "error", "--log-outputs", "stderr",
+	etcd := discoverytest.StartProcess(t, k.file("etcd.log"), "etcd", "--data-dir", k.file("data"), "--log-level", "error", "--log-outputs", "stderr",
 		"--listen-client-urls", "http://"+k.etcd, "--advertise-client-urls", "http://"+k.etcd,
 		"--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers, "--initial-cluster", "default="+peers)
-	t.Cleanup(etcd.kill)
+	t.Cleanup(etcd.Kill)
 	k.makeKeys()
 	k.start(k.port)
 	t.Cleanup(func() {
 		k.client.CloseIdleConnections()
-		k.process.kill()
-		if t.Failed() {
-			text, _ := os.ReadFile(k.file("apiserver.log"))
-			t.Logf("the end of the API server's log:\n%s", text[max(0, len(text)-4000):])
-		}
+		k.process.Kill()
 	})
 	return k
 }
@@ -166,7 +111,7 @@ func (k *kube) write(path, content string) {
 // start starts the API server on a port, with what is in etcd, and returns when it is ready.
 func (k *kube) start(port string) {
 	k.t.Helper()
-	k.process = startChild(k.t, k.file("apiserver.log"), "kube-apiserver",
+	k.process = discoverytest.StartProcess(k.t, k.file("apiserver.log"), "kube-apiserver",
 		"--etcd-servers", "http://"+k.etcd, "--bind-address", "127.0.0.1", "--secure-port", port, "--cert-dir", k.file("certificates"),
 		"--tls-cert-file", k.file("ca.crt"), "--tls-private-key-file", k.file("server.key"), "--token-auth-file", k.file("tokens.csv"),
 		"--service-account-issuer", "https://kubernetes.default.svc", "--service-account-key-file", k.file("server.key"),
