@@ -75,7 +75,7 @@ e2e: ## the shop end to end, under load: rolling restarts, kills, scaling (about
 	HANSE_E2E=full $(GO) -C examples test -count=1 -v -timeout 20m ./e2e
 
 .PHONY: chaos
-chaos: ## what happens to systems, done to the shop under load, with a table of what became of the calls (about 6 minutes; the short form is in test)
+chaos: ## what happens to systems, done to the shop under load, with a table of what became of the calls (about 9 minutes; the short form is in test)
 	HANSE_E2E=chaos $(GO) -C examples test -count=1 -v -timeout 15m -run TestChaos ./e2e
 
 .PHONY: conformance
