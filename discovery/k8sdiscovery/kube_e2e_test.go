@@ -3,9 +3,11 @@
 package k8sdiscovery_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -13,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/hanse-go/hanse/discovery"
@@ -32,6 +35,7 @@ func TestKubernetes(t *testing.T) {
 	t.Run("Pod", k.pod)
 	t.Run("Permissions", k.permissions)
 	t.Run("Tokens", k.tokens)
+	t.Run("Bookmarks", k.bookmarks)
 	t.Run("Restart", k.restart)
 	t.Run("Compaction", k.compaction)
 }
@@ -188,6 +192,26 @@ func (k *kube) tokens(t *testing.T) {
 	w.Until("the other watch goes on", at("192.0.2.3"))
 }
 
+// About once a minute the API server tells of a new version in which nothing of ours has changed, if something else has.
+func (k *kube) bookmarks(t *testing.T) {
+	n := k.newNamespace(t, "bookmarks", "list", "watch")
+	n.put(sliceOf("cart", "cart-1", "IPv4", ready("a", "192.0.2.1")))
+	reg := n.registry()
+	log := new(discoverytest.Log)
+	asked := &counter{next: k.client.Transport.(*http.Transport).Clone()}
+	defer asked.next.CloseIdleConnections()
+	reg.Logger, reg.Client = log.Logger(), &http.Client{Transport: asked}
+	w := discoverytest.Watch(t, reg, "cart")
+	w.Until("it is there", at("192.0.2.1"))
+	k.newNamespace(t, "elsewhere").put(sliceOf("cart", "cart-1", "IPv4", ready("b", "192.0.2.9")))
+	eventually(t, "a bookmark comes", func() bool { return asked.bookmarks.Load() > 0 })
+	n.put(sliceOf("cart", "cart-1", "IPv4", ready("a", "192.0.2.2")))
+	w.Until("the watch goes on", at("192.0.2.2"))
+	if lists := asked.lists.Load(); lists != 1 || log.String() != "" {
+		t.Errorf("%d lists, want 1; logged:\n%s", lists, log)
+	}
+}
+
 // The API server ends as in a crash and comes back.
 func (k *kube) restart(t *testing.T) {
 	n := k.newNamespace(t, "restart", "list", "watch")
@@ -241,7 +265,7 @@ func (k *kube) compaction(t *testing.T) {
 	reg.Logger, reg.Client = log.Logger(), &http.Client{Transport: asked}
 	w := discoverytest.Watch(t, reg, "")
 	w.Until("all are there", func(l []discovery.Instance) bool { return len(l) == services })
-	before := asked.count()
+	before := asked.lists.Load()
 
 	k.process.Kill()
 	log.Await(t, "cannot be watched")
@@ -257,7 +281,7 @@ func (k *kube) compaction(t *testing.T) {
 	w.Until("what happened meanwhile is known", func(l []discovery.Instance) bool {
 		return len(l) == services-2 && l[0].Service == "new" && l[1].Service == "s003"
 	})
-	if lists := asked.count() - before; lists != 2 {
+	if lists := asked.lists.Load() - before; lists != 2 {
 		t.Errorf("%d lists, want one of two pages", lists)
 	}
 	n.put(sliceOf("new", "new", "IPv4", ready("new", "192.0.2.252")))
@@ -266,26 +290,34 @@ func (k *kube) compaction(t *testing.T) {
 	})
 }
 
-// counter counts requests.
+// counter counts lists, and the bookmarks that watches bring.
 type counter struct {
-	next *http.Transport
-
-	mu    sync.Mutex
-	lists int
+	next             *http.Transport
+	lists, bookmarks atomic.Int64
 }
 
 func (c *counter) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := c.next.RoundTrip(req)
-	if err == nil && req.URL.Query().Get("watch") == "" {
-		c.mu.Lock()
-		c.lists++
-		c.mu.Unlock()
+	switch {
+	case err != nil:
+	case req.URL.Query().Get("watch") == "":
+		c.lists.Add(1)
+	default:
+		resp.Body = &watched{resp.Body, c}
 	}
 	return resp, err
 }
 
-func (c *counter) count() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.lists
+// watched is the body of a watch. The API server sends each event by itself.
+type watched struct {
+	io.ReadCloser
+	counter *counter
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	n, err := w.ReadCloser.Read(p)
+	if bytes.Contains(p[:n], []byte(`"type":"BOOKMARK"`)) {
+		w.counter.bookmarks.Add(1)
+	}
+	return n, err
 }

@@ -21,7 +21,7 @@ import (
 
 const (
 	minWatch = 5 * time.Minute // the API server ends a watch between this and twice this, so that not all come again together
-	maxIdle  = 3 * time.Minute // without an event; a bookmark comes about every minute
+	maxIdle  = 3 * time.Minute // without an event; a bookmark comes about every minute, where any slice has changed
 	minGap   = time.Second     // between the beginnings of watches that end by themselves
 	listTime = 30 * time.Second
 	pageSize = 500
