@@ -5,6 +5,7 @@ import (
 	"mime"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/hanse-go/hanse/internal/httprule"
 	"google.golang.org/grpc/codes"
@@ -19,7 +20,7 @@ type restUnary struct {
 	rest
 	header      metadata.MD
 	contentType string
-	reply       []byte
+	buf         *[]byte // of the reply; nil: there is none
 }
 
 func (x *restUnary) sendHeader(md metadata.MD) error {
@@ -30,9 +31,18 @@ func (x *restUnary) sendHeader(md metadata.MD) error {
 func (x *restUnary) flush() error { return nil }
 
 func (x *restUnary) send(m proto.Message) (err error) {
-	x.reply, x.contentType, err = x.encode(x.reply[:0], m)
+	if x.buf == nil {
+		x.buf = replyBuffers.Get().(*[]byte)
+	}
+	*x.buf, x.contentType, err = x.encode((*x.buf)[:0], m)
 	return err
 }
+
+// replyBuffers are those of replies that were written.
+var replyBuffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// keptBuffer is the size in bytes of the largest buffer that is used again.
+const keptBuffer = 64 << 10
 
 func (x *restUnary) end(header, trailer metadata.MD, st *status.Status) {
 	x.incoming.end(x.w.Header())
@@ -43,7 +53,12 @@ func (x *restUnary) end(header, trailer metadata.MD, st *status.Status) {
 	h := x.w.Header()
 	addHeaders(h, header, "")
 	addHeaders(h, trailer, "Trailer-")
-	body := x.reply
+	var body []byte
+	if x.buf != nil {
+		if body = *x.buf; cap(body) <= keptBuffer {
+			defer replyBuffers.Put(x.buf)
+		}
+	}
 	if st == nil && len(body) >= x.h.compressFrom() && compressible(x.contentType) {
 		h.Add("Vary", "Accept-Encoding")
 		if c := chooseCompressor(x.r.Header["Accept-Encoding"]); c != nil {

@@ -144,6 +144,7 @@ type restBody struct {
 	source   streamBody
 	compress encoding.Compressor
 	raw      bool
+	http1    bool
 	limit    int
 	stop     func() bool
 
@@ -163,7 +164,7 @@ func (x *rest) stream() {
 	if !x.route.method.IsStreamingClient() {
 		return
 	}
-	x.incoming = &restBody{compress: x.requests, raw: x.route.request.shape == rawBody, limit: x.h.limits().MessageBytes}
+	x.incoming = &restBody{compress: x.requests, raw: x.route.request.shape == rawBody, http1: x.r.ProtoMajor == 1, limit: x.h.limits().MessageBytes}
 	x.incoming.source.body, x.incoming.source.rc = x.r.Body, http.NewResponseController(x.w)
 }
 
@@ -177,7 +178,7 @@ func (b *restBody) end(header http.Header) {
 	if b.stop != nil {
 		b.stop()
 	}
-	if b.source.broken() {
+	if b.http1 && b.source.broken() { // over HTTP/2 that would end the calls of others, too
 		header["Connection"] = []string{"close"}
 	}
 }

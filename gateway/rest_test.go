@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"slices"
 	"strings"
 	"testing"
@@ -410,5 +411,40 @@ func TestRESTChat(t *testing.T) {
 		}
 		resp.Body.Close()
 		transport.CloseIdleConnections()
+	}
+}
+
+// TestLateStream holds that a stream which the client does not end in time ends by itself, and over HTTP/2 leaves the connection to others.
+func TestLateStream(t *testing.T) {
+	url := serveLibrary(t)
+	transport := &http.Transport{Protocols: new(http.Protocols)}
+	transport.Protocols.SetUnencryptedHTTP2(true)
+	defer transport.CloseIdleConnections()
+	var conns []string
+	trace := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
+		conns = append(conns, info.Conn.LocalAddr().String())
+	}})
+	for path, contentType := range map[string]string{"/v1/books:import": "application/x-ndjson", "/library.Library/ImportBooks": "application/connect+json"} {
+		for range 2 {
+			r, w := io.Pipe()
+			defer w.Close()
+			req, err := http.NewRequestWithContext(trace, "POST", url+path, r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header = http.Header{"Content-Type": {contentType}, "Connect-Timeout-Ms": {"30"}}
+			resp, err := transport.RoundTrip(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if err != nil || !bytes.Contains(body, []byte("deadline_exceeded")) {
+				t.Errorf("%s: %d %s, %v", path, resp.StatusCode, body, err)
+			}
+		}
+	}
+	if slices.Sort(conns); len(slices.Compact(conns)) != 1 {
+		t.Errorf("the calls took the connections %v", conns)
 	}
 }

@@ -76,7 +76,7 @@ func (s *stream) sendHeader(md metadata.MD) error {
 // endHeader sends the header of a stream that ends without messages. Over HTTP/1 what the client has still to send is read, within reason,
 // before the response goes out: many clients do not expect it earlier.
 func (s *stream) endHeader(md metadata.MD) {
-	if s.body.broken() {
+	if s.half && s.body.broken() { // over HTTP/2 that would end the calls of others, too
 		s.w.Header()["Connection"] = []string{"close"}
 	}
 	s.writeHeader(md)
