@@ -51,6 +51,7 @@ var bans = []struct {
 	{"", "modernc.org", "an SQL engine belongs to who asks for one"},
 	{"", "golang.org/x/tools", "reading Go source belongs to the command"},
 	{"", "github.com/bufbuild", "compiling protobuf files belongs to the command"},
+	{"", "github.com/modelcontextprotocol", "tools for agents are a module of their own"},
 	{"*", "testing", "it adds flags to the program that links it"},
 }
 
