@@ -39,6 +39,9 @@ endif
 ifeq ($(BROWSER),)
 	@echo "no Chromium: the storefront was not looked at in a browser"; [ -z "$(HANSE_CI)" ]
 endif
+ifeq ($(shell command -v node),)
+	@echo "no Node.js: the shop's service in JavaScript was not tested"; [ -z "$(HANSE_CI)" ]
+endif
 ifeq ($(HANSE_CI),)
 	@echo "the suites of others were not run (they want the network, and one of them Node): make conformance"
 endif

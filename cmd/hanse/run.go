@@ -48,7 +48,8 @@ and passes on what callers send: calls over gRPC, with --http also requests over
 speak mutual TLS with hanse run, and the command reads in the metadata hanse-caller who calls.
 
 For each service that --uses names, the command finds in a variable (HANSE_CATALOG_ADDR) an address of this machine where any client of
-gRPC or HTTP reaches that service, as a service of the system.
+gRPC or HTTP reaches that service, as a service of the system. Where the system has an identity, HANSE_CERT_FILE, HANSE_KEY_FILE and
+HANSE_CA_FILE name files with the command's certificate, which are replaced in time.
 
 On SIGTERM callers are told to go elsewhere, calls that run end, and then the command gets its own SIGTERM. While it is not healthy it gets
 no calls. When it ends by itself, hanse run ends with its exit status.`,
