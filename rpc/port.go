@@ -81,6 +81,8 @@ type Port struct {
 	router *router
 	warned throttle
 
+	observed bool // a server has stats handlers
+
 	conns    atomic.Int64   // open ones, of all kinds
 	crowded  atomic.Bool    // there are as many as there may be
 	running  sync.WaitGroup // accept loops, connections that are not handed over yet, the HTTP server
@@ -138,6 +140,7 @@ func (p *Port) start() {
 				p.arriving.Done()
 			}
 		}
+		p.observed = p.router.statsHandler() != nil
 		p.web2 = &http2.Web{Handler: handler, BaseContext: p.HTTPContext, Server: p.web, Logger: p.Logger}
 		p.server = wireOr(p.Wire).NewServer(wire.ServerConfig{
 			Handle:       p.router.serve,

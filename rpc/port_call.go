@@ -1,7 +1,14 @@
 package rpc
 
 import (
+	"context"
+	"sync"
+	"time"
+
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/stats"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 )
@@ -14,7 +21,142 @@ import (
 // message size the servers' own limits apply. Servers that were not started make the call wait until they are.
 func (p *Port) Call(method string, stream grpc.ServerStream) error {
 	p.start()
-	return p.router.serve(method, stream)
+	if !p.observed {
+		return p.router.serve(method, stream)
+	}
+	srv, err := p.router.find(stream.Context(), method)
+	if err != nil || len(srv.StatsHandlers) == 0 {
+		return p.router.serve(method, stream)
+	}
+	c := &foreignCall{ServerStream: stream}
+	if srv.phase.Load() >= serving {
+		if m, err := srv.lookup(method); err == nil {
+			c.clientStream, c.serverStream = m.info.IsClientStream, m.info.IsServerStream
+		}
+	}
+	c.begin(srv, method)
+	err = p.router.serve(method, c)
+	c.end(err)
+	return err
+}
+
+// foreignCall tells the stats handlers of its server of a call that came by another protocol than gRPC. Of a header that goes out by itself
+// they hear with the first message; of sizes, those that the messages would have on gRPC's wire.
+type foreignCall struct {
+	grpc.ServerStream
+	ctx                        context.Context
+	rec                        *statsRecord
+	clientStream, serverStream bool
+
+	mu              sync.Mutex
+	header, trailer metadata.MD
+	sent            bool
+}
+
+func (c *foreignCall) begin(srv *Server, method string) {
+	c.ctx = c.ServerStream.Context()
+	h := statsHandlers(srv.StatsHandlers)
+	for _, h := range h {
+		c.ctx = h.TagRPC(c.ctx, &stats.RPCTagInfo{FullMethodName: method})
+	}
+	if under := grpc.ServerTransportStreamFromContext(c.ctx); under != nil {
+		c.ctx = grpc.NewContextWithServerTransportStream(c.ctx, foreignStream{under, c})
+	}
+	c.rec = &statsRecord{handlers: h, ctx: c.ctx, begin: time.Now()}
+	in := &stats.InHeader{FullMethod: method}
+	in.Header, _ = metadata.FromIncomingContext(c.ctx)
+	if p, ok := peer.FromContext(c.ctx); ok {
+		in.RemoteAddr, in.LocalAddr = p.Addr, p.LocalAddr
+	}
+	c.rec.handle(in)
+	c.rec.handle(&stats.Begin{BeginTime: c.rec.begin, IsClientStream: c.clientStream, IsServerStream: c.serverStream})
+}
+
+func (c *foreignCall) end(err error) {
+	c.mu.Lock()
+	trailer := c.trailer.Copy()
+	c.mu.Unlock()
+	c.rec.handle(&stats.OutTrailer{Trailer: trailer})
+	c.rec.end(err)
+}
+
+// headerSent tells of the header, once.
+func (c *foreignCall) headerSent() {
+	c.mu.Lock()
+	sent, header := c.sent, c.header.Copy()
+	c.sent = true
+	c.mu.Unlock()
+	if !sent {
+		c.rec.handle(&stats.OutHeader{Header: header})
+	}
+}
+
+// set keeps metadata that was set for good.
+func (c *foreignCall) set(to *metadata.MD, md metadata.MD, err error) error {
+	if err == nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		*to = metadata.Join(*to, md)
+	}
+	return err
+}
+
+func (c *foreignCall) Context() context.Context { return c.ctx }
+
+func (c *foreignCall) SetHeader(md metadata.MD) error {
+	return c.set(&c.header, md, c.ServerStream.SetHeader(md))
+}
+
+func (c *foreignCall) SendHeader(md metadata.MD) error {
+	err := c.set(&c.header, md, c.ServerStream.SendHeader(md))
+	if err == nil {
+		c.headerSent()
+	}
+	return err
+}
+
+func (c *foreignCall) SetTrailer(md metadata.MD) {
+	c.ServerStream.SetTrailer(md)
+	c.set(&c.trailer, md, nil)
+}
+
+func (c *foreignCall) SendMsg(m any) error {
+	err := c.ServerStream.SendMsg(m)
+	if err == nil {
+		c.headerSent()
+		c.rec.outPayload(m, messageSize(m))
+	}
+	return err
+}
+
+func (c *foreignCall) RecvMsg(m any) error {
+	err := c.ServerStream.RecvMsg(m)
+	if err == nil {
+		c.rec.inPayload(m, messageSize(m))
+	}
+	return err
+}
+
+// foreignStream is what grpc.SetHeader and its like find.
+type foreignStream struct {
+	grpc.ServerTransportStream
+	call *foreignCall
+}
+
+func (s foreignStream) SetHeader(md metadata.MD) error {
+	return s.call.set(&s.call.header, md, s.ServerTransportStream.SetHeader(md))
+}
+
+func (s foreignStream) SendHeader(md metadata.MD) error {
+	err := s.call.set(&s.call.header, md, s.ServerTransportStream.SendHeader(md))
+	if err == nil {
+		s.call.headerSent()
+	}
+	return err
+}
+
+func (s foreignStream) SetTrailer(md metadata.MD) error {
+	return s.call.set(&s.call.trailer, md, s.ServerTransportStream.SetTrailer(md))
 }
 
 // Contracts returns the descriptors of the contracts that the port's servers have, each once, those of Shared last. A contract whose
