@@ -4,6 +4,7 @@ import (
 	"maps"
 
 	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/internal/comments"
 	"github.com/hanse-go/hanse/rpc"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -51,7 +52,7 @@ func (f reflected) GetServiceInfo() map[string]grpc.ServiceInfo { return f() }
 
 // registerReflection adds both versions of gRPC's reflection, unless the server has one already.
 func registerReflection(s *rpc.Server, r *run, services reflected) {
-	has, options := s.GetServiceInfo(), reflection.ServerOptions{Services: services}
+	has, options := s.GetServiceInfo(), reflection.ServerOptions{Services: services, DescriptorResolver: new(comments.Resolver)}
 	if _, own := has[reflectionv1.ServerReflection_ServiceDesc.ServiceName]; !own {
 		reflectionv1.RegisterServerReflectionServer(s, reflectV1{reflection.NewServerV1(options), r})
 	}
