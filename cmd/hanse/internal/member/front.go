@@ -16,7 +16,9 @@ import (
 	"github.com/hanse-go/hanse/internal/reflection"
 	"github.com/hanse-go/hanse/resilience"
 	"github.com/hanse-go/hanse/rpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
@@ -55,19 +57,29 @@ func tellCaller(ctx context.Context, md metadata.MD) {
 // reflectTime is how long a command may take to tell its contracts.
 const reflectTime = 5 * time.Second
 
+// learn asks the command for its contracts. One that serves pages and does not understand gRPC is not asked again.
+func (m *member) learn(s *hanse.Service) {
+	ctx, cancel := context.WithTimeout(context.Background(), reflectTime)
+	defer cancel()
+	var err error
+	m.serves, err = m.contracts(ctx)
+	switch {
+	case err == nil:
+	case m.HTTP && !m.Health.GRPC && status.Code(err) == codes.Unavailable:
+		m.pagesOnly = true
+		m.client.Close()
+	default:
+		s.Logger().Info("the command does not tell its contracts: all calls are passed on to it", "because", err)
+	}
+}
+
 // register makes s serve what the command serves. Of a command that does not tell its contracts all calls are passed on, and it is
 // announced without any.
 func (m *member) register(s *hanse.Service) {
-	ctx, cancel := context.WithTimeout(context.Background(), reflectTime)
-	defer cancel()
-	contracts, err := m.contracts(ctx)
-	if err != nil {
-		s.Logger().Info("the command does not tell its contracts: all calls are passed on to it", "because", err)
-	}
-	for _, d := range contracts {
+	for _, d := range m.serves {
 		s.RegisterService(m.forward.Contract(d), &m.forward)
 	}
-	if len(contracts) == 0 {
+	if len(m.serves) == 0 && !m.pagesOnly {
 		s.Unknown = m.forward.Stream
 	}
 }

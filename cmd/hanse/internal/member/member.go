@@ -21,6 +21,7 @@ import (
 	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/process"
 	"github.com/hanse-go/hanse/identity"
 	"github.com/hanse-go/hanse/rpc"
+	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 // Options say what to run.
@@ -92,6 +93,9 @@ type member struct {
 	forward rpc.Forwarder
 	child   *process.Process
 
+	serves    []protoreflect.ServiceDescriptor // its contracts; none: it does not tell
+	pagesOnly bool                             // it does not speak gRPC
+
 	starting sync.Once
 	failed   error // why it could not be started
 	told     bool  // to end; from OnStop on
@@ -157,7 +161,11 @@ func (m *member) start(ctx context.Context, s *hanse.Service) error {
 	if err := m.dial(); err != nil {
 		return err
 	}
-	return m.awaitHealthy(ctx)
+	if err := m.awaitHealthy(ctx); err != nil {
+		return err
+	}
+	m.learn(s)
+	return nil
 }
 
 // awaitHealthy waits for the first good answer to the question how the command does.
