@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/emptypb"
 )
@@ -56,18 +57,15 @@ func (f *Forwarder) Contract(d protoreflect.ServiceDescriptor) *grpc.ServiceDesc
 // unary passes on the calls of one unary method.
 func (f *Forwarder) unary(method string) grpc.MethodHandler {
 	call := func(ctx context.Context, req any) (any, error) {
-		var header, trailer metadata.MD
-		var went forwarded
-		reply := f.message()
-		err := f.Conn.Invoke(f.outgoing(ctx), method, req, reply, grpc.Header(&header), grpc.Trailer(&trailer), &went)
-		if err := grpc.SetHeader(ctx, passed(header)); err != nil {
+		reply, header, trailer, err := f.invoke(ctx, method, req)
+		if err := grpc.SetHeader(ctx, header); err != nil {
 			return nil, err
 		}
-		if err := grpc.SetTrailer(ctx, passed(trailer)); err != nil {
+		if err := grpc.SetTrailer(ctx, trailer); err != nil {
 			return nil, err
 		}
 		if err != nil {
-			return nil, went.status(err)
+			return nil, err
 		}
 		return reply, nil
 	}
@@ -83,11 +81,53 @@ func (f *Forwarder) unary(method string) grpc.MethodHandler {
 	}
 }
 
+// invoke makes a unary call for the call of ctx.
+func (f *Forwarder) invoke(ctx context.Context, method string, req any) (reply proto.Message, header, trailer metadata.MD, err error) {
+	var went forwarded
+	reply = f.message()
+	err = f.Conn.Invoke(f.outgoing(ctx), method, req, reply, grpc.Header(&header), grpc.Trailer(&trailer), &went)
+	if err != nil {
+		err = went.status(err)
+	}
+	return reply, passed(header), passed(trailer), err
+}
+
+// Unary passes a call of a unary method on, as one that is unary there too, and so has what unary calls have. It is a [grpc.StreamHandler],
+// for who knows of a method that [Server.Unknown] is given that it is unary.
+func (f *Forwarder) Unary(_ any, in grpc.ServerStream) error {
+	method, ok := grpc.MethodFromServerStream(in)
+	if !ok {
+		return errNoMethod
+	}
+	req := f.message()
+	if err := in.RecvMsg(req); err == io.EOF {
+		return status.Error(codes.Unimplemented, "a unary call needs a request: there was none")
+	} else if err != nil {
+		return err
+	}
+	if err := in.RecvMsg(f.message()); err == nil {
+		return status.Error(codes.Unimplemented, "a unary call has one request: there were more")
+	} else if err != io.EOF {
+		return err
+	}
+	reply, header, trailer, err := f.invoke(in.Context(), method, req)
+	if err := in.SetHeader(header); err != nil {
+		return err
+	}
+	in.SetTrailer(trailer)
+	if err != nil {
+		return err
+	}
+	return in.SendMsg(reply)
+}
+
+var errNoMethod = status.Error(codes.Internal, "rpc: Forwarder: the stream does not know its method")
+
 // Stream passes one call on. It is a [grpc.StreamHandler].
 func (f *Forwarder) Stream(_ any, in grpc.ServerStream) error {
 	method, ok := grpc.MethodFromServerStream(in)
 	if !ok {
-		return status.Error(codes.Internal, "rpc: Forwarder: the stream does not know its method")
+		return errNoMethod
 	}
 	ctx, cancel := context.WithCancelCause(f.outgoing(in.Context()))
 	defer cancel(nil)

@@ -13,6 +13,7 @@ import (
 	pb "github.com/hanse-go/hanse/rpc/internal/paritypb"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 // unforwarded are the cases that are about one connection, which a call that is passed on does not have, with the reason.
@@ -23,15 +24,19 @@ var unforwarded = map[string]string{
 	"an invalid request takes no idempotency key":          "to who passes calls on, that it is invalid is an answer like others",
 	"a unary call without request, contract, to grpc-go":   "it is refused on the way, by a server of ours",
 	"a unary call with two requests, contract, to grpc-go": "it is refused on the way, by a server of ours",
+	"a unary call without request, kind, to grpc-go":       "it is refused on the way, by a server of ours",
+	"a unary call with two requests, kind, to grpc-go":     "it is refused on the way, by a server of ours",
 }
 
 // TestForwardParity runs the table through a Forwarder: what is called by it, and by its caller, cannot tell, whatever their kind.
 func TestForwardParity(t *testing.T) {
 	paths := []column{
-		{name: "contract, ours", ourServer: true, ourClient: true, path: rpc.TCP, instance: instance, start: forwardedTo(overTCP, true)},
-		{name: "stream, ours", ourServer: true, ourClient: true, path: rpc.TCP, instance: instance, start: forwardedTo(overTCP, false)},
-		{name: "contract, to grpc-go", ourClient: true, start: forwardedTo(toStock, true)},
-		{name: "stream, to grpc-go", ourClient: true, start: forwardedTo(toStock, false)},
+		{name: "contract, ours", ourServer: true, ourClient: true, path: rpc.TCP, instance: instance, start: forwardedTo(overTCP, byContract)},
+		{name: "stream, ours", ourServer: true, ourClient: true, path: rpc.TCP, instance: instance, start: forwardedTo(overTCP, byStream)},
+		{name: "kind, ours", ourServer: true, ourClient: true, path: rpc.TCP, instance: instance, start: forwardedTo(overTCP, byKind)},
+		{name: "contract, to grpc-go", ourClient: true, start: forwardedTo(toStock, byContract)},
+		{name: "stream, to grpc-go", ourClient: true, start: forwardedTo(toStock, byStream)},
+		{name: "kind, to grpc-go", ourClient: true, start: forwardedTo(toStock, byKind)},
 	}
 	for _, tt := range parityCases {
 		t.Run(tt.name, func(t *testing.T) {
@@ -53,25 +58,46 @@ func TestForwardParity(t *testing.T) {
 	}
 }
 
+// forwarding serves the calls that f passes on.
+type forwarding func(srv *rpc.Server, f *rpc.Forwarder)
+
+func byContract(srv *rpc.Server, f *rpc.Forwarder) {
+	srv.RegisterService(f.Contract(parityContract()), f)
+}
+
+func byStream(srv *rpc.Server, f *rpc.Forwarder) { srv.Unknown = f.Stream }
+
+// byKind knows of each method no more than whether it is unary.
+func byKind(srv *rpc.Server, f *rpc.Forwarder) {
+	srv.Unknown = func(impl any, stream grpc.ServerStream) error {
+		method, _ := grpc.MethodFromServerStream(stream)
+		m := parityContract().Methods().ByName(protoreflect.Name(method[strings.LastIndexByte(method, '/')+1:]))
+		if m != nil && !m.IsStreamingClient() && !m.IsStreamingServer() {
+			return f.Unary(impl, stream)
+		}
+		return f.Stream(impl, stream)
+	}
+}
+
+func parityContract() protoreflect.ServiceDescriptor {
+	return pb.File_rpc_internal_paritypb_parity_proto.Services().ByName("Parity")
+}
+
 // forwardedTo puts a server that knows no message between the caller and the server of the case.
-func forwardedTo(start func(*testing.T, setup) grpc.ClientConnInterface, contract bool) func(*testing.T, setup) grpc.ClientConnInterface {
+func forwardedTo(start func(*testing.T, setup) grpc.ClientConnInterface, how forwarding) func(*testing.T, setup) grpc.ClientConnInterface {
 	return func(t *testing.T, s setup) grpc.ClientConnInterface {
 		behind := s
 		behind.client = clientSide{maxRecv: -1, maxSend: -1}
-		endpoint := forwarder(t, start(t, behind).(*rpc.Conn), contract, instance)
+		endpoint := forwarder(t, start(t, behind).(*rpc.Conn), how, instance)
 		return ourClient(t, &s, &rpc.Client{Registry: announced(t, "tcp://"+endpoint)})
 	}
 }
 
-// forwarder serves what is behind conn, by its contract or without knowing it, and returns where.
-func forwarder(t *testing.T, conn *rpc.Conn, contract bool, instance string) (addr string) {
+// forwarder serves what is behind conn, and returns where.
+func forwarder(t *testing.T, conn *rpc.Conn, how forwarding, instance string) (addr string) {
 	f := &rpc.Forwarder{Conn: conn}
 	srv := &rpc.Server{Name: "parity", Instance: instance, MaxRecvMsgSize: -1, MaxSendMsgSize: -1, Logger: (&setup{}).logger(t)}
-	if contract {
-		srv.RegisterService(f.Contract(pb.File_rpc_internal_paritypb_parity_proto.Services().ByName("Parity")), f)
-	} else {
-		srv.Unknown = f.Stream
-	}
+	how(srv, f)
 	srv.Start()
 	t.Cleanup(srv.Stop)
 	lis := listen(t, "tcp", "127.0.0.1:0")
@@ -89,7 +115,7 @@ func forwarder(t *testing.T, conn *rpc.Conn, contract bool, instance string) (ad
 
 // A call that could not be passed on goes to another instance that passes calls on.
 func TestForwardNotProcessed(t *testing.T) {
-	for _, contract := range []bool{true, false} {
+	for name, how := range map[string]forwarding{"contract": byContract, "stream": byStream, "kind": byKind} {
 		var m discovery.Memory
 		closed := listen(t, "tcp", "127.0.0.1:0")
 		closed.Close()
@@ -100,7 +126,7 @@ func TestForwardNotProcessed(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { conn.Close() })
-			endpoint := forwarder(t, conn, contract, fmt.Sprintf("parity-%d", i))
+			endpoint := forwarder(t, conn, how, fmt.Sprintf("parity-%d", i))
 			lease, err := m.Register(t.Context(), discovery.Instance{Service: "parity", ID: fmt.Sprintf("parity-%d", i), State: discovery.Ready, Endpoints: []string{"tcp://" + endpoint}})
 			if err != nil {
 				t.Fatal(err)
@@ -110,14 +136,14 @@ func TestForwardNotProcessed(t *testing.T) {
 		client := pb.NewParityClient(ourClient(t, &setup{}, &rpc.Client{Registry: &m, Balancing: balancer.Policies{"": {Picker: func() balancer.Picker { return new(balancer.RoundRobin) }}}}))
 		for range 8 {
 			if _, err := client.Unary(soon(t), &pb.Request{Text: "x"}); err != nil {
-				t.Fatalf("contract %v: %v", contract, err)
+				t.Fatalf("%s: %v", name, err)
 			}
 			s, err := client.Download(soon(t), &pb.Request{Count: 1})
 			if err == nil {
 				_, err = s.Recv()
 			}
 			if err != nil {
-				t.Fatalf("contract %v: stream: %v", contract, err)
+				t.Fatalf("%s: stream: %v", name, err)
 			}
 		}
 	}

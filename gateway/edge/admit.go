@@ -1,0 +1,192 @@
+package edge
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hanse-go/hanse/resilience"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+)
+
+const (
+	// ClaimPrefix is what the keys of metadata begin with by which services are told who calls: "hanse-client" is the name of a key's
+	// owner, and "hanse-claim-sub" a claim of a user. What clients send under such keys is dropped.
+	ClaimPrefix = "hanse-claim-"
+	clientKey   = "hanse-client"
+
+	keyHeader   = "x-api-key"
+	pushbackKey = "grpc-retry-pushback-ms" // gRFC A6
+)
+
+// caller is who makes a call, as far as the gateway knows.
+type caller struct {
+	client string            // owner of a key; "": no key
+	claims map[string]string // of a user
+}
+
+type callerKey struct{}
+
+// admit lets a call in as its rule says. It is a grpc.StreamServerInterceptor.
+func (g *Gateway) admit(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
+	all := g.rules.Load()
+	c := new(caller)
+	if all.accessLog {
+		began := time.Now()
+		defer func() { g.logAccess(stream.Context(), info.FullMethod, c, time.Since(began), err) }()
+	}
+	r := all.of(info.FullMethod)
+	enter := func(srv any, stream grpc.ServerStream) error {
+		if err := r.limit(stream, c); err != nil {
+			return err
+		}
+		// How urgent a call is, is not for those outside to say.
+		ctx := resilience.WithPriority(context.WithValue(stream.Context(), callerKey{}, c), resilience.Normal)
+		if r.timeout > 0 {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, r.timeout)
+			defer cancel()
+		}
+		return next(srv, &admitted{ServerStream: stream, ctx: ctx, body: r.body})
+	}
+	keys := metadata.ValueFromIncomingContext(stream.Context(), keyHeader)
+	switch {
+	case r.auth == "open":
+		return enter(srv, stream)
+	case r.auth == "nobody":
+		return status.Errorf(codes.PermissionDenied, "%s cannot be called from outside", info.FullMethod)
+	case r.auth == "key" || r.auth == "any" && len(keys) > 0:
+		name, ok := "", false
+		if len(keys) == 1 {
+			name, ok = all.client(keys[0])
+		}
+		switch {
+		case len(keys) == 0:
+			return status.Errorf(codes.Unauthenticated, "send a key as %s", keyHeader)
+		case !ok:
+			return status.Errorf(codes.Unauthenticated, "the key in %s is not known", keyHeader)
+		case !r.lets(name):
+			return status.Errorf(codes.PermissionDenied, "the key of %s does not open %s", name, info.FullMethod)
+		}
+		c.client = name
+		return enter(srv, stream)
+	}
+	return g.Users(srv, stream, info, func(srv any, stream grpc.ServerStream) error {
+		if g.Claims != nil {
+			c.claims = g.Claims(stream.Context())
+		}
+		return enter(srv, stream)
+	})
+}
+
+// limit takes a token of the bucket that the call belongs to.
+func (r *rule) limit(stream grpc.ServerStream, c *caller) error {
+	if r.buckets == nil {
+		return nil
+	}
+	who := "all"
+	switch r.by {
+	case "ip":
+		who = addressOf(stream.Context())
+	case "key":
+		who = "key " + c.client
+	case "user":
+		who = "user " + c.claims["sub"]
+	}
+	after, ok := r.buckets.allow(who)
+	if ok {
+		return nil
+	}
+	ms := (after + time.Millisecond - 1) / time.Millisecond
+	stream.SetTrailer(metadata.Pairs(pushbackKey, strconv.FormatInt(int64(ms), 10)))
+	return status.Errorf(codes.ResourceExhausted, "too many calls: try again in %v", ms*time.Millisecond)
+}
+
+// addressOf returns the IP address of the client, or what its connection calls itself. All addresses of an IPv6 network of 64 bits, which
+// is what one customer has, are one.
+func addressOf(ctx context.Context) string {
+	p, ok := peer.FromContext(ctx)
+	if !ok || p.Addr == nil {
+		return ""
+	}
+	ap, err := netip.ParseAddrPort(p.Addr.String())
+	if err != nil {
+		return p.Addr.String()
+	}
+	ip := ap.Addr().Unmap().WithZone("")
+	if ip.Is6() {
+		if prefix, err := ip.Prefix(64); err == nil {
+			return prefix.String()
+		}
+	}
+	return ip.String()
+}
+
+// admitted is the stream of a call that was let in.
+type admitted struct {
+	grpc.ServerStream
+	ctx  context.Context
+	body int
+}
+
+func (a *admitted) Context() context.Context { return a.ctx }
+
+func (a *admitted) RecvMsg(m any) error {
+	if err := a.ServerStream.RecvMsg(m); err != nil {
+		return err
+	}
+	if msg, ok := m.(proto.Message); ok && proto.Size(msg) > a.body {
+		return status.Errorf(codes.ResourceExhausted, "the request has %d bytes, more than %d", proto.Size(msg), a.body)
+	}
+	return nil
+}
+
+// tell puts into the metadata for a service who calls, and takes out what only the gateway may know or say.
+func tell(ctx context.Context, md metadata.MD) {
+	for key := range md {
+		if strings.HasPrefix(key, "hanse-") {
+			delete(md, key)
+		}
+	}
+	delete(md, keyHeader)
+	c, ok := ctx.Value(callerKey{}).(*caller)
+	if !ok {
+		return
+	}
+	if c.client != "" {
+		md.Set(clientKey, c.client)
+	}
+	for name, value := range c.claims {
+		md.Set(ClaimPrefix+strings.ToLower(name), value)
+	}
+}
+
+// logAccess writes a line about a call.
+func (g *Gateway) logAccess(ctx context.Context, method string, c *caller, took time.Duration, err error) {
+	if err == io.EOF {
+		err = nil
+	}
+	attrs := []slog.Attr{
+		slog.String("method", method), slog.String("code", status.Code(err).String()),
+		slog.Duration("took", took.Round(10*time.Microsecond)), slog.String("from", addressOf(ctx)),
+	}
+	if c.client != "" {
+		attrs = append(attrs, slog.String("client", c.client))
+	}
+	if sub := c.claims["sub"]; sub != "" {
+		attrs = append(attrs, slog.String("user", sub))
+	}
+	if err != nil {
+		attrs = append(attrs, slog.String("error", status.Convert(err).Message()))
+	}
+	g.logger().LogAttrs(ctx, slog.LevelInfo, "call", attrs...)
+}
