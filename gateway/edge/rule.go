@@ -29,7 +29,6 @@ type rule struct {
 	timeout time.Duration
 	body    int
 	by      string
-	rate    resilience.Rate
 	buckets *buckets // nil: no limit
 }
 
