@@ -45,15 +45,18 @@ func findIdentity(flag string, p *place) (identity.Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the certificates of the system %s: %w", p.certified.Name, err)
 	}
-	return cli{a}, nil
+	return cli{a, cliIdentity}, nil
 }
 
 // cli is the authority as this command uses it.
-type cli struct{ authority *identity.Authority }
+type cli struct {
+	authority *identity.Authority
+	name      string // of what is no service
+}
 
 // Certificate implements identity.Source.
 func (c cli) Certificate(service string) (*tls.Certificate, error) {
-	return c.authority.Certificate(cmp.Or(service, cliIdentity))
+	return c.authority.Certificate(cmp.Or(service, c.name))
 }
 
 // Roots implements identity.Source.

@@ -2,16 +2,13 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/hanse-go/hanse"
-	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/process"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/member"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
 	"github.com/hanse-go/hanse/discovery"
@@ -30,8 +27,8 @@ var programFlags = []struct{ name, env, arg, help string }{
 	{"weight", "HANSE_WEIGHT", "N", "how much it can take relative to others"},
 	{"label", "HANSE_LABEL", "KEY=VALUE", "announced with each instance"},
 	{"identity", "HANSE_IDENTITY", "FOLDER|off", "mutual TLS with the certificates in this folder (default that of the running hanse dev)"},
-	{"log-level", "HANSE_LOG_LEVEL", "LEVEL", "of what hanse run itself says"},
-	{"log-format", "HANSE_LOG_FORMAT", "text|json", "of what hanse run itself says"},
+	{"log-level", "HANSE_LOG_LEVEL", "LEVEL", "of what hanse itself says"},
+	{"log-format", "HANSE_LOG_FORMAT", "text|json", "of what hanse itself says"},
 	{"drain-timeout", "HANSE_DRAIN_TIMEOUT", "DURATION", "how long calls, and the command, may take to finish (default 30s)"},
 }
 
@@ -112,18 +109,11 @@ func checkRun(o member.Options) error {
 
 // runMember runs the command with the settings of the environment.
 func runMember(ctx context.Context, u *ui.UI, o member.Options) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	life, err := process.TakeLifeline() // before FromEnv, which would end this process and not drain where there are no signals
+	ctx, cancel, err := whileParentLives(ctx, "hanse run")
 	if err != nil {
 		return err
 	}
-	if life != nil {
-		go func() { // until the process ends
-			io.Copy(io.Discard, life)
-			cancel(errors.New("the process that started hanse run has ended"))
-		}()
-	}
+	defer cancel(nil)
 	app, err := hanse.FromEnv()
 	if err != nil {
 		return ui.Usagef("%w", err)

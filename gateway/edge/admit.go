@@ -166,7 +166,13 @@ func tell(ctx context.Context, md metadata.MD) {
 		md.Set(clientKey, c.client)
 	}
 	for name, value := range c.claims {
-		md.Set(ClaimPrefix+strings.ToLower(name), value)
+		key := ClaimPrefix + strings.ToLower(name)
+		if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' }) {
+			key += "-bin" // metadata is printable ASCII, but for keys that end so
+		}
+		if !strings.ContainsFunc(key, func(r rune) bool { return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789-_.", r) }) {
+			md.Set(key, value)
+		}
 	}
 }
 

@@ -52,7 +52,8 @@ type Gateway struct {
 	// identity/oidc. nil: rules cannot ask for users.
 	Users grpc.StreamServerInterceptor
 	// Claims returns what services are told of a user that Users let in, by the names of claims: in metadata under [ClaimPrefix] and the
-	// name, which clients cannot set themselves. Rates by user count by the claim sub. nil: nothing is told.
+	// name, which clients cannot set themselves; with -bin behind it where the value is not printable ASCII. Rates by user count by the
+	// claim sub. Such as Claims of module identity/oidc. nil: nothing is told.
 	Claims func(ctx context.Context) map[string]string
 
 	// DrainTimeout is how long calls may take that run when Run's context ends. Default: 30 s.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/hanse-go/hanse"
+	"github.com/hanse-go/hanse/gateway/edge"
 	"github.com/hanse-go/hanse/identity/oidc"
 	"google.golang.org/grpc"
 )
@@ -28,4 +29,23 @@ func Example() {
 	}
 	handler(oidc.NewContext(context.Background(), &oidc.Token{Subject: "ann"}))
 	// Output: for ann
+}
+
+// runGateway runs a gateway in front of a system, which users may call.
+func runGateway(ctx context.Context) error {
+	users := &oidc.Verifier{Issuer: "https://login.example.com", Audience: []string{"shop"}}
+	app, err := hanse.FromEnv()
+	if err != nil {
+		return err
+	}
+	defer app.Close()
+	g := &edge.Gateway{
+		Registry: app.Registry, Conn: app.Conn, File: "gateway.yaml",
+		Users: users.StreamInterceptor, Claims: oidc.Claims("email", "groups"),
+	}
+	return g.Run(ctx)
+}
+
+func ExampleClaims() {
+	_ = runGateway
 }

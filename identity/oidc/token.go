@@ -53,3 +53,31 @@ func FromContext(ctx context.Context) (*Token, bool) {
 func NewContext(ctx context.Context, t *Token) context.Context {
 	return context.WithValue(ctx, tokenKey{}, t)
 }
+
+// Claims returns a function that says what a token claims, for [github.com/hanse-go/hanse/gateway/edge.Gateway.Claims]: sub, and the claims
+// of these names that the token has. Texts are given as they are, all else as JSON.
+func Claims(names ...string) func(ctx context.Context) map[string]string {
+	return func(ctx context.Context) map[string]string {
+		user, ok := FromContext(ctx)
+		if !ok {
+			return nil
+		}
+		said := map[string]string{"sub": user.Subject}
+		var all map[string]json.RawMessage
+		if user.Claims(&all) != nil {
+			return said
+		}
+		for _, name := range names {
+			value, ok := all[name]
+			if !ok {
+				continue
+			}
+			var text string
+			if json.Unmarshal(value, &text) != nil {
+				text = string(value)
+			}
+			said[name] = text
+		}
+		return said
+	}
+}
