@@ -122,10 +122,12 @@ type streamBody struct {
 	mu      sync.Mutex
 	err     error // why there is nothing to read any more
 	reading bool
+	whole   bool // all was read
 }
 
-// until ends reads with ctx. The returned function must be called when the call is over.
+// until ends reads with ctx, and not before. The returned function must be called when the call is over.
 func (b *streamBody) until(ctx context.Context) (stop func() bool) {
+	b.rc.SetReadDeadline(time.Time{})
 	return context.AfterFunc(ctx, func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
@@ -148,10 +150,31 @@ func (b *streamBody) Read(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.reading = false
+	b.whole = b.whole || err == io.EOF
 	if err != nil && err != io.EOF && b.err != nil {
 		err = b.err
 	}
 	return n, err
+}
+
+// complete reports whether all of the body was read.
+func (b *streamBody) complete() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.whole
+}
+
+// restTime is how long the rest of a stream may take to arrive whose call has ended. Over HTTP/1 net/http reads it before it answers, for many
+// clients do not expect an answer earlier.
+const restTime = 500 * time.Millisecond
+
+// leave gives the rest of the body its time.
+func (b *streamBody) leave() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.whole && b.err == nil {
+		b.rc.SetReadDeadline(time.Now().Add(restTime))
+	}
 }
 
 // broken reports whether there is a rest of the body that nobody will read.

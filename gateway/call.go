@@ -58,6 +58,10 @@ type call struct {
 
 	out   sync.Mutex // held while something is sent
 	ended bool       // guarded by out
+
+	in     sync.Mutex         // held while something is received
+	over   bool               // guarded by in: nothing is received any more
+	cancel context.CancelFunc // ends a receive that waits; nil where none does
 }
 
 // run makes the call that b says, and ends x.
@@ -78,6 +82,10 @@ func (h *Handler) run(r *http.Request, b *begin, x exchange) {
 		c.ctx, cancel = context.WithTimeout(c.ctx, timeout)
 		defer cancel()
 	}
+	if b.route.method.IsStreamingClient() {
+		c.ctx, c.cancel = context.WithCancel(c.ctx)
+		defer c.cancel()
+	}
 	c.end(h.call(c))
 }
 
@@ -97,13 +105,16 @@ func (h *Handler) call(c *call) (err error) {
 
 // end sends the status. What handlers that go on send after it is lost.
 func (c *call) end(err error) {
-	c.out.Lock()
-	defer c.out.Unlock()
-	c.ended = true
 	c.mu.Lock()
 	if c.failed != nil {
 		err = c.failed
 	}
+	c.mu.Unlock()
+	c.stopReceiving()
+	c.out.Lock()
+	defer c.out.Unlock()
+	c.ended = true
+	c.mu.Lock()
 	header := c.header
 	if c.sealed {
 		header = nil
@@ -112,6 +123,19 @@ func (c *call) end(err error) {
 	trailer := c.trailer
 	c.mu.Unlock()
 	c.exchange.end(header, trailer, statusOf(err))
+}
+
+// stopReceiving sees to it that nothing is received any more. A handler may end while another goroutine waits for the client's next
+// message: net/http answers no request whose body somebody reads.
+func (c *call) stopReceiving() {
+	if !c.in.TryLock() {
+		if c.cancel != nil {
+			c.cancel()
+		}
+		c.in.Lock()
+	}
+	c.over = true
+	c.in.Unlock()
 }
 
 // fail makes err, unless it is nil, the call's status.
@@ -198,12 +222,21 @@ func (c *call) SendMsg(v any) error {
 func (c *call) RecvMsg(v any) error {
 	m, err := message(v)
 	if err == nil {
-		err = c.exchange.receive(m)
+		err = c.receive(m)
 	}
 	if err != nil && err != io.EOF {
 		return c.fail(err)
 	}
 	return err
+}
+
+func (c *call) receive(m proto.Message) error {
+	c.in.Lock()
+	defer c.in.Unlock()
+	if c.over {
+		return errOver
+	}
+	return c.exchange.receive(m)
 }
 
 var (

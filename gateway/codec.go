@@ -31,6 +31,16 @@ func (h *Handler) codecOf(name string) codec {
 	return nil
 }
 
+// plain returns the codec for clients that have no contract of their own which could be newer, such as curl: in JSON, what is unknown is
+// misspelt, and must not be lost.
+func plain(c codec) codec {
+	if json, ok := c.(jsonCodec); ok {
+		json.strict = true
+		return json
+	}
+	return c
+}
+
 // protoCodec is protobuf's binary format.
 type protoCodec struct{ depth int }
 

@@ -10,12 +10,20 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// serveConnectGet serves a unary call that is a GET, for methods without side effects. It reports false when the request asks for none.
-func (h *Handler) serveConnectGet(w http.ResponseWriter, r *http.Request, rt *route) bool {
+// serveConnectGet serves a unary call that is a GET, for methods without side effects.
+func (h *Handler) serveConnectGet(w http.ResponseWriter, r *http.Request, rt *route) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	codec := h.codecOf(query.Get("encoding"))
 	if codec == nil {
-		return false
+		code := http.StatusUnsupportedMediaType
+		if !query.Has("encoding") {
+			code = http.StatusBadRequest
+		}
+		http.Error(w, "a GET has the request in its query: "+rt.path+"?encoding=json&message=…, with JSON that is percent-encoded; or encoding=proto&base64=1&message=…", code)
+		return
+	}
+	if !query.Has("connect") {
+		codec = plain(codec)
 	}
 	b := &begin{route: rt}
 	if b.err = connectBegin(r, b); err != nil && b.err == nil {
@@ -27,7 +35,6 @@ func (h *Handler) serveConnectGet(w http.ResponseWriter, r *http.Request, rt *ro
 	}
 	w.Header().Add("Vary", "Accept-Encoding")
 	h.run(r, b, x)
-	return true
 }
 
 // messageOf returns the message in a query. The error is the call's status.

@@ -24,6 +24,9 @@ func (h *Handler) serveConnectUnary(w http.ResponseWriter, r *http.Request, rt *
 	if codec == nil || !rt.unary() {
 		return false
 	}
+	if r.Header["Connect-Protocol-Version"] == nil {
+		codec = plain(codec)
+	}
 	b := &begin{route: rt}
 	b.err = connectBegin(r, b)
 	h.run(r, b, h.newConnectUnary(w, r, b, codec, r.Header.Get("Content-Encoding")))

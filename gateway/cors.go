@@ -115,6 +115,13 @@ func (h *Handler) fromAllowedPage(w http.ResponseWriter, r *http.Request) bool {
 			return false
 		}
 		header["Access-Control-Expose-Headers"] = []string{c.exposed}
+		if !c.credentials && !fromOwnPage(r, origin) {
+			delete(r.Header, "Cookie") // a browser asks nobody before it sends a simple request with them
+			if byCertificate(r) {
+				http.Error(w, "this request comes from a page of another site, which may not use the visitor's certificate: allow it credentials (CORS) if it should", http.StatusForbidden)
+				return false
+			}
+		}
 		return true
 	}
 	if err := h.protection.Check(r); err != nil {
@@ -123,6 +130,15 @@ func (h *Handler) fromAllowedPage(w http.ResponseWriter, r *http.Request) bool {
 	}
 	return true
 }
+
+// fromOwnPage reports whether the page that a request comes from is one of the host that it goes to.
+func fromOwnPage(r *http.Request, origin string) bool {
+	u, err := url.Parse(origin)
+	return err == nil && u.Host != "" && strings.EqualFold(u.Host, r.Host)
+}
+
+// byCertificate reports whether a request shows who makes it by a certificate.
+func byCertificate(r *http.Request) bool { return r.TLS != nil && len(r.TLS.PeerCertificates) > 0 }
 
 // preflight answers a browser that asks what a page may do.
 func (h *Handler) preflight(w http.ResponseWriter, r *http.Request) {

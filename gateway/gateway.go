@@ -38,6 +38,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/hanse-go/hanse/internal/websocket"
 	"google.golang.org/protobuf/reflect/protoregistry"
@@ -115,6 +116,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}()
 	nameRequest(w, r)
+	if limit := h.limits().ReadTimeout; limit > 0 && r.ContentLength != 0 && r.ProtoMajor == 1 {
+		http.NewResponseController(w).SetReadDeadline(time.Now().Add(limit)) // for what is refused, too: net/http reads the body before it answers
+	}
 	if h.fromAllowedPage(w, r) {
 		h.serve(w, r)
 	}
@@ -158,9 +162,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 		}
 	case http.MethodGet:
 		if rt.pure && rt.unary() {
-			if !h.serveConnectGet(w, r, rt) {
-				h.unsupported(w, rt)
-			}
+			h.serveConnectGet(w, r, rt)
 			return
 		}
 		fallthrough

@@ -242,7 +242,7 @@ func (h *Handler) invoke(r *http.Request, b *begin, call *rpcRequest) *rpcRespon
 	case params[0] != '{':
 		return rpcFailure(call.ID, rpcParams, "params are an object, or a list with one")
 	}
-	x := &rpcCall{codec: h.codecOf("json"), params: params}
+	x := &rpcCall{codec: plain(h.codecOf("json")), params: params}
 	own := *b
 	own.route = rt
 	h.run(r, &own, x)

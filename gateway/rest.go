@@ -80,7 +80,7 @@ func (x *rest) begin(ctx context.Context) (err error) {
 	case x.incoming != nil:
 		x.incoming.begin(ctx)
 	case x.route.request.shape == noBody:
-		err = noBodyIn(x.r)
+		err = x.noBodyIn(ctx)
 	case x.r.ContentLength != 0:
 		x.body, err = x.h.readBody(ctx, x.w, x.r, &x.held)
 	}

@@ -47,7 +47,7 @@ func (x *rest) failed(err error) error {
 	case codes.ResourceExhausted:
 		x.code = http.StatusRequestEntityTooLarge
 	case codes.DeadlineExceeded:
-		if x.ctx.Err() == nil {
+		if x.ctx.Err() != context.DeadlineExceeded { // net/http cancels it when a body does not come
 			x.code = http.StatusRequestTimeout
 		}
 	}
@@ -56,16 +56,20 @@ func (x *rest) failed(err error) error {
 
 // noBodyIn refuses a body where there is no place for it: what is sent is not lost silently. Clients that always send an object are
 // forgiven.
-func noBodyIn(r *http.Request) error {
-	if r.ContentLength == 0 {
+func (x *rest) noBodyIn(ctx context.Context) error {
+	if x.r.ContentLength == 0 {
 		return nil
 	}
+	late := x.h.readBy(ctx, http.NewResponseController(x.w))
 	var start [64]byte
-	n, err := io.ReadFull(r.Body, start[:])
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
+	n, err := io.ReadFull(x.r.Body, start[:])
+	switch {
+	case err == io.EOF || err == io.ErrUnexpectedEOF && n < len(start):
 		if s := string(bytes.TrimSpace(start[:n])); s == "" || s == "{}" {
-			return nil
+			return late(nil)
 		}
+	case err != nil:
+		return late(err)
 	}
 	return status.Error(codes.InvalidArgument, "this route takes no body: its fields are in the path and the query")
 }
@@ -178,7 +182,11 @@ func (b *restBody) end(header http.Header) {
 	if b.stop != nil {
 		b.stop()
 	}
-	if b.http1 && b.source.broken() { // over HTTP/2 that would end the calls of others, too
+	if !b.http1 {
+		return
+	}
+	b.source.leave()
+	if b.source.broken() { // over HTTP/2 that would end the calls of others, too
 		header["Connection"] = []string{"close"}
 	}
 }

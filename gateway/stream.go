@@ -59,13 +59,16 @@ func (s *stream) close() {
 	if s.stop != nil {
 		s.stop()
 	}
+	if s.half {
+		s.body.leave()
+	}
 }
 
 func (s *stream) receive(m proto.Message) error { return s.in.receive(m) }
 
 // sendHeader sends the header, which may be before the client has sent all.
 func (s *stream) sendHeader(md metadata.MD) error {
-	if s.half && s.in.err == nil {
+	if s.half && !s.body.complete() {
 		s.rc.EnableFullDuplex()                        // where a server cannot, what the client sends from here on is lost
 		s.w.Header()["Connection"] = []string{"close"} // net/http panics when a next request finds a rest of this one
 	}

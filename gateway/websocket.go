@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -95,11 +94,10 @@ func (h *Handler) mayConnect(r *http.Request, shown http.Header) bool {
 	if len(origins) == 0 {
 		return true
 	}
-	u, err := url.Parse(origins[0])
-	if err != nil || len(origins) > 1 {
+	if len(origins) > 1 {
 		return false
 	}
-	if u.Host != "" && strings.EqualFold(u.Host, r.Host) {
+	if fromOwnPage(r, origins[0]) {
 		return true
 	}
 	if !h.cors.all && !h.cors.origins[origins[0]] {
@@ -108,7 +106,7 @@ func (h *Handler) mayConnect(r *http.Request, shown http.Header) bool {
 	if !h.cors.credentials {
 		delete(shown, "Cookie")
 		delete(shown, "Authorization")
-		return r.TLS == nil || len(r.TLS.PeerCertificates) == 0
+		return !byCertificate(r)
 	}
 	return true
 }

@@ -155,7 +155,7 @@ func (h *Handler) call(ctx context.Context, from *http.Request, path string, arg
 // about are the headers that are about the request which a tool was called by, and not about the call.
 var about = map[string]bool{
 	"Accept": true, "Accept-Encoding": true, "Content-Type": true, "Content-Length": true, "Content-Encoding": true, "Last-Event-Id": true,
-	"Connect-Timeout-Ms": true, "Origin": true, "Sec-Fetch-Site": true, "Upgrade": true, "Connection": true,
+	"Connect-Timeout-Ms": true, "Connect-Protocol-Version": true, "Origin": true, "Sec-Fetch-Site": true, "Upgrade": true, "Connection": true,
 }
 
 // answer is a response that is kept.
