@@ -11,14 +11,15 @@ const { ReflectionService } = require('@grpc/reflection');
 const { HealthImplementation } = require('grpc-health-check');
 const sayings = require('./sayings.js');
 
-const definition = protoLoader.loadSync(['shop/reviews/v1/reviews.proto', 'shop/catalog/v1/catalog.proto'], {
+const definition = protoLoader.loadSync('shop/reviews/v1/reviews.proto', {
   includeDirs: [path.join(__dirname, '..', 'proto')],
   keepCase: true,
 });
 const shop = grpc.loadPackageDefinition(definition).shop;
 
 const catalogAddr = process.env.HANSE_CATALOG_ADDR;
-const catalog = catalogAddr && new shop.catalog.v1.Catalog(catalogAddr, grpc.credentials.createInsecure());
+const { Catalog } = grpc.loadPackageDefinition(require('./catalog.js')).shop.catalog.v1;
+const catalog = catalogAddr && new Catalog(catalogAddr, grpc.credentials.createInsecure());
 
 // product asks the catalog for a product, with the time that the caller has left.
 function product(call, id) {

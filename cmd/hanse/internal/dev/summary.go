@@ -4,11 +4,11 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"github.com/hanse-go/hanse/cmd/hanse/internal/member"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/hanse-go/hanse/cmd/hanse/internal/member"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
 	"github.com/hanse-go/hanse/discovery"
 )
@@ -64,6 +64,9 @@ func (s *supervisor) summary(ctx context.Context) {
 	if pages := s.doors.pages(); len(pages) > 0 && len(pages) <= 3 {
 		fmt.Fprintf(&b, "  %s %s\n", ui.Faint.Sprint("open:"), ui.Accent.Sprint(strings.Join(pages, "  ")))
 	}
+	if at := s.docs(list); at != "" {
+		fmt.Fprintf(&b, "  %s %s%s\n", ui.Faint.Sprint("methods:"), ui.Accent.Sprint(at), ui.Faint.Sprint(", and so at each address"))
+	}
 	if len(stopped) > 0 {
 		fmt.Fprintf(&b, "  %s %s\n", ui.Faint.Sprint("on demand:"), ui.Accent.Sprint("hanse start "+strings.Join(stopped, "|")))
 	}
@@ -71,6 +74,22 @@ func (s *supervisor) summary(ctx context.Context) {
 		ui.Accent.Sprint("hanse call"), ui.Accent.Sprint("hanse scale " + s.example() + "=2")}, ui.Faint.Sprint(", "))+ui.Faint.Sprint("   Ctrl-C here ends all"))
 	s.screen.print(b.String())
 	s.updatePins()
+}
+
+// docs returns the address of the page with the methods of a service, an example for all; "" when there is none.
+func (s *supervisor) docs(list []discovery.Instance) string {
+	example := s.example()
+	for _, i := range list {
+		if i.Service != example || len(i.Contracts) == 0 || i.Metadata[member.CommandLabel] != "" {
+			continue
+		}
+		for _, e := range i.Endpoints {
+			if addr, ok := strings.CutPrefix(e, "tcp://"); ok {
+				return "http://" + addr + "/docs"
+			}
+		}
+	}
+	return ""
 }
 
 // rows adds the services of a process.
