@@ -16,10 +16,15 @@ import (
 func (s *system) forward(srv any, stream grpc.ServerStream) error {
 	method, _ := grpc.MethodFromServerStream(stream)
 	t := s.now().methods[method]
-	switch {
-	case t == nil:
+	if t == nil {
 		return status.Errorf(codes.Unimplemented, "no service here has %s", strings.TrimPrefix(method, "/"))
-	case !t.method.IsStreamingClient() && !t.method.IsStreamingServer():
+	}
+	return t.forward(srv, stream)
+}
+
+// forward passes a call of the method on.
+func (t *target) forward(srv any, stream grpc.ServerStream) error {
+	if !t.method.IsStreamingClient() && !t.method.IsStreamingServer() {
 		return t.service.forwarder.Unary(srv, stream)
 	}
 	return t.service.forwarder.Stream(srv, stream)

@@ -35,7 +35,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // library answers with what it is asked, and keeps the metadata of the last call.
 type library struct {
 	librarypb.UnimplementedLibraryServer
-	name string
+	name    string
+	waiting chan struct{} // of capacity 1, told of calls that wait; or nil
 
 	mu   sync.Mutex
 	seen metadata.MD
@@ -51,6 +52,10 @@ func (l *library) GetBook(ctx context.Context, req *librarypb.GetBookRequest) (*
 	case "missing":
 		return nil, status.Error(codes.NotFound, "there is no such book")
 	case "wait":
+		select {
+		case l.waiting <- struct{}{}:
+		default:
+		}
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
@@ -81,6 +86,7 @@ type world struct {
 	t        *testing.T
 	registry discovery.Memory
 	client   *rpc.Client
+	lease    discovery.Lease // of the instance that was served last
 	url      string
 	logs     *logs
 	stop     func() error // of the gateway; once
@@ -139,6 +145,7 @@ func (w *world) serve(service string, impl librarypb.LibraryServer) (end func())
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	w.lease = lease
 	var once sync.Once
 	end = func() {
 		once.Do(func() {

@@ -26,6 +26,8 @@ type system struct {
 	registry discovery.Registry
 	conn     func(service string, opts ...rpc.ConnOption) *rpc.Conn
 	logger   *slog.Logger
+	present  bool   // only services that have an instance are shown
+	looked   func() // called after each update, unless it is nil
 
 	table atomic.Pointer[table]
 
@@ -225,7 +227,15 @@ func (s *system) update(ctx context.Context) bool {
 			before.conn.Close()
 		}
 	}
+	if s.present {
+		// The others stay known, with their connections: calls may run, and services come back.
+		next = maps.Clone(next)
+		maps.DeleteFunc(next, func(name string, _ *service) bool { _, ok := found[name]; return !ok })
+	}
 	s.publish(next)
+	if s.looked != nil {
+		s.looked()
+	}
 	return len(waiting) == 0
 }
 

@@ -1,14 +1,13 @@
 package mcp
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -41,30 +40,22 @@ type Handler struct {
 
 	once  sync.Once
 	http  http.Handler
-	calls *gateway.Handler
-
-	mu    sync.Mutex
-	made  uint64 // generation of the contracts that the tools are of
-	tools []tool
+	tools gateway.Tools
 }
 
 // Check returns what is wrong with the fields.
 func (h *Handler) Check() error {
-	var errs []error
-	if h.Backend == nil {
-		errs = append(errs, errors.New("mcp: Backend is missing"))
+	if err := (&gateway.Tools{Backend: h.Backend, Open: h.Open}).Check(); err != nil {
+		return fmt.Errorf("mcp: %w", err)
 	}
-	for _, name := range h.Open {
-		if contract, method, ok := strings.Cut(strings.TrimPrefix(name, "/"), "/"); !ok || contract == "" || method == "" || name[0] != '/' {
-			errs = append(errs, errors.New("mcp: Open has "+name+": write /package.Service/Method, or /package.Service/*"))
-		}
-	}
-	return errors.Join(errs...)
+	return nil
 }
 
 func (h *Handler) init() {
 	h.once.Do(func() {
-		h.calls = &gateway.Handler{Backend: h.Backend, Config: h.Config, Logger: h.Logger}
+		t := &h.tools
+		t.Backend, t.Safe, t.Open, t.Timeout = h.Backend, h.Open == nil, h.Open, h.Timeout
+		t.Config, t.Constraints, t.Logger = h.Config, h.Constraints, h.Logger
 		var protection http.CrossOriginProtection
 		// Without sessions each request finds the tools that there are now, in any instance.
 		streamable := mcp.NewStreamableHTTPHandler(func(r *http.Request) *mcp.Server { return h.server(r) }, &mcp.StreamableHTTPOptions{
@@ -105,77 +96,48 @@ func (h *Handler) server(r *http.Request) *mcp.Server {
 		version = "0"
 	}
 	s := mcp.NewServer(&mcp.Implementation{Name: name, Version: version}, &mcp.ServerOptions{Logger: h.logger(), Capabilities: &mcp.ServerCapabilities{Tools: &mcp.ToolCapabilities{}}})
-	for _, t := range h.current() {
-		s.AddTool(t.tool, func(ctx context.Context, req *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
-			return h.call(ctx, r, t.path, req.Params.Arguments), nil
+	for _, t := range h.tools.List() {
+		s.AddTool(describe(t), func(ctx context.Context, req *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+			reply, ok := h.tools.Call(ctx, withoutMCP(r), t.Method, req.Params.Arguments)
+			return result(t, reply, ok), nil
 		})
 	}
 	return s
 }
 
-// call runs a tool for the caller that has sent from.
-func (h *Handler) call(ctx context.Context, from *http.Request, path string, arguments json.RawMessage) *mcp.CallToolResult {
-	caller, cancel := context.WithCancel(from.Context()) // it says who calls; that of the tool says when that ends
-	defer cancel()
-	defer context.AfterFunc(ctx, cancel)()
-	timeout := h.Timeout
-	if timeout == 0 {
-		timeout = time.Minute
-	}
-	if deadline, ok := ctx.Deadline(); ok && (timeout < 0 || time.Until(deadline) < timeout) {
-		timeout = time.Until(deadline)
-	}
-	if timeout > 0 {
-		caller, cancel = context.WithTimeout(caller, timeout)
-		defer cancel()
-	}
-	if len(bytes.TrimSpace(arguments)) == 0 {
-		arguments = json.RawMessage("{}")
-	}
-	r := &http.Request{
-		Method: http.MethodPost, URL: &url.URL{Path: path}, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: http.Header{}, Host: from.Host, RemoteAddr: from.RemoteAddr, TLS: from.TLS,
-		Body: io.NopCloser(bytes.NewReader(arguments)), ContentLength: int64(len(arguments)),
-	}
-	for name, values := range from.Header {
-		if !strings.HasPrefix(name, "Mcp-") && !about[name] {
-			r.Header[name] = values
+// withoutMCP returns r without the headers of the protocol.
+func withoutMCP(r *http.Request) *http.Request {
+	r = r.Clone(r.Context())
+	for name := range r.Header {
+		if strings.HasPrefix(name, "Mcp-") {
+			delete(r.Header, name)
 		}
 	}
-	r.Header.Set("Content-Type", "application/json")
-	w := &answer{header: http.Header{}}
-	h.calls.ServeHTTP(w, r.WithContext(caller))
-	result := &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: w.body.String()}}, IsError: w.status != http.StatusOK}
-	if !result.IsError {
-		result.StructuredContent = json.RawMessage(w.body.Bytes())
+	return r
+}
+
+// describe returns the tool as the protocol has it.
+func describe(t gateway.Tool) *mcp.Tool {
+	tool := &mcp.Tool{
+		Name: t.Name, Title: t.Title, Description: t.Description, InputSchema: t.Input,
+		Annotations: &mcp.ToolAnnotations{ReadOnlyHint: t.ReadOnly, IdempotentHint: t.Idempotent},
 	}
-	return result
-}
-
-// about are the headers that are about the request which a tool was called by, and not about the call.
-var about = map[string]bool{
-	"Accept": true, "Accept-Encoding": true, "Content-Type": true, "Content-Length": true, "Content-Encoding": true, "Last-Event-Id": true,
-	"Connect-Timeout-Ms": true, "Connect-Protocol-Version": true, "Origin": true, "Sec-Fetch-Site": true, "Upgrade": true, "Connection": true,
-}
-
-// answer is a response that is kept.
-type answer struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
-}
-
-func (a *answer) Header() http.Header { return a.header }
-
-func (a *answer) WriteHeader(status int) {
-	if a.status == 0 {
-		a.status = status
+	if t.ReadOnly {
+		tool.Annotations.DestructiveHint = new(bool)
 	}
+	if t.Output != nil {
+		tool.OutputSchema = t.Output
+	}
+	return tool
 }
 
-func (a *answer) Write(p []byte) (int, error) {
-	a.WriteHeader(http.StatusOK)
-	return a.body.Write(p)
+// result returns what a call of t gave as the protocol has it.
+func result(t gateway.Tool, reply json.RawMessage, ok bool) *mcp.CallToolResult {
+	r := &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: string(reply)}}, IsError: !ok}
+	if ok && t.Output != nil {
+		r.StructuredContent = reply
+	}
+	return r
 }
 
 func (h *Handler) logger() *slog.Logger {
