@@ -64,7 +64,7 @@ type Tool struct {
 func (t *Tools) Check() error {
 	var errs []error
 	if t.Backend == nil {
-		errs = append(errs, errors.New("Backend is missing"))
+		errs = append(errs, errors.New("there is no Backend"))
 	}
 	for _, name := range t.Open {
 		if contract, method, ok := strings.Cut(strings.TrimPrefix(name, "/"), "/"); !ok || contract == "" || method == "" || name[0] != '/' {
