@@ -43,16 +43,16 @@ func foreign(r *http.Request) string {
 		}
 	}
 	for _, host := range r.Header["X-Forwarded-Host"] {
-		if !loopbackName(host) {
+		if !LocalName(host) {
 			return "the Host that a proxy had it with is none of this machine"
 		}
 	}
-	if !loopbackName(r.Host) {
+	if !LocalName(r.Host) {
 		return "its Host is none of this machine; use localhost"
 	}
 	for _, origin := range r.Header["Origin"] {
 		u, err := url.Parse(origin)
-		if err != nil || !loopbackName(u.Host) || !strings.EqualFold(u.Host, r.Host) {
+		if err != nil || !LocalName(u.Host) || !strings.EqualFold(u.Host, r.Host) {
 			return "a page of another site made it"
 		}
 	}
@@ -71,8 +71,8 @@ func fromHere(remote string) bool {
 	return addr.Addr().Unmap().IsLoopback()
 }
 
-// loopbackName reports whether a host, with or without a port, is a name of this machine that no DNS server can give away.
-func loopbackName(host string) bool {
+// LocalName reports whether a host, with or without a port, is a name of this machine that no DNS server can give away, as [Local] has them.
+func LocalName(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}

@@ -60,7 +60,7 @@ func (g *Gateway) admit(srv any, stream grpc.ServerStream, info *grpc.StreamServ
 	}
 	keys := metadata.ValueFromIncomingContext(stream.Context(), keyHeader)
 	switch {
-	case r.auth == "open":
+	case r.auth == "open" || r.auth == "local":
 		return enter(srv, stream)
 	case r.auth == "nobody":
 		return status.Errorf(codes.PermissionDenied, "%s cannot be called from outside", info.FullMethod)
@@ -153,7 +153,7 @@ func (a *admitted) RecvMsg(m any) error {
 // tell puts into the metadata for a service who calls, and takes out what only the gateway may know or say.
 func tell(ctx context.Context, md metadata.MD) {
 	for key := range md {
-		if strings.HasPrefix(key, "hanse-") {
+		if strings.HasPrefix(strings.ReplaceAll(key, "_", "-"), "hanse-") { // CGI and WSGI do not tell the two apart
 			delete(md, key)
 		}
 	}

@@ -3,8 +3,10 @@ package edge
 import (
 	"strings"
 
+	"github.com/hanse-go/hanse/gateway"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -50,6 +52,10 @@ func (b backend) Call(method string, stream grpc.ServerStream) error {
 	t := b.g.system.now().methods[method]
 	if t == nil {
 		return status.Errorf(codes.Unimplemented, "no service here has %s any more", strings.TrimPrefix(method, "/"))
+	}
+	if host := metadata.ValueFromIncomingContext(stream.Context(), ":authority"); b.g.rules.Load().of(method).auth == "local" && len(host) == 1 && !gateway.LocalName(host[0]) {
+		// It may be a page of another site that has given its own name the address of this machine (DNS rebinding).
+		return status.Errorf(codes.PermissionDenied, "without a rule for it, %s is for programs on this machine: call localhost, and not %s", strings.TrimPrefix(method, "/"), host[0])
 	}
 	return b.g.port.Call(method, &typed{ServerStream: stream, method: t.method})
 }

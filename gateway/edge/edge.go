@@ -63,6 +63,7 @@ type Gateway struct {
 	// Ready, when it is not nil, is called once, with the address, when clients can connect.
 	Ready func(addr net.Addr)
 
+	listen string // the address that is listened at, as settings would say it
 	system *system
 	port   *rpc.Port
 	rules  atomic.Pointer[rules]
@@ -84,6 +85,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	loader := &config.Loader{File: g.File, Services: []string{section}, Logger: g.logger()}
 	settings, err := g.load(loader)
 	if err == nil {
+		g.listen = listenOf(settings, g.Listener)
 		err = g.start(settings)
 	}
 	if err != nil {
@@ -117,6 +119,18 @@ func (g *Gateway) load(loader *config.Loader) (Settings, error) {
 	return settings, errors.Join(err, loader.Check(section))
 }
 
+// listenOf returns the address that counts for who may call: that of the settings, or that of a listener that others than this machine
+// reach. It is the same for as long as the gateway runs, whatever a changed file says.
+func listenOf(s Settings, lis net.Listener) string {
+	if lis == nil {
+		return s.listen()
+	}
+	if tcp, ok := lis.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() && s.local() {
+		return tcp.String()
+	}
+	return s.listen()
+}
+
 // start makes what serves.
 func (g *Gateway) start(s Settings) error {
 	g.system = &system{registry: g.Registry, conn: g.Conn, expose: s.Expose, logger: g.logger()}
@@ -146,6 +160,10 @@ func (g *Gateway) start(s Settings) error {
 
 // apply makes s the settings that hold from now on.
 func (g *Gateway) apply(s Settings) error {
+	s.Listen = g.listen
+	if err := s.Validate(); err != nil {
+		return err
+	}
 	r, err := newRules(s, g.Users != nil)
 	if err != nil {
 		return err
@@ -158,7 +176,7 @@ func (g *Gateway) apply(s Settings) error {
 		return err
 	}
 	if s.Docs {
-		f.docs = &gateway.Docs{Backend: backend, Title: "Services", Service: g.system.serviceOf}
+		f.docs = &gateway.Docs{Backend: backend, Title: "Services", Public: !s.local(), Service: g.system.serviceOf}
 	}
 	g.system.show(s.Expose)
 	g.rules.Store(r)
@@ -213,7 +231,7 @@ func (g *Gateway) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Write([]byte("ok\n"))
 	case r.URL.Path == "/readyz":
 		g.serveReady(w)
-	case f.docs != nil && isDocs(r.URL.Path) && !f.calls.Serves(r):
+	case f.docs != nil && f.docs.Serves(r) && !f.calls.Serves(r):
 		f.docs.ServeHTTP(w, r)
 	default:
 		f.calls.ServeHTTP(w, r)
@@ -231,11 +249,6 @@ func (g *Gateway) serveReady(w http.ResponseWriter) {
 	for _, m := range missing {
 		fmt.Fprintln(w, m)
 	}
-}
-
-// isDocs reports whether a path is one of [gateway.DocsPatterns].
-func isDocs(path string) bool {
-	return path == "/openapi.json" || path == "/docs" || len(path) > 5 && path[:6] == "/docs/"
 }
 
 func (g *Gateway) logger() *slog.Logger {

@@ -296,12 +296,12 @@ func TestCalls(t *testing.T) {
 	defer conn.Close()
 	books := librarypb.NewLibraryClient(conn)
 	var header metadata.MD
-	ctx := metadata.AppendToOutgoingContext(t.Context(), "hanse-claim-sub", "me", "hanse-priority", "critical", "x-own", "kept")
+	ctx := metadata.AppendToOutgoingContext(t.Context(), "hanse-claim-sub", "me", "hanse_claim_sub", "me", "hanse-priority", "critical", "x-own", "kept")
 	reply, err := books.GetBook(ctx, &librarypb.GetBookRequest{Name: "faust"}, grpc.Header(&header))
 	if err != nil || reply.Name != "faust" || len(header.Get("x-served-by")) != 1 {
 		t.Errorf("by gRPC: %v, %v, header %v", reply, err, header)
 	}
-	if len(impl.last("hanse-claim-sub")) > 0 || len(impl.last("hanse-priority")) > 0 || len(impl.last("x-own")) != 1 {
+	if len(impl.last("hanse-claim-sub")) > 0 || len(impl.last("hanse_claim_sub")) > 0 || len(impl.last("hanse-priority")) > 0 || len(impl.last("x-own")) != 1 {
 		t.Errorf("the service was told %v", impl.seen)
 	}
 	stream, err := books.WatchBooks(t.Context(), &librarypb.GetBookRequest{Pages: 3})
@@ -423,6 +423,81 @@ func TestFile(t *testing.T) {
 	write("gateway:\n  docs: true\n")
 	w.until("the change counts", func() bool { return w.get("/docs").code == 200 })
 	w.do(http.MethodPost, getBook, `{}`).want(t, 200, "")
+}
+
+// elsewhere is a listener that others than this machine reach.
+type elsewhere struct{ net.Listener }
+
+func (elsewhere) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 80} }
+
+// Who may call without a rule is known from where the gateway really listens.
+func TestWhereItListens(t *testing.T) {
+	w := newWorld(t)
+	g := &edge.Gateway{Registry: &w.registry, Conn: w.conn, Listener: elsewhere{}, Logger: slog.New(slog.DiscardHandler)}
+	if err := g.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "192.0.2.1:80") {
+		t.Errorf("all services are shown at a listener of others: %v", err)
+	}
+
+	w.serve("books", &library{name: "one"})
+	file := filepath.Join(t.TempDir(), "gateway.yaml")
+	write := func(listen string, docs bool) {
+		t.Helper()
+		if err := os.WriteFile(file, fmt.Appendf(nil, "gateway: {listen: %q, expose: [books], docs: %t}\n", listen, docs), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(":8443", false)
+	w.open(&edge.Gateway{File: file})
+	w.do(http.MethodPost, getBook, `{}`).want(t, 403, "from outside")
+	write("127.0.0.1:8443", true)
+	w.until("the change counts", func() bool { return w.get("/docs").code == 200 })
+	w.do(http.MethodPost, getBook, `{}`).want(t, 403, "from outside")
+	if code := docsFrom(t, w, "api.example"); code != 200 {
+		t.Errorf("/docs are for everyone here: %d", code)
+	}
+}
+
+// docsFrom asks for the documents by a name.
+func docsFrom(t *testing.T, w *world, host string) int {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.url+"/docs", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Host = host
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	return resp.StatusCode
+}
+
+// A page that has given its name the address of this machine is none of its programs.
+func TestRebinding(t *testing.T) {
+	w := newWorld(t)
+	w.serve("books", &library{name: "one"})
+	w.open(&edge.Gateway{Settings: edge.Settings{Docs: true}})
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.url+getBook, strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if code := docsFrom(t, w, "page.example:8080"); code != 403 {
+		t.Errorf("/docs: %d", code)
+	}
+	for host, want := range map[string]int{"page.example:8080": 403, "localhost:8080": 200, "": 200} {
+		req.Host = host
+		req.Body, _ = req.GetBody()
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("%q: %s", host, resp.Status)
+		}
+	}
 }
 
 func TestMistakes(t *testing.T) {

@@ -23,8 +23,8 @@ type rules struct {
 
 // rule is a [Rule] that holds.
 type rule struct {
-	index   int // its place, from which it is known who comes first
-	auth    string
+	index   int      // its place, from which it is known who comes first
+	auth    string   // as in [Rule]; and nobody, or local: open to programs on this machine
 	keys    []string // nil: all
 	timeout time.Duration
 	body    int
@@ -42,7 +42,7 @@ func newRules(s Settings, users bool) (*rules, error) {
 	}
 	byDefault := "nobody"
 	if s.local() {
-		byDefault = "open"
+		byDefault = "local"
 	}
 	r.others = &rule{index: len(s.Rules), auth: byDefault, body: s.body()}
 	for i, from := range s.Rules {

@@ -39,14 +39,15 @@ type Settings struct {
 	// the services must be named.
 	Expose []string `desc:"the services that can be called"`
 	// Rules say how calls are let in; the first that matches counts. A method that none matches can be called freely where Listen is an
-	// address that only this machine reaches, and by nobody elsewhere.
+	// address that only this machine reaches and a call is made to a name of it (see [gateway.LocalName]), and by nobody elsewhere.
 	Rules []Rule `desc:"how calls are let in; the first that matches counts"`
 	// Keys are the clients that have one, by name: each the SHA-256 of its key in hexadecimal digits. A key is a secret of at least 128
 	// random bits, sent as x-api-key; services do not get it. To make one: openssl rand -hex 32.
 	Keys map[string]string `desc:"SHA-256 of the key of each client, by its name"`
 	// CORS says which pages may call. Default: none of other sites.
 	CORS CORS
-	// Docs serves /openapi.json and /docs, to everyone who can connect.
+	// Docs serves /openapi.json and /docs, to everyone who can connect; where only this machine can, see
+	// [gateway.Local].
 	Docs bool `desc:"serve /openapi.json and /docs"`
 	// Body is the most bytes that a request message may have, where its rule says nothing. Default: 1 MiB.
 	Body int `desc:"bytes of one request message"`

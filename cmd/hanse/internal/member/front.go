@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/hanse-go/hanse"
@@ -126,7 +127,11 @@ func (m *member) pages() http.Handler {
 			r.SetURL(target)
 			r.Out.Host = r.In.Host
 			r.SetXForwarded()
-			r.Out.Header.Del(CallerKey)
+			for name := range r.Out.Header {
+				if strings.EqualFold(strings.ReplaceAll(name, "_", "-"), CallerKey) { // CGI and WSGI do not tell the two apart
+					delete(r.Out.Header, name)
+				}
+			}
 			if id, ok := identity.Caller(r.In.Context()); ok {
 				r.Out.Header.Set(CallerKey, id.String())
 			}

@@ -58,7 +58,7 @@ func command(args []string) {
 		os.Exit(7)
 	case "pages":
 		http.ListenAndServe("127.0.0.1:"+args[1], http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			fmt.Fprintf(w, "%s for %q of %s", r.URL.Path, r.Header.Get("Hanse-Caller"), r.Host)
+			fmt.Fprintf(w, "%s for %q of %s", r.URL.Path, r.Header.Get("Hanse-Caller")+r.Header.Get("Hanse_Caller"), r.Host)
 		}))
 		os.Exit(1)
 	}
@@ -321,6 +321,7 @@ func TestPages(t *testing.T) {
 		t.Fatal(err)
 	}
 	req.Header.Set(member.CallerKey, "spiffe://shop/admin")
+	req.Header.Set("hanse_caller", "spiffe://shop/admin")
 	req.Host = "reviews.example"
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
