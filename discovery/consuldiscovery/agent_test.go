@@ -16,7 +16,7 @@ import (
 )
 
 // agent is an agent of Consul with its servers behind it, as the HTTP API's documentation has it: registrations and TTL checks,
-// blocking queries and their indexes, ACL tokens. A real one cannot be had in CI.
+// the key-value store, blocking queries and their indexes, ACL tokens. A real one cannot be had in CI.
 type agent struct {
 	token string // that requests must have; empty: none
 	// before, unless nil, may answer a request itself; it then returns true.
@@ -28,6 +28,7 @@ type agent struct {
 	serviceAt  map[string]uint64
 	extinction uint64 // index of the last time that a name lost its last instance
 	services   map[string]*agentService
+	keys       agentKeys
 	requests   map[string]int // by method and first three elements of the path
 }
 
@@ -53,7 +54,7 @@ type agentCheck struct {
 }
 
 func newAgent() *agent {
-	return &agent{changed: make(chan struct{}), index: 10, serviceAt: make(map[string]uint64), extinction: 5, services: make(map[string]*agentService), requests: make(map[string]int)}
+	return &agent{changed: make(chan struct{}), index: 10, serviceAt: make(map[string]uint64), extinction: 5, services: make(map[string]*agentService), keys: newAgentKeys(), requests: make(map[string]int)}
 }
 
 // close stops the clocks of the checks.
@@ -101,6 +102,7 @@ func (a *agent) wipe() {
 	}
 	clear(a.services)
 	clear(a.serviceAt)
+	a.keys = newAgentKeys()
 	a.index, a.extinction = 3, 2
 	close(a.changed)
 	a.changed = make(chan struct{})
@@ -159,6 +161,8 @@ func (a *agent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.health(w, r, last)
 	case r.Method == "GET" && path == "catalog/services":
 		a.catalog(w, r)
+	case strings.HasPrefix(path, "kv/"):
+		a.key(w, r, strings.TrimPrefix(path, "kv/"))
 	default:
 		http.NotFound(w, r)
 	}

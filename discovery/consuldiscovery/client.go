@@ -22,7 +22,7 @@ func unknownToAgent(err error) bool {
 		status.Code == http.StatusInternalServerError && (strings.Contains(status.Text, "does not have associated TTL") || strings.Contains(status.Text, "Unknown")))
 }
 
-// do makes one request and returns the body and the header of a successful answer. in, unless nil, is sent as JSON.
+// do makes one request and returns the body of a successful answer, and the header of any. in, unless nil, is sent as JSON.
 func (r *Registry) do(ctx context.Context, method, path string, params url.Values, in any) ([]byte, http.Header, error) {
 	var body io.Reader
 	if in != nil {
@@ -56,7 +56,7 @@ func (r *Registry) do(ctx context.Context, method, path string, params url.Value
 		if errors.As(err, &status) {
 			status.Hint = r.hint(status)
 		}
-		return nil, nil, fmt.Errorf("%s %s: %w", method, r.address()+path, err)
+		return nil, resp.Header, fmt.Errorf("%s %s: %w", method, r.address()+path, err)
 	}
 	return data, resp.Header, nil
 }
@@ -67,7 +67,8 @@ func (r *Registry) hint(e *driver.StatusError) string {
 	case e.Code == http.StatusForbidden && r.Token == "":
 		return "Consul wants an ACL token: set Registry.Token"
 	case e.Code == http.StatusForbidden || e.Code == http.StatusUnauthorized:
-		return "the ACL token must be valid and have service:write for what is announced, service:read and node:read for what is called"
+		return "the ACL token must be valid and have service:write for what is announced, service:read and node:read for what is called, and " +
+			"key_prefix:read and key_prefix:write of hanse/ for split rules"
 	case e.Code == http.StatusBadRequest && strings.Contains(e.Text, "HTTP request to an HTTPS server"):
 		return "write https:// in Registry.Address"
 	case strings.Contains(e.Text, "No path to datacenter"):

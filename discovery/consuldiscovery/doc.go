@@ -8,5 +8,5 @@
 //
 // An instance is a service of the agent with a TTL check. Its record is in the service's meta, so that nothing of it is lost; its
 // first TCP address, its weight and its health are where Consul's own DNS and other clients look for them. A service that somebody
-// else registered is found too, as plain endpoints.
+// else registered is found too, as plain endpoints. Split rules are in the key-value store.
 package consuldiscovery

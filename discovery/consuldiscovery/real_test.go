@@ -82,6 +82,40 @@ func TestRealConsul(t *testing.T) {
 	}})
 }
 
+func TestRealConsulSplits(t *testing.T) {
+	c := startConsul(t)
+	c.start()
+	n := 0
+	discoverytest.RunSplits(t, func(*testing.T) discovery.Splitter {
+		n++
+		return &consuldiscovery.Registry{Address: c.url(), Tag: fmt.Sprint("a/b c%2F", n)} // each has its own only
+	}, discoverytest.SplitLimits{Peer: sameSplits})
+}
+
+// Consul is killed and comes back with nothing: the rules stay until it is seen that they are lost, and can be set again. One that cannot be read
+// changes nothing.
+func TestRealConsulSplitsKilledAndWiped(t *testing.T) {
+	c := startConsul(t)
+	c.start()
+	log := new(discoverytest.Log)
+	reg := &consuldiscovery.Registry{Address: c.url(), Logger: log.Logger()}
+	setSplit(t, reg, 5)
+	w := discoverytest.WatchSplits(t, reg, "cart")
+	w.Until("it is there", isSplit(5))
+	send(t, c.url()+"/v1/kv/"+cartKey, "no record")
+	discoverytest.Eventually(t, "it is ignored", func() bool { return log.Count("split rules ignored") == 1 })
+	c.kill()
+	discoverytest.Eventually(t, "Consul is missed", func() bool { return log.Count("Consul cannot be watched") == 1 })
+	late := discoverytest.WatchSplits(t, reg, "cart")
+	late.Until("who comes late is told what is known", isSplit(5))
+	c.start()
+	w.Until("it is lost", isSplit(0))
+	setSplit(t, &consuldiscovery.Registry{Address: c.url()}, 50)
+	w.Until("it is there again", isSplit(50))
+	setSplit(t, reg, 0)
+	w.Until("it is gone", isSplit(0))
+}
+
 func TestRealConsulOthers(t *testing.T) {
 	c := startConsul(t)
 	c.start()
@@ -157,7 +191,13 @@ func TestRealConsulKilledAndWiped(t *testing.T) {
 // put registers a service as somebody else would.
 func put(t *testing.T, reg *consuldiscovery.Registry, definition string) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), "PUT", reg.Address+"/v1/agent/service/register", strings.NewReader(definition))
+	send(t, reg.Address+"/v1/agent/service/register", definition)
+}
+
+// send makes a request that must be answered with success.
+func send(t *testing.T, target, body string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), "PUT", target, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,12 +22,13 @@ type Registry struct {
 	// Address is the URL of the agent. The default is http://127.0.0.1:8500.
 	Address string
 	// Token is an ACL token, sent with each request. It needs service:write for what is announced, and service:read and node:read for
-	// what is called. The default is none.
+	// what is called; key_prefix:read of hanse/ where there are split rules, and key_prefix:write to set them. The default is none.
 	Token string
-	// Datacenter is where instances are looked for; they are always announced in the agent's. The default is the agent's.
+	// Datacenter is where instances are looked for, and where split rules are; instances are always announced in the agent's. The default
+	// is the agent's.
 	Datacenter string
-	// Tag tells systems apart that share a datacenter: instances are announced with it, and only those that have it are found. The
-	// default is none.
+	// Tag tells systems apart that share a datacenter: instances are announced with it, and only those that have it are found. Each tag
+	// has split rules of its own. The default is none.
 	Tag string
 	// TTL is how long an instance that died stays known: its lease is renewed four times as often. The default is 10 s, the least 1 s.
 	TTL time.Duration
@@ -43,8 +44,9 @@ type Registry struct {
 	// Logger gets a warning when requests begin to fail and an info when they succeed again. The default is slog.Default().
 	Logger *slog.Logger
 
-	shared driver.Shared // all watches
-	leases sync.Map      // IDs that are announced through this handle
+	shared driver.Shared[discovery.Instance] // all watches
+	splits driver.Shared[discovery.Split]    // of all services: one query, however many are called
+	leases sync.Map                          // IDs that are announced through this handle
 	http   driver.Client
 }
 

@@ -32,6 +32,19 @@ func TestRegistrar(t *testing.T) {
 	}})
 }
 
+func TestSplits(t *testing.T) {
+	discoverytest.RunSplits(t, func(t *testing.T) discovery.Splitter {
+		_, url := start(t)
+		return &consuldiscovery.Registry{Address: url}
+	}, discoverytest.SplitLimits{Peer: sameSplits})
+}
+
+// sameSplits is another handle with the same rules.
+func sameSplits(_ *testing.T, s discovery.Splitter) discovery.Splitter {
+	r := s.(*consuldiscovery.Registry)
+	return &consuldiscovery.Registry{Address: r.Address, Tag: r.Tag}
+}
+
 // What others registered is found too.
 func TestServicesOfOthers(t *testing.T) {
 	discoverytest.RunReadOnly(t, func(t *testing.T, services map[string][]string) discovery.Registry {

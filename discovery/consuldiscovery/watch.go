@@ -65,6 +65,8 @@ type query struct {
 	failed func()
 	// slots, unless nil, bounds how many queries wait at once.
 	slots *slots
+	// keys says that the key-value store is asked. Its index goes back, too, when Consul forgets that there was a key.
+	keys bool
 }
 
 // follow repeats the query until ctx ends, by the rules of Consul's documentation: an index that goes back begins anew, none is below
@@ -94,7 +96,9 @@ func (q *query) follow(ctx context.Context) {
 		}
 		outage.Over()
 		if last, index = next, next; lost {
-			log.Warn("Consul has lost data: its index went back")
+			if !q.keys {
+				log.Warn("Consul has lost data: its index went back")
+			}
 			index = 0
 		}
 	}
@@ -126,6 +130,9 @@ func (q *query) ask(ctx context.Context, index uint64, wait time.Duration) ([]by
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	body, header, err := q.registry.do(ctx, http.MethodGet, q.path, params, nil)
+	if q.keys {
+		body, err = keysOf(body, header, err)
+	}
 	if err != nil {
 		return nil, 0, err
 	}

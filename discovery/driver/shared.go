@@ -8,16 +8,16 @@ import (
 	"github.com/hanse-go/hanse/discovery"
 )
 
-// Shared makes one watch of many: each service is watched once, however many watch it here. Each of them gets what was said last, on a
+// Shared makes one watch of many, of instances or of split rules: each service is watched once, however many watch it here. Each of them gets what was said last, on a
 // goroutine of its own: one that is slow misses what is outdated meanwhile, and delays neither the engine nor the others. The zero value is
 // ready to use. A Shared must not be copied.
-type Shared struct {
+type Shared[T interface{ Clone() T }] struct {
 	mu   sync.Mutex
-	runs map[string]*sharedRun // by service
+	runs map[string]*sharedRun[T] // by service
 }
 
 // sharedRun is one watch, from the first that joins to the last that leaves.
-type sharedRun struct {
+type sharedRun[T interface{ Clone() T }] struct {
 	users  int // guarded by Shared.mu
 	cancel context.CancelFunc
 	done   chan struct{} // closed when the watch has ended, with err
@@ -25,14 +25,14 @@ type sharedRun struct {
 
 	mu    sync.Mutex
 	spoke bool
-	list  []discovery.Instance
+	list  []T
 	next  chan struct{} // closed when there is news
 }
 
-// Watch is [discovery.Registry.Watch] by means of follow, which does the same and leaves more out: it may say again what it has said, must not
+// Watch is [discovery.Registry.Watch], or [discovery.Splitter.WatchSplits], by means of follow, which does the same and leaves more out: it may say again what it has said, must not
 // change what it has said, and what is said is not copied.
-func (s *Shared) Watch(ctx context.Context, service string, notify func([]discovery.Instance),
-	follow func(ctx context.Context, service string, notify func([]discovery.Instance)) error) error {
+func (s *Shared[T]) Watch(ctx context.Context, service string, notify func([]T),
+	follow func(ctx context.Context, service string, notify func([]T)) error) error {
 	if service != "" {
 		if err := discovery.CheckName(service); err != nil {
 			return err
@@ -55,15 +55,15 @@ func (s *Shared) Watch(ctx context.Context, service string, notify func([]discov
 	}
 }
 
-func (s *Shared) join(service string, follow func(context.Context, string, func([]discovery.Instance)) error) *sharedRun {
+func (s *Shared[T]) join(service string, follow func(context.Context, string, func([]T)) error) *sharedRun[T] {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	run := s.runs[service]
 	if run == nil {
 		ctx, cancel := context.WithCancel(context.Background())
-		run = &sharedRun{cancel: cancel, done: make(chan struct{}), next: make(chan struct{})}
+		run = &sharedRun[T]{cancel: cancel, done: make(chan struct{}), next: make(chan struct{})}
 		if s.runs == nil {
-			s.runs = make(map[string]*sharedRun)
+			s.runs = make(map[string]*sharedRun[T])
 		}
 		s.runs[service] = run
 		go func() {
@@ -75,7 +75,7 @@ func (s *Shared) join(service string, follow func(context.Context, string, func(
 	return run
 }
 
-func (s *Shared) leave(service string, run *sharedRun) {
+func (s *Shared[T]) leave(service string, run *sharedRun[T]) {
 	s.mu.Lock()
 	run.users--
 	last := run.users == 0
@@ -89,7 +89,7 @@ func (s *Shared) leave(service string, run *sharedRun) {
 	}
 }
 
-func (r *sharedRun) heard(list []discovery.Instance) {
+func (r *sharedRun[T]) heard(list []T) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.spoke && (len(list) == 0 && len(r.list) == 0 || reflect.DeepEqual(list, r.list)) {
@@ -101,16 +101,16 @@ func (r *sharedRun) heard(list []discovery.Instance) {
 }
 
 // latest returns what was heard last, which all share, and what tells that there is more.
-func (r *sharedRun) latest() (spoke bool, list []discovery.Instance, next <-chan struct{}) {
+func (r *sharedRun[T]) latest() (spoke bool, list []T, next <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.spoke, r.list, r.next
 }
 
-func cloneAll(list []discovery.Instance) []discovery.Instance {
-	copies := make([]discovery.Instance, len(list))
-	for i, inst := range list {
-		copies[i] = inst.Clone()
+func cloneAll[T interface{ Clone() T }](list []T) []T {
+	copies := make([]T, len(list))
+	for i, one := range list {
+		copies[i] = one.Clone()
 	}
 	return copies
 }

@@ -16,7 +16,7 @@ import (
 // sharing is a registry whose watches are shared, and counted.
 type sharing struct {
 	discovery.Memory
-	shared         driver.Shared
+	shared         driver.Shared[discovery.Instance]
 	running, begun atomic.Int32
 }
 
@@ -96,7 +96,7 @@ func TestSharedWithASlowWatcher(t *testing.T) {
 // What is said again is no news.
 func TestSharedTellsNews(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var shared driver.Shared
+		var shared driver.Shared[discovery.Instance]
 		say := make(chan []discovery.Instance)
 		follow := func(ctx context.Context, _ string, notify func([]discovery.Instance)) error {
 			for list := range say {
@@ -122,7 +122,7 @@ func TestSharedTellsNews(t *testing.T) {
 
 func TestSharedOfABrokenOne(t *testing.T) {
 	broken := errors.New("broken")
-	err := new(driver.Shared).Watch(t.Context(), "cart", nil, func(context.Context, string, func([]discovery.Instance)) error { return broken })
+	err := new(driver.Shared[discovery.Instance]).Watch(t.Context(), "cart", nil, func(context.Context, string, func([]discovery.Instance)) error { return broken })
 	if err != broken {
 		t.Errorf("%v, want that of the registry", err)
 	}

@@ -40,7 +40,7 @@ type Registry struct {
 	opts   Options
 	err    error // what is wrong with the options
 	owned  bool  // the client is the registry's own
-	watch  driver.Shared
+	watch  driver.Shared[discovery.Instance]
 
 	mu    sync.Mutex
 	pulse *pulse // nil when there are neither watchers nor leases

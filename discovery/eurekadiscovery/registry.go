@@ -36,8 +36,8 @@ type Registry struct {
 	// Logger gets a warning when requests begin to fail and an info when they succeed again. The default is slog.Default().
 	Logger *slog.Logger
 
-	shared  driver.Shared // all watches
-	leases  sync.Map      // IDs that are announced through this handle
+	shared  driver.Shared[discovery.Instance] // all watches
+	leases  sync.Map                          // IDs that are announced through this handle
 	http    driver.Client
 	current atomic.Int32 // the server that answered last
 }

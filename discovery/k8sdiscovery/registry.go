@@ -44,7 +44,7 @@ type Registry struct {
 	// Logger gets a warning when requests begin to fail and an info when they succeed again. The default is slog.Default().
 	Logger *slog.Logger
 
-	shared  driver.Shared // all watches
+	shared  driver.Shared[discovery.Instance] // all watches
 	mu      sync.Mutex
 	own     *http.Client // in place of Client
 	trusted string       // the content of CAFile that own trusts

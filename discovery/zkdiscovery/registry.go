@@ -53,7 +53,7 @@ type Registry struct {
 	servers []string
 	opts    Options
 	err     error // what is wrong with the options
-	watch   driver.Shared
+	watch   driver.Shared[discovery.Instance]
 
 	mu   sync.Mutex
 	link *link // nil when there are neither watchers nor leases
