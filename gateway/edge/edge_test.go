@@ -24,6 +24,7 @@ import (
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	testpb "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/reflection"
 	"google.golang.org/grpc/status"
@@ -40,12 +41,16 @@ type library struct {
 
 	mu   sync.Mutex
 	seen metadata.MD
+	left time.Duration // that the last call had
 }
 
 func (l *library) GetBook(ctx context.Context, req *librarypb.GetBookRequest) (*librarypb.GetBookRequest, error) {
 	md, _ := metadata.FromIncomingContext(ctx)
 	l.mu.Lock()
 	l.seen = md
+	if deadline, ok := ctx.Deadline(); ok {
+		l.left = time.Until(deadline)
+	}
 	l.mu.Unlock()
 	grpc.SetHeader(ctx, metadata.Pairs("x-served-by", l.name))
 	switch req.Name {
@@ -125,10 +130,13 @@ func (w *world) conn(service string, opts ...rpc.ConnOption) *rpc.Conn {
 }
 
 // serve starts an instance of a service and announces it, until end.
-func (w *world) serve(service string, impl librarypb.LibraryServer) (end func()) {
+func (w *world) serve(service string, impl librarypb.LibraryServer, more ...func(*rpc.Server)) (end func()) {
 	w.t.Helper()
 	srv := &rpc.Server{Name: service, Instance: service, Logger: slog.New(slog.DiscardHandler)}
 	librarypb.RegisterLibraryServer(srv, impl)
+	for _, f := range more {
+		f(srv)
+	}
 	reflection.Register(srv)
 	srv.Start()
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
@@ -140,7 +148,7 @@ func (w *world) serve(service string, impl librarypb.LibraryServer) (end func())
 	go func() { served <- port.Serve(lis) }()
 	lease, err := w.registry.Register(w.t.Context(), discovery.Instance{
 		Service: service, ID: service, State: discovery.Ready, Endpoints: []string{"tcp://" + lis.Addr().String()},
-		Contracts: []discovery.Contract{{Name: "library.Library", Hash: "1"}},
+		Contracts: []discovery.Contract{{Name: "library.Library", Hash: fmt.Sprint(len(more))}},
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -296,12 +304,12 @@ func TestCalls(t *testing.T) {
 	defer conn.Close()
 	books := librarypb.NewLibraryClient(conn)
 	var header metadata.MD
-	ctx := metadata.AppendToOutgoingContext(t.Context(), "hanse-claim-sub", "me", "hanse_claim_sub", "me", "hanse-priority", "critical", "x-own", "kept")
+	ctx := metadata.AppendToOutgoingContext(t.Context(), "hanse-claim-sub", "me", "hanse_claim_sub", "me", "hanse-client", "me", "hanse-priority", "critical", "x-own", "kept")
 	reply, err := books.GetBook(ctx, &librarypb.GetBookRequest{Name: "faust"}, grpc.Header(&header))
 	if err != nil || reply.Name != "faust" || len(header.Get("x-served-by")) != 1 {
 		t.Errorf("by gRPC: %v, %v, header %v", reply, err, header)
 	}
-	if len(impl.last("hanse-claim-sub")) > 0 || len(impl.last("hanse_claim_sub")) > 0 || len(impl.last("hanse-priority")) > 0 || len(impl.last("x-own")) != 1 {
+	if len(impl.last("hanse-claim-sub")) > 0 || len(impl.last("hanse_claim_sub")) > 0 || len(impl.last("hanse-client")) > 0 || len(impl.last("hanse-priority")) > 0 || len(impl.last("x-own")) != 1 {
 		t.Errorf("the service was told %v", impl.seen)
 	}
 	stream, err := books.WatchBooks(t.Context(), &librarypb.GetBookRequest{Pages: 3})
@@ -379,6 +387,9 @@ func TestRules(t *testing.T) {
 		t.Errorf("the service was told %v", impl.seen)
 	}
 	post(getBook, `{"name":"wait"}`, "X-Api-Key", "k1").want(t, 504, "")
+	if impl.left > 50*time.Millisecond {
+		t.Errorf("the service had %v, and the rule says 50ms", impl.left)
+	}
 	post(getBook, `{"name":"`+strings.Repeat("x", 200)+`"}`, "X-Api-Key", "k1").want(t, 429, "")
 	post(getBook, `{}`, "X-Api-Key", "k1").want(t, 429, "too many calls") // an own bucket for each key
 	post(getBook, `{}`, "X-Api-Key", "k2").want(t, 200, "")
@@ -423,6 +434,31 @@ func TestFile(t *testing.T) {
 	write("gateway:\n  docs: true\n")
 	w.until("the change counts", func() bool { return w.get("/docs").code == 200 })
 	w.do(http.MethodPost, getBook, `{}`).want(t, 200, "")
+	write("gateway:\n  expose: [films]\n")
+	w.until("the service is hidden", func() bool { return w.do(http.MethodPost, getBook, `{}`).code == 404 })
+}
+
+// What an instance of a new version has besides, can be called.
+func TestNewVersion(t *testing.T) {
+	w := newWorld(t)
+	end := w.serve("books", &library{name: "one"})
+	w.open(&edge.Gateway{})
+	const more = "/grpc.testing.TestService/EmptyCall"
+	w.do(http.MethodPost, more, `{}`).want(t, 404, "")
+	end()
+	w.serve("books", &library{name: "two"}, func(srv *rpc.Server) {
+		testpb.RegisterTestServiceServer(srv, empty{})
+	})
+	w.until("the new contract is called", func() bool { return w.do(http.MethodPost, more, `{}`).code == 200 })
+	w.do(http.MethodPost, getBook, `{}`).want(t, 200, "")
+}
+
+type empty struct {
+	testpb.UnimplementedTestServiceServer
+}
+
+func (empty) EmptyCall(context.Context, *testpb.Empty) (*testpb.Empty, error) {
+	return &testpb.Empty{}, nil
 }
 
 // elsewhere is a listener that others than this machine reach.
