@@ -68,7 +68,7 @@ func (t *Tools) Check() error {
 	}
 	for _, name := range t.Open {
 		if contract, method, ok := strings.Cut(strings.TrimPrefix(name, "/"), "/"); !ok || contract == "" || method == "" || name[0] != '/' {
-			errs = append(errs, fmt.Errorf("Open has %q: write /package.Service/Method, or /package.Service/*", name))
+			errs = append(errs, fmt.Errorf("%q is in Open: write /package.Service/Method, or /package.Service/*", name))
 		}
 	}
 	return errors.Join(errs...)
