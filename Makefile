@@ -40,7 +40,7 @@ ifeq ($(BROWSER),)
 	@echo "no Chromium: the storefront was not looked at in a browser"; [ -z "$(HANSE_CI)" ]
 endif
 ifeq ($(shell command -v node),)
-	@echo "no Node.js: the shop's service in JavaScript was not tested"; [ -z "$(HANSE_CI)" ]
+	@echo "no Node.js: the shop's service in JavaScript, and Connect's client for Node, were not tested"; [ -z "$(HANSE_CI)" ]
 endif
 ifeq ($(HANSE_CI),)
 	@echo "the suites of others were not run (they want the network, and one of them Node): make conformance"
