@@ -376,17 +376,16 @@ func (s *wireClientStream) OnHeaders(h *http2.Header, end bool) {
 		return
 	}
 	if !s.begun {
-		s.begun = true
 		err := r.checkHead(h)
 		if err == nil && r.encoding != "" {
 			s.compression = newCompression(r.encoding)
 		}
 		if err == nil && !end {
-			s.header = md
+			s.begun, s.header = true, md
 			close(s.hasHeader)
 			return
 		}
-		close(s.hasHeader)
+		// Whoever waits for the header must find the report filled in: conclude wakes them.
 		if err != nil {
 			if end {
 				s.trailer = md
@@ -464,10 +463,10 @@ func (s *wireClientStream) conclude(err error, ended bool) {
 	if s.inbox.in.cut() {
 		s.inbox.in.drop()
 	}
+	s.inbox.close(&callEnd{err})
+	close(s.concluded)
 	if !s.begun {
 		s.begun = true
 		close(s.hasHeader)
 	}
-	s.inbox.close(&callEnd{err})
-	close(s.concluded)
 }
