@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,17 +49,22 @@ Made by ` + "`make bench`" + `; run it on your machine. Ratios are medians of pa
 absolute times depend on the machine and on what else it does.
 `
 
-// writeReport writes the sections to a file, in the order of titles. Sections of the file that were not measured stay.
+// writeReport writes the sections to a file, in the order of titles. Sections of the file that were not measured stay, and those that are
+// no subject's, written by hand, come last.
 func writeReport(path string, titles []string, sections []*section) error {
 	old, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	text := map[string]string{}
+	order := slices.Clone(titles)
 	for i, part := range strings.Split(string(old), "\n## ") {
 		if i > 0 {
 			title, _, _ := strings.Cut(part, "\n")
 			text[title] = "\n## " + strings.TrimRight(part, "\n") + "\n"
+			if !slices.Contains(order, title) {
+				order = append(order, title)
+			}
 		}
 	}
 	for _, s := range sections {
@@ -66,7 +72,7 @@ func writeReport(path string, titles []string, sections []*section) error {
 	}
 	var b strings.Builder
 	b.WriteString(reportHead)
-	for _, title := range titles {
+	for _, title := range order {
 		b.WriteString(text[title])
 	}
 	return os.WriteFile(path, []byte(b.String()), 0o644)
