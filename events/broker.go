@@ -1,6 +1,7 @@
 package events
 
 import (
+	"cmp"
 	"context"
 	"time"
 )
@@ -18,17 +19,29 @@ type Broker interface {
 
 	// Publish stores m in a topic that was declared. It may return before m is stored; done is called once, from any goroutine, when m is
 	// stored as durably as the broker was told to (nil), or when that is known to have failed or ctx has ended (the message may then be stored
-	// nevertheless). Messages of one key that are published one after the other, without waiting for done, are stored in that order. The broker
-	// does not change m, and does not use it after done.
+	// nevertheless). Messages of one key that are published one after the other, without waiting for done, are stored in that order. Nobody
+	// changes m, or what it refers to, from then on: a broker may keep it.
 	Publish(ctx context.Context, topic string, m *Message, done func(error))
 
 	// Subscribe joins a group of a topic that was declared, and makes the group when it is new. The context bounds the call alone.
 	Subscribe(ctx context.Context, s SubscriptionInfo) (Source, error)
 }
 
+// SchemaKeeper is a broker that keeps a few kilobytes beside a topic: the schema of what it carries, against which a message type is checked
+// before it is published. With other brokers nothing is checked.
+type SchemaKeeper interface {
+	// LoadSchema returns what was stored last, and its revision; nil and 0 when there is nothing yet.
+	LoadSchema(ctx context.Context, topic string) (schema []byte, revision uint64, err error)
+
+	// StoreSchema replaces the schema of the revision, 0 for none. It reports false when that is not the latest any more.
+	StoreSchema(ctx context.Context, topic string, schema []byte, revision uint64) (ok bool, err error)
+}
+
 // TopicInfo is what a broker is told of a topic.
 type TopicInfo struct {
-	Name   string
+	Name string
+
+	// Limits have their defaults filled in, see [Limits.WithDefaults].
 	Limits Limits
 
 	// Keyed says that messages have keys, and that messages of the same key are to be delivered in order.
@@ -58,6 +71,15 @@ type Limits struct {
 
 	// DropOldest makes room by dropping the oldest events, handled or not, where MaxBytes or MaxMessages would be exceeded.
 	DropOldest bool
+}
+
+// WithDefaults returns the limits with numbers instead of zeros, but for Replicas, whose default the broker knows.
+func (l Limits) WithDefaults() Limits {
+	l.MaxAge = cmp.Or(l.MaxAge, 7*24*time.Hour)
+	l.MaxBytes = cmp.Or(l.MaxBytes, 1<<30)
+	l.MaxMessages = cmp.Or(l.MaxMessages, -1)
+	l.MaxSize = cmp.Or(l.MaxSize, 1<<20)
+	return l
 }
 
 // SubscriptionInfo is what a broker is told of a subscription.
@@ -96,14 +118,16 @@ type Start struct {
 type Source interface {
 	// Next waits for messages and returns at least one and at most limit of them, or the error of ctx. It is called by one goroutine. After
 	// ctx ended no message is lost: those not returned are delivered later, or to others. Trouble that passes is not an error: Next waits,
-	// and logs it once. An error other than the context's ends the subscription.
+	// and logs it once. An error other than the context's ends this source: it is closed, and the group joined again. The slice may be used
+	// again by the next call.
 	Next(ctx context.Context, limit int) ([]Delivery, error)
 
 	// Close leaves the group. What this member holds unsettled is delivered again, to others at once where the broker can do that.
 	Close(ctx context.Context) error
 }
 
-// Delivery is a message that is in the hands of a member, until one of Ack and Retry settles it.
+// Delivery is a message that is in the hands of a member, until one of Ack and Retry settles it. Extend may be called while it is being
+// settled, and afterwards, and does nothing then.
 type Delivery interface {
 	Message() *Message
 
@@ -116,7 +140,7 @@ type Delivery interface {
 	// Ack says that the message was handled. An error means that it may be delivered again.
 	Ack(ctx context.Context) error
 
-	// Retry gives the message back, to be delivered again after the time. It is not used in an ordered subscription, but before Close.
+	// Retry gives the message back, to be delivered again after the time. In an ordered subscription it is not used.
 	Retry(ctx context.Context, after time.Duration) error
 
 	// Extend begins AckWait anew.

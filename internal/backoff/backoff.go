@@ -13,9 +13,14 @@ type Policy struct {
 	Max time.Duration // at most; 0 is 1 min
 }
 
-// Delay returns the wait after the given number of failures in a row, counted from 1: between a half and the whole of what is doubled
-// each time.
+// Delay returns the wait after the given number of failures in a row, counted from 1: between a half and the whole of Ceiling.
 func (p Policy) Delay(failures int) time.Duration {
+	delay := p.Ceiling(failures)
+	return delay/2 + rand.N(delay/2+1)
+}
+
+// Ceiling returns the longest wait after the given number of failures in a row, counted from 1: what is doubled each time.
+func (p Policy) Ceiling(failures int) time.Duration {
 	least, most := p.Min, p.Max
 	if least <= 0 {
 		least = time.Second
@@ -24,10 +29,9 @@ func (p Policy) Delay(failures int) time.Duration {
 		most = time.Minute
 	}
 	most = max(most, least)
-	delay := least
-	for n := 1; n < failures && delay < most; n++ {
-		delay *= 2
+	ceiling := least
+	for n := 1; n < failures && ceiling < most; n++ {
+		ceiling *= 2
 	}
-	delay = min(delay, most)
-	return delay/2 + rand.N(delay/2+1)
+	return min(ceiling, most)
 }

@@ -1,0 +1,79 @@
+package events_test
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync/atomic"
+	"testing"
+
+	"github.com/hanse-go/hanse/events"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+)
+
+// BenchmarkMemory publishes events and handles them: each is encoded, stored, delivered, decoded, handled and settled.
+func BenchmarkMemory(b *testing.B) {
+	limits := events.Limits{MaxMessages: 1 << 16, DropOldest: true}
+	for _, bb := range []struct {
+		name  string
+		topic *events.Topic[text]
+		keys  int
+		async bool
+	}{
+		{"publish", events.NewTopic[text]("bench.plain", limits), 1, false},
+		{"async", events.NewTopic[text]("bench.async", limits), 1, true},
+		{"keyed", events.NewTopic[text]("bench.keyed", limits, events.Key(text.GetValue)), 1000, false},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
+			msgs := make([]text, bb.keys)
+			for i := range msgs {
+				msgs[i] = wrapperspb.String(fmt.Sprint("order ", i))
+			}
+			bus := newBus(new(events.Memory))
+			const ahead = 1 << 14 // so that nothing is dropped before it is handled
+			var handled atomic.Int64
+			room := make(chan struct{}, ahead/1024)
+			bb.topic.Subscribe(bus, "g", func(context.Context, *events.Event[text]) error {
+				if handled.Add(1)%1024 == 0 {
+					<-room
+				}
+				return nil
+			})
+			ctx, cancel := context.WithCancel(b.Context())
+			done := make(chan error)
+			if err := bus.Declare(ctx); err != nil {
+				b.Fatal(err)
+			}
+			go func() { done <- bus.Run(ctx) }()
+			b.ReportAllocs()
+			b.ResetTimer()
+			for i := range b.N {
+				if bb.async {
+					bb.topic.PublishAsync(ctx, bus, msgs[i%bb.keys])
+				} else if err := bb.topic.Publish(ctx, bus, msgs[i%bb.keys]); err != nil {
+					b.Fatal(err)
+				}
+				if (i+1)%1024 == 0 {
+					room <- struct{}{}
+				}
+			}
+			for handled.Load() < int64(b.N) {
+				select {
+				case <-done:
+					b.Fatal("it ended")
+				default:
+					runtime.Gosched()
+				}
+			}
+			b.StopTimer()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+			cancel()
+			if err := <-done; err != nil {
+				b.Fatal(err)
+			}
+			if s := bus.Stats().Subscriptions[0]; s.Handled != uint64(b.N) {
+				b.Fatalf("%+v", s)
+			}
+		})
+	}
+}

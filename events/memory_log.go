@@ -1,0 +1,127 @@
+package events
+
+import (
+	"container/heap"
+	"hash/maphash"
+	"sort"
+	"time"
+)
+
+// memoryLog is the messages that a topic keeps, by their numbers.
+type memoryLog struct {
+	chunks [][]memoryEntry // of logChunk entries each, but the last
+	base   uint64          // number of the first entry of the first chunk
+	first  uint64          // number of the oldest that is kept
+	next   uint64          // number of the next that is stored
+	bytes  int64
+}
+
+type memoryEntry struct {
+	message *Message
+	at      time.Time
+	size    int64
+}
+
+const logChunk = 512
+
+func (l *memoryLog) init() { l.base, l.first, l.next = 1, 1, 1 }
+
+func (l *memoryLog) len() uint64 { return l.next - l.first }
+
+func (l *memoryLog) get(number uint64) *memoryEntry {
+	at := number - l.base
+	return &l.chunks[at/logChunk][at%logChunk]
+}
+
+func (l *memoryLog) add(m *Message, size int64, now time.Time) {
+	if (l.next-l.base)%logChunk == 0 {
+		l.chunks = append(l.chunks, make([]memoryEntry, 0, logChunk))
+	}
+	last := &l.chunks[len(l.chunks)-1]
+	*last = append(*last, memoryEntry{m, now, size})
+	l.next++
+	l.bytes += size
+}
+
+// drop drops the oldest message.
+func (l *memoryLog) drop() {
+	e := l.get(l.first)
+	l.bytes -= e.size
+	*e = memoryEntry{}
+	l.first++
+	if l.first-l.base == logChunk {
+		l.chunks[0] = nil
+		l.chunks = l.chunks[1:]
+		l.base = l.first
+	}
+}
+
+// since returns the number of the first message that was stored at or after a time.
+func (l *memoryLog) since(at time.Time) uint64 {
+	return l.first + uint64(sort.Search(int(l.len()), func(i int) bool { return !l.get(l.first + uint64(i)).at.Before(at) }))
+}
+
+// dueHeap is messages that are to be delivered later, the next one first.
+type dueHeap []*Message
+
+func (h dueHeap) Len() int           { return len(h) }
+func (h dueHeap) Less(i, j int) bool { return h[i].Due.Before(h[j].Due) }
+func (h dueHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *dueHeap) Push(m any)        { *h = append(*h, m.(*Message)) }
+func (h *dueHeap) Pop() any {
+	old := *h
+	m := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	return m
+}
+
+func (h *dueHeap) push(m *Message) { heap.Push(h, m) }
+func (h *dueHeap) pop() *Message   { return heap.Pop(h).(*Message) }
+
+// dedup remembers which messages came lately, in two generations, so that forgetting costs nothing.
+type dedup struct {
+	window   time.Duration // 0: nothing is remembered
+	seed     maphash.Seed
+	now, old map[uint64]time.Time // by a hash of the identity
+	began    time.Time            // of the younger generation
+}
+
+// dedupMin is how many messages a generation has before it may be forgotten for their number.
+const dedupMin = 1 << 16
+
+func (d *dedup) hash(m *Message) uint64 {
+	h := maphash.String(d.seed, m.ID) ^ maphash.String(d.seed, m.Source)*3
+	if again := m.Metadata[redeliveryHeader]; again != "" {
+		h ^= maphash.String(d.seed, again) * 5
+	}
+	return h
+}
+
+// has reports whether the message came within the window.
+func (d *dedup) has(m *Message, now time.Time) bool {
+	if d.now == nil {
+		return false
+	}
+	h := d.hash(m)
+	at, ok := d.now[h]
+	if !ok {
+		at, ok = d.old[h]
+	}
+	return ok && now.Sub(at) < d.window
+}
+
+// add remembers the message.
+func (d *dedup) add(m *Message, now time.Time) {
+	if d.window == 0 {
+		return
+	}
+	if d.now == nil {
+		d.seed, d.now, d.old, d.began = maphash.MakeSeed(), make(map[uint64]time.Time), make(map[uint64]time.Time), now
+	}
+	if len(d.now) >= dedupMin || now.Sub(d.began) >= d.window {
+		clear(d.old)
+		d.now, d.old, d.began = d.old, d.now, now
+	}
+	d.now[d.hash(m)] = now
+}
