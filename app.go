@@ -11,6 +11,7 @@ import (
 
 	"github.com/hanse-go/hanse/balancer"
 	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/events"
 	"github.com/hanse-go/hanse/gateway"
 	"github.com/hanse-go/hanse/identity"
 	"github.com/hanse-go/hanse/resilience"
@@ -71,6 +72,10 @@ type App struct {
 	// Labels are announced with each instance, for callers that choose among them by [balancer.Filter]. "http" and "wire" are Hanse's own.
 	// Default: none.
 	Labels map[string]string
+
+	// Broker keeps and delivers the events of the services, see [Service.Events]; Run does not close it. Default: none, and services that use
+	// events do not start.
+	Broker events.Broker
 
 	// Transports carry calls between processes. Default: TCP and, where there are any, unix sockets.
 	Transports []rpc.Transport

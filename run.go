@@ -61,6 +61,7 @@ type run struct {
 	admin    *admin
 	tasks    *taskGroup
 	requests requests
+	delivery delivery
 	failed   chan error // what stops the app; the first wins
 	began    time.Time
 
@@ -171,6 +172,7 @@ func (a *App) newRun(services []*Service) (*run, error) {
 			mistakes = append(mistakes, err)
 		}
 		mistakes = append(mistakes, m.takeMistakes()...)
+		mistakes = append(mistakes, m.checkEvents()...)
 	}
 	if len(mistakes) > 0 {
 		for _, m := range r.members {
@@ -180,6 +182,7 @@ func (a *App) newRun(services []*Service) (*run, error) {
 	}
 	for _, m := range r.members {
 		m.prepareServer()
+		m.prepareBus()
 	}
 	a.mu.Lock()
 	a.local = r.local // from here on Conn hands the servers to callers
@@ -232,6 +235,7 @@ func (m *member) refuse() {
 	m.Service.mu.Unlock()
 	if mine {
 		m.closeUnbound()
+		m.bus.Refuse(errRefused)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hanse-go/hanse/events"
 	"github.com/hanse-go/hanse/resilience"
 	"github.com/hanse-go/hanse/rpc"
 	"google.golang.org/grpc"
@@ -96,6 +97,7 @@ type Service struct {
 	MaxSendMsgSize int
 
 	server rpc.Server
+	bus    events.Bus
 
 	mu       sync.Mutex
 	member   *member     // its part in the App that runs it; nil before that
@@ -138,7 +140,7 @@ func (s *Service) Conn(name string, opts ...rpc.ConnOption) *rpc.Conn {
 		s.unbound = append(s.unbound, conn)
 		return conn
 	}
-	err := errors.New("the App did not run, for the declarations of its services had mistakes")
+	err := errRefused
 	if !s.member.refused {
 		err = conn.Bind(s.member.client)
 	}
@@ -202,6 +204,9 @@ func (s *Service) takeMistakes() []error {
 	s.mistakes = nil
 	return all
 }
+
+// errRefused is why nothing works of services that the app refused to run.
+var errRefused = errors.New("the App did not run, for the declarations of its services had mistakes")
 
 var namePattern = regexp.MustCompile(`^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`)
 

@@ -36,6 +36,9 @@ func (r *run) start(ctx context.Context) error {
 	if err := r.fixDeclarations(); err != nil {
 		return err
 	}
+	if err := r.declareEvents(ctx); err != nil {
+		return quietly(ctx, err)
+	}
 	if err := r.listen(ctx); err != nil {
 		return quietly(ctx, err)
 	}
@@ -43,6 +46,7 @@ func (r *run) start(ctx context.Context) error {
 	for _, m := range r.members {
 		m.startTasks()
 	}
+	r.deliverEvents()
 	r.runIdentity(r.tasks.ctx)
 	if r.app.ConfigFile != "" {
 		r.background.Go(func() { r.config.Run(r.tasks.ctx) })
@@ -190,6 +194,7 @@ func (r *run) fixDeclarations() error {
 	var mistakes []error
 	for _, m := range r.members {
 		mistakes = append(mistakes, m.takeMistakes()...)
+		mistakes = append(mistakes, m.checkEvents()...)
 		if err := m.server.Err(); err != nil {
 			mistakes = append(mistakes, fmt.Errorf("service %s: %w", m.Name, err))
 		}

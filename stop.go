@@ -33,6 +33,7 @@ func (s *Service) OnStop(f func(ctx context.Context) error) {
 // stop drains and ends what start began, as far as it got.
 func (r *run) stop(ctx context.Context) error {
 	r.enter(discovery.Draining)
+	r.fetchNoEvents()
 	limit := r.newLimit(context.WithoutCancel(ctx))
 	defer limit.end()
 
@@ -41,7 +42,7 @@ func (r *run) stop(ctx context.Context) error {
 		r.waitUntilSeen(limit.drain)
 	}
 	r.drainPorts(limit.last)
-	errs := []error{r.tasks.stop(limit.last)}
+	errs := []error{r.finishEvents(), r.tasks.stop(limit.last)}
 	errs = append(errs, r.stopServices(limit))
 	if limit.last.Err() != nil {
 		if running := r.stillRunning(); len(running) > 0 {
@@ -136,7 +137,7 @@ func (r *run) stopServices(limit limit) error {
 	}
 	for _, m := range slices.Backward(order) {
 		m.server.Drain(limit.last) // its error names what still runs, and so does the caller's
-		errs = append(errs, m.callStops(limit))
+		errs = append(errs, m.callStops(limit), m.closeEvents(limit.last))
 	}
 	return errors.Join(errs...)
 }
@@ -178,6 +179,9 @@ func (r *run) stillRunning() []string {
 	for _, m := range r.members {
 		for _, method := range m.server.Running() {
 			all = append(all, m.Name+method)
+		}
+		for _, what := range m.bus.Running() {
+			all = append(all, m.Name+": "+what)
 		}
 	}
 	all = append(all, r.requests.labels()...)

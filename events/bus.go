@@ -225,18 +225,18 @@ func (b *Bus) Declared() []string {
 }
 
 // Mistakes returns what is wrong with declarations and was not returned before.
-func (b *Bus) Mistakes() error {
+func (b *Bus) Mistakes() []error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	mistakes := b.mistakes
 	b.mistakes = nil
-	return errors.Join(mistakes...)
+	return mistakes
 }
 
 // Declare makes the topics, and joins the groups, of all that was declared. It returns all that went wrong. Run does it, too; who runs hosts calls
 // it before, so that a host is ready only with its topics.
 func (b *Bus) Declare(ctx context.Context) error {
-	errs := []error{b.Mistakes()}
+	errs := b.Mistakes()
 	broker, err := b.broker(ctx)
 	if err != nil {
 		return errors.Join(append(errs, err)...)
