@@ -52,11 +52,11 @@ func offsetOf(data []byte, line, column int) int {
 		}
 		start += i + 1
 	}
-	for range column - 1 {
+	for ; column > 1 && start < len(data); column-- { // the numbers come from a text, and end nothing
 		_, size := utf8.DecodeRune(data[start:])
 		start += size
 	}
-	return min(start, len(data))
+	return start
 }
 
 // jsonPath returns the path of the field whose name or value is at an offset, such as order.lines[2].quantity.

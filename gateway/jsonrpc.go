@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -159,13 +160,20 @@ func (h *Handler) answer(r *http.Request, b *begin, data []byte) any {
 	for i, call := range calls {
 		slots <- struct{}{}
 		running.Go(func() {
-			defer func() { <-slots }()
+			answered := false
+			defer func() {
+				if !answered {
+					replies[i] = h.unanswered(r, call, recover())
+				}
+				<-slots
+			}()
 			own := *b
 			if key := own.metadata.Get("idempotency-key"); len(key) == 1 && len(calls) > 1 { // it names the batch: each call is one of its own
 				own.metadata = own.metadata.Copy()
 				own.metadata.Set("idempotency-key", key[0]+"#"+strconv.Itoa(i))
 			}
 			replies[i] = h.answerOne(r, &own, call)
+			answered = true
 		})
 	}
 	running.Wait()
@@ -173,6 +181,17 @@ func (h *Handler) answer(r *http.Request, b *begin, data []byte) any {
 		return replies
 	}
 	return nil
+}
+
+// unanswered is the reply to a call of a batch that panicked with p outside of the call itself, or ended its goroutine, when p is nil. The
+// others have theirs, and nobody above recovers here.
+func (h *Handler) unanswered(r *http.Request, data []byte, p any) *rpcResponse {
+	h.logger().ErrorContext(r.Context(), "panic while a call of a batch was answered", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	var call rpcRequest
+	if err := json.Unmarshal(data, &call); err != nil || call.ID == nil {
+		return nil
+	}
+	return rpcFailure(call.ID, rpcInternal, "panic in the call; see the server's log")
 }
 
 var errBatch = fmt.Errorf("a batch has more than %d calls", maxBatch)

@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -21,6 +23,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/descriptorpb"
 )
 
@@ -274,4 +277,37 @@ func FuzzJSONRPC(f *testing.F) {
 			}
 		}
 	})
+}
+
+// badTypes knows no message without an accident.
+type badTypes struct {
+	*protoregistry.Types
+	find func()
+}
+
+func (t badTypes) FindMessageByURL(string) (protoreflect.MessageType, error) {
+	t.find()
+	return nil, protoregistry.NotFound
+}
+
+// TestJSONRPCPanic holds that an accident with one call of a batch, outside of its handler, is the error of that call alone.
+func TestJSONRPCPanic(t *testing.T) {
+	detailed, err := status.New(codes.NotFound, "no such thing").WithDetails(&testpb.Empty{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	impl := &server{empty: func(context.Context) error { return detailed.Err() }}
+	for name, find := range map[string]func(){"panic": func() { panic("an accident") }, "Goexit": runtime.Goexit} {
+		url := serve(t, impl, func(_ *rpc.Server, h *gateway.Handler) {
+			h.Types = badTypes{protoregistry.GlobalTypes, find}
+			h.Logger = slog.New(slog.DiscardHandler)
+		}) + "/rpc"
+		a := post(t, url, `[{"jsonrpc":"2.0","method":"TestService.EmptyCall","id":1},
+			{"jsonrpc":"2.0","method":"TestService.EmptyCall"},
+			{"jsonrpc":"2.0","method":"TestService.UnaryCall","id":2}]`, jsonType)
+		const want = `[{"error":{"code":-32603,"message":"panic in the call; see the server's log"},"id":1,"jsonrpc":"2.0"},{"id":2,"jsonrpc":"2.0","result":{}}]`
+		if a.status != 200 || plainJSON(t, a.body) != want {
+			t.Errorf("%s: %d %s\nwant %s", name, a.status, a.body, want)
+		}
+	}
 }
