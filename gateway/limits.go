@@ -6,7 +6,8 @@ import (
 )
 
 // Limits are on what one call may take. Of every field 0 is the default and -1 switches the limit off. Those of the called service hold
-// besides.
+// besides, and those of the server that the handler is on: that of [github.com/hanse-go/hanse/rpc.Port] ends replies of which a client takes
+// nothing, by its Limits.StallTimeout; a server of net/http has no such limit by itself.
 type Limits struct {
 	// MessageBytes is the size of one request message, as it is sent and again when it was decompressed. Default: what the backend says by
 	// a method MaxRecvMsgSize() int, else 4 MiB.

@@ -108,7 +108,9 @@ func serveContracts(t *testing.T, register func(grpc.ServiceRegistrar), opts ...
 	register(srv)
 	srv.Start()
 	web := httptest.NewUnstartedServer(nil)
-	port.HTTP = h
+	if port.HTTP == nil {
+		port.HTTP = h
+	}
 	go port.Serve(web.Listener)
 	t.Cleanup(func() {
 		if err := port.Close(); err != nil {

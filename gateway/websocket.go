@@ -34,7 +34,7 @@ const (
 	webSocketStatus = 4000 // and gRPC's code
 
 	webSocketPing  = 30 * time.Second
-	webSocketWrite = 30 * time.Second // what a client may take to read a message
+	webSocketWrite = time.Minute // what a client may take to read a piece of a message, where the server has no limit for that
 )
 
 func (h *Handler) serveWebSocket(w http.ResponseWriter, r *http.Request, rt *route) {
@@ -58,7 +58,7 @@ func (h *Handler) serveWebSocket(w http.ResponseWriter, r *http.Request, rt *rou
 	}
 	limits := h.limits()
 	x := &webSocket{
-		cancel: cancel, kind: websocket.Text, codec: h.codecOf("json"), stream: rt.method.IsStreamingClient(), held: &held{h: h},
+		cancel: cancel, kind: websocket.Text, codec: plain(h.codecOf("json")), stream: rt.method.IsStreamingClient(), held: &held{h: h},
 		in: make(chan webSocketMessage), over: make(chan struct{}), read: make(chan struct{}),
 	}
 	x.conn, err = websocket.Upgrade(w, r, protocol, websocket.Options{

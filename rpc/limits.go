@@ -63,9 +63,10 @@ type Limits struct {
 	// MaxQueuedBytesTotal is the same for all connections of the port together, each of which is sure of a small share, 256 KiB.
 	// Default: 256 MiB.
 	MaxQueuedBytesTotal int
-	// StallTimeout is how long a client may take nothing: of the reply of a handler that has ended, before the call is reset; of what
-	// is being written, or of all that waits for it while a handler waits for MaxQueuedBytes, before its connection is closed.
-	// Default: 1 min.
+	// StallTimeout is how long a client may take nothing: of the reply of a handler that has ended, and of that of a request over plain
+	// HTTP, before it is reset; of what is being written, or of all that waits for it while a handler waits for MaxQueuedBytes, before
+	// its connection is closed. A client that takes a little now and then never meets it, and neither does a stream by gRPC whose
+	// handler goes on. Default: 1 min.
 	StallTimeout time.Duration
 }
 

@@ -265,6 +265,7 @@ func (p *Port) accept(accepted net.Conn) {
 				p.server.Serve(ready)
 			}
 		default:
+			conn.LimitStalls(p.limits.StallTimeout)
 			if !p.webIn.Put(ready) {
 				p.arriving.Done()
 			}

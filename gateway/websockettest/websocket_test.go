@@ -254,6 +254,8 @@ func TestErrors(t *testing.T) {
 		{"UnaryCall", "", websocket.MessageText, `{"responseStatus":{"code":5,"message":"no such thing"}}`, 4005, "no such thing"},
 		{"UnaryCall", "", websocket.MessageText, `{"responseStatus":{"code":5,"message":"` + strings.Repeat("ü", 100) + `"}}`, 4005, strings.Repeat("ü", 61)},
 		{"UnaryCall", "", websocket.MessageText, `{"payload":7}`, 4003, ""},
+		{"UnaryCall", "", websocket.MessageText, `{"payload":{"bodi":"aGk="}}`, 4003, "payload.bodi: unknown field"},
+		{"FullDuplexCall", "hanse.v1.json", websocket.MessageText, `{"paylod":{}}`, 4003, "paylod: unknown field"},
 		{"UnaryCall", "", websocket.MessageText, `{`, 4003, ""},
 		{"UnaryCall", "", websocket.MessageText, strings.Repeat("[", 100), 4003, ""},
 		{"UnaryCall", "", websocket.MessageText, "", 4012, "no request message"},
@@ -272,6 +274,25 @@ func TestErrors(t *testing.T) {
 		write(t, c, tt.kind, tt.message)
 		wantClosed(t, c, tt.code, tt.reason)
 	}
+}
+
+// Compression is not agreed on, whatever a client offers.
+func TestNotCompressed(t *testing.T) {
+	url, _ := serve(t, gateway.Config{})
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	c, resp, err := websocket.Dial(t.Context(), url+"UnaryCall", &websocket.DialOptions{
+		HTTPClient: &http.Client{Transport: transport}, CompressionMode: websocket.CompressionContextTakeover, CompressionThreshold: 1,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.CloseNow() })
+	if agreed := resp.Header.Get("Sec-WebSocket-Extensions"); agreed != "" {
+		t.Errorf("agreed on %s", agreed)
+	}
+	write(t, c, websocket.MessageText, hi)
+	wantText(t, c, hi)
 }
 
 // What comes behind the end is a mistake of the client.

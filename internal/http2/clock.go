@@ -144,13 +144,13 @@ func (c *Conn) idleFor(now int64) time.Duration {
 	return time.Duration(now - k.idleSince)
 }
 
-// dropStalled resets streams whose handlers have ended and whose peer takes nothing of what they sent.
+// dropStalled resets streams whose handlers have ended, or are those of plain HTTP, and whose peer takes nothing of what they sent.
 func (c *Conn) dropStalled(now int64) {
 	if c.client || c.queued.Load() == 0 {
 		return
 	}
 	for _, s := range c.table.all() {
-		if h := s.held; h != nil && s.state.Load()&finished != 0 && time.Duration(now-h.since) >= c.cfg.StallTimeout {
+		if h := s.held; h != nil && (s.web || s.state.Load()&finished != 0) && time.Duration(now-h.since) >= c.cfg.StallTimeout {
 			s.resetLocked(Cancel, "the peer took nothing of the answer for "+c.cfg.StallTimeout.String())
 		}
 	}

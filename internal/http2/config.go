@@ -25,8 +25,8 @@ type Config struct {
 	// HeaderTimeout is how long the peer may take to send the rest of a frame or of a header block that it has begun (of DATA frames
 	// only the head counts). Default 10 s.
 	HeaderTimeout time.Duration
-	// StallTimeout is how long one write may take, and how long what a finished handler has sent may wait without the peer taking
-	// any of it, or a handler for room. Default 60 s.
+	// StallTimeout is how long one write may take, and how long what a finished handler, or one of [Web], has sent may wait without the
+	// peer taking any of it, or a handler for room. Default 60 s.
 	StallTimeout time.Duration
 	// IdleTimeout is how long a connection without streams is kept; it drains then. Default: 15 minutes for a server, never for a
 	// client.

@@ -45,6 +45,7 @@ type webConn struct {
 // NewStream begins a request. See [Handler].
 func (w *Web) NewStream(c *Conn, h *Header, end bool) (*Stream, Receiver) {
 	call := &webCall{web: w, conn: w.begin(c)}
+	call.stream.web = true
 	call.body.wake.L = &call.body.mu
 	call.ctx, call.cancel = context.WithCancel(call.conn.ctx)
 	return &call.stream, call

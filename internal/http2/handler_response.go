@@ -266,6 +266,9 @@ func (w *responseWriter) send(p []byte, release func([]byte), last bool) error {
 	if err == nil && !f.End {
 		err = w.call.stream.Wait(nil)
 	}
+	if err != nil {
+		w.call.gone(err) // a stream that this end has reset gets no OnAbort
+	}
 	return w.failure(err)
 }
 

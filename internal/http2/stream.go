@@ -12,6 +12,7 @@ type Stream struct {
 	conn  *Conn
 	recv  Receiver
 	id    uint32
+	web   bool // a handler of Web sends: it does not wait for ever; set before it is open
 	state atomic.Uint32
 
 	received int64        // DATA bytes, with padding; only the reader touches it

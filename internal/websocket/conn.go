@@ -293,12 +293,21 @@ func (c *Conn) writeLocked(op byte, payload []byte) error {
 	return c.put(b)
 }
 
+// writePiece is how many bytes a peer has WriteTimeout for. It is what one record of TLS holds: one that was written in part cannot be gone
+// on with.
+const writePiece = 16 << 10
+
 // put writes bytes, and closes the connection if the peer does not take them in time.
-func (c *Conn) put(b []byte) error {
-	if t := c.options.WriteTimeout; t > 0 {
-		c.conn.SetWriteDeadline(time.Now().Add(t))
+func (c *Conn) put(b []byte) (err error) {
+	for t := c.options.WriteTimeout; len(b) > 0 && err == nil; {
+		piece := b
+		if t > 0 {
+			piece = b[:min(len(b), writePiece)]
+			c.conn.SetWriteDeadline(time.Now().Add(t))
+		}
+		b = b[len(piece):]
+		_, err = c.conn.Write(piece)
 	}
-	_, err := c.conn.Write(b)
 	if err != nil {
 		c.closed = true
 		c.conn.Close()

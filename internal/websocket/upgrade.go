@@ -20,7 +20,8 @@ type Options struct {
 	Take func(n int) error
 	// MessageTimeout is what a message may take to arrive once it has begun.
 	MessageTimeout time.Duration
-	// WriteTimeout is what a peer may take to let one frame through: one that does not read loses its connection.
+	// WriteTimeout is what a peer may take to let 16 KiB through: one that does not read loses its connection. It does not hold for a
+	// connection whose server watches over that, as its method WatchesStalls says.
 	WriteTimeout time.Duration
 	// PingEvery is when a peer is asked for a sign of life. One that gives none in twice that time, while it is waited for, has gone.
 	PingEvery time.Duration
@@ -124,5 +125,12 @@ func accept(key string) string {
 }
 
 func newConn(nc net.Conn, r *bufio.Reader, o Options) *Conn {
+	below := nc
+	if secure, ok := nc.(interface{ NetConn() net.Conn }); ok {
+		below = secure.NetConn()
+	}
+	if _, ok := below.(interface{ WatchesStalls() }); ok {
+		o.WriteTimeout = 0
+	}
 	return &Conn{conn: nc, r: r, options: o}
 }

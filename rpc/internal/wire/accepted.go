@@ -1,8 +1,11 @@
 package wire
 
 import (
+	"errors"
 	"net"
+	"os"
 	"sync"
+	"time"
 )
 
 // Accepted is a connection that a port has accepted, as it was. Where there is TLS, it is what the TLS connection runs over.
@@ -14,7 +17,95 @@ type Accepted struct {
 	First  []byte // was read before, and is what Read returns first; only the connection's reader touches it
 	Closed func() // is called once, when the connection is closed; may be nil
 
-	once sync.Once
+	once  sync.Once
+	stall time.Duration // see LimitStalls; 0: none
+
+	mu      sync.Mutex // guards what follows, which is of no use without a limit
+	own     time.Time  // the deadline that was set for writes; zero: none
+	until   time.Time  // when the last write that began has stalled, unless the peer takes something
+	applied time.Time  // the deadline that Conn has
+}
+
+// LimitStalls makes writes fail with [os.ErrDeadlineExceeded] when the peer takes nothing for so long, or an eighth longer, while one waits
+// for it. A peer that takes something, however slowly, never meets it. It must be called before the first Write. 0 is no limit.
+func (a *Accepted) LimitStalls(limit time.Duration) { a.stall = limit }
+
+// WatchesStalls tells those who write to the connection that they need not give their peer a time for each piece.
+func (a *Accepted) WatchesStalls() {}
+
+// Write writes p, waiting for the peer as LimitStalls says.
+func (a *Accepted) Write(p []byte) (n int, err error) {
+	if a.stall == 0 {
+		return a.Conn.Write(p)
+	}
+	for {
+		var k int
+		k, err = a.writeWithin(p[n:], a.stall)
+		if n += k; k == 0 && a.stalled(err) {
+			// The peer may have taken some: a system says that there is room when a third of its buffer is free, but shows any when it is asked.
+			k, err = a.writeWithin(p[n:], glance)
+			n += k
+		}
+		if k == 0 || !a.stalled(err) {
+			return n, err
+		}
+	}
+}
+
+// glance is what a write may take that waits for nothing.
+const glance = 10 * time.Millisecond
+
+func (a *Accepted) writeWithin(p []byte, limit time.Duration) (int, error) {
+	a.mu.Lock()
+	now := time.Now()
+	if a.until.Sub(now) < limit { // else the deadline of the write before will do
+		a.until = now.Add(limit + limit/8)
+		a.apply()
+	}
+	a.mu.Unlock()
+	return a.Conn.Write(p)
+}
+
+// stalled reports whether a write failed because of the limit.
+func (a *Accepted) stalled(err error) bool {
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		return false
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.own.IsZero() || time.Now().Before(a.own)
+}
+
+// apply gives Conn the deadline that comes first. The lock is held.
+func (a *Accepted) apply() error {
+	first := a.until
+	if !a.own.IsZero() && (first.IsZero() || a.own.Before(first)) {
+		first = a.own
+	}
+	if first.Equal(a.applied) {
+		return nil
+	}
+	a.applied = first
+	return a.Conn.SetWriteDeadline(first)
+}
+
+// SetWriteDeadline sets when writes fail at the latest.
+func (a *Accepted) SetWriteDeadline(t time.Time) error {
+	if a.stall == 0 {
+		return a.Conn.SetWriteDeadline(t)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.own = t
+	return a.apply()
+}
+
+// SetDeadline sets when reads and writes fail at the latest.
+func (a *Accepted) SetDeadline(t time.Time) error {
+	if err := a.SetReadDeadline(t); err != nil {
+		return err
+	}
+	return a.SetWriteDeadline(t)
 }
 
 // Read returns what is left of First, and then reads.
