@@ -111,10 +111,19 @@ type App struct {
 	// NoGateway takes calls by gRPC alone.
 	NoGateway bool
 
+	// Hosts are names by which calls that are not gRPC may be addressed on a loopback listener, besides those of this machine and of the
+	// services: the name that a proxy on this machine leaves in the Host, such as "shop.example.com", or "*" for any. Others are refused
+	// there, so that no page can call by giving its own name the address 127.0.0.1. Default: none.
+	Hosts []string
+
 	// Docs serves a description of the contracts, beside what Gateway takes: /openapi.json, and a page at /docs that shows it and makes calls.
 	// They answer requests from this machine only; for others, put a [gateway.Docs] behind authentication of your own.
 	// Default: no; hanse dev switches it on.
 	Docs bool
+
+	// Rules are held by the requests that the services take, behind all interceptors, where Service.NoValidation does not say otherwise, and
+	// shown by Docs: new(protovalidate.Validator) holds those of buf.validate in .proto files. Default: none but the messages' own Validate.
+	Rules Rules
 
 	// Policies say how the app's calls are made, by called service; "" is for all: their timeouts, retries, hedges, breakers and the
 	// ejection of bad instances. See [resilience.Policy]. Default: that of its fields. What each does is on AdminAddr at

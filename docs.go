@@ -13,6 +13,9 @@ import (
 // docs returns what describes the contracts of a port: those of its services, without health checks and reflection.
 func (p *port) docs() *gateway.Docs {
 	d := &gateway.Docs{Backend: described{p.rpc}, Title: titleOf(p.members)}
+	if rules := p.run.app.Rules; rules != nil {
+		d.Constraints = rules.Constraints
+	}
 	if len(p.members) == 1 {
 		d.Version = p.members[0].Version
 	}

@@ -77,8 +77,8 @@ func TestGateway(t *testing.T) {
 		{shared, "cart", "/grpc.testing.TestService/UnaryCall", "501 Not Implemented"},
 		{shared, shared, "/grpc.testing.UnimplementedService/UnimplementedCall", "the store's own folder"},
 		{shared, "cart", "/elsewhere", "404 Not Found"},
-		{r.addr("wine"), "anything", jsonCall, "wine"},
-		{r.addr("beer"), "anything", jsonCall, "beer"},
+		{r.addr("wine"), "localhost", jsonCall, "wine"},
+		{r.addr("beer"), "localhost", jsonCall, "beer"},
 		{shared, shared, "/grpc.health.v1.Health/Check", `200 OK {"status":"SERVING"}`},
 	} {
 		if got := post(t, tt.addr, tt.host, tt.path); got != tt.want && !strings.HasPrefix(got, tt.want+" ") {
@@ -98,6 +98,65 @@ func TestGatewayRoutesByHost(t *testing.T) {
 	}
 	if got := post(t, addr, addr, jsonCall); !strings.HasPrefix(got, "501 ") || !strings.Contains(got, "several services") {
 		t.Errorf("without a name: %q", got)
+	}
+}
+
+// elsewhere is a listener that says it is reached from everywhere.
+type elsewhere struct{ net.Listener }
+
+func (elsewhere) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 80} }
+
+// TestGatewayHosts holds that on a loopback listener calls must be addressed to this machine or a service, so that no page can make them by
+// giving its own name the address 127.0.0.1.
+func TestGatewayHosts(t *testing.T) {
+	const refused = "403 Forbidden what is served here"
+	plain := run(t, new(hanse.App), tellsName("cart"))
+	proxied := run(t, &hanse.App{Hosts: []string{"shop.example"}}, tellsName("cart"))
+	open := run(t, &hanse.App{Hosts: []string{"*"}}, tellsName("cart"))
+	for _, tt := range []struct {
+		app        *runningApp
+		host, want string
+	}{
+		{plain, plain.addr("cart"), "cart"},
+		{plain, "localhost:1", "cart"},
+		{plain, "[::1]:80", "cart"},
+		{plain, "a.LOCALHOST.", "cart"},
+		{plain, "cart", "cart"},
+		{plain, "cart:8080", "cart"},
+		{plain, "evil.example", refused},
+		{plain, "evil.example:80", refused},
+		{plain, "cart.evil.example", refused},
+		{plain, "127.0.0.1.evil.example", refused},
+		{plain, "wine", refused},
+		{proxied, "shop.example:8080", "cart"},
+		{proxied, "SHOP.example.", "cart"},
+		{proxied, "localhost", "cart"},
+		{proxied, "evil.example", refused},
+		{open, "evil.example", "cart"},
+	} {
+		if got := post(t, tt.app.addr("cart"), tt.host, jsonCall); got != tt.want && !strings.HasPrefix(got, tt.want+" ") {
+			t.Errorf("%s: %q, want %q", tt.host, got, tt.want)
+		}
+	}
+	resp, err := (&http.Client{Transport: run(t, &hanse.App{Path: "tcp"}, tellsName("wine")).HTTPTransport()}).Post("http://wine"+jsonCall, "application/json", strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("by the transport: %s", resp.Status)
+	}
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, &hanse.App{Listener: elsewhere{lis}, Advertise: "127.0.0.1"}, tellsName("beer"))
+	if got := post(t, lis.Addr().String(), "evil.example", jsonCall); got != "beer" {
+		t.Errorf("on a listener that others reach: %q", got)
+	}
+	err = (&hanse.App{Hosts: []string{"https://shop.example"}}).Run(t.Context(), tellsName("cart"))
+	if err == nil || !strings.Contains(err.Error(), `"https://shop.example" is no name of a host`) {
+		t.Errorf("a bad name: %v", err)
 	}
 }
 

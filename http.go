@@ -125,6 +125,7 @@ type httpRouter struct {
 	byName   map[string]*http.ServeMux
 	all      *http.ServeMux
 	gateway  *gateway.Handler // nil: none
+	calls    http.Handler     // gateway, with what is before it
 	docs     *gateway.Docs    // nil: none
 	requests *requests
 }
@@ -170,7 +171,14 @@ func (h *httpRouter) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		own.Host = name
 		req = &own
 	}
-	h.gateway.ServeHTTP(w, req)
+	h.calls.ServeHTTP(w, req)
+}
+
+// addressedBy leads to the gateway what is addressed to a name of this machine, a service or one of hosts.
+func (h *httpRouter) addressedBy(hosts []string) http.Handler {
+	return gateway.Addressed(h.gateway, func(name string) bool {
+		return h.byName[name] != nil || slices.ContainsFunc(hosts, func(host string) bool { return host == "*" || strings.EqualFold(host, name) })
+	})
 }
 
 // claims reports whether a pattern of the services is meant for the request: any that is more than "/", for that has what nobody else wants.

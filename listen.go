@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -76,6 +77,10 @@ func (p *port) route() []error {
 	}
 	if !p.run.app.NoGateway {
 		router.gateway = &gateway.Handler{Backend: p.rpc, Config: p.run.app.Gateway, Logger: p.run.log}
+		router.calls = router.gateway
+		if !p.public() {
+			router.calls = router.addressedBy(p.run.app.Hosts)
+		}
 		router.requests = &p.run.requests
 		if err := gateway.Check(p.contracts()); err != nil {
 			mistakes = append(mistakes, fmt.Errorf("%w: change the annotation; services with the same routes can have listeners of their own (--addr SERVICE=HOST:PORT)", err))
@@ -200,6 +205,11 @@ func (a *App) checkAddrs() []error {
 		}
 	}
 	check("App.Addr (--addr)", a.Addr)
+	for _, host := range a.Hosts {
+		if host == "" || strings.ContainsAny(host, ":/ ") {
+			mistakes = append(mistakes, fmt.Errorf("App.Hosts (--hosts): %q is no name of a host: write it without scheme and port, such as shop.example.com", host))
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(a.Addrs)) {
 		check("App.Addrs (--addr "+name+"=…)", a.Addrs[name])
 	}

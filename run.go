@@ -200,6 +200,10 @@ func (m *member) prepareServer() {
 	m.server.Instance = m.id
 	m.server.UnaryInterceptors = slices.Concat(a.UnaryInterceptors, m.UnaryInterceptors)
 	m.server.StreamInterceptors = slices.Concat(a.StreamInterceptors, m.StreamInterceptors)
+	if a.Rules != nil && !m.NoValidation { // last: an interceptor may complete a request
+		m.server.UnaryInterceptors = append(m.server.UnaryInterceptors, a.Rules.UnaryInterceptor)
+		m.server.StreamInterceptors = append(m.server.StreamInterceptors, a.Rules.StreamInterceptor)
+	}
 	m.server.StatsHandlers = slices.Concat(a.StatsHandlers, m.StatsHandlers)
 	m.server.MaxRecvMsgSize = cmp.Or(m.MaxRecvMsgSize, a.Limits.MaxRecvMsgSize)
 	m.server.MaxSendMsgSize = m.MaxSendMsgSize

@@ -57,7 +57,7 @@ type Service struct {
 	// NoValidation lets invalid requests pass. By default a request that has a method Validate() error, written by hand or by a generator, is
 	// asked before the handler gets it, on every path: after the interceptors, so that who may not call learns nothing of it. If it is not
 	// valid the call fails with InvalidArgument; see [rpc.Server.NoValidation] for the details. Each message of a stream is asked when it is
-	// received.
+	// received. App.Rules are not held either.
 	NoValidation bool
 
 	// Allow says who may call which contracts of the service. A call that no rule lets in fails with PermissionDenied, before

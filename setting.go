@@ -70,6 +70,8 @@ func settings() []*setting {
 			help: "let clients ask for the contracts; =false refuses (default: on a loopback address only)", apply: (*values).setReflection},
 		{flag: "gateway", env: "HANSE_GATEWAY", group: "Where it listens",
 			help: "take calls by Connect, gRPC-Web and JSON on the same port; =false refuses (default true)", apply: (*values).setGateway},
+		{flag: "hosts", env: "HANSE_HOSTS", arg: "NAME,…", group: "Where it listens",
+			help: "names by which a proxy on this machine may address such calls, or * (default: those of this machine and of the services)", apply: (*values).setHosts},
 		{flag: "docs", env: "HANSE_DOCS", group: "Where it listens",
 			help: "show the contracts at /docs and /openapi.json, to this machine only (default false; hanse dev: true)", apply: (*values).setDocs},
 
@@ -170,6 +172,16 @@ func (v *values) setGateway(s string) error {
 		return errors.New("want true or false")
 	}
 	v.app.NoGateway = !b
+	return nil
+}
+
+func (v *values) setHosts(s string) error {
+	v.app.Hosts = nil
+	for name := range strings.SplitSeq(s, ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			v.app.Hosts = append(v.app.Hosts, name)
+		}
+	}
 	return nil
 }
 

@@ -73,6 +73,8 @@ func TestSettings(t *testing.T) {
 		{name: "no gateway", env: map[string]string{"HANSE_GATEWAY": "false"}, want: func(v *values) bool { return v.app.NoGateway }},
 		{name: "gateway", app: &App{NoGateway: true}, env: map[string]string{"HANSE_GATEWAY": "true"}, want: func(v *values) bool { return !v.app.NoGateway }},
 		{name: "bad gateway", env: map[string]string{"HANSE_GATEWAY": "maybe"}, err: "want true or false"},
+		{name: "hosts", app: &App{Hosts: []string{"old.example"}}, env: map[string]string{"HANSE_HOSTS": "shop.example, b.example"},
+			want: func(v *values) bool { return slices.Equal(v.app.Hosts, []string{"shop.example", "b.example"}) }},
 		{name: "docs", env: map[string]string{"HANSE_DOCS": "true"}, want: func(v *values) bool { return v.app.Docs }},
 		{name: "bad docs", env: map[string]string{"HANSE_DOCS": "maybe"}, err: "want true or false"},
 		{name: "bad reflection", env: map[string]string{"HANSE_REFLECTION": "maybe"}, err: "want true or false"},

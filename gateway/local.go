@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -19,6 +20,21 @@ func Local(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if why := foreign(r); why != "" {
 			http.Error(w, "this is for requests from this machine only: "+why, http.StatusForbidden)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// Addressed lets requests through to h that address a name of this machine, as [LocalName] has them, or one that named reports: in small
+// letters, without a port. Others get 403. It goes before what is served on a loopback address to whoever asks: a page that gives its own
+// name that address (DNS rebinding) is no page of another site to a browser, but its requests have its name. It does not look at
+// requests over TLS or other networks than TCP, which such pages cannot make, nor at those without a Host, which browsers do not.
+func Addressed(h http.Handler, named func(name string) bool) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, tcp := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+		if tcp && r.TLS == nil && r.Host != "" && !LocalName(r.Host) && !named(hostName(r.Host)) {
+			http.Error(w, fmt.Sprintf("what is served here is for this machine, and the Host %.100q is none of its names: use localhost, or let the name in (App.Hosts, --hosts)", r.Host), http.StatusForbidden)
 			return
 		}
 		h.ServeHTTP(w, r)
@@ -73,13 +89,18 @@ func fromHere(remote string) bool {
 
 // LocalName reports whether a host, with or without a port, is a name of this machine that no DNS server can give away, as [Local] has them.
 func LocalName(host string) bool {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	host = strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
+	host = hostName(host)
 	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
 		return true
 	}
 	ip, err := netip.ParseAddr(host)
 	return err == nil && ip.Unmap().IsLoopback()
+}
+
+// hostName returns the name in a Host, in small letters.
+func hostName(host string) string {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	return strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
 }

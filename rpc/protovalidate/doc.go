@@ -1,5 +1,9 @@
 // Package protovalidate holds requests to the rules that stand in the .proto files, as options of buf.validate
-// (https://protovalidate.com):
+// (https://protovalidate.com). One line of a program does it for all of its services, and shows the rules at /docs and in /openapi.json:
+//
+//	app := &hanse.App{Docs: true, Rules: new(protovalidate.Validator)}
+//
+// One service alone, or a server of another kind, has interceptors:
 //
 //	var valid protovalidate.Validator
 //	svc.UnaryInterceptors = append(svc.UnaryInterceptors, valid.UnaryInterceptor)

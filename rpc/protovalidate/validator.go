@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 // Validator checks the requests that a server takes. The zero value works; it must not change once calls have begun. Its methods may be
@@ -42,6 +43,11 @@ func (v *Validator) StreamInterceptor(srv any, stream grpc.ServerStream, _ *grpc
 		return s.invalid
 	}
 	return err
+}
+
+// Constraints is the function [Constraints], so that a Validator is all that an app needs to hold rules and to show them.
+func (v *Validator) Constraints(field protoreflect.FieldDescriptor) map[string]any {
+	return Constraints(field)
 }
 
 type checkedStream struct {

@@ -7,6 +7,7 @@ import (
 	"net/http/httputil"
 
 	"github.com/hanse-go/hanse"
+	"github.com/hanse-go/hanse/gateway"
 	"github.com/hanse-go/hanse/rpc"
 )
 
@@ -29,9 +30,15 @@ func openDoor(s *hanse.Service, used string) (*door, error) {
 	d := &door{lis: lis, served: make(chan error, 1)}
 	d.server = &rpc.Server{Unknown: f.Stream, MaxRecvMsgSize: -1, Logger: s.Logger()}
 	d.server.Start()
-	d.port = &rpc.Port{Servers: []*rpc.Server{d.server}, HTTP: byName(s, used), Logger: s.Logger()}
+	d.port = &rpc.Port{Servers: []*rpc.Server{d.server}, HTTP: ownOnly(used, byName(s, used)), Logger: s.Logger()}
 	go func() { d.served <- d.port.Serve(lis) }()
 	return d, nil
+}
+
+// ownOnly keeps pages that somebody looks at on this machine from calls in the name of the command: those of other sites, and those that
+// gave their own name this address.
+func ownOnly(used string, h http.Handler) http.Handler {
+	return gateway.Addressed(new(http.CrossOriginProtection).Handler(h), func(name string) bool { return name == used })
 }
 
 // byName passes plain HTTP requests on to a service.
