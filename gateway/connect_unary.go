@@ -139,6 +139,7 @@ func (x *connectUnary) end(header, trailer metadata.MD, st *status.Status) {
 		}
 	}
 	if st != nil {
+		setRetryAfter(h, trailer, st)
 		x.h.writeError(x.w, st)
 		return
 	}

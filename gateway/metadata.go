@@ -53,7 +53,7 @@ func incoming(r *http.Request) (metadata.MD, error) {
 		if hidden[name] || !validKey(name) {
 			continue
 		}
-		if strings.HasPrefix(name, ownPrefix) && name != instanceKey {
+		if strings.HasPrefix(name, ownPrefix) && name != instanceKey && !saysREST(name, values) {
 			if _, known := identity.Caller(r.Context()); !known {
 				continue
 			}
@@ -108,7 +108,7 @@ func addHeaders(dst http.Header, md metadata.MD, prefix string) {
 
 // reserved reports whether handlers may not set a header.
 func reserved(name string) bool {
-	return hidden[name] || name == "Content-Type" || name == "User-Agent" || name == "Date"
+	return hidden[name] || name == "Content-Type" || name == "User-Agent" || name == "Date" || name == statusHeader
 }
 
 // withPeer returns the request's context with the peer in it: that of the connection, which an rpc.Port puts there, or what the request

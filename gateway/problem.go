@@ -3,10 +3,7 @@ package gateway
 import (
 	"net/http"
 
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/status"
-	"math"
-	"strconv"
 )
 
 // problemType is the media type of errors for clients that ask for it by Accept (RFC 9457).
@@ -27,13 +24,7 @@ func (h *Handler) writeFailure(w http.ResponseWriter, r *http.Request, st *statu
 	if code == 0 {
 		code = infoOf(st.Code()).http
 	}
-	header := w.Header()
-	for _, detail := range st.Details() {
-		if retry, ok := detail.(*errdetails.RetryInfo); ok && header["Retry-After"] == nil {
-			header["Retry-After"] = []string{strconv.Itoa(int(math.Ceil(retry.GetRetryDelay().AsDuration().Seconds())))}
-		}
-	}
-	header.Add("Vary", "Accept")
+	w.Header().Add("Vary", "Accept")
 	e := h.newJSONError(st)
 	if !asksFor(r.Header, problemType) {
 		writeJSON(w, code, "application/json", e)

@@ -47,6 +47,7 @@ func (h *Handler) serveREST(w http.ResponseWriter, r *http.Request, t *table) bo
 
 // callREST makes the call of a request. values are those of the template's variables.
 func (h *Handler) callREST(w http.ResponseWriter, r *http.Request, rr *restRoute, values []string) {
+	r.Header[restHeader] = byREST
 	x := rest{h: h, w: w, r: r, route: rr, values: values, held: held{h: h}}
 	b := &begin{route: rr.route}
 	b.err = x.check(b)

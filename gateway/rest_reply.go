@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"mime"
+	"net/http"
 	"strconv"
 	"strings"
 	"sync"
@@ -53,11 +54,16 @@ func (x *restUnary) end(header, trailer metadata.MD, st *status.Status) {
 	h := x.w.Header()
 	addHeaders(h, header, "")
 	addHeaders(h, trailer, "Trailer-")
+	code := successOf(header)
 	var body []byte
 	if x.buf != nil {
 		if body = *x.buf; cap(body) <= keptBuffer {
 			defer replyBuffers.Put(x.buf)
 		}
+	}
+	if st == nil && !hasBody(code) {
+		x.w.WriteHeader(code)
+		return
 	}
 	if st == nil && len(body) >= x.h.compressFrom() && compressible(x.contentType) {
 		h.Add("Vary", "Accept-Encoding")
@@ -70,12 +76,16 @@ func (x *restUnary) end(header, trailer metadata.MD, st *status.Status) {
 		}
 	}
 	if st != nil {
+		setRetryAfter(h, trailer, st)
 		x.h.writeFailure(x.w, x.r, st, x.code)
 		return
 	}
 	h["Content-Type"] = []string{x.contentType}
 	h["X-Content-Type-Options"] = noSniff
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	if code != http.StatusOK {
+		x.w.WriteHeader(code)
+	}
 	x.w.Write(body) // the client is gone if this fails
 }
 

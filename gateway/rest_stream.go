@@ -27,6 +27,7 @@ type restStream struct {
 	rest
 	rc          *http.ResponseController
 	contentType string // of a stream of bytes the first message says it
+	success     int    // the status of HTTP
 	buf         []byte
 
 	mu    sync.Mutex // guards writing
@@ -35,7 +36,7 @@ type restStream struct {
 }
 
 func newRESTStream(r rest) *restStream {
-	x := &restStream{rest: r, rc: http.NewResponseController(r.w)}
+	x := &restStream{rest: r, rc: http.NewResponseController(r.w), success: http.StatusOK}
 	if x.raw() {
 		return x
 	}
@@ -50,7 +51,7 @@ func (x *restStream) raw() bool    { return x.route.response.shape == rawBody }
 func (x *restStream) events() bool { return x.contentType == eventsType && !x.raw() }
 
 func (x *restStream) sendHeader(md metadata.MD) error {
-	addHeaders(x.w.Header(), md, "")
+	x.setHeader(md)
 	if x.raw() {
 		return nil
 	}
@@ -58,6 +59,14 @@ func (x *restStream) sendHeader(md metadata.MD) error {
 	defer x.mu.Unlock()
 	x.writeHeader()
 	return nil
+}
+
+// setHeader takes what the handler has set.
+func (x *restStream) setHeader(md metadata.MD) {
+	addHeaders(x.w.Header(), md, "")
+	if code := successOf(md); hasBody(code) {
+		x.success = code
+	}
 }
 
 // writeHeader begins the response. The caller holds mu.
@@ -76,7 +85,7 @@ func (x *restStream) writeHeader() {
 		}
 		x.alive = time.AfterFunc(keepAlive, x.stayAlive)
 	}
-	x.w.WriteHeader(http.StatusOK)
+	x.w.WriteHeader(x.success)
 }
 
 // stayAlive sends a comment.
@@ -141,9 +150,12 @@ func (x *restStream) end(header, trailer metadata.MD, st *status.Status) {
 	x.held.release()
 	h := x.w.Header()
 	x.incoming.end(h)
-	addHeaders(h, header, "")
+	if len(header) > 0 { // it was not sent
+		x.setHeader(header)
+	}
 	if !x.begun && st != nil {
 		addHeaders(h, trailer, "Trailer-")
+		setRetryAfter(h, trailer, st)
 		x.h.writeFailure(x.w, x.r, st, x.code)
 		return
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hanse-go/hanse/gateway"
 	"github.com/hanse-go/hanse/resilience"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -153,7 +154,7 @@ func (a *admitted) RecvMsg(m any) error {
 // tell puts into the metadata for a service who calls, and takes out what only the gateway may know or say.
 func tell(ctx context.Context, md metadata.MD) {
 	for key := range md {
-		if strings.HasPrefix(strings.ReplaceAll(key, "_", "-"), "hanse-") { // CGI and WSGI do not tell the two apart
+		if strings.HasPrefix(strings.ReplaceAll(key, "_", "-"), "hanse-") && key != gateway.RESTKey { // CGI and WSGI do not tell the two apart
 			delete(md, key)
 		}
 	}
