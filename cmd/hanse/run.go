@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/hanse-go/hanse"
+	"github.com/hanse-go/hanse/cmd/hanse/internal/gen"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/member"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
 	"github.com/hanse-go/hanse/discovery"
@@ -34,6 +35,7 @@ var programFlags = []struct{ name, env, arg, help string }{
 
 func newRun(u *ui.UI) *cobra.Command {
 	var o member.Options
+	var protos, folders []string
 	health := "tcp"
 	cmd := &cobra.Command{
 		Use:   "run --service NAME [FLAG]… -- COMMAND [ARG]…",
@@ -48,9 +50,13 @@ For each service that --uses names, the command finds in a variable (HANSE_CATAL
 gRPC or HTTP reaches that service, as a service of the system. Where the system has an identity, HANSE_CERT_FILE, HANSE_KEY_FILE and
 HANSE_CA_FILE name files with the command's certificate, which are replaced in time.
 
+Which contracts the command serves it tells by gRPC's reflection, or --proto tells: the services of these .proto files. Without either, it
+gets all calls, is announced without contracts, and has no calls by HTTP but those that --http passes on.
+
 On SIGTERM callers are told to go elsewhere, calls that run end, and then the command gets its own SIGTERM. While it is not healthy it gets
 no calls. When it ends by itself, hanse run ends with its exit status.`,
 		Example: `  hanse run --service reviews --port 7001 --health grpc -- node reviews.js
+  hanse run --service reviews --proto proto/reviews/v1/reviews.proto --proto-path proto -- node reviews.js
   hanse run --service pages --http --health http:/healthz --uses catalog -- python3 app.py --port {port}`,
 		Args: argCount(1, -1, "a command behind --"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -62,6 +68,14 @@ no calls. When it ends by itself, hanse run ends with its exit status.`,
 			o.HTTP = o.HTTP || o.Health.Path != ""
 			if err := checkRun(o); err != nil {
 				return err
+			}
+			if len(protos) == 0 && len(folders) > 0 {
+				return ui.Usagef("--proto-path says where .proto files are, and --proto names none").Then("hanse run --proto reviews.proto …")
+			}
+			if len(protos) > 0 {
+				if o.Contracts, err = gen.Contracts(cmd.Context(), protos, folders); err != nil {
+					return ui.Errorf("--proto: %w", err)
+				}
 			}
 			for _, f := range programFlags {
 				if flag := cmd.Flag(f.name); flag.Changed {
@@ -77,6 +91,8 @@ no calls. When it ends by itself, hanse run ends with its exit status.`,
 	f.IntVar(&o.Port, "port", 0, "the `port` of 127.0.0.1 that it serves (default a free one, told in the variable PORT and in place of {port})")
 	f.StringVar(&health, "health", health, "how one finds out that it can take calls: `grpc|http:/path|tcp`, by gRPC's health protocol, by a page or by a connection")
 	f.BoolVar(&o.HTTP, "http", false, "it serves plain HTTP, too (--health http:/path implies it)")
+	f.StringSliceVar(&protos, "proto", nil, ".proto `FILE,…` with the services that it serves, where it has no reflection")
+	f.StringSliceVar(&folders, "proto-path", nil, "`FOLDER,…` that imports in them are relative to (default those of the files)")
 	f.StringSliceVar(&o.Uses, "uses", nil, "services that it calls: `NAME,…`; each gets an address in a variable")
 	f.StringVar(&o.Version, "service-version", "", "the `version` that is announced")
 	f.StringVar(&o.Dir, "dir", "", "the `folder` to run it in (default this one)")

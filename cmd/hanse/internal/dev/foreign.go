@@ -27,6 +27,9 @@ func (s *supervisor) foreignSpec(c *child, spec *process.Spec) error {
 	if entry.HTTP {
 		spec.Command = append(spec.Command, "--http")
 	}
+	if len(entry.Proto) > 0 {
+		spec.Command = append(spec.Command, "--proto", strings.Join(entry.Proto, ","))
+	}
 	if len(entry.Uses) > 0 {
 		spec.Command = append(spec.Command, "--uses", strings.Join(entry.Uses, ","))
 	}

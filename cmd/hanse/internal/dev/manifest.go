@@ -126,7 +126,7 @@ func sameLaunch(a, b *wish) bool {
 		y = *b.entry
 	}
 	return slices.Equal(x.Args, y.Args) && slices.Equal(x.Command, y.Command) && x.Dir == y.Dir && maps.Equal(x.Env, y.Env) &&
-		(!a.foreign() || x.Port == y.Port && x.HTTP == y.HTTP && x.Health == y.Health && slices.Equal(x.Uses, y.Uses))
+		(!a.foreign() || x.Port == y.Port && x.HTTP == y.HTTP && x.Health == y.Health && slices.Equal(x.Uses, y.Uses) && slices.Equal(x.Proto, y.Proto))
 }
 
 // apply carries out changes, some at a time.

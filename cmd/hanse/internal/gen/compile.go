@@ -16,7 +16,6 @@ import (
 	"github.com/bufbuild/protocompile/linker"
 	"github.com/bufbuild/protocompile/reporter"
 	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/descriptorpb"
 
 	_ "google.golang.org/genproto/googleapis/api/annotations" // google/api/*.proto
@@ -108,9 +107,8 @@ func (c *compiled) find(name string) (protocompile.SearchResult, error) {
 		c.mu.Unlock()
 		return protocompile.SearchResult{Source: bytes.NewReader(data)}, nil
 	}
-	if slices.Contains(wellKnown, name) {
-		d, err := protoregistry.GlobalFiles.FindFileByPath(name)
-		return protocompile.SearchResult{Desc: d}, err
+	if found, err := findWellKnown(name); err == nil {
+		return found, nil
 	}
 	return protocompile.SearchResult{}, errors.New(c.notFound(name))
 }

@@ -39,6 +39,7 @@ type Process struct {
 	Port     int               `yaml:"port"`     // Run: the port of its pages. Command: the port that it serves. 0: any, for a command in the variable PORT
 	HTTP     bool              `yaml:"http"`     // a Command that serves pages
 	Health   string            `yaml:"health"`   // how a Command tells that it can take calls: grpc, http:/path or tcp, the default
+	Proto    []string          `yaml:"proto"`    // .proto files, relative to Dir, with the services of a Command that has no reflection
 	Uses     []string          `yaml:"uses"`     // services that a Command calls: it finds their addresses in variables such as HANSE_CART_ADDR
 	Watch    []string          `yaml:"watch"`    // folders and files whose change restarts it, besides the Go code of Run
 }

@@ -125,6 +125,9 @@ hanse.yaml:2:1: unknown key "porcesses"; did you mean processes?
 		{"health", "processes:\n  - name: web\n    command: [web]\n    health: http\n", `hanse.yaml:4:13: "http" is none of grpc, http:/path and tcp
         health: http
                 ^`},
+		{"contracts of a program", "processes:\n  - run: ./web\n    proto: [web.proto]\n", `hanse.yaml:3:12: proto belongs to command; a Go program knows its contracts
+        proto: [web.proto]
+               ^`},
 		{"uses of a program", "processes:\n  - run: ./web\n    uses: [cart]\n", `hanse.yaml:3:11: uses belongs to command; a Go program finds services by itself
         uses: [cart]
               ^`},

@@ -302,6 +302,9 @@ func (p *checker) member(node ast.Node, proc *Process) {
 	if proc.Run != "" && proc.Optional {
 		p.addf(find(node, "optional"), "optional belongs to command; a Go program can always be built")
 	}
+	if proc.Run != "" && len(proc.Proto) > 0 {
+		p.addf(find(node, "proto"), "proto belongs to command; a Go program knows its contracts")
+	}
 	if proc.Run != "" && len(proc.Uses) > 0 {
 		p.addf(find(node, "uses"), "uses belongs to command; a Go program finds services by itself")
 	}

@@ -49,17 +49,49 @@ func (m *member) dial() error {
 }
 
 func tellCaller(ctx context.Context, md metadata.MD) {
-	delete(md, CallerKey)
+	for key := range md {
+		if ownKey(key) == CallerKey {
+			delete(md, key)
+		}
+	}
 	if id, ok := identity.Caller(ctx); ok {
 		md[CallerKey] = []string{id.String()}
+	}
+}
+
+// ownKey is how Hanse spells a key or a header's name. CGI and WSGI do not tell other spellings from that.
+func ownKey(name string) string { return strings.ToLower(strings.ReplaceAll(name, "_", "-")) }
+
+const (
+	ownPrefix   = "hanse-"         // of the keys that Hanse itself sends
+	instanceKey = "hanse-instance" // which instance was meant: that was this one
+)
+
+// tellPage makes the headers of a request what the command may believe: those that are Hanse's own come from callers that are known, and who
+// that is it hears from us alone.
+func tellPage(ctx context.Context, header http.Header) {
+	id, known := identity.Caller(ctx)
+	for name := range header {
+		if key := ownKey(name); key == CallerKey || key == instanceKey || !known && strings.HasPrefix(key, ownPrefix) {
+			delete(header, name)
+		}
+	}
+	if known {
+		header.Set(CallerKey, id.String())
 	}
 }
 
 // reflectTime is how long a command may take to tell its contracts.
 const reflectTime = 5 * time.Second
 
-// learn asks the command for its contracts. One that serves pages and does not understand gRPC is not asked again.
+// learn asks the command for its contracts, unless they are known. One that serves pages and does not understand gRPC is not asked again.
 func (m *member) learn(s *hanse.Service) {
+	if m.serves = m.Contracts; len(m.serves) > 0 {
+		for _, d := range m.serves {
+			adopt(d.ParentFile())
+		}
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), reflectTime)
 	defer cancel()
 	var err error
@@ -127,14 +159,7 @@ func (m *member) pages() http.Handler {
 			r.SetURL(target)
 			r.Out.Host = r.In.Host
 			r.SetXForwarded()
-			for name := range r.Out.Header {
-				if strings.EqualFold(strings.ReplaceAll(name, "_", "-"), CallerKey) { // CGI and WSGI do not tell the two apart
-					delete(r.Out.Header, name)
-				}
-			}
-			if id, ok := identity.Caller(r.In.Context()); ok {
-				r.Out.Header.Set(CallerKey, id.String())
-			}
+			tellPage(r.In.Context(), r.Out.Header)
 		},
 		Transport:     &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute},
 		FlushInterval: -1,

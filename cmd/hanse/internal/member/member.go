@@ -36,8 +36,10 @@ type Options struct {
 	Health   Health     // when it can take calls
 	HTTP     bool       // it serves plain HTTP besides or instead of gRPC
 	Uses     []string   // services that it wants addresses of
-	Protos   []string   // .proto files of its contracts, where it has no reflection
 	Guard    []string   // see [process.Spec]
+
+	// Contracts are those that it serves; none: it is asked, by gRPC's reflection.
+	Contracts []protoreflect.ServiceDescriptor
 
 	Stdout, Stderr io.Writer // its output
 }

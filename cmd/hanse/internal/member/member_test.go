@@ -32,6 +32,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/reflection"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 // The test binary is also the guard and the commands.
@@ -58,7 +59,14 @@ func command(args []string) {
 		os.Exit(7)
 	case "pages":
 		http.ListenAndServe("127.0.0.1:"+args[1], http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			fmt.Fprintf(w, "%s for %q of %s", r.URL.Path, r.Header.Get("Hanse-Caller")+r.Header.Get("Hanse_Caller"), r.Host)
+			var own []string
+			for name, values := range r.Header {
+				if strings.HasPrefix(strings.ToLower(name), "hanse") {
+					own = append(own, name+"="+strings.Join(values, ","))
+				}
+			}
+			slices.Sort(own)
+			fmt.Fprintf(w, "%s for %q of %s", r.URL.Path, own, r.Host)
 		}))
 		os.Exit(1)
 	}
@@ -121,6 +129,25 @@ func (stockService) UnaryCall(ctx context.Context, in *testpb.SimpleRequest) (*t
 		defer resp.Body.Close()
 		b, err := io.ReadAll(resp.Body)
 		return &testpb.SimpleResponse{Username: string(b)}, err
+	case "strangers":
+		var answers []string
+		for _, header := range []string{"Host: evil.example", "Sec-Fetch-Site: cross-site", "Origin: http://evil.example", "Host: backend", "Host: localhost"} {
+			req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+os.Getenv("HANSE_BACKEND_ADDR")+"/take", strings.NewReader("x=1"))
+			if err != nil {
+				return nil, err
+			}
+			name, value, _ := strings.Cut(header, ": ")
+			if req.Header.Set(name, value); name == "Host" {
+				req.Host = value
+			}
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				return nil, err
+			}
+			resp.Body.Close()
+			answers = append(answers, fmt.Sprint(resp.StatusCode))
+		}
+		return &testpb.SimpleResponse{Username: strings.Join(answers, " ")}, nil
 	case "backend":
 		conn, err := grpc.NewClient(os.Getenv("HANSE_BACKEND_ADDR"), grpc.WithTransportCredentials(insecure.NewCredentials()))
 		if err != nil {
@@ -246,10 +273,14 @@ func withIdentity(t *testing.T) *system {
 	return &system{identity: a}
 }
 
-// A command that tells its contracts, and one that tells nothing, are called and call; who calls is known in both directions.
+// A command that tells its contracts, one that tells nothing, and one whose contracts are known are called and call; who calls is known in both directions.
 func TestCalls(t *testing.T) {
-	for _, kind := range []string{"telling", "silent"} {
+	for _, kind := range []string{"telling", "silent", "described"} {
 		t.Run(kind, func(t *testing.T) {
+			o, command := member.Options{Health: member.Health{GRPC: true}, Uses: []string{"backend"}, Version: "v7"}, kind
+			if kind == "described" {
+				o.Contracts, command = []protoreflect.ServiceDescriptor{testpb.File_grpc_testing_test_proto.Services().ByName("TestService")}, "silent"
+			}
 			s := withIdentity(t)
 			backend := &hanse.Service{Name: "backend"}
 			testpb.RegisterTestServiceServer(backend, backendService{})
@@ -257,8 +288,9 @@ func TestCalls(t *testing.T) {
 				id, _ := identity.Caller(r.Context())
 				fmt.Fprintf(w, "hello %s", id)
 			}))
+			backend.Handle("POST /take", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {}))
 			s.serve(t, backend)
-			s.run(t, member.Options{Health: member.Health{GRPC: true}, Uses: []string{"backend"}, Version: "v7"}, kind)
+			s.run(t, o, command)
 			client := s.client(t)
 			ctx := metadata.AppendToOutgoingContext(t.Context(), member.CallerKey, "spiffe://shop/admin")
 			got, err := client.UnaryCall(ctx, &testpb.SimpleRequest{}, grpc.WaitForReady(true))
@@ -273,6 +305,9 @@ func TestCalls(t *testing.T) {
 			}
 			if got, err = client.UnaryCall(t.Context(), say("page")); err != nil || got.Username != "hello spiffe://shop/reviews" {
 				t.Errorf("the page of the backend is %q: %v", got.GetUsername(), err)
+			}
+			if got, err = client.UnaryCall(t.Context(), say("strangers")); err != nil || got.Username != "403 403 403 200 200" {
+				t.Errorf("requests of pages of others by the command's address: %q, %v", got.GetUsername(), err)
 			}
 			stream, err := client.FullDuplexCall(t.Context())
 			if err != nil {
@@ -295,7 +330,7 @@ func TestCalls(t *testing.T) {
 			}
 			inst := s.await(t, inState(discovery.Ready))[0]
 			told := slices.ContainsFunc(inst.Contracts, func(c discovery.Contract) bool { return c.Name == "grpc.testing.TestService" && c.Hash != "" })
-			if told != (kind == "telling") || !told && len(inst.Contracts) > 0 || inst.Version != "v7" || !strings.HasPrefix(inst.Metadata[member.CommandLabel], "127.0.0.1:") {
+			if told != (kind != "silent") || !told && len(inst.Contracts) > 0 || inst.Version != "v7" || !strings.HasPrefix(inst.Metadata[member.CommandLabel], "127.0.0.1:") {
 				t.Errorf("announced: %+v", inst)
 			}
 		})
@@ -321,17 +356,46 @@ func TestPages(t *testing.T) {
 		t.Fatal(err)
 	}
 	req.Header.Set(member.CallerKey, "spiffe://shop/admin")
-	req.Header.Set("hanse_caller", "spiffe://shop/admin")
+	req.Header["hanse_caller"] = []string{"spiffe://shop/admin"}
+	req.Header.Set("Hanse-Priority", "critical")
+	req.Header["HANSE_priority"] = []string{"critical"}
+	req.Header.Set("Hanse-Instance", inst.ID)
 	req.Host = "reviews.example"
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	if b, err := io.ReadAll(resp.Body); string(b) != `/list for "" of reviews.example` {
+	if b, err := io.ReadAll(resp.Body); string(b) != `/list for [] of reviews.example` {
 		t.Errorf("%s, %v", b, err)
 	}
 	http.DefaultClient.CloseIdleConnections()
+}
+
+// What a caller with an identity says of its call reaches the pages of a command, and who it is by its certificate.
+func TestPagesOfCallers(t *testing.T) {
+	s := withIdentity(t)
+	s.run(t, member.Options{Health: member.Health{Path: "/healthz"}, HTTP: true}, "pages", "{port}")
+	s.await(t, inState(discovery.Ready))
+	caller := &hanse.Service{Name: "caller"}
+	client := &http.Client{Transport: caller.HTTPTransport()}
+	s.serve(t, caller)
+	req, err := http.NewRequestWithContext(t.Context(), "GET", "http://reviews/list", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set(member.CallerKey, "spiffe://shop/admin")
+	req.Header["HANSE_caller"] = []string{"spiffe://shop/admin"}
+	req.Header.Set("Hanse-Priority", "critical")
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if want := `"Hanse-Caller=spiffe://shop/caller" "Hanse-Priority=critical"]`; !strings.Contains(string(b), want) {
+		t.Errorf("%s, %v", b, err)
+	}
 }
 
 // A command that ends, ends what runs it, with its status; one that never began, too.
