@@ -43,6 +43,10 @@ const (
 	Control = "grpc-go again" // the same as Base
 	Floor   = "framed protobuf"
 	Bare    = "hanse without policies"
+
+	// Those take part only when they are asked to.
+	Again   = "hanse again"          // the same as Subject
+	Mounted = "hanse with a gateway" // serves the other protocols on the same port
 )
 
 func pair(name string) contender { return contender{name, name, name} }

@@ -50,9 +50,11 @@ type chat interface {
 // peers returns what contenders are made of.
 func peers() map[string]peer {
 	return map[string]peer{
-		Subject:             hansePeer(nil, resilience.Policy{}),
-		Bare:                hansePeer(nil, noPolicy),
-		"hanse on grpc-go":  hansePeer(onGRPCGo, resilience.Policy{}),
+		Subject:             hansePeer(nil, resilience.Policy{}, nil),
+		Again:               hansePeer(nil, resilience.Policy{}, nil),
+		Mounted:             hansePeer(nil, resilience.Policy{}, mounted),
+		Bare:                hansePeer(nil, noPolicy, nil),
+		"hanse on grpc-go":  hansePeer(onGRPCGo, resilience.Policy{}, nil),
 		Base:                grpcgoPeer(true),
 		"grpc-go untouched": grpcgoPeer(false),
 		"connect-go":        connectPeer(),

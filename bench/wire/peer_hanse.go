@@ -6,6 +6,7 @@ import (
 
 	"github.com/hanse-go/hanse/bench/wire/echopb"
 	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/gateway"
 	"github.com/hanse-go/hanse/resilience"
 	"github.com/hanse-go/hanse/rpc"
 	"github.com/hanse-go/hanse/rpc/grpcwire"
@@ -24,8 +25,12 @@ var noPolicy = resilience.Policy{
 	Idempotency: resilience.Idempotency{Keep: -1},
 }
 
-// hansePeer is package rpc of this repository, on its own wire or another. The zero policy is that of its defaults.
-func hansePeer(wire rpc.Wire, policy resilience.Policy) peer {
+// mounted serves the other protocols on a port, too, as every app does.
+func mounted(port *rpc.Port) { port.HTTP = &gateway.Handler{Backend: port} }
+
+// hansePeer is package rpc of this repository, on its own wire or another. The zero policy is that of its defaults. mount, unless it is
+// nil, is done to the port.
+func hansePeer(wire rpc.Wire, policy resilience.Policy, mount func(*rpc.Port)) peer {
 	newServer := func(s setting) (*rpc.Server, error) {
 		srv := &rpc.Server{Name: "echo", Policy: policy}
 		if s.Dressed {
@@ -49,6 +54,9 @@ func hansePeer(wire rpc.Wire, policy resilience.Policy) peer {
 				return nil, err
 			}
 			port := &rpc.Port{Servers: []*rpc.Server{srv}, TLS: config, Wire: wire}
+			if mount != nil {
+				mount(port)
+			}
 			go port.Serve(lis) // it ends with Close; what goes wrong before that, the client finds out
 			return func() { srv.Stop(); port.Close() }, nil
 		},
