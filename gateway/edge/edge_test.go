@@ -594,10 +594,17 @@ func TestDrain(t *testing.T) {
 	<-impl.began
 	ended := make(chan error, 1)
 	go func() { ended <- w.stop() }()
+	w.until("new connections are refused", func() bool {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(w.url, "http://"))
+		if err == nil {
+			conn.Close()
+		}
+		return err != nil
+	})
 	select {
 	case err := <-ended:
 		t.Fatalf("Run returned while a call ran: %v", err)
-	case <-time.After(50 * time.Millisecond):
+	default:
 	}
 	close(impl.go_)
 	(<-answered).want(t, 200, "x")
