@@ -3,7 +3,6 @@ package hanse_test
 import (
 	"context"
 	"encoding/json"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -28,18 +27,15 @@ func TestAdmin(t *testing.T) {
 	r := run(t, &hanse.App{AdminAddr: "127.0.0.1:0"}, cart, stuck)
 
 	base := "http://" + r.instances["cart"].Admin
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	get := func(path, accept string) (int, string) {
 		t.Helper()
-		req, _ := http.NewRequestWithContext(t.Context(), "GET", base+path, nil)
-		req.Header.Set("Accept", accept)
-		resp, err := client.Do(req)
+		req, err := http.NewRequestWithContext(t.Context(), "GET", base+path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer resp.Body.Close()
-		body, _ := io.ReadAll(resp.Body)
-		return resp.StatusCode, string(body)
+		req.Header.Set("Accept", accept)
+		resp, body := roundTrip(t, req)
+		return resp.StatusCode, body
 	}
 	for _, tt := range []struct {
 		path, accept string

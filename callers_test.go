@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -59,13 +58,12 @@ func TestAllow(t *testing.T) {
 
 	get := func(url string) string {
 		t.Helper()
-		resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Get(url)
+		req, err := http.NewRequestWithContext(t.Context(), "GET", url, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer resp.Body.Close()
-		body, _ := io.ReadAll(resp.Body)
-		return string(body)
+		_, body := roundTrip(t, req)
+		return body
 	}
 	if got := get("http://" + r.addr("vault") + "/door"); got != "open to everyone: false" {
 		t.Errorf("the door says %s", got)

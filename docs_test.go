@@ -16,16 +16,8 @@ func fetch(t *testing.T, addr, path string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp.Status + " " + string(body)
+	resp, body := roundTrip(t, req)
+	return resp.Status + " " + body
 }
 
 func TestDocs(t *testing.T) {

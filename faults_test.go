@@ -2,7 +2,6 @@ package hanse_test
 
 import (
 	"encoding/json"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -30,14 +29,8 @@ func TestFaultsFromTheAdminListener(t *testing.T) {
 		if len(header) > 0 {
 			req.Header.Set(header[0], header[1])
 		}
-		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-		resp, err := client.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		body, _ := io.ReadAll(resp.Body)
-		return resp.StatusCode, string(body)
+		resp, body := roundTrip(t, req)
+		return resp.StatusCode, body
 	}
 	admin := r.instances["cart"].Admin
 	query := url.Values{"service": {"cart"}, "method": {"/grpc.health.v1.Health/Check"}, "error": {"RESOURCE_EXHAUSTED"}, "percent": {"100"}, "for": {"30s"}}.Encode()

@@ -2,7 +2,6 @@ package hanse_test
 
 import (
 	"context"
-	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -42,19 +41,11 @@ func post(t *testing.T, addr, host, path string) string {
 	}
 	req.Host = host
 	req.Header.Set("Content-Type", "application/json")
-	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	resp, body := roundTrip(t, req)
 	if by := resp.Header.Get("Served-By"); by != "" {
 		return by
 	}
-	return resp.Status + " " + strings.ReplaceAll(string(body), `": `, `":`) // protobuf's JSON has spaces at random
+	return resp.Status + " " + strings.ReplaceAll(body, `": `, `":`) // protobuf's JSON has spaces at random
 }
 
 func TestGateway(t *testing.T) {

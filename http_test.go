@@ -24,18 +24,16 @@ func TestHTTP(t *testing.T) {
 
 	get := func(addr, host, path string) string {
 		t.Helper()
-		req, _ := http.NewRequestWithContext(t.Context(), "GET", "http://"+addr+path, nil)
-		req.Host = host
-		resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
+		req, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+addr+path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer resp.Body.Close()
-		body, _ := io.ReadAll(resp.Body)
+		req.Host = host
+		resp, body := roundTrip(t, req)
 		if resp.StatusCode != http.StatusOK {
 			return resp.Status
 		}
-		return string(body)
+		return body
 	}
 	shared := r.addr("shop")
 	if shared != r.addr("cart") || shared == r.addr("office") {

@@ -39,19 +39,13 @@ func TestPolicies(t *testing.T) {
 		t.Fatal(err)
 	}
 	base := "http://" + r.instances["cart"].Admin + "/debug/resilience"
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	ask := func(req *http.Request, err error) (int, string) {
 		t.Helper()
 		if err != nil {
 			t.Fatal(err)
 		}
-		resp, err := client.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		body, _ := io.ReadAll(resp.Body)
-		return resp.StatusCode, string(body)
+		resp, body := roundTrip(t, req)
+		return resp.StatusCode, body
 	}
 	type report struct {
 		Service string

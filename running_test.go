@@ -3,7 +3,9 @@ package hanse_test
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
+	"net/http"
 	"net/url"
 	"os"
 	"slices"
@@ -174,6 +176,21 @@ func (r *runningApp) stock(service string, opts ...grpc.DialOption) *grpc.Client
 	}
 	r.t.Cleanup(func() { conn.Close() })
 	return conn
+}
+
+// roundTrip makes a request, on a connection of its own, and returns the response and its body.
+func roundTrip(t *testing.T, req *http.Request) (*http.Response, string) {
+	t.Helper()
+	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp, string(body)
 }
 
 // wantError checks that an error says all of the texts.
