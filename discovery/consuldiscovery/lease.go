@@ -3,7 +3,6 @@ package consuldiscovery
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
@@ -39,26 +38,38 @@ type check struct {
 // Register implements [discovery.Registrar]. It returns [discovery.ErrTaken] when this agent has a live instance with the ID. An agent
 // that loses the registration gets it again with the next renewal.
 func (r *Registry) Register(ctx context.Context, inst discovery.Instance) (discovery.Lease, error) {
-	return driver.Keep(ctx, inst, &keeper{registry: r, id: inst.ID}, r.logger())
+	return r.leases.Keep(ctx, inst, &keeper{registry: r, id: inst.ID}, r.ttl()/renewals, r.logger())
 }
 
 // keeper keeps one service registered.
 type keeper struct {
 	registry *Registry
 	id       string
-	claimed  bool // the ID is this keeper's in this handle
-	put      bool // the agent has been asked to register it
-	fresh    bool // the agent was told a moment ago that it lives
 }
 
-var _ driver.Keeper = (*keeper)(nil)
+var _ driver.Renewer = (*keeper)(nil)
 
-// Put implements [driver.Keeper]: it registers the service and sets its check. A registration alone leaves the check's status as it was.
-func (k *keeper) Put(ctx context.Context, inst discovery.Instance) error {
+// Taken implements [driver.Renewer].
+func (k *keeper) Taken(ctx context.Context) (bool, error) {
 	r := k.registry
-	if err := k.claim(ctx); err != nil {
-		return err
+	if err := r.check(); err != nil {
+		return false, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, r.requestTime())
+	defer cancel()
+	_, _, err := r.do(ctx, http.MethodGet, "/v1/agent/health/service/id/"+k.id, url.Values{"format": {"text"}}, nil)
+	switch driver.StatusOf(err) {
+	case http.StatusNotFound, http.StatusServiceUnavailable: // none, or one whose lease is over
+		return false, nil
+	case http.StatusTooManyRequests: // which is how Consul says warning here
+		return true, nil
+	}
+	return err == nil, err
+}
+
+// Register implements [driver.Renewer]. A registration alone leaves the check's status as it was, so the check is set, too.
+func (k *keeper) Register(ctx context.Context, inst discovery.Instance) error {
+	r := k.registry
 	meta, err := writeMeta(inst)
 	if err != nil {
 		return err
@@ -75,45 +86,12 @@ func (k *keeper) Put(ctx context.Context, inst discovery.Instance) error {
 		s.Tags = []string{r.Tag}
 	}
 	s.Address, s.Port = firstTCP(inst.Endpoints)
-	k.put = true
 	register, cancel := context.WithTimeout(ctx, r.requestTime())
 	defer cancel()
 	if _, _, err := r.do(register, http.MethodPut, "/v1/agent/service/register", url.Values{"replace-existing-checks": {"true"}}, s); err != nil {
 		return err
 	}
-	err = k.pass(ctx, inst)
-	k.fresh = err == nil
-	return err
-}
-
-// claim takes the ID, unless an instance of this handle has it, or a live one of the agent's.
-func (k *keeper) claim(ctx context.Context) error {
-	r := k.registry
-	if k.put {
-		return nil
-	}
-	if err := r.check(); err != nil {
-		return err
-	}
-	if !k.claimed {
-		if _, taken := r.leases.LoadOrStore(k.id, true); taken {
-			return discovery.ErrTaken
-		}
-		k.claimed = true
-	}
-	ctx, cancel := context.WithTimeout(ctx, r.requestTime())
-	defer cancel()
-	_, _, err := r.do(ctx, http.MethodGet, "/v1/agent/health/service/id/"+k.id, url.Values{"format": {"text"}}, nil)
-	switch driver.StatusOf(err) {
-	case http.StatusNotFound, http.StatusServiceUnavailable: // none, or one whose lease is over
-		return nil
-	case http.StatusTooManyRequests: // which is how Consul says warning here
-		return discovery.ErrTaken
-	}
-	if err == nil {
-		return discovery.ErrTaken
-	}
-	return err
+	return k.pass(ctx, inst)
 }
 
 // pass begins the check's TTL anew.
@@ -124,28 +102,19 @@ func (k *keeper) pass(ctx context.Context, inst discovery.Instance) error {
 	return err
 }
 
-// Check implements [driver.Keeper]: it renews the lease.
-func (k *keeper) Check(ctx context.Context, inst discovery.Instance) (func(context.Context), error) {
-	if !k.fresh {
-		if err := k.pass(ctx, inst); unknownToAgent(err) {
-			return nil, nil
-		} else if err != nil {
-			return nil, err
-		}
+// Renew implements [driver.Renewer].
+func (k *keeper) Renew(ctx context.Context, inst discovery.Instance) (known bool, err error) {
+	if err = k.pass(ctx, inst); unknownToAgent(err) {
+		return false, nil
 	}
-	k.fresh = false
-	interval := k.registry.ttl() / renewals
-	return func(ctx context.Context) { driver.Sleep(ctx, interval-rand.N(interval/8)) }, nil // so that many do not meet
+	return err == nil, err
 }
 
-// Withdraw implements [driver.Keeper].
-func (k *keeper) Withdraw(ctx context.Context) error {
+// Withdraw implements [driver.Renewer].
+func (k *keeper) Withdraw(ctx context.Context, registered bool) error {
 	r := k.registry
 	defer r.http.Release()
-	if k.claimed {
-		defer r.leases.Delete(k.id)
-	}
-	if !k.put {
+	if !registered {
 		return nil
 	}
 	if _, _, err := r.do(ctx, http.MethodPut, "/v1/agent/service/deregister/"+k.id, nil, nil); err != nil && !unknownToAgent(err) {
@@ -154,7 +123,7 @@ func (k *keeper) Withdraw(ctx context.Context) error {
 	return nil
 }
 
-// Explain implements [driver.Keeper].
+// Explain implements [driver.Renewer].
 func (k *keeper) Explain(doing string, err error) error {
 	return fmt.Errorf("consuldiscovery: %s: %w", doing, err)
 }

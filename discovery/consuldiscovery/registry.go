@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/hanse-go/hanse/discovery"
@@ -46,7 +45,7 @@ type Registry struct {
 
 	shared driver.Shared[discovery.Instance] // all watches
 	splits driver.Shared[discovery.Split]    // of all services: one query, however many are called
-	leases sync.Map                          // IDs that are announced through this handle
+	leases driver.Renewals
 	http   driver.Client
 }
 

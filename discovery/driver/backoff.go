@@ -2,6 +2,7 @@ package driver
 
 import (
 	"context"
+	"math/rand/v2"
 	"time"
 
 	"github.com/hanse-go/hanse/internal/backoff"
@@ -15,6 +16,9 @@ func Backoff(failures int, most time.Duration) time.Duration {
 
 // Jitter returns a random duration from half of d to d, so that many programs do not act at the same time.
 func Jitter(d time.Duration) time.Duration { return backoff.Policy{Min: d, Max: d}.Delay(1) }
+
+// Pace returns a random duration from seven eighths of d to d, for what is done again and again, so that many programs do not meet.
+func Pace(d time.Duration) time.Duration { return d - rand.N(d/8+1) }
 
 // Sleep returns after d, or when ctx ends.
 func Sleep(ctx context.Context, d time.Duration) {

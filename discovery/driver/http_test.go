@@ -79,4 +79,12 @@ func TestBackoff(t *testing.T) {
 	if d := driver.Jitter(time.Second); d < time.Second/2 || d > time.Second {
 		t.Error(d)
 	}
+	least, most := time.Hour, time.Duration(0)
+	for range 1000 {
+		d := driver.Pace(8 * time.Second)
+		least, most = min(least, d), max(most, d)
+	}
+	if least < 7*time.Second || least > 7100*time.Millisecond || most > 8*time.Second || most < 7900*time.Millisecond || driver.Pace(1) != 1 {
+		t.Errorf("from %v to %v, want 7 s to 8 s", least, most)
+	}
 }

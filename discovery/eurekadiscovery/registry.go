@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -37,7 +36,7 @@ type Registry struct {
 	Logger *slog.Logger
 
 	shared  driver.Shared[discovery.Instance] // all watches
-	leases  sync.Map                          // IDs that are announced through this handle
+	leases  driver.Renewals
 	http    driver.Client
 	current atomic.Int32 // the server that answered last
 }

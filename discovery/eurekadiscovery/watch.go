@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
 	"time"
 
@@ -27,7 +26,7 @@ func (r *Registry) follow(ctx context.Context, service string, notify func([]dis
 	log := r.logger().With("watch", service)
 	w := &watch{registry: r, service: service, log: log, outage: driver.Outage{Engine: "Eureka", Log: log}}
 	for ctx.Err() == nil {
-		pause := r.interval() - rand.N(r.interval()/8) // so that many do not meet
+		pause := driver.Pace(r.interval())
 		list, err := w.ask(ctx)
 		switch {
 		case ctx.Err() != nil:
