@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	stdpath "path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -161,6 +162,8 @@ func (a *agent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.health(w, r, last)
 	case r.Method == "GET" && path == "catalog/services":
 		a.catalog(w, r)
+	case stdpath.Clean(path) != strings.TrimSuffix(path, "/"):
+		http.Redirect(w, r, "/v1/"+stdpath.Clean(path), http.StatusMovedPermanently)
 	case strings.HasPrefix(path, "kv/"):
 		a.key(w, r, strings.TrimPrefix(path, "kv/"))
 	default:

@@ -25,7 +25,11 @@ const setTime = 10 * time.Second
 
 // splitKey is the key of the split of a service; what the keys of all splits begin with if the name is empty.
 func (r *Registry) splitKey(service string) string {
-	return "hanse/" + url.PathEscape(cmp.Or(r.Tag, "default")) + "/splits/" + service
+	tag := url.PathEscape(cmp.Or(r.Tag, "default"))
+	if tag == "." || tag == ".." { // Consul takes these out of paths
+		tag = strings.ReplaceAll(tag, ".", "%2E")
+	}
+	return "hanse/" + tag + "/splits/" + service
 }
 
 // SetSplit implements [discovery.Splitter]. While Consul is away it tries until ctx ends, for at most 10 s. Of rules that are set at the same

@@ -1,7 +1,12 @@
 package consuldiscovery_test
 
 import (
+	"bytes"
+	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -20,6 +25,13 @@ func cartSplit(percent float64) discovery.Split {
 		return discovery.Split{Service: "cart"}
 	}
 	return discovery.Split{Service: "cart", Shares: []discovery.SplitShare{{Version: "v1", Percent: 100 - percent}, {Version: "v2", Percent: percent}}}
+}
+
+// splitOf is cartSplit for another service.
+func splitOf(service string, percent float64) discovery.Split {
+	split := cartSplit(percent)
+	split.Service = service
+	return split
 }
 
 func setSplit(t *testing.T, reg *consuldiscovery.Registry, percent float64) {
@@ -143,9 +155,7 @@ func TestSplitsAskedOnce(t *testing.T) {
 		if n := f.agent.count("GET kv/hanse/default"); n != 2 { // the first answer, and the wait for the next
 			t.Errorf("%d requests, want 2", n)
 		}
-		other := cartSplit(5)
-		other.Service = "catalog"
-		if err := f.reg.SetSplit(t.Context(), other); err != nil {
+		if err := f.reg.SetSplit(t.Context(), splitOf("catalog", 5)); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
@@ -218,6 +228,86 @@ func TestSetSplitRace(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A write that arrives after its sender gave it up, and after others have written, changes nothing.
+func TestSetSplitLate(t *testing.T) {
+	for _, percent := range []float64{7, 0} {
+		inBubble(t, func(t *testing.T, f *fixture) {
+			setSplit(t, f.reg, 5)
+			var late *http.Request
+			f.losing(1, func(_ http.ResponseWriter, r *http.Request) {
+				body, err := io.ReadAll(r.Body)
+				if err != nil {
+					t.Error(err)
+				}
+				late = httptest.NewRequest(r.Method, r.URL.String(), bytes.NewReader(body))
+			})
+			setSplit(t, f.reg, percent)
+			f.before(nil)
+			setSplit(t, f.handle(), 50)
+			f.agent.key(new(discardWriter), late, cartKey)
+			discoverytest.WatchSplits(t, f.reg, "cart").Until("the last word counts", isSplit(50))
+		})
+	}
+}
+
+// Each service's rules are its own, whichever are before them and whatever their names begin with.
+func TestSplitsOfMany(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fixture) {
+		names := []string{"ca", "cart", "cart-two", "catalog", "zoo"}
+		want := make(map[string]float64)
+		watchers := make(map[string]*discoverytest.Watcher[discovery.Split])
+		for _, name := range names {
+			watchers[name] = discoverytest.WatchSplits(t, f.reg, name)
+			watchers[name].First()
+		}
+		all := discoverytest.WatchSplits(t, f.reg, "")
+		for _, change := range []struct {
+			service string
+			percent float64
+		}{{"cart-two", 1}, {"zoo", 2}, {"cart", 3}, {"ca", 4}, {"catalog", 5}, {"cart-two", 6}, {"cart", 0}, {"cart", 8}, {"ca", 0}} {
+			if err := f.reg.SetSplit(t.Context(), splitOf(change.service, change.percent)); err != nil {
+				t.Fatal(err)
+			}
+			want[change.service] = change.percent
+			var list []string
+			for _, name := range names {
+				if want[name] != 0 {
+					list = append(list, splitOf(name, want[name]).String())
+				}
+			}
+			told := watchers[change.service].First()
+			if gone := change.percent == 0; len(told) == 0 != gone || !gone && (len(told) != 1 || told[0].String() != splitOf(change.service, change.percent).String()) {
+				t.Errorf("%s has %v %%, and is told %v", change.service, change.percent, told)
+			}
+			all.Until(fmt.Sprint("all are ", list), func(l []discovery.Split) bool {
+				return slices.EqualFunc(l, list, func(s discovery.Split, text string) bool { return s.String() == text })
+			})
+		}
+	})
+}
+
+// Whatever a tag is made of, its rules are its own.
+func TestSplitsOfTags(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fixture) {
+		tags := []string{"", "a", "a/b", "a%2Fb", "a/splits/cart", "a/splits/", ".", "..", "ä ö?#&", "a b"}
+		for n, tag := range tags {
+			reg := f.handle()
+			reg.Tag = tag
+			setSplit(t, reg, float64(n+1))
+		}
+		for n, tag := range tags {
+			reg := f.handle()
+			reg.Tag = tag
+			for _, service := range []string{"cart", ""} {
+				discoverytest.WatchSplits(t, reg, service).Until(fmt.Sprintf("of the tag %q", tag), isSplit(float64(n+1)))
+			}
+		}
+		if f.log.String() != "" {
+			t.Errorf("log:\n%s", f.log)
+		}
+	})
 }
 
 // Who may not set rules is told so at once; while Consul is away it is tried for 10 s.
