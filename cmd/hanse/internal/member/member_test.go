@@ -12,7 +12,9 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -76,14 +78,15 @@ func command(args []string) {
 		os.Exit(1)
 	}
 	srv := grpc.NewServer()
-	testpb.RegisterTestServiceServer(srv, stockService{})
+	stock := &stockService{begun: make(chan struct{}), finish: make(chan struct{})}
+	testpb.RegisterTestServiceServer(srv, stock)
 	h := health.NewServer()
 	healthpb.RegisterHealthServer(srv, h)
 	if args[0] != "silent" {
 		reflection.Register(srv)
 	}
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGHUP)
 	go func() {
 		for s := range signals {
 			switch {
@@ -91,7 +94,10 @@ func command(args []string) {
 				h.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
 			case s == syscall.SIGUSR2:
 				h.SetServingStatus("", healthpb.HealthCheckResponse_SERVING)
+			case s == syscall.SIGHUP:
+				close(stock.finish)
 			case args[0] != "deaf":
+				stock.told.Store(true)
 				srv.GracefulStop()
 				os.Exit(143) // as programs do that a signal ends
 			}
@@ -103,14 +109,22 @@ func command(args []string) {
 
 type stockService struct {
 	testpb.UnimplementedTestServiceServer
+	begun, finish chan struct{} // the call "slow" has, and may
+	told          atomic.Bool   // to end
 }
 
 // UnaryCall tells who calls, how the process can be reached, and what the service behind HANSE_BACKEND_ADDR says.
-func (stockService) UnaryCall(ctx context.Context, in *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+func (s *stockService) UnaryCall(ctx context.Context, in *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
 	switch string(in.GetPayload().GetBody()) {
 	case "slow":
-		time.Sleep(time.Second) // what takes long in another process
+		close(s.begun)
+		<-s.finish
+		if s.told.Load() {
+			return nil, status.Error(codes.Aborted, "the command was told to end before its call had")
+		}
 		return &testpb.SimpleResponse{Username: "done"}, nil
+	case "begun":
+		<-s.begun
 	case "exit":
 		os.Exit(5)
 	case "files":
@@ -160,7 +174,7 @@ func (stockService) UnaryCall(ctx context.Context, in *testpb.SimpleRequest) (*t
 	return &testpb.SimpleResponse{Username: fmt.Sprint(os.Getpid()), OauthScope: strings.Join(md.Get(member.CallerKey), ",")}, nil
 }
 
-func (stockService) FullDuplexCall(s testpb.TestService_FullDuplexCallServer) error {
+func (*stockService) FullDuplexCall(s testpb.TestService_FullDuplexCallServer) error {
 	for {
 		in, err := s.Recv()
 		if err == io.EOF {
@@ -421,6 +435,16 @@ func TestExit(t *testing.T) {
 	}
 }
 
+// commandPID returns the process that answered a call that asks for nothing.
+func commandPID(t *testing.T, got *testpb.SimpleResponse) int {
+	t.Helper()
+	pid, err := strconv.Atoi(got.Username)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pid
+}
+
 // A command that is not healthy gets no calls until it is again.
 func TestUnhealthy(t *testing.T) {
 	s := new(system)
@@ -429,8 +453,7 @@ func TestUnhealthy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pid := 0
-	fmt.Sscan(got.Username, &pid)
+	pid := commandPID(t, got)
 	for _, step := range []struct {
 		signal syscall.Signal
 		state  discovery.State
@@ -447,9 +470,11 @@ func TestStop(t *testing.T) {
 	s := new(system)
 	r := s.run(t, member.Options{Health: member.Health{GRPC: true}}, "serve")
 	client := s.client(t)
-	if _, err := client.UnaryCall(t.Context(), &testpb.SimpleRequest{}, grpc.WaitForReady(true)); err != nil {
+	got, err := client.UnaryCall(t.Context(), &testpb.SimpleRequest{}, grpc.WaitForReady(true))
+	if err != nil {
 		t.Fatal(err)
 	}
+	pid := commandPID(t, got)
 	slow := make(chan error, 1)
 	go func() {
 		got, err := client.UnaryCall(t.Context(), say("slow"))
@@ -458,7 +483,14 @@ func TestStop(t *testing.T) {
 		}
 		slow <- err
 	}()
-	time.AfterFunc(300*time.Millisecond, r.stop) // the call is on its way
+	if _, err := client.UnaryCall(t.Context(), say("begun")); err != nil {
+		t.Fatal(err)
+	}
+	r.stop()
+	s.await(t, inState(discovery.Draining))
+	if err := syscall.Kill(pid, syscall.SIGHUP); err != nil { // let the call end
+		t.Fatal(err)
+	}
 	if err := <-slow; err != nil {
 		t.Errorf("a call that ran: %v", err)
 	}
