@@ -415,7 +415,7 @@ func TestDevForeign(t *testing.T) {
 	p := newMachine(t)
 	d := p.dev(p.system("mixed.txtar"))
 	rec := d.one("recommendation")
-	if got := d.get(d.url("recommendation")); !strings.HasPrefix(got, "foreign ") || !strings.HasSuffix(got, `, lifeline ""`) {
+	if got := d.get(d.url("recommendation")); !strings.HasPrefix(got, "foreign ") || !strings.HasSuffix(got, `, certificate of spiffe://mixed/recommendation, lifeline ""`) {
 		t.Errorf("page: %q", got)
 	}
 	yaml, err := os.ReadFile(filepath.Join(d.dir, "hanse.yaml"))

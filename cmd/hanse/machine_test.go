@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hanse-go/hanse/identity"
 	"golang.org/x/tools/txtar"
 )
 
@@ -32,10 +33,24 @@ func foreign() {
 	}
 	fmt.Println("the foreign server is process", os.Getpid())
 	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintf(w, "foreign %d, lifeline %q", os.Getpid(), os.Getenv("HANSE_LIFELINE"))
+		fmt.Fprintf(w, "foreign %d, certificate of %s, lifeline %q", os.Getpid(), ownCertificate(), os.Getenv("HANSE_LIFELINE"))
 	})
 	fmt.Println(http.ListenAndServe("127.0.0.1:"+port, nil))
 	os.Exit(1)
+}
+
+// ownCertificate is whose certificate is in the files that a command is told.
+func ownCertificate() string {
+	files := &identity.Files{Cert: os.Getenv("HANSE_CERT_FILE"), Key: os.Getenv("HANSE_KEY_FILE"), CA: os.Getenv("HANSE_CA_FILE")}
+	cert, err := files.Certificate("")
+	if err != nil {
+		return err.Error()
+	}
+	id, err := identity.CertificateID(cert.Leaf)
+	if err != nil {
+		return err.Error()
+	}
+	return id.String()
 }
 
 // machine stands for a computer of a test's own: a run-time folder, caches, and the commands.
