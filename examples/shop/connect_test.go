@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hanse-go/hanse/examples/internal/nodetest"
 	cartv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/cart/v1"
 	catalogv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/catalog/v1"
 	checkoutv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/checkout/v1"
@@ -25,7 +26,7 @@ func TestConnectNode(t *testing.T) {
 	if err := os.CopyFS(dir, os.DirFS(filepath.Join("testdata", "connect-node"))); err != nil {
 		t.Fatal(err)
 	}
-	node := nodeWithPackages(t, dir)
+	node := nodetest.Packages(t, dir, "Connect's client for Node")
 	contracts := filepath.Join(dir, "contracts.protoset")
 	writeDescriptors(t, contracts, catalogv1.File_shop_catalog_v1_catalog_proto, cartv1.File_shop_cart_v1_cart_proto,
 		checkoutv1.File_shop_checkout_v1_checkout_proto, errdetails.File_google_rpc_error_details_proto)
@@ -36,26 +37,6 @@ func TestConnectNode(t *testing.T) {
 	if got := strings.Count(string(out), "ok "); err != nil || got != 12 {
 		t.Errorf("%d of 12 ways, %v\n%s", got, err, out)
 	}
-}
-
-// nodeWithPackages puts the packages that package-lock.json fixes into the folder, and returns the path of node. Without them the test fails
-// where all is tested.
-func nodeWithPackages(t *testing.T, dir string) string {
-	t.Helper()
-	without := t.Skipf
-	if os.Getenv("HANSE_CI") != "" {
-		without = t.Fatalf
-	}
-	node, err := exec.LookPath("node")
-	if err != nil {
-		without("there is no Node.js on this machine (Debian: nodejs, npm), so Connect's client for it was not tested")
-	}
-	npm := exec.Command("npm", "ci", "--no-audit", "--no-fund", "--loglevel=error")
-	npm.Dir = dir
-	if out, err := npm.CombinedOutput(); err != nil {
-		without("npm ci does not get the packages, so Connect's client for Node was not tested: %v: %s", err, out)
-	}
-	return node
 }
 
 // writeDescriptors writes the files and all that they import, each after what it imports.
