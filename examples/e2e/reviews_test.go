@@ -14,15 +14,13 @@ import (
 	"time"
 
 	"github.com/hanse-go/hanse"
+	"github.com/hanse-go/hanse/examples/internal/nodetest"
 	reviewsv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/reviews/v1"
 )
 
 // TestReviews runs the shop with its service in JavaScript, which the storefront calls and which calls the catalog, and restarts both
-// under load: no call fails.
+// under load: no call fails, and no page goes without reviews.
 func TestReviews(t *testing.T) {
-	if _, err := exec.LookPath("node"); err != nil {
-		withoutNode(t, "there is no Node.js on this machine (Debian: nodejs, npm)")
-	}
 	addReviews(t)
 	s := devOf(t, append(slices.Clone(services[:7:7]), "reviews", "shipping", "storefront"))
 	visit(t, s.page(t)).open("/products/kontor-mug", "What customers say", "of 5 stars in")
@@ -56,6 +54,7 @@ func TestReviews(t *testing.T) {
 	if full {
 		rounds = 10
 	}
+	pages := read(t, s, 10)
 	began := time.Now()
 	for range rounds {
 		for _, name := range []string{"reviews", "catalog"} {
@@ -70,16 +69,9 @@ func TestReviews(t *testing.T) {
 	flowing()
 	stop()
 	callers.Wait()
+	pages.end()
+	visit(t, s.page(t)).open("/products/kontor-mug", "of 5 stars in")
 	t.Logf("%d restarts, %d calls in %v, each by way of Node to the catalog", 2*rounds, calls.Load(), time.Since(began).Round(time.Second))
-}
-
-// withoutNode ends a test that needs Node: with a failure where all is tested.
-func withoutNode(t *testing.T, why string) {
-	t.Helper()
-	if os.Getenv("HANSE_CI") != "" {
-		t.Fatal(why)
-	}
-	t.Skip(why + ": the service in JavaScript was not tested")
 }
 
 // addReviews adds the service in JavaScript, with its packages, to the copy of the shop.
@@ -92,12 +84,5 @@ func addReviews(t *testing.T) {
 		}
 		t.Cleanup(func() { os.RemoveAll(filepath.Join(to, name)) })
 	}
-	if _, err := os.Stat(filepath.Join(to, "reviews", "node_modules", "@grpc", "grpc-js")); err == nil {
-		return
-	}
-	npm := exec.Command("npm", "ci", "--no-audit", "--no-fund", "--loglevel=error")
-	npm.Dir = filepath.Join(to, "reviews")
-	if out, err := npm.CombinedOutput(); err != nil {
-		withoutNode(t, "npm ci does not get the packages: "+err.Error()+": "+string(out))
-	}
+	nodetest.Packages(t, filepath.Join(to, "reviews"), "the service in JavaScript")
 }

@@ -180,6 +180,7 @@ type productData struct {
 	Quote       *shippingv1.QuoteResponse // nil: it is not to be had
 	Recommended recommended
 	Reviews     *reviewsv1.ListReviewsResponse // nil: they are not to be had
+	HasReviews  bool                           // somebody runs them
 }
 
 func (s *Shop) product(w http.ResponseWriter, r *http.Request) {
@@ -189,7 +190,7 @@ func (s *Shop) product(w http.ResponseWriter, r *http.Request) {
 		p.Data = data
 		var wg sync.WaitGroup
 		wg.Go(func() { data.Recommended = s.recommend(ctx, p, "Goes well with it", 4, id) })
-		wg.Go(func() { data.Reviews = s.reviews(ctx, id) })
+		wg.Go(func() { data.Reviews, data.HasReviews = s.reviews(ctx, id) })
 		defer wg.Wait()
 
 		reply, err := s.Catalog.GetProduct(ctx, &catalogv1.GetProductRequest{Id: id})
@@ -213,18 +214,18 @@ func (s *Shop) product(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// reviews asks what customers say about a product.
-func (s *Shop) reviews(ctx context.Context, id string) *reviewsv1.ListReviewsResponse {
+// reviews asks what customers say about a product, if there is somebody to ask.
+func (s *Shop) reviews(ctx context.Context, id string) (reply *reviewsv1.ListReviewsResponse, there bool) {
 	if !s.HasReviews() { // nobody is worth waiting for
-		return nil
+		return nil, false
 	}
 	ctx, cancel := context.WithTimeout(ctx, softTimeout)
 	defer cancel()
 	reply, err := s.Reviews.ListReviews(ctx, &reviewsv1.ListReviewsRequest{ProductId: id})
 	if err != nil {
-		return nil
+		return nil, true
 	}
-	return reply
+	return reply, true
 }
 
 // quote asks what it costs to ship goods to the visitor's country.

@@ -379,10 +379,11 @@ func TestStrip(t *testing.T) {
 
 func second(_ *http.Response, body string) string { return body }
 
-// Without its reviews the shop sells on, and says so at once: nobody waits for a service that is not there.
+// Without its reviews the shop sells on, and says so at once: nobody waits for a service that is not there. It tells them from reviews that
+// fail.
 func TestReviews(t *testing.T) {
 	s := open(t)
-	if _, page := s.do("GET", "/products/kontor-mug", nil); !strings.Contains(page, "Reviews are not available") || !strings.Contains(page, "Put into the cart") {
+	if _, page := s.do("GET", "/products/kontor-mug", nil); !strings.Contains(page, "Reviews are not available here") || !strings.Contains(page, "Put into the cart") {
 		t.Errorf("without a service of reviews:\n%s", page)
 	}
 	s = open(t, hansetest.Fake("reviews", func(r grpc.ServiceRegistrar) { reviewsv1.RegisterReviewsServer(r, critic{}) }))
@@ -392,6 +393,14 @@ func TestReviews(t *testing.T) {
 			t.Errorf("the page of a product does not say %q", want)
 		}
 	}
+	s = open(t, hansetest.Fake("reviews", func(r grpc.ServiceRegistrar) { reviewsv1.RegisterReviewsServer(r, speechless{}) }))
+	if _, page := s.do("GET", "/products/kontor-mug", nil); !strings.Contains(page, "Reviews are not available at the moment") {
+		t.Errorf("with reviews that fail:\n%s", page)
+	}
+}
+
+type speechless struct {
+	reviewsv1.UnimplementedReviewsServer
 }
 
 type critic struct {
