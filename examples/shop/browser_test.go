@@ -94,18 +94,25 @@ var screens = []struct {
 	{"phone", 390, 844, 1.5, true},
 }
 
-// TestBrowser buys something in a real browser, by clicking, on a desktop and on a phone, and keeps pictures of what it saw, in the light
-// and in the dark. Nothing may be refused by the content security policy, and no page may be wider than the screen.
-func TestBrowser(t *testing.T) {
-	exec := chromium(t)
-	url := serve(t)
+// startChromium prepares a browser for pictures, whose windows chromedp.NewContext opens.
+func startChromium(t *testing.T) (allocator context.Context) {
+	t.Helper()
+	program := chromium(t)
 	if err := os.MkdirAll(screenshots, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(exec), chromedp.NoSandbox,
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(program), chromedp.NoSandbox,
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("hide-scrollbars", true))
 	allocator, end := chromedp.NewExecAllocator(context.Background(), options...)
-	defer end()
+	t.Cleanup(end)
+	return allocator
+}
+
+// TestBrowser buys something in a real browser, by clicking, on a desktop and on a phone, and keeps pictures of what it saw, in the light
+// and in the dark. Nothing may be refused by the content security policy, and no page may be wider than the screen.
+func TestBrowser(t *testing.T) {
+	allocator := startChromium(t)
+	url := serve(t)
 
 	for _, s := range screens {
 		t.Run(s.name, func(t *testing.T) {

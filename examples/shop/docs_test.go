@@ -16,15 +16,8 @@ import (
 
 // TestDocsPage finds a method at /docs, calls it, copies the call into a terminal, and keeps pictures of what it saw.
 func TestDocsPage(t *testing.T) {
-	program := chromium(t)
+	allocator := startChromium(t)
 	url := serve(t)
-	if err := os.MkdirAll(screenshots, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(program), chromedp.NoSandbox,
-		chromedp.Flag("disable-background-networking", true), chromedp.Flag("hide-scrollbars", true))
-	allocator, end := chromedp.NewExecAllocator(context.Background(), options...)
-	defer end()
 
 	for _, s := range []struct {
 		name          string
@@ -91,21 +84,31 @@ func TestDocsPage(t *testing.T) {
 				t.Errorf("the method is at %s", at)
 			}
 
-			// Methods with REST routes are shown by these first, which take the ID in the path. By Connect they take a body.
+			// Methods with REST routes are shown by these first, which take the ID in the path.
+			send := chromedp.Click(chromedp.CSS("button.send"))
+			good, bad := chromedp.WaitVisible(chromedp.CSS(".answer .pill.good")), chromedp.WaitVisible(chromedp.CSS(".answer .pill.bad"))
+			do("a call by REST", chromedp.SendKeys(chromedp.CSS(`.try input[name="id"]`), "kontor-mug"), send, good)
+			if text := read(`document.querySelector(".answer").innerText`); !strings.Contains(text, "200") || !strings.Contains(text, `"id": "kontor-mug"`) {
+				t.Errorf("the answer by REST is\n%s", text)
+			}
+			if command := read(`document.querySelector(".commands .code").innerText`); !strings.Contains(command, "/v1/products/kontor-mug") {
+				t.Errorf("by REST: %s", command)
+			}
+
+			// By Connect they take a body.
 			byConnect := func(method string) chromedp.Action[chromedp.Void] {
 				return evaluate(fmt.Sprintf(`[...document.querySelectorAll("button.route")].find((b) => b.innerText.includes(%q)).click()`, method))
 			}
 			body := func(text string) chromedp.Action[chromedp.Void] {
 				return evaluate(fmt.Sprintf(`{ const t = document.querySelector(".try textarea"); t.value = %q; t.dispatchEvent(new Event("input")); }`, text))
 			}
-			send := chromedp.Click(chromedp.CSS("button.send"))
-			do("a call", byConnect("Catalog/GetProduct"), body(`{"id": "kontor-mug"}`), send, chromedp.WaitVisible(chromedp.CSS(".answer .pill.good")))
+			do("a call", byConnect("Catalog/GetProduct"), body(`{"id": "kontor-mug"}`), send, good)
 			if text := read(`document.querySelector(".answer").innerText`); !strings.Contains(text, "200") || !strings.Contains(text, `"id": "kontor-mug"`) {
 				t.Errorf("the answer is\n%s", text)
 			}
 			do("unfold", evaluate(`document.querySelectorAll(".about details").forEach((d) => d.open = true)`))
 			look("method")
-			do("an error", body(`{"id": "nothing"}`), send, chromedp.WaitVisible(chromedp.CSS(".answer .pill.bad")))
+			do("an error", body(`{"id": "nothing"}`), send, bad)
 			if text := read(`document.querySelector(".answer").innerText`); !strings.Contains(text, "404") || !strings.Contains(text, `"code": "not_found"`) {
 				t.Errorf("the error is\n%s", text)
 			}
@@ -130,7 +133,7 @@ func TestDocsPage(t *testing.T) {
 
 			// A stream is shown as it comes, and ends with its error.
 			do("a stream", chromedp.Navigate(url+"/docs#/shop.orders.v1.Orders/WatchOrder"), chromedp.WaitVisible(chromedp.CSS(".marks .stream")),
-				byConnect("Orders/WatchOrder"), body(`{"id": "nothing"}`), send, chromedp.WaitVisible(chromedp.CSS(".answer .pill.bad")))
+				byConnect("Orders/WatchOrder"), body(`{"id": "nothing"}`), send, bad)
 			if text := read(`document.querySelector(".answer").innerText`); !strings.Contains(text, `"code"`) {
 				t.Errorf("the end of the stream is\n%s", text)
 			}
