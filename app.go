@@ -16,6 +16,7 @@ import (
 	"github.com/hanse-go/hanse/identity"
 	"github.com/hanse-go/hanse/resilience"
 	"github.com/hanse-go/hanse/rpc"
+	"github.com/hanse-go/hanse/store"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/stats"
 )
@@ -49,6 +50,10 @@ type App struct {
 	// Registry is where the app finds instances and, when it is a [discovery.Registrar], announces its own. Default: memory in
 	// Run, so that nobody else's processes are touched; what fits the folder in Main.
 	Registry discovery.Registry
+
+	// Store keeps the buckets, locks and elections of package store that the services use. A test, or a program of one process that keeps
+	// nothing, has &store.Memory{}. Default: none; a service that wants a store does not start.
+	Store store.Driver
 
 	// RegistrySchemes are the registries that --registry can name besides those of [discovery.Parse], by the scheme of their URL.
 	RegistrySchemes discovery.Schemes

@@ -238,6 +238,7 @@ func (m *member) refuse() {
 	mine := m.refused
 	m.Service.mu.Unlock()
 	if mine {
+		m.store.Refuse(errRefused)
 		m.closeUnbound()
 		m.bus.Refuse(errRefused)
 	}

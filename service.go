@@ -13,6 +13,7 @@ import (
 	"github.com/hanse-go/hanse/events"
 	"github.com/hanse-go/hanse/resilience"
 	"github.com/hanse-go/hanse/rpc"
+	"github.com/hanse-go/hanse/store"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/stats"
 )
@@ -76,7 +77,7 @@ type Service struct {
 	Policy resilience.Policy
 
 	// Replies keeps the replies to calls with an idempotency key, so that they may be sent again and take effect once. Default: the
-	// memory of the process, which other instances do not see; see [resilience.Idempotent].
+	// memory of the process, which other instances do not see; see [resilience.Idempotent]. &store.Replies{Host: s} is one that they share.
 	Replies resilience.ReplyStore
 
 	// Faults make calls go wrong on purpose, in a test. Default: none; where [App.AllowFaults] is set those that hanse chaos makes.
@@ -98,6 +99,7 @@ type Service struct {
 
 	server rpc.Server
 	bus    events.Bus
+	store  store.Client
 
 	mu       sync.Mutex
 	member   *member     // its part in the App that runs it; nil before that

@@ -27,14 +27,15 @@ func (r *run) start(ctx context.Context) error {
 	if err := r.bind(); err != nil {
 		return err
 	}
+	r.bindStores()
 	if err := r.announceStarting(ctx); err != nil {
 		return quietly(ctx, err)
 	}
 	if err := r.setUp(ctx); err != nil {
 		return quietly(ctx, err)
 	}
-	if err := r.fixDeclarations(); err != nil {
-		return err
+	if err := r.fixDeclarations(ctx); err != nil {
+		return quietly(ctx, err)
 	}
 	if err := r.declareEvents(ctx); err != nil {
 		return quietly(ctx, err)
@@ -190,11 +191,14 @@ func (m *member) setUp(ctx context.Context) (err error) {
 }
 
 // fixDeclarations reports all mistakes that set-ups made, at once.
-func (r *run) fixDeclarations() error {
+func (r *run) fixDeclarations(ctx context.Context) error {
 	var mistakes []error
 	for _, m := range r.members {
 		mistakes = append(mistakes, m.takeMistakes()...)
 		mistakes = append(mistakes, m.checkEvents()...)
+		if err := m.prepareStore(ctx); err != nil {
+			mistakes = append(mistakes, err)
+		}
 		if err := m.server.Err(); err != nil {
 			mistakes = append(mistakes, fmt.Errorf("service %s: %w", m.Name, err))
 		}

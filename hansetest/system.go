@@ -15,6 +15,7 @@ import (
 	"github.com/hanse-go/hanse/discovery"
 	"github.com/hanse-go/hanse/internal/memnet"
 	"github.com/hanse-go/hanse/rpc"
+	"github.com/hanse-go/hanse/store"
 	"google.golang.org/grpc"
 )
 
@@ -40,7 +41,7 @@ type Options struct {
 	Log io.Writer
 
 	// App changes each app before it runs: its interceptors, its timeouts. Registry, Transports, Path and Logger are the system's
-	// own. Default: no change.
+	// own. An app that has no Store shares a store in memory with the others. Default: no change.
 	App func(*hanse.App)
 }
 
@@ -54,6 +55,7 @@ type System struct {
 	config   string // path
 	network  memnet.Network
 	registry discovery.Memory
+	store    store.Memory
 	client   *hanse.App
 	log      *testLog
 
@@ -156,6 +158,9 @@ func (s *System) newApp(host string, registry discovery.Registry) *hanse.App {
 		s.opts.App(app)
 	}
 	app.Registry = registry
+	if app.Store == nil {
+		app.Store = &s.store
+	}
 	app.Logger = slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{ReplaceAttr: shortTime})).With("host", host)
 	switch s.opts.Path {
 	case rpc.Unix:
