@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -426,6 +427,84 @@ func TestValidate(t *testing.T) {
 		if err != nil && !reflect.DeepEqual(cfg, validated{Even: 4}) {
 			t.Errorf("%s: a failed load changed the struct: %+v", tt.yaml, cfg)
 		}
+	}
+}
+
+type located struct {
+	List []struct{ Name string }
+	By   map[string]int
+	Port int
+	Key  config.Secret
+}
+
+func (l located) Validate() error {
+	return errors.Join(
+		&config.Error{Path: "list[1].name", Reason: "no good name"},
+		&config.Error{Path: "by.a.b", Reason: "no good number"},
+		&config.Error{Path: "port", Reason: "no port"},
+		errors.New("and more"),
+	)
+}
+
+// What a Validate method says of a setting is shown where that stands, or what it would belong to.
+func TestValidateLocates(t *testing.T) {
+	l := loader(t, "cart:\n  list:\n    - name: one\n    - {name: two}\n  by: {a: 1, a.b: 2}\n", nil, map[string]string{"cart.port": "7"})
+	err := l.Load("cart", new(located))
+	want := "cart: and more\n" +
+		"flag cart.port: cart.port: no port\n" +
+		"shop.yaml:4:14: cart.list[1].name: no good name\n" +
+		"shop.yaml:5:19: cart.by.a.b: no good number"
+	var got []string
+	for line := range strings.Lines(fmt.Sprint(err)) {
+		got = append(got, strings.TrimRight(line, "\n"))
+	}
+	slices.Sort(got)
+	if strings.Join(got, "\n") != want {
+		t.Errorf("with a secret in the struct:\n%v\nwant\n%s", err, want)
+	}
+}
+
+type open struct{ List []struct{ Name string } }
+
+func (o open) Validate() error {
+	if len(o.List) == 0 {
+		return &config.Error{Path: "list", Reason: "there is none"}
+	}
+	return &config.Error{Path: "list[0].name", Reason: "no good name"}
+}
+
+func TestValidateShowsTheLine(t *testing.T) {
+	for _, tt := range []struct{ yaml, want string }{
+		{"cart: {list: [{name: one, other: 1}]}", "shop.yaml:1:22: cart.list[0].name: no good name\n    … one …\n      ^^^"},
+		{"cart:\n  list:\n  - name: one", "shop.yaml:3:11: cart.list[0].name: no good name\n      - name: one\n              ^^^"},
+		{"cart:\n  list: []", "shop.yaml:2:3: cart.list: there is none\n      list: …\n      ^^^^"},
+		{"cart: {}", "shop.yaml:1:1: cart.list: there is none\n    cart: …\n    ^^^^"},
+		{"other: {}", "cart.list: there is none"},
+	} {
+		l := loader(t, tt.yaml, nil, nil)
+		if err := l.Load("cart", new(open)); fmt.Sprint(err) != tt.want {
+			t.Errorf("%s:\n%v\nwant\n%s", tt.yaml, err, tt.want)
+		}
+	}
+}
+
+// Accept has the last word, at the start and later.
+func TestAccept(t *testing.T) {
+	l := loader(t, "cart: {max: 7}\n", nil, nil)
+	l.Accept = func(service string, settings any) error {
+		if s := settings.(struct{ Max int }); service != "cart" || s.Max > 5 {
+			return &config.Error{Path: "max", Reason: "too many"}
+		}
+		return nil
+	}
+	var s struct{ Max int }
+	if err := l.Load("cart", &s); err == nil || !strings.HasPrefix(err.Error(), "shop.yaml:1:13: cart.max: too many") || s.Max != 0 {
+		t.Errorf("%v, %+v", err, s)
+	}
+	l = &config.Loader{File: l.File, Accept: l.Accept}
+	write(t, l.File, "cart: {max: 5}\n")
+	if err := l.Load("cart", &s); err != nil || s.Max != 5 {
+		t.Errorf("%v, %+v", err, s)
 	}
 }
 

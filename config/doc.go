@@ -32,7 +32,7 @@
 // and a map k=v,k=v, or either as YAML: [a, b], {k: v}. A slice or a map of a stronger layer replaces that of a weaker one whole.
 // An empty environment variable and a null in the file count as not set.
 //
-// A struct (a nested one, too) that has Validate() error is asked once all is filled. A key of the file that no struct knows is an
+// A struct (a nested one, too) that has Validate() error is asked once all is filled; an [Error] of it is shown with its line. A key of the file that no struct knows is an
 // error that shows the line and the nearest name: [Loader.Check] finds them once all structs are known.
 //
 // [Watch] gives live values: when the file changes, everything is read and validated again, and then either all watchers get the new

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -70,6 +71,41 @@ func (doc *document) section(service string) *node {
 		return nil
 	}
 	return doc.root.get(service)
+}
+
+// place returns where the setting at path stands, such as cart.rules[1].name, or else what it would belong to. It is zero where there is
+// nothing of it.
+func (doc *document) place(path string) (m mark) {
+	for n := doc.root; n != nil && path != ""; {
+		switch n.kind {
+		case list:
+			number, rest, _ := strings.Cut(strings.TrimPrefix(path, "["), "]")
+			i, err := strconv.Atoi(number)
+			if err != nil || i < 0 || i >= len(n.items) {
+				return m
+			}
+			n, path = n.items[i], strings.TrimPrefix(rest, ".")
+			m = n.mark
+		case object:
+			var found *key // the longest name that fits: those in a map may have dots
+			for i, k := range n.keys {
+				rest, ok := strings.CutPrefix(path, k.name)
+				if ok && (rest == "" || rest[0] == '.' || rest[0] == '[') && (found == nil || len(k.name) > len(found.name)) {
+					found = &n.keys[i]
+				}
+			}
+			if found == nil {
+				return m
+			}
+			n, path = found.node, strings.TrimPrefix(path[len(found.name):], ".")
+			if m = found.mark; n.kind == scalar && path == "" {
+				m = n.mark
+			}
+		default:
+			return m
+		}
+	}
+	return m
 }
 
 // onlyKey matches what may stand before a value without being a value itself.

@@ -7,6 +7,9 @@ import (
 
 // Error is one setting that cannot be used. [Loader.Load] and [Loader.Check] return all that they find at once, joined with
 // [errors.Join].
+//
+// A Validate method may return such errors, too, alone or joined, with Path (of a setting within its struct, such as rules[1].name) and Reason:
+// they are shown with where the setting stands.
 type Error struct {
 	Path   string // of the setting, such as cart.max-items; empty when the file as a whole is meant
 	Source Source // where the bad value stands

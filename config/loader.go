@@ -18,6 +18,10 @@ type Loader struct {
 	Services []string                    // names of all services of the program, those that do not run here, too
 	Logger   *slog.Logger                // nil: slog.Default
 
+	// Accept, unless it is nil, is asked about a struct that was filled for a service, after the Validate methods: for what only the
+	// program knows. Its error refuses the struct, as one of Validate does.
+	Accept func(service string, settings any) error
+
 	mu      sync.Mutex
 	doc     *document // what is in use; nil until it was first needed
 	docErr  error

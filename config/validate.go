@@ -1,11 +1,13 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 )
 
-// validate reports what is required and missing and, when nothing is, asks the Validate methods, inner structs first.
+// validate reports what is required and missing and, when nothing is, asks the Validate methods, inner structs first, and then Accept.
 func (l *Loader) validate(d *decoder, v reflect.Value, service string) {
 	walk(v, service, func(path string, f field, fv reflect.Value) {
 		if _, set := d.sources[path]; f.required && fv.IsZero() && (!set || f.typ.Kind() == reflect.String || f.typ == secretType) {
@@ -13,7 +15,12 @@ func (l *Loader) validate(d *decoder, v reflect.Value, service string) {
 		}
 	})
 	if len(d.problems) == 0 {
-		d.problems = append(d.problems, validateAll(v, service)...)
+		d.problems = append(d.problems, d.validateAll(v, service)...)
+	}
+	if len(d.problems) == 0 && l.Accept != nil {
+		if err := l.Accept(service, v.Interface()); err != nil {
+			d.problems = append(d.problems, d.refused(service, v.Type(), err)...)
+		}
 	}
 }
 
@@ -33,11 +40,11 @@ func (l *Loader) required(path string) string {
 }
 
 // validateAll asks v, and before it the structs within v, whether they can be used as they are.
-func validateAll(v reflect.Value, path string) (problems []error) {
+func (d *decoder) validateAll(v reflect.Value, path string) (problems []error) {
 	switch v.Kind() {
 	case reflect.Pointer:
 		if !v.IsNil() {
-			return validateAll(v.Elem(), path)
+			return d.validateAll(v.Elem(), path)
 		}
 		return nil
 	case reflect.Slice, reflect.Array:
@@ -45,7 +52,7 @@ func validateAll(v reflect.Value, path string) (problems []error) {
 			return nil
 		}
 		for i := range v.Len() {
-			problems = append(problems, validateAll(v.Index(i), fmt.Sprintf("%s[%d]", path, i))...)
+			problems = append(problems, d.validateAll(v.Index(i), fmt.Sprintf("%s[%d]", path, i))...)
 		}
 		return problems
 	case reflect.Map:
@@ -55,7 +62,7 @@ func validateAll(v reflect.Value, path string) (problems []error) {
 		for it := v.MapRange(); it.Next(); {
 			elem := reflect.New(v.Type().Elem()).Elem() // of a map they have no address
 			elem.Set(it.Value())
-			problems = append(problems, validateAll(elem, fmt.Sprintf("%s.%v", path, it.Key()))...)
+			problems = append(problems, d.validateAll(elem, fmt.Sprintf("%s.%v", path, it.Key()))...)
 		}
 		return problems
 	case reflect.Struct:
@@ -67,14 +74,49 @@ func validateAll(v reflect.Value, path string) (problems []error) {
 	}
 	list, _ := fields(v.Type())
 	for _, f := range list {
-		problems = append(problems, validateAll(v.FieldByIndex(f.index), path+"."+f.name)...)
+		problems = append(problems, d.validateAll(v.FieldByIndex(f.index), path+"."+f.name)...)
 	}
 	if x, ok := v.Addr().Interface().(interface{ Validate() error }); ok && len(problems) == 0 {
 		if err := x.Validate(); err != nil {
-			problems = append(problems, fmt.Errorf("%s: %w", path, err))
+			problems = append(problems, d.refused(path, v.Type(), err)...)
 		}
 	}
 	return problems
+}
+
+// refused returns the problems with the struct of type t at path that err tells, each with its place where err says which setting it is.
+func (d *decoder) refused(path string, t reflect.Type, err error) []error {
+	if e, ok := err.(*Error); ok {
+		problem := &Error{Path: path, Reason: e.Reason}
+		if e.Path != "" {
+			problem.Path += "." + e.Path
+		}
+		d.find(problem, !holdsSecret(t, nil))
+		return []error{problem}
+	}
+	joined, ok := err.(interface{ Unwrap() []error })
+	if _, some := errors.AsType[*Error](err); ok && some {
+		var problems []error
+		for _, err := range joined.Unwrap() {
+			problems = append(problems, d.refused(path, t, err)...)
+		}
+		return problems
+	}
+	return []error{fmt.Errorf("%s: %w", path, err)}
+}
+
+// find fills in where the setting of e comes from: in the file, where it stands, or else what it would belong to.
+func (d *decoder) find(e *Error, show bool) {
+	for at := e.Path; at != ""; at = at[:max(0, strings.LastIndexAny(at, ".["))] {
+		if s := d.sources[at]; s.Kind == Env || s.Kind == Flag {
+			e.Source = s
+			return
+		}
+	}
+	if m := d.file.place(e.Path); m != (mark{}) {
+		e.Source = Source{Kind: File, Name: d.file.path}
+		d.file.locate(e, m, show)
+	}
 }
 
 // holdsStruct reports whether the elements of a list or map are structs.

@@ -46,7 +46,7 @@ func (g *Gateway) admit(srv any, stream grpc.ServerStream, info *grpc.StreamServ
 		defer func() { g.logAccess(stream.Context(), info.FullMethod, c, time.Since(began), err) }()
 	}
 	r := all.of(info.FullMethod)
-	enter := func(srv any, stream grpc.ServerStream) error {
+	return g.identify(all, r, c, srv, stream, info, func(srv any, stream grpc.ServerStream) error {
 		if err := r.limit(stream, c); err != nil {
 			return err
 		}
@@ -58,7 +58,11 @@ func (g *Gateway) admit(srv any, stream grpc.ServerStream, info *grpc.StreamServ
 			defer cancel()
 		}
 		return next(srv, &admitted{ServerStream: stream, ctx: ctx, body: r.body})
-	}
+	})
+}
+
+// identify finds out who makes a call, and goes on with c where the rule lets that caller in.
+func (g *Gateway) identify(all *rules, r *rule, c *caller, srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, enter grpc.StreamHandler) error {
 	keys := metadata.ValueFromIncomingContext(stream.Context(), keyHeader)
 	switch {
 	case r.auth == "open" || r.auth == "local":
@@ -81,12 +85,56 @@ func (g *Gateway) admit(srv any, stream grpc.ServerStream, info *grpc.StreamServ
 		c.client = name
 		return enter(srv, stream)
 	}
-	return g.Users(srv, stream, info, func(srv any, stream grpc.ServerStream) error {
-		if g.Claims != nil {
-			c.claims = g.Claims(stream.Context())
-		}
+	entered := false
+	err := g.identifyUser(all, c, srv, stream, info, func(srv any, stream grpc.ServerStream) error {
+		entered = true
 		return enter(srv, stream)
 	})
+	if !entered && status.Code(err) == codes.Unauthenticated {
+		stream.SetHeader(metadata.Pairs("www-authenticate", challenge(stream.Context()))) // it fails for nobody who could be told
+	}
+	return err
+}
+
+// identifyUser does what identify does, of calls by users.
+func (g *Gateway) identifyUser(all *rules, c *caller, srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, enter grpc.StreamHandler) error {
+	if all.users == nil {
+		return g.Users(srv, stream, info, func(srv any, stream grpc.ServerStream) error {
+			if g.Claims != nil {
+				c.claims = g.Claims(stream.Context())
+			}
+			return enter(srv, stream)
+		})
+	}
+	token, err := bearer(metadata.ValueFromIncomingContext(stream.Context(), "authorization"))
+	if err == nil {
+		c.claims, err = all.users.Verify(stream.Context(), token)
+	}
+	if err != nil {
+		return err
+	}
+	return enter(srv, stream)
+}
+
+// bearer returns the token of a call. The error is a status.
+func bearer(authorizations []string) (string, error) {
+	if len(authorizations) == 0 {
+		return "", status.Error(codes.Unauthenticated, "send a token as authorization: Bearer TOKEN")
+	}
+	scheme, token, _ := strings.Cut(authorizations[0], " ")
+	token = strings.TrimSpace(token)
+	if len(authorizations) > 1 || !strings.EqualFold(scheme, "Bearer") || token == "" {
+		return "", status.Error(codes.Unauthenticated, `the authorization is not one "Bearer TOKEN"`)
+	}
+	return token, nil
+}
+
+// challenge tells clients of HTTP how to say who they are (RFC 6750, section 3).
+func challenge(ctx context.Context) string {
+	if len(metadata.ValueFromIncomingContext(ctx, "authorization")) == 0 {
+		return "Bearer"
+	}
+	return `Bearer error="invalid_token"`
 }
 
 // limit takes a token of the bucket that the call belongs to.
@@ -102,6 +150,9 @@ func (r *rule) limit(stream grpc.ServerStream, c *caller) error {
 		who = "key " + c.client
 	case "user":
 		who = "user " + c.claims["sub"]
+	}
+	if claim, ok := strings.CutPrefix(r.by, "claim:"); ok {
+		who = "claim " + c.claims[claim]
 	}
 	after, ok := r.buckets.allow(who)
 	if ok {

@@ -19,6 +19,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,8 +49,11 @@ type Gateway struct {
 	// Listener is where clients connect. nil: a listener at [Settings.Listen].
 	Listener net.Listener
 
-	// Users lets in the calls of users, and refuses those without a good token: such as the StreamInterceptor of a Verifier of module
-	// identity/oidc. nil: rules cannot ask for users.
+	// NewVerifier makes what knows users by the tokens that [Settings.Users] are about; it is asked again when those change. The command
+	// hanse gateway has one. nil: settings cannot say which tokens are good.
+	NewVerifier func(Tokens) Verifier
+	// Users lets in the calls of users, and refuses those without a good token, whatever the settings say: such as the StreamInterceptor of a
+	// Verifier of module identity/oidc. nil: users are known by the settings.
 	Users grpc.StreamServerInterceptor
 	// Claims returns what services are told of a user that Users let in, by the names of claims: in metadata under [ClaimPrefix] and the
 	// name, which clients cannot set themselves; with -bin behind it where the value is not printable ASCII. Rates by user count by the
@@ -70,6 +74,15 @@ type Gateway struct {
 	front  atomic.Pointer[front]
 }
 
+// Verifier knows users by their tokens. Its methods are called concurrently.
+type Verifier interface {
+	// Verify returns what services are told of the user who has the token, by the names of claims, with sub. The error is a status:
+	// Unauthenticated for a token that is not good, with what is wrong in words for who sent it; Unavailable when nobody can tell.
+	Verify(ctx context.Context, token string) (claims map[string]string, err error)
+	// Close ends what goes on by itself. Calls of Verify may still come.
+	Close()
+}
+
 // front is what serves the requests that are not gRPC, under the settings that hold.
 type front struct {
 	calls *gateway.Handler
@@ -82,7 +95,8 @@ func (g *Gateway) Run(ctx context.Context) error {
 	if g.Registry == nil || g.Conn == nil {
 		return errors.New("edge: a Gateway needs Registry and Conn")
 	}
-	loader := &config.Loader{File: g.File, Services: []string{section}, Logger: g.logger()}
+	loader := &config.Loader{File: g.File, Services: []string{section}, Logger: g.logger(), Accept: g.accept}
+	defer g.closeUsers()
 	settings, err := g.load(loader)
 	if err == nil {
 		g.listen = listenOf(settings, g.Listener)
@@ -116,7 +130,36 @@ func (g *Gateway) load(loader *config.Loader) (Settings, error) {
 			g.logger().Error("the changed file is refused; the gateway goes on as before", "file", g.File, "error", err)
 		}
 	})
-	return settings, errors.Join(err, loader.Check(section))
+	if err == nil {
+		err = loader.Check(section)
+	}
+	return settings, err
+}
+
+// accept says why settings of the file are not for this gateway.
+func (g *Gateway) accept(_ string, settings any) error {
+	s := settings.(Settings)
+	if s.Listen = g.listen; s.Listen == "" {
+		s.Listen = listenOf(settings.(Settings), g.Listener)
+	}
+	return errors.Join(s.Validate(), g.can(s))
+}
+
+// can says what settings ask for that this gateway cannot do.
+func (g *Gateway) can(s Settings) error {
+	var m mistakes
+	if s.Users.Issuer != "" && g.NewVerifier == nil {
+		m.add("users", "this gateway knows no tokens by its settings (Gateway.NewVerifier)")
+	}
+	if s.Users.Issuer != "" && g.Users != nil {
+		m.add("users", "this program knows users by itself (Gateway.Users)")
+	}
+	for i, r := range s.Rules {
+		if (r.Auth == "user" || r.Auth == "any") && g.Users == nil && s.Users.Issuer == "" {
+			m.add(fmt.Sprintf("rules[%d].auth", i), "%s, and nothing here knows users: say whose tokens are good, as   users: {issuer: https://…, audience: […]}", r.Auth)
+		}
+	}
+	return errors.Join(m...)
 }
 
 // listenOf returns the address that counts for who may call: that of the settings, or that of a listener that others than this machine
@@ -161,27 +204,42 @@ func (g *Gateway) start(s Settings) error {
 // apply makes s the settings that hold from now on.
 func (g *Gateway) apply(s Settings) error {
 	s.Listen = g.listen
-	if err := s.Validate(); err != nil {
-		return err
-	}
-	r, err := newRules(s, g.Users != nil)
-	if err != nil {
+	if err := errors.Join(s.Validate(), g.can(s)); err != nil {
 		return err
 	}
 	backend := backend{g: g, body: s.largestBody()}
 	f := &front{calls: &gateway.Handler{Backend: backend, Logger: g.logger(), Config: gateway.Config{
 		CORS: s.CORS.config(), Types: g.system,
 	}}}
-	if err := f.calls.Config.Check(); err != nil {
-		return err
-	}
 	if s.Docs {
 		f.docs = &gateway.Docs{Backend: backend, Title: "Services", Public: !s.local(), Service: g.system.serviceOf}
 	}
 	g.system.show(s.Expose)
-	g.rules.Store(r)
+	g.obey(newRules(s))
 	g.front.Store(f)
 	return nil
+}
+
+// obey makes r the rules that hold. Of the same issuer the keys that are known go on to be used.
+func (g *Gateway) obey(r *rules) {
+	before := g.rules.Load()
+	same := before != nil && reflect.DeepEqual(before.tokens, r.tokens)
+	if same {
+		r.users = before.users
+	} else if r.tokens.Issuer != "" {
+		r.users = g.NewVerifier(r.tokens)
+	}
+	g.rules.Store(r)
+	if before != nil && before.users != nil && !same {
+		before.users.Close()
+	}
+}
+
+// closeUsers ends what knows users.
+func (g *Gateway) closeUsers() {
+	if r := g.rules.Load(); r != nil && r.users != nil {
+		r.users.Close()
+	}
 }
 
 // serve runs the port until ctx ends and the calls have, too.

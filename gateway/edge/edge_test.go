@@ -387,8 +387,11 @@ func TestRules(t *testing.T) {
 		t.Errorf("the service was told %v", impl.seen)
 	}
 	post(getBook, `{"name":"wait"}`, "X-Api-Key", "k1").want(t, 504, "")
-	if impl.left > 50*time.Millisecond {
-		t.Errorf("the service had %v, and the rule says 50ms", impl.left)
+	impl.mu.Lock()
+	left := impl.left
+	impl.mu.Unlock()
+	if left > 50*time.Millisecond {
+		t.Errorf("the service had %v, and the rule says 50ms", left)
 	}
 	post(getBook, `{"name":"`+strings.Repeat("x", 200)+`"}`, "X-Api-Key", "k1").want(t, 429, "")
 	post(getBook, `{}`, "X-Api-Key", "k1").want(t, 429, "too many calls") // an own bucket for each key
@@ -409,6 +412,7 @@ func TestRules(t *testing.T) {
 
 // A changed file counts at once; one with a mistake is refused, and the old one counts on.
 func TestFile(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "gateway.yaml")
 	write := func(text string) {
 		t.Helper()
@@ -429,8 +433,18 @@ func TestFile(t *testing.T) {
 	w.do(http.MethodPost, getBook, `{}`, "X-Api-Key", "k").want(t, 200, "")
 	w.do(http.MethodPost, getBook, `{}`).want(t, 401, "")
 	write("gateway:\n  rules:\n    - match: [\"*\"]\n      auth: user\n")
-	w.until("what this gateway cannot do is refused", func() bool { return strings.Contains(w.logs.String(), "knows users") })
+	w.until("what this gateway cannot do is refused with its line", func() bool {
+		return strings.Contains(w.logs.String(), ":4:13: gateway.rules[0].auth: user, and nothing here knows users")
+	})
 	w.do(http.MethodPost, getBook, `{}`).want(t, 401, "")
+	write("gateway:\n  rules:\n    - match: [\"*\"]\n      auth: open\n      rate: {by: host}\n")
+	w.until("a wrong value is refused with its line", func() bool {
+		return strings.Contains(w.logs.String(), ":5:18: gateway.rules[0].rate.by: ") && strings.Contains(w.logs.String(), `^^^^`)
+	})
+	w.do(http.MethodPost, getBook, `{}`).want(t, 401, "")
+	if strings.Contains(w.logs.String(), "applied") {
+		t.Error("a refused file is said to be applied")
+	}
 	write("gateway:\n  docs: true\n")
 	w.until("the change counts", func() bool { return w.get("/docs").code == 200 })
 	w.do(http.MethodPost, getBook, `{}`).want(t, 200, "")
@@ -549,11 +563,22 @@ func TestMistakes(t *testing.T) {
 		{edge.Settings{Keys: map[string]string{"a": "abc"}}, "SHA-256"},
 		{edge.Settings{Body: -1}, "body"},
 		{edge.Settings{CORS: edge.CORS{Origins: []string{"shop"}}}, "shop"},
-		{edge.Settings{Rules: []edge.Rule{{Match: []string{"library.Library/*"}}}}, "rules[0]: match"},
+		{edge.Settings{Rules: []edge.Rule{{Match: []string{"*", "library.Library/*"}}}}, "rules[0].match[1]: \"library.Library/*\""},
 		{edge.Settings{Rules: []edge.Rule{{Match: []string{"/library.*/Get"}}}}, "match"},
 		{edge.Settings{Rules: []edge.Rule{{Match: []string{"*"}, Auth: "all"}}}, "auth"},
 		{edge.Settings{Rules: []edge.Rule{{Match: []string{"*"}, Auth: "key"}}}, "there are no keys"},
-		{edge.Settings{Rules: []edge.Rule{{Match: []string{"*"}, Auth: "user"}}}, "knows users"},
+		{edge.Settings{Rules: []edge.Rule{{Match: []string{"*"}, Auth: "user"}}}, "rules[0].auth: user, and nothing here knows users"},
+		{edge.Settings{Users: edge.Tokens{Issuer: "https://login.example", Audience: []string{"shop"}}}, "Gateway.NewVerifier"},
+		{edge.Settings{Users: edge.Tokens{Issuer: "http://login.example", Audience: []string{"shop"}}}, "users.issuer: \"http://login.example\" is no https URL"},
+		{edge.Settings{Users: edge.Tokens{Issuer: "https://login.example"}}, "users.audience: say for whom"},
+		{edge.Settings{Users: edge.Tokens{Issuer: "https://login.example", Audience: []string{""}}}, "users.audience: say for whom"},
+		{edge.Settings{Users: edge.Tokens{Issuer: "https://login.example", Audience: []string{"shop"}, Algorithms: []string{"RS256", "none"}}}, "users.algorithms[1]: \"none\""},
+		{edge.Settings{Users: edge.Tokens{Issuer: "https://login.example", Audience: []string{"shop"}, Algorithms: []string{"HS256"}}}, "HS256"},
+		{edge.Settings{Users: edge.Tokens{Issuer: "https://login.example", Audience: []string{"shop"}, Leeway: -1}}, "users.leeway"},
+		{edge.Settings{Users: edge.Tokens{Audience: []string{"shop"}}}, "users: there is no issuer"},
+		{edge.Settings{Users: edge.Tokens{Issuer: "https://login.example", Audience: []string{"shop"}, Claims: []string{"email"}},
+			Rules: []edge.Rule{{Match: []string{"*"}, Rate: edge.Rate{By: "claim:tenant"}}}}, "rules[0].rate.by: services are not told \"tenant\""},
+		{edge.Settings{Rules: []edge.Rule{{Match: []string{"*"}, Rate: edge.Rate{By: "claim:"}}}}, "rate.by"},
 		{edge.Settings{Rules: []edge.Rule{{Match: []string{"*"}, Keys: []string{"x"}}}}, `"x"`},
 		{edge.Settings{Rules: []edge.Rule{{Match: []string{"*"}, Rate: edge.Rate{By: "host"}}}}, "rate.by"},
 		{edge.Settings{Rules: []edge.Rule{{Match: []string{"*"}, Rate: edge.Rate{PerSecond: -1}}}}, "rate"},

@@ -3,7 +3,6 @@ package edge
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -19,6 +18,8 @@ type rules struct {
 	others    *rule            // of methods that no rule matches
 	accessLog bool
 	keys      map[[sha256.Size]byte]string // names by the sum of the key
+	tokens    Tokens                       // that users are known by
+	users     Verifier                     // of the tokens; nil: none
 }
 
 // rule is a [Rule] that holds.
@@ -32,9 +33,9 @@ type rule struct {
 	buckets *buckets // nil: no limit
 }
 
-// newRules makes the rules of settings that have no mistakes. users says whether there is somebody who knows users.
-func newRules(s Settings, users bool) (*rules, error) {
-	r := &rules{exact: make(map[string]*rule), accessLog: s.AccessLog, keys: make(map[[sha256.Size]byte]string)}
+// newRules makes the rules of settings that have no mistakes.
+func newRules(s Settings) *rules {
+	r := &rules{exact: make(map[string]*rule), accessLog: s.AccessLog, keys: make(map[[sha256.Size]byte]string), tokens: s.Users}
 	for name, sum := range s.Keys {
 		var key [sha256.Size]byte
 		hex.Decode(key[:], []byte(sum)) // Validate has seen it
@@ -46,9 +47,6 @@ func newRules(s Settings, users bool) (*rules, error) {
 	}
 	r.others = &rule{index: len(s.Rules), auth: byDefault, body: s.body()}
 	for i, from := range s.Rules {
-		if (from.Auth == "user" || from.Auth == "any") && !users {
-			return nil, fmt.Errorf("rules[%d]: auth: %s, and this gateway has nothing that knows users (Gateway.Users)", i, from.Auth)
-		}
 		to := &rule{index: i, auth: from.Auth, keys: from.Keys, timeout: from.Timeout, body: from.Body, by: from.Rate.By}
 		if to.auth == "" {
 			to.auth = byDefault
@@ -72,7 +70,7 @@ func newRules(s Settings, users bool) (*rules, error) {
 			}
 		}
 	}
-	return r, nil
+	return r
 }
 
 // of returns the first rule that matches the method.

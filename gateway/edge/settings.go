@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/hanse-go/hanse/config"
 	"github.com/hanse-go/hanse/discovery"
 	"github.com/hanse-go/hanse/gateway"
 )
@@ -23,12 +26,13 @@ import (
 //	  expose: [catalog, orders]
 //	  keys:
 //	    partner: 2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b
+//	  users: {issuer: "https://login.example.com", audience: [shop]}
 //	  rules:
 //	    - match: [/shop.catalog.v1.Catalog/*]
 //	      auth: open
 //	      rate: {per-second: 20, by: ip}
 //	    - match: ["*"]
-//	      auth: key
+//	      auth: any
 //	      timeout: 5s
 type Settings struct {
 	// Listen is the address for clients: host:port. Default: 127.0.0.1:8080. It counts from the start only.
@@ -44,6 +48,8 @@ type Settings struct {
 	// Keys are the clients that have one, by name: each the SHA-256 of its key in hexadecimal digits. A key is a secret of at least 128
 	// random bits, sent as x-api-key; services do not get it. To make one: openssl rand -hex 32.
 	Keys map[string]string `desc:"SHA-256 of the key of each client, by its name"`
+	// Users says by which tokens users are known. Default: none are, unless the program knows them ([Gateway.Users]).
+	Users Tokens
 	// CORS says which pages may call. Default: none of other sites.
 	CORS CORS
 	// Docs serves /openapi.json and /docs, to everyone who can connect; where only this machine can, see
@@ -61,6 +67,41 @@ type TLS struct {
 	Key  string // its key. Default: it is in Cert
 }
 
+// Tokens says which tokens of an OpenID Connect issuer are good. Clients send them as "authorization: Bearer TOKEN".
+type Tokens struct {
+	// Issuer is the URL of the issuer exactly as its tokens have it: https, or http on a loopback address. Its discovery document is
+	// at ISSUER/.well-known/openid-configuration.
+	Issuer string `desc:"the URL of the issuer of users' tokens"`
+	// Audience lists for whom tokens are meant: one of it must be among a token's. It must not be empty, for then the tokens that users
+	// gave to other programs would be good here.
+	Audience []string `desc:"for whom tokens are meant"`
+	// Claims are what services are told of a user besides sub, as [ClaimPrefix] says.
+	Claims []string `desc:"what services are told of a user, besides sub"`
+	// Algorithms lists those that tokens may be signed with. Default: all of which a public key is of use: see [Algorithms].
+	Algorithms []string `desc:"that tokens may be signed with"`
+	// Leeway is how far the clocks of the issuer and of this machine may differ. Default: 30 s.
+	Leeway time.Duration `desc:"how far clocks may differ"`
+}
+
+// Algorithms are those of [Tokens.Algorithms] that can be allowed. Others are no signatures, or need a key that can also sign.
+func Algorithms() []string {
+	return []string{"RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "EdDSA"}
+}
+
+// CheckIssuer says why the keys of an issuer cannot be had from a URL: others on the way could give other keys.
+func CheckIssuer(from string) error {
+	u, err := url.Parse(from)
+	switch {
+	case err != nil:
+		return err
+	case u.Scheme == "https" && u.Host != "":
+		return nil
+	case u.Scheme == "http" && (u.Hostname() == "localhost" || net.ParseIP(u.Hostname()).IsLoopback()):
+		return nil
+	}
+	return fmt.Errorf("%q is no https URL: anybody on the way could give other keys", from)
+}
+
 // CORS is [gateway.CORS], for a file.
 type CORS struct {
 	Origins     []string      // whose pages may call, or "*" alone
@@ -75,8 +116,8 @@ func (c CORS) config() gateway.CORS { return gateway.CORS(c) }
 type Rule struct {
 	// Match are full methods: /package.Service/Method; /package.Service/* for all of a contract; * for all.
 	Match []string `required:"true"`
-	// Auth is who may call: open for everyone; key for those who send a key of Settings.Keys; user for those whom Gateway.Users lets in; any
-	// for either. Default: nobody but programs on this machine, see Settings.Rules.
+	// Auth is who may call: open for everyone; key for those who send a key of Settings.Keys; user for users with a good token; any for
+	// either. Default: nobody but programs on this machine, see Settings.Rules.
 	Auth string
 	// Keys names those whose keys count. Default: all.
 	Keys []string
@@ -93,7 +134,8 @@ type Rule struct {
 type Rate struct {
 	PerSecond float64 // calls a second; 0 is no limit
 	Burst     int     // calls at once after a pause. Default: those of one second, at least 1
-	By        string  // what is counted for itself: ip, key, user; or all together: all. Default: ip
+	// By is what is counted for itself: ip; key; user; claim:NAME, what a claim of the user says; or all together: all. Default: ip.
+	By string
 }
 
 const defaultBody = 1 << 20
@@ -131,69 +173,111 @@ func (s Settings) largestBody() int {
 	return most
 }
 
-// Validate returns what is wrong with the settings, all of it.
+// Validate returns what is wrong with the settings, all of it: each a [config.Error], which a file's line belongs to.
 func (s Settings) Validate() error {
-	var mistakes []error
-	wrong := func(format string, args ...any) { mistakes = append(mistakes, fmt.Errorf(format, args...)) }
+	var m mistakes
 	if _, _, err := net.SplitHostPort(s.listen()); err != nil {
-		wrong("listen: %q is not host:port", s.Listen)
+		m.add("listen", "%q is not host:port", s.Listen)
 	}
 	if s.TLS.Cert == "" && s.TLS.Key != "" {
-		wrong("tls: there is a key and no cert")
+		m.add("tls.key", "there is a key and no cert")
 	}
 	if len(s.Expose) == 0 && !s.local() {
-		wrong("expose: name the services that can be called: others than this machine reach %s", s.listen())
+		m.add("expose", "name the services that can be called: others than this machine reach %s", s.listen())
 	}
-	for _, name := range s.Expose {
+	for i, name := range s.Expose {
 		if err := discovery.CheckName(name); err != nil {
-			wrong("expose: %w", err)
+			m.add(fmt.Sprintf("expose[%d]", i), "%v", err)
 		}
 	}
 	if s.Body < 0 {
-		wrong("body: %d is not a number of bytes", s.Body)
+		m.add("body", "%d is not a number of bytes", s.Body)
 	}
 	for name, sum := range s.Keys {
 		if b, err := hex.DecodeString(sum); err != nil || len(b) != sha256.Size {
-			wrong("keys: that of %s is no SHA-256 in hexadecimal digits: make it with   printf %%s KEY | sha256sum", name)
+			m.add("keys", "that of %s is no SHA-256 in hexadecimal digits: make it with   printf %%s KEY | sha256sum", name) // not its line: it may be the key
 		}
 	}
+	if err := (gateway.Config{CORS: s.CORS.config()}).Check(); err != nil {
+		m.add("cors", "%v", err)
+	}
+	s.Users.check(&m)
 	for i, r := range s.Rules {
-		if err := r.check(s.Keys); err != nil {
-			wrong("rules[%d]: %w", i, err)
-		}
+		r.check(fmt.Sprintf("rules[%d].", i), s, &m)
 	}
-	return errors.Join(mistakes...)
+	return errors.Join(m...)
 }
 
-func (r Rule) check(keys map[string]string) error {
-	for _, m := range r.Match {
-		if m == "*" {
-			continue
+// mistakes collects what is wrong with settings.
+type mistakes []error
+
+func (m *mistakes) add(path, format string, args ...any) {
+	*m = append(*m, &config.Error{Path: path, Reason: fmt.Sprintf(format, args...)})
+}
+
+func (t Tokens) check(m *mistakes) {
+	if t.Issuer == "" {
+		if !reflect.DeepEqual(t, Tokens{}) {
+			m.add("users", "there is no issuer")
 		}
-		contract, method, ok := strings.Cut(strings.TrimPrefix(m, "/"), "/")
-		if !strings.HasPrefix(m, "/") || !ok || contract == "" || method == "" || strings.ContainsRune(contract, '*') || method != "*" && strings.ContainsAny(method, "*/") {
-			return fmt.Errorf("match: %q is not /package.Service/Method, /package.Service/* or *", m)
+		return
+	}
+	if err := CheckIssuer(t.Issuer); err != nil {
+		m.add("users.issuer", "%v", err)
+	}
+	if len(t.Audience) == 0 || slices.Contains(t.Audience, "") {
+		m.add("users.audience", "say for whom tokens are meant, or those for other programs would be good here")
+	}
+	for i, name := range t.Algorithms {
+		if !slices.Contains(Algorithms(), name) {
+			m.add(fmt.Sprintf("users.algorithms[%d]", i), "%q is none of %s: others are no signatures, or need a key that can also sign", name, strings.Join(Algorithms(), ", "))
 		}
 	}
-	if !slices.Contains([]string{"", "open", "key", "user", "any"}, r.Auth) {
-		return fmt.Errorf("auth: %q is not open, key, user or any", r.Auth)
+	if t.Leeway < 0 {
+		m.add("users.leeway", "it is not negative")
 	}
-	if (r.Auth == "key" || r.Auth == "any") && len(keys) == 0 {
-		return fmt.Errorf("auth: %s, and there are no keys", r.Auth)
-	}
-	for _, name := range r.Keys {
-		if keys[name] == "" {
-			return fmt.Errorf("keys: there is none of %q", name)
+}
+
+// check adds what is wrong with the rule, whose settings are s and whose path begins with at.
+func (r Rule) check(at string, s Settings, m *mistakes) {
+	for i, match := range r.Match {
+		if match != "*" && !isMethod(match) {
+			m.add(fmt.Sprintf("%smatch[%d]", at, i), "%q is not /package.Service/Method, /package.Service/* or *", match)
 		}
 	}
-	if !slices.Contains([]string{"", "ip", "key", "user", "all"}, r.Rate.By) {
-		return fmt.Errorf("rate.by: %q is not ip, key, user or all", r.Rate.By)
+	switch {
+	case !slices.Contains([]string{"", "open", "key", "user", "any"}, r.Auth):
+		m.add(at+"auth", "%q is not open, key, user or any", r.Auth)
+	case (r.Auth == "key" || r.Auth == "any") && len(s.Keys) == 0:
+		m.add(at+"auth", "%s, and there are no keys", r.Auth)
+	}
+	for i, name := range r.Keys {
+		if s.Keys[name] == "" {
+			m.add(fmt.Sprintf("%skeys[%d]", at, i), "there is none of %q", name)
+		}
+	}
+	claim, byClaim := strings.CutPrefix(r.Rate.By, "claim:")
+	switch {
+	case byClaim && claim != "" && (s.Users.Issuer == "" || claim == "sub" || slices.Contains(s.Users.Claims, claim)):
+	case byClaim && claim != "":
+		m.add(at+"rate.by", "services are not told %q: put it into users.claims", claim)
+	case !slices.Contains([]string{"", "ip", "key", "user", "all"}, r.Rate.By):
+		m.add(at+"rate.by", "%q is not ip, key, user, claim:NAME or all", r.Rate.By)
 	}
 	if r.Rate.PerSecond < 0 || r.Rate.PerSecond > 1e9 || r.Rate.Burst < 0 {
-		return errors.New("rate: per-second and burst are numbers from 0 on")
+		m.add(at+"rate", "per-second and burst are numbers from 0 on")
 	}
-	if r.Timeout < 0 || r.Body < 0 {
-		return errors.New("timeout and body are not negative")
+	if r.Timeout < 0 {
+		m.add(at+"timeout", "it is not negative")
 	}
-	return nil
+	if r.Body < 0 {
+		m.add(at+"body", "it is not negative")
+	}
+}
+
+// isMethod reports whether a text is /package.Service/Method, or /package.Service/*.
+func isMethod(s string) bool {
+	contract, method, ok := strings.Cut(strings.TrimPrefix(s, "/"), "/")
+	return strings.HasPrefix(s, "/") && ok && contract != "" && method != "" &&
+		!strings.ContainsRune(contract, '*') && (method == "*" || !strings.ContainsAny(method, "*/"))
 }
