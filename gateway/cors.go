@@ -131,6 +131,12 @@ func (h *Handler) fromAllowedPage(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
+// FromAllowedPage is for what is served beside the calls, such as documents: it reports whether a request does not come from a page of
+// another site, or comes from one that CORS lets call. Else it has answered.
+func (h *Handler) FromAllowedPage(w http.ResponseWriter, r *http.Request) bool {
+	return h.fromAllowedPage(w, r)
+}
+
 // fromOwnPage reports whether the page that a request comes from is one of the host that it goes to.
 func fromOwnPage(r *http.Request, origin string) bool {
 	u, err := url.Parse(origin)

@@ -4,8 +4,10 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"net/http"
 
 	"github.com/hanse-go/hanse"
+	"github.com/hanse-go/hanse/cmd/hanse/internal/mcp"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
 	"github.com/hanse-go/hanse/gateway/edge"
 	"github.com/spf13/cobra"
@@ -15,7 +17,7 @@ import (
 const gatewayIdentity = "hanse-gateway"
 
 func newGateway(u *ui.UI) *cobra.Command {
-	g := &edge.Gateway{}
+	g := newEdge()
 	var where placeFlags
 	var who *string
 	format := "text"
@@ -33,6 +35,7 @@ Without --config it shows all services to this machine. A file says more: the ad
     expose: [catalog, orders]
     keys:
       partner: SHA-256 of a key, in hexadecimal digits
+    mcp: true
     rules:
       - match: [/shop.catalog.v1.Catalog/*]
         auth: open
@@ -64,16 +67,22 @@ the gateway does.`,
 	f.StringVar(&g.File, "config", "", "the YAML `file` with the gateway's settings")
 	f.StringVar(&g.Settings.Listen, "listen", "", "the `host:port` for clients, without --config (default 127.0.0.1:8080)")
 	f.BoolVar(&g.Settings.Docs, "docs", false, "serve /docs and /openapi.json, without --config")
+	f.BoolVar(&g.Settings.MCP, "mcp", false, "offer methods without side effects to AI agents, at /mcp, without --config")
 	f.BoolVar(&g.Settings.AccessLog, "access-log", false, "log every call, without --config")
 	f.StringSliceVar(&g.Settings.Expose, "expose", nil, "the services that can be called: `NAME,…`, without --config (default all)")
 	f.DurationVar(&g.DrainTimeout, "drain-timeout", 0, "how long calls may take to finish at the end (default 30s)")
 	f.StringVar(&format, "log-format", format, "of the log: `text|json`")
 	where.add(cmd)
 	who = identityFlag(cmd)
-	for _, name := range []string{"listen", "docs", "access-log", "expose"} {
+	for _, name := range []string{"listen", "docs", "mcp", "access-log", "expose"} {
 		cmd.MarkFlagsMutuallyExclusive("config", name)
 	}
 	return cmd
+}
+
+// newEdge returns a gateway that knows what this command links and package edge does not.
+func newEdge() *edge.Gateway {
+	return &edge.Gateway{NewMCP: func(tools *edge.Tools) http.Handler { return mcp.Handler(tools, buildVersion().Version) }}
 }
 
 // runGateway runs the gateway in front of the system at the place until ctx ends, or who started it has.

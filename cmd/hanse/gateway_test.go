@@ -1,77 +1,110 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"io"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
+
+// frontDoor is a hanse gateway that runs before the service shelf.
+type frontDoor struct {
+	*machine
+	dir, file, url string
+	cmd            *exec.Cmd
+	out            *output
+}
+
+// front starts the gateway with a file, and waits until it is ready.
+func front(t *testing.T, settings string) *frontDoor {
+	t.Helper()
+	f := &frontDoor{machine: newMachine(t)}
+	f.dir = f.system("greeter.txtar")
+	if err := copyFile(filepath.Join(f.bin, "served"), filepath.Join(f.bin, "hanse")); err != nil { // testscript.Main goes by the name
+		t.Fatal(err)
+	}
+	f.start("served", "shelf")
+	f.await("the service runs", func() bool {
+		_, _, status := f.hanse(f.dir, "call", "shelf/Get")
+		return status == 0
+	})
+	f.file = filepath.Join(f.dir, "gateway.yaml")
+	write(t, f.file, settings)
+	f.cmd, f.out = f.start("hanse", "gateway", "--config", f.file)
+	listens := regexp.MustCompile(`✓ what runs for \S+ is at (\S+)`)
+	f.await("the gateway listens", func() bool { return listens.MatchString(f.out.String()) })
+	f.url = "http://" + listens.FindStringSubmatch(f.out.String())[1]
+	f.await("the gateway is ready", func() bool { res, _ := f.send("GET", "/readyz", ""); return res.StatusCode == 200 })
+	return f
+}
+
+func (f *frontDoor) start(name string, args ...string) (*exec.Cmd, *output) {
+	f.t.Helper()
+	cmd, out := exec.Command(filepath.Join(f.bin, name), args...), new(output)
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = f.dir, f.env, out, out
+	startGroup(f.t, cmd, out)
+	return cmd, out
+}
+
+// send sends a request with header fields, and returns the response and its body.
+func (f *frontDoor) send(method, path, body string, header ...string) (*http.Response, string) {
+	f.t.Helper()
+	req, err := http.NewRequestWithContext(f.t.Context(), method, f.url+path, strings.NewReader(body))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	for n := 0; n < len(header); n += 2 {
+		req.Header.Set(header[n], header[n+1])
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	data, err := io.ReadAll(res.Body)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return res, string(data)
+}
+
+// says waits until the gateway has said something.
+func (f *frontDoor) says(text string) {
+	f.t.Helper()
+	f.await("the gateway says "+text, func() bool { return strings.Contains(f.out.String(), text) })
+}
+
+const getShelf = "/shelf.v1.Shelf/Get"
 
 // TestGateway puts the gateway before a running service, with a file that changes.
 func TestGateway(t *testing.T) {
-	p := newMachine(t)
-	dir := p.system("greeter.txtar")
-	start := func(name string, args ...string) (*exec.Cmd, *output) {
-		t.Helper()
-		cmd, out := exec.Command(filepath.Join(p.bin, name), args...), new(output)
-		cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, p.env, out, out
-		startGroup(t, cmd, out)
-		return cmd, out
+	f := front(t, "gateway:\n  listen: 127.0.0.1:0\n  access-log: true\n")
+	if res, answer := f.send("POST", getShelf, `{"name":"tea","size":"SIZE_LARGE"}`); res.StatusCode != 200 || !strings.Contains(answer, "SIZE_LARGE") {
+		t.Errorf("%s %s", res.Status, answer)
 	}
-	if err := copyFile(filepath.Join(p.bin, "served"), filepath.Join(p.bin, "hanse")); err != nil { // testscript.Main goes by the name
+	if res, answer := f.send("POST", getShelf, `{"name":"nothing"}`); res.StatusCode != 404 || !strings.Contains(answer, "NO_SUCH_ITEM") {
+		t.Errorf("%s %s", res.Status, answer)
+	}
+	f.says("method=" + getShelf + " code=NotFound")
+	write(t, f.file, "gateway:\n  listen: 127.0.0.1:0\n  rules:\n    - match: [\"*\"]\n      auth: kye\n")
+	f.says("gateway.yaml:5:13: gateway.rules[0].auth: ")
+	if res, _ := f.send("POST", getShelf, `{}`); res.StatusCode != 200 {
+		t.Errorf("after a mistake in the file: %s", res.Status)
+	}
+	if err := f.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	start("served", "shelf")
-	p.await("the service runs", func() bool {
-		_, _, status := p.hanse(dir, "call", "shelf/Get")
-		return status == 0
-	})
-	file := filepath.Join(dir, "gateway.yaml")
-	write(t, file, "gateway:\n  listen: 127.0.0.1:0\n  access-log: true\n")
-	cmd, out := start("hanse", "gateway", "--config", file)
-	listens := regexp.MustCompile(`✓ what runs for \S+ is at (\S+)`)
-	p.await("the gateway listens", func() bool { return listens.MatchString(out.String()) })
-	url := "http://" + listens.FindStringSubmatch(out.String())[1]
-	send := func(method, path, body string) (code int, answer string) {
-		t.Helper()
-		req, err := http.NewRequestWithContext(t.Context(), method, url+path, strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Content-Type", "application/json")
-		res, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer res.Body.Close()
-		data, err := io.ReadAll(res.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return res.StatusCode, string(data)
-	}
-	p.await("the gateway is ready", func() bool { code, _ := send("GET", "/readyz", ""); return code == 200 })
-	const get = "/shelf.v1.Shelf/Get"
-	if code, answer := send("POST", get, `{"name":"tea","size":"SIZE_LARGE"}`); code != 200 || !strings.Contains(answer, "SIZE_LARGE") {
-		t.Errorf("%d %s", code, answer)
-	}
-	if code, answer := send("POST", get, `{"name":"nothing"}`); code != 404 || !strings.Contains(answer, "NO_SUCH_ITEM") {
-		t.Errorf("%d %s", code, answer)
-	}
-	p.await("the access log", func() bool { return strings.Contains(out.String(), "method="+get+" code=NotFound") })
-	write(t, file, "gateway:\n  listen: 127.0.0.1:0\n  rules:\n    - match: [\"*\"]\n      auth: kye\n")
-	p.await("the mistake is told", func() bool { return strings.Contains(out.String(), "kye") })
-	if code, _ := send("POST", get, `{}`); code != 200 {
-		t.Errorf("after a mistake in the file: %d", code)
-	}
-	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Wait(); err != nil {
+	if err := f.cmd.Wait(); err != nil {
 		t.Errorf("at SIGTERM: %v", err)
 	}
 	for args, want := range map[string]string{
@@ -79,13 +112,81 @@ func TestGateway(t *testing.T) {
 		"--listen 0.0.0.0:0":                     "expose: name the services",
 		"--log-format xml":                       "xml",
 		"--config gateway.yaml --listen :0":      "listen",
-		"--config gateway.yaml":                  "kye",
+		"--config gateway.yaml":                  "      auth: kye\n                ^^^\n",
 		"--system nowhere --listen 127.0.0.1:0":  "nowhere",
 		"--registry memory: --listen :0 --docs":  "memory",
 		"--identity /nowhere --listen 127.0.0.1": "no such file",
 	} {
-		if _, errs, status := p.hanse(dir, append([]string{"gateway"}, strings.Fields(args)...)...); status == 0 || !strings.Contains(errs, want) {
+		if _, errs, status := f.hanse(f.dir, append([]string{"gateway"}, strings.Fields(args)...)...); status == 0 || !strings.Contains(errs, want) {
 			t.Errorf("hanse gateway %s: status %d, %s, want %q", args, status, errs, want)
+		}
+	}
+}
+
+// TestGatewayGuide makes the mistake that docs/guides/gateway.md shows.
+func TestGatewayGuide(t *testing.T) {
+	p := newMachine(t)
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "guides", "gateway.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, file, _ := strings.Cut(string(text), "```yaml\n")
+	file, rest, _ := strings.Cut(file, "```")
+	_, said, _ := strings.Cut(rest, "```text\n")
+	said, _, _ = strings.Cut(said, "```")
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "gateway.yaml"), strings.Replace(file, "auth: open", "auth: opne", 1))
+	_, errs, status := p.hanse(dir, "gateway", "--registry", "static:catalog=127.0.0.1:1", "--config", "gateway.yaml")
+	if status != 1 || errs != said {
+		t.Errorf("status %d,\n%s\nand the guide has\n%s", status, errs, said)
+	}
+}
+
+// withHeader adds headers to all requests.
+type withHeader map[string]string
+
+func (h withHeader) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	for name, value := range h {
+		r.Header.Set(name, value)
+	}
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+// TestGatewayMCP calls a method as an agent does, with the client of the protocol's own SDK.
+func TestGatewayMCP(t *testing.T) {
+	sum := sha256.Sum256([]byte("secret"))
+	f := front(t, "gateway:\n  listen: 127.0.0.1:0\n  mcp: true\n  tools: [/shelf.v1.Shelf/*]\n  keys: {agent: "+hex.EncodeToString(sum[:])+"}\n  rules:\n    - {match: ['*'], auth: key}\n")
+	connect := func(header withHeader) (*mcp.ClientSession, error) {
+		client := mcp.NewClient(&mcp.Implementation{Name: "test", Version: "1"}, nil)
+		return client.Connect(t.Context(), &mcp.StreamableClientTransport{Endpoint: f.url + "/mcp", HTTPClient: &http.Client{Transport: header}, MaxRetries: -1}, nil)
+	}
+	if _, err := connect(nil); err == nil {
+		t.Error("an agent without a key may connect")
+	}
+	if res, text := f.send("POST", "/mcp", `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`); res.StatusCode != 401 || !strings.Contains(text, "x-api-key") {
+		t.Errorf("%s %s", res.Status, text)
+	}
+	session, err := connect(withHeader{"X-Api-Key": "secret", "Who": "me"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close()
+	list, err := session.ListTools(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(list.Tools) != 1 || list.Tools[0].Name != "shelf_v1_Shelf_Get" || list.Tools[0].Annotations.ReadOnlyHint { // the others stream
+		t.Fatalf("%+v", list.Tools)
+	}
+	for name, want := range map[string]string{"tea": `"me"`, "nothing": "NO_SUCH_ITEM"} {
+		r, err := session.CallTool(t.Context(), &mcp.CallToolParams{Name: "shelf_v1_Shelf_Get", Arguments: map[string]any{"name": name}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, ok := r.Content[0].(*mcp.TextContent)
+		if !ok || r.IsError != (name == "nothing") || !strings.Contains(text.Text, want) {
+			t.Errorf("%s: %+v %+v", name, r, text)
 		}
 	}
 }

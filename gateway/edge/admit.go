@@ -91,7 +91,8 @@ func (g *Gateway) identify(all *rules, r *rule, c *caller, srv any, stream grpc.
 		return enter(srv, stream)
 	})
 	if !entered && status.Code(err) == codes.Unauthenticated {
-		stream.SetHeader(metadata.Pairs("www-authenticate", challenge(stream.Context()))) // it fails for nobody who could be told
+		header := metadata.Pairs("www-authenticate", challenge(metadata.ValueFromIncomingContext(stream.Context(), "authorization")))
+		stream.SetHeader(header) // it fails for nobody who could be told
 	}
 	return err
 }
@@ -130,8 +131,8 @@ func bearer(authorizations []string) (string, error) {
 }
 
 // challenge tells clients of HTTP how to say who they are (RFC 6750, section 3).
-func challenge(ctx context.Context) string {
-	if len(metadata.ValueFromIncomingContext(ctx, "authorization")) == 0 {
+func challenge(authorizations []string) string {
+	if len(authorizations) == 0 {
 		return "Bearer"
 	}
 	return `Bearer error="invalid_token"`

@@ -20,6 +20,7 @@ import (
 	"net"
 	"net/http"
 	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -60,6 +61,10 @@ type Gateway struct {
 	// claim sub. Such as Claims of module identity/oidc. nil: nothing is told.
 	Claims func(ctx context.Context) map[string]string
 
+	// NewMCP makes what serves tools by the Model Context Protocol, at /mcp, where [Settings.MCP] asks for it. Requests come to it when they
+	// may. The command hanse gateway has one. nil: settings cannot ask for it.
+	NewMCP func(*Tools) http.Handler
+
 	// DrainTimeout is how long calls may take that run when Run's context ends. Default: 30 s.
 	DrainTimeout time.Duration
 	// Logger gets what goes on, and the access log. nil: slog.Default.
@@ -87,6 +92,7 @@ type Verifier interface {
 type front struct {
 	calls *gateway.Handler
 	docs  *gateway.Docs // nil: there are none
+	mcp   http.Handler  // nil: there is none
 }
 
 // Run serves clients until ctx ends; then it refuses new calls, waits for those that run, and returns nil. It returns an error when the
@@ -154,6 +160,9 @@ func (g *Gateway) can(s Settings) error {
 	if s.Users.Issuer != "" && g.Users != nil {
 		m.add("users", "this program knows users by itself (Gateway.Users)")
 	}
+	if s.MCP && g.NewMCP == nil {
+		m.add("mcp", "this gateway does not speak it (Gateway.NewMCP)")
+	}
 	for i, r := range s.Rules {
 		if (r.Auth == "user" || r.Auth == "any") && g.Users == nil && s.Users.Issuer == "" {
 			m.add(fmt.Sprintf("rules[%d].auth", i), "%s, and nothing here knows users: say whose tokens are good, as   users: {issuer: https://…, audience: […]}", r.Auth)
@@ -208,11 +217,22 @@ func (g *Gateway) apply(s Settings) error {
 		return err
 	}
 	backend := backend{g: g, body: s.largestBody()}
-	f := &front{calls: &gateway.Handler{Backend: backend, Logger: g.logger(), Config: gateway.Config{
-		CORS: s.CORS.config(), Types: g.system,
-	}}}
+	calls := gateway.Config{CORS: s.CORS.config(), Types: g.system}
+	if s.MCP && len(calls.CORS.Origins) > 0 {
+		calls.CORS.Headers = slices.Concat(calls.CORS.Headers, mcpHeaders)
+	}
+	f := &front{calls: &gateway.Handler{Backend: backend, Logger: g.logger(), Config: calls}}
 	if s.Docs {
 		f.docs = &gateway.Docs{Backend: backend, Title: "Services", Public: !s.local(), Service: g.system.serviceOf}
+	}
+	if s.MCP {
+		t := &Tools{gateway: g, all: gateway.Tools{
+			Backend: backend, Safe: len(s.Tools) == 0, Open: s.Tools, Config: gateway.Config{Types: g.system}, Logger: g.logger(),
+		}}
+		f.mcp = t.handler(g.NewMCP(t))
+		if s.local() {
+			f.mcp = gateway.Local(f.mcp)
+		}
 	}
 	g.system.show(s.Expose)
 	g.obey(newRules(s))
@@ -291,6 +311,10 @@ func (g *Gateway) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		g.serveReady(w)
 	case f.docs != nil && f.docs.Serves(r) && !f.calls.Serves(r):
 		f.docs.ServeHTTP(w, r)
+	case f.mcp != nil && r.URL.Path == mcpPath && !f.calls.Serves(r):
+		if f.calls.FromAllowedPage(w, r) {
+			f.mcp.ServeHTTP(w, r)
+		}
 	default:
 		f.calls.ServeHTTP(w, r)
 	}

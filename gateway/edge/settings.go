@@ -55,6 +55,12 @@ type Settings struct {
 	// Docs serves /openapi.json and /docs, to everyone who can connect; where only this machine can, see
 	// [gateway.Local].
 	Docs bool `desc:"serve /openapi.json and /docs"`
+	// MCP offers methods to AI agents as tools, by the Model Context Protocol at /mcp: to each those that it may call. Where only this machine
+	// can connect, see [gateway.Local].
+	MCP bool `desc:"offer methods to AI agents, at /mcp"`
+	// Tools are the methods that are tools: /package.Service/Method, or /package.Service/* for all of a contract. Default: those that are
+	// marked NO_SIDE_EFFECTS. Methods that stream are never tools.
+	Tools []string `desc:"the methods that are tools for agents"`
 	// Body is the most bytes that a request message may have, where its rule says nothing. Default: 1 MiB.
 	Body int `desc:"bytes of one request message"`
 	// AccessLog logs every call: who, what, the status, and how long it took.
@@ -200,6 +206,14 @@ func (s Settings) Validate() error {
 	}
 	if err := (gateway.Config{CORS: s.CORS.config()}).Check(); err != nil {
 		m.add("cors", "%v", err)
+	}
+	if len(s.Tools) > 0 && !s.MCP {
+		m.add("tools", "nobody is offered them: say   mcp: true")
+	}
+	for i, method := range s.Tools {
+		if !isMethod(method) {
+			m.add(fmt.Sprintf("tools[%d]", i), "%q is not /package.Service/Method or /package.Service/*", method)
+		}
 	}
 	s.Users.check(&m)
 	for i, r := range s.Rules {

@@ -1,6 +1,7 @@
-// Package mcp serves tools to one client by the Model Context Protocol, over a pair of pipes: to the agent that has started the program.
+// Package mcp serves tools by the Model Context Protocol: a [Server] to the agent that has started the program, over a pair of pipes, and a
+// [Handler] to all who send requests.
 //
-// Module gateway/mcp serves them over HTTP. Both are thin: what the tools are and how they are called is [gateway.Tools].
+// Programs of one's own have module gateway/mcp. All of them are thin: what the tools are and how they are called is [gateway.Tools].
 package mcp
 
 import (
@@ -31,11 +32,15 @@ type Server struct {
 func New(tools *gateway.Tools, header http.Header, version string) *Server {
 	return &Server{
 		tools: tools, header: header, shown: map[string]gateway.Tool{},
-		server: mcp.NewServer(&mcp.Implementation{Name: "hanse", Version: version}, &mcp.ServerOptions{
-			Logger:       slog.New(slog.DiscardHandler), // Run returns what goes wrong
-			Capabilities: &mcp.ServerCapabilities{Tools: &mcp.ToolCapabilities{ListChanged: true}},
-		}),
+		server: newServer(version, &mcp.ToolCapabilities{ListChanged: true}),
 	}
+}
+
+func newServer(version string, tools *mcp.ToolCapabilities) *mcp.Server {
+	return mcp.NewServer(&mcp.Implementation{Name: "hanse", Version: version}, &mcp.ServerOptions{
+		Logger:       slog.New(slog.DiscardHandler), // callers hear what goes wrong
+		Capabilities: &mcp.ServerCapabilities{Tools: tools},
+	})
 }
 
 // Update makes the tools that there are now those that the client has, and tells it when they have changed.
@@ -64,12 +69,17 @@ func (s *Server) handler(t gateway.Tool) mcp.ToolHandler {
 	return func(ctx context.Context, req *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 		caller := (&http.Request{Header: s.header}).WithContext(ctx)
 		reply, ok := s.tools.Call(ctx, caller, t.Method, req.Params.Arguments)
-		result := &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: string(reply)}}, IsError: !ok}
-		if ok && t.Output != nil {
-			result.StructuredContent = json.RawMessage(reply)
-		}
-		return result, nil
+		return result(t, reply, ok), nil
 	}
+}
+
+// result returns what a call of t gave as the protocol has it.
+func result(t gateway.Tool, reply json.RawMessage, ok bool) *mcp.CallToolResult {
+	r := &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: string(reply)}}, IsError: !ok}
+	if ok && t.Output != nil {
+		r.StructuredContent = reply
+	}
+	return r
 }
 
 // describe returns the tool as the protocol has it.
