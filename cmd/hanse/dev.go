@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -13,16 +14,19 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/hanse-go/hanse"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/dev"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/process"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/gen"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
+	"github.com/hanse-go/hanse/gateway"
 	"github.com/spf13/cobra"
 )
 
 func newDev(u *ui.UI) *cobra.Command {
 	o := dev.Options{UI: u}
 	var replicas []string
+	var front string
 	cmd := &cobra.Command{
 		Use:   "dev [DIR]",
 		Short: "Run a system on this machine and restart what changes",
@@ -31,11 +35,15 @@ func newDev(u *ui.UI) *cobra.Command {
 The programs are the main packages that call hanse.Main, or those that hanse.yaml names, which may be in any language. They find
 each other without settings, and a program started by hand in the same folder joins them. When a file changes, the services that
 it concerns are built again and replaced: the new process is ready before the old one drains, and when the code does not build
-the old one stays. Programs that only call services are started by hanse start.`,
+the old one stays. Programs that only call services are started by hanse start.
+
+All services are at one address, too, for programs of this machine that are no members: by gRPC, Connect, gRPC-Web, REST and WebSocket, with /docs,
+/openapi.json, JSON-RPC at /rpc, and tools for AI agents at /mcp. It is that of hanse gateway, and stays the same in the next run.`,
 		Example: `  hanse dev                                  the system of this folder
   hanse dev --one                            each program in one process
   hanse dev --replicas cart=3 ./shop         three copies of a service
-  hanse dev --services cart,checkout         these only; hanse start starts others`,
+  hanse dev --services cart,checkout         these only; hanse start starts others
+  hanse dev --gateway localhost:8080         all of them at this address`,
 		Args: argCount(0, 1, "one folder"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Dir = "."
@@ -53,6 +61,9 @@ the old one stays. Programs that only call services are started by hanse start.`
 			if err != nil {
 				return err
 			}
+			if err := frontOf(&o, front); err != nil {
+				return err
+			}
 			o.Run = []string{self, "run"}
 			o.Generate = generate
 			kill, end := secondSignal(cmd.Context())
@@ -66,9 +77,42 @@ the old one stays. Programs that only call services are started by hanse start.`
 	f.StringArrayVar(&replicas, "replicas", nil, "run a service in several copies: `SERVICE=N` (repeatable)")
 	f.BoolVar(&o.NoIdentity, "no-identity", false, "let the services speak plaintext, without certificates")
 	f.DurationVar(&o.CertificateLife, "certificate-life", time.Hour, "how long certificates are good; they are renewed when a third of the `time` is over")
+	f.StringVar(&front, "gateway", "", "serve all services at this `host:port` of this machine; off: at none (default a port of 127.0.0.1 that stays the same)")
 	f.StringSliceVar(&o.Services, "services", nil, "start these services only: `NAME,…` (default all)")
 	f.StringVar(&o.Name, "system", os.Getenv("HANSE_SYSTEM"), "`name` of the system (default that in hanse.yaml, or the folder's)")
 	return cmd
+}
+
+// frontDrain is how long the gateway waits at the end for calls that run: the services behind it end at the same time.
+const frontDrain = 5 * time.Second
+
+// frontOf puts a gateway before the system, at the address that --gateway gives.
+func frontOf(o *dev.Options, addr string) error {
+	if addr == "off" {
+		return nil
+	}
+	if addr != "" {
+		host, _, err := net.SplitHostPort(addr)
+		if err != nil {
+			return ui.Usagef("--gateway: %q is not host:port", addr).Then("write --gateway localhost:8080, or --gateway off")
+		}
+		if !gateway.LocalName(host) {
+			return ui.Usagef("--gateway: others than this machine reach %s, and everything would be open to them", addr).Then("write --gateway localhost:8080; hanse gateway, with a file, shows a system to others")
+		}
+	}
+	o.GatewayAddr = addr
+	o.Gateway = func(ctx context.Context, f dev.Front) error {
+		app := &hanse.App{Registry: f.Registry, Logger: f.Logger}
+		if f.Authority != nil {
+			app.Identity = cli{f.Authority, gatewayIdentity}
+		}
+		defer app.Close()
+		g := newEdge()
+		g.Registry, g.Conn, g.Listener, g.Logger, g.DrainTimeout = app.Registry, app.Conn, f.Listener, f.Logger, frontDrain
+		g.Settings.Docs, g.Settings.MCP = true, true
+		return g.Run(ctx)
+	}
+	return nil
 }
 
 // parseReplicas reads SERVICE=N.

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
 // The tests below run hanse dev on systems that they write, as a user would: in child processes, with a build of their own.
@@ -476,6 +478,29 @@ func TestDevNew(t *testing.T) {
 	if out := d.must("call", "order-mail/Hello", "name=World"); !strings.Contains(out, "Hello, World!") {
 		t.Error(out)
 	}
+	front := d.gateway()
+	for _, contract := range []string{"Greeter", "OrderMail"} { // the gateway hears of it by itself
+		p.await(contract+" is called at the gateway", func() bool {
+			return strings.Contains(d.post(front+"/rpc", `{"jsonrpc":"2.0","id":1,"method":"`+contract+`.Hello","params":{"name":"World"}}`), "Hello, World!")
+		})
+		for _, path := range []string{"/openapi.json", "/docs"} {
+			if text := d.get(front + path); !strings.Contains(text, contract) && path == "/openapi.json" || len(text) < 1000 {
+				t.Errorf("%s has no %s:\n%.500s", path, contract, text)
+			}
+		}
+	}
+	session, err := mcp.NewClient(&mcp.Implementation{Name: "test", Version: "1"}, nil).Connect(t.Context(), &mcp.StreamableClientTransport{Endpoint: front + "/mcp", MaxRetries: -1}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close()
+	if list, err := session.ListTools(t.Context(), nil); err != nil || len(list.Tools) != 2 {
+		t.Errorf("tools: %v, %v", list, err)
+	}
+	// What the gateway is: a member of the system, with a certificate.
+	if out := d.must("logs", "greeter"); strings.Contains(out, "WRN") || strings.Contains(out, "ERR") {
+		t.Error(out)
+	}
 	// With a hanse.yaml that names services, it is for the user to say.
 	write(t, filepath.Join(d.dir, "hanse.yaml"), "processes:\n  - run: .\n    services: [greeter, order-mail]\n")
 	if out := d.must("new", "stock"); !strings.Contains(out, "add it there: hanse dev, which runs greeter, starts what that file names") {
@@ -483,6 +508,36 @@ func TestDevNew(t *testing.T) {
 	}
 	edit(t, filepath.Join(d.dir, "hanse.yaml"), "order-mail", "order-mail, stock")
 	p.await("it runs, too", func() bool { rows := d.ps("stock"); return len(rows) == 1 && rows[0].State == "ready" })
+}
+
+// The gateway stays where it was in the next run, is where --gateway says, or nowhere.
+func TestDevGateway(t *testing.T) {
+	p := newMachine(t)
+	dir := p.system("greeter.txtar")
+	d := p.dev(dir)
+	at := d.gateway()
+	if text := d.get(at + "/readyz"); text != "ok\n" {
+		p.await("the gateway is ready", func() bool { return d.get(at+"/readyz") == "ok\n" })
+	}
+	d.interrupt()
+	d = p.dev(dir)
+	if again := d.gateway(); again != at {
+		t.Errorf("the gateway was at %s, and is at %s", at, again)
+	}
+	_, errs, status := p.hanse(p.system("mixed.txtar"), "dev", "--gateway", strings.TrimPrefix(at, "http://"))
+	if status != 1 || !strings.Contains(errs, "the gateway cannot listen: ") || !strings.Contains(errs, "--gateway off") {
+		t.Errorf("at a port that is taken: status %d, %s", status, errs)
+	}
+	d.interrupt()
+	d = p.dev(dir, "--gateway", "localhost:"+freePort(t))
+	if d.get(d.gateway()+"/healthz") != "ok\n" {
+		t.Error("it is not where it should be")
+	}
+	d.interrupt()
+	d = p.dev(dir, "--gateway", "off")
+	if strings.Contains(d.out.String(), "gateway:") {
+		t.Errorf("there is a gateway:\n%s", d.out.String())
+	}
 }
 
 // Changes of hanse.yaml count at once, for what they concern and for nothing else.

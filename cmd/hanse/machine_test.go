@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -319,9 +320,46 @@ func (d *devRun) url(service string) string {
 	return ""
 }
 
+// gateway returns the address of the gateway.
+func (d *devRun) gateway() string {
+	d.t.Helper()
+	m := regexp.MustCompile(`(?m)^  gateway: (http://\S+)/docs,`).FindStringSubmatch(d.out.String())
+	if m == nil {
+		d.t.Fatal("no gateway was announced")
+	}
+	return m[1]
+}
+
+// interrupt ends hanse dev as Ctrl-C does.
+func (d *devRun) interrupt() {
+	d.t.Helper()
+	d.cmd.Process.Signal(os.Interrupt)
+	d.await("hanse dev ends", func() bool {
+		select {
+		case <-d.exited:
+			return true
+		default:
+			return false
+		}
+	})
+	if !d.cmd.ProcessState.Success() {
+		d.t.Errorf("hanse dev: %v", d.cmd.ProcessState)
+	}
+}
+
 func (d *devRun) get(url string) string {
 	d.t.Helper()
-	resp, err := http.Get(url)
+	return d.read(http.Get(url))
+}
+
+// post sends JSON.
+func (d *devRun) post(url, body string) string {
+	d.t.Helper()
+	return d.read(http.Post(url, "application/json", strings.NewReader(body)))
+}
+
+func (d *devRun) read(resp *http.Response, err error) string {
+	d.t.Helper()
 	if err != nil {
 		d.t.Fatal(err)
 	}

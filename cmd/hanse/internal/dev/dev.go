@@ -11,6 +11,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -43,6 +44,10 @@ type Options struct {
 
 	UI *ui.UI
 
+	// Gateway serves the whole system at one address, until ctx ends. Nil: nothing does.
+	Gateway     func(ctx context.Context, f Front) error
+	GatewayAddr string // HOST:PORT; "": a port of 127.0.0.1 that stays the same
+
 	// Generate makes code from .proto files that changed, and returns what it wrote. Nil: nothing is generated.
 	Generate func(ctx context.Context, files []string) (written []string, err error)
 
@@ -69,6 +74,8 @@ type supervisor struct {
 	doors    *doors
 	certs    *certificates  // nil: none
 	work     sync.WaitGroup // goroutines that end after ctx
+
+	frontDoor net.Listener // of the gateway; nil: there is none
 
 	mu       sync.Mutex     // guards what follows, and all units, slots and children
 	manifest *manifest.File // that counts
@@ -190,6 +197,9 @@ func folderName(dir string) string {
 
 func (s *supervisor) run(ctx context.Context) error {
 	s.sayf("%s %s", ui.Strong.Sprint("hanse dev "+s.Name), ui.Faint.Sprint(s.shownDir()))
+	if err := s.listenFront(); err != nil {
+		return err
+	}
 	w, err := watch.New()
 	if err != nil {
 		return fmt.Errorf("watching for changes of files: %w", err)
@@ -218,6 +228,7 @@ func (s *supervisor) run(ctx context.Context) error {
 	if err := s.listen(background, &services); err != nil {
 		return err
 	}
+	s.serveFront(&services)
 	s.startAll(s.ctx)
 	s.summary(s.ctx)
 	var reloads sync.WaitGroup

@@ -153,6 +153,16 @@ func (d *doors) openLocked(service string) {
 	d.serve.Go(func() { o.server.Serve(lis) })
 }
 
+// listen listens at an address of this machine that stays the same in the next run.
+func (d *doors) listen(name string) (net.Listener, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if lis := d.listenLocked(name); lis != nil {
+		return lis, nil
+	}
+	return nil, errors.New("no port of 127.0.0.1 is free")
+}
+
 // Ports of pages are taken from a range that no system hands out by itself, so that they are still free in the next run.
 const (
 	firstPort = 20000

@@ -64,7 +64,9 @@ func (s *supervisor) summary(ctx context.Context) {
 	if pages := s.doors.pages(); len(pages) > 0 && len(pages) <= 3 {
 		fmt.Fprintf(&b, "  %s %s\n", ui.Faint.Sprint("open:"), ui.Accent.Sprint(strings.Join(pages, "  ")))
 	}
-	if at := s.docs(list); at != "" {
+	if s.frontDoor != nil {
+		fmt.Fprintf(&b, "  %s %s%s\n", ui.Faint.Sprint("gateway:"), ui.Accent.Sprint("http://"+s.frontDoor.Addr().String()+"/docs"), ui.Faint.Sprint(", and there by gRPC, Connect, REST, WebSocket, /rpc, /mcp"))
+	} else if at := s.docs(list); at != "" {
 		fmt.Fprintf(&b, "  %s %s%s\n", ui.Faint.Sprint("methods:"), ui.Accent.Sprint(at), ui.Faint.Sprint(", and so at each address"))
 	}
 	if len(stopped) > 0 {
