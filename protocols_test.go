@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -30,7 +31,7 @@ func TestProtocolsGuide(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	places := strings.NewReplacer("localhost:8080", startExample(t, "hello"), "localhost:8090", startExample(t, "shop"))
+	places := strings.NewReplacer("localhost:8080", startExample(t, "hello"), "localhost:8090", startShop(t))
 	commands := 0
 	for _, b := range guideBlocks([]page{{"docs/guides/protocols.md", string(text)}}, "console") {
 		for _, part := range strings.Split("\n"+b.text, "\n$ ")[1:] {
@@ -55,29 +56,68 @@ func startExample(t *testing.T, name string) (addr string) {
 	bin := filepath.Join(t.TempDir(), name)
 	command(t, ".", "go", "build", "-C", "examples", "-o", bin, "./"+name)
 	cmd := exec.CommandContext(t.Context(), bin, "--addr", "127.0.0.1:0", "--registry", "memory:", "--admin-addr", "off")
-	cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+t.TempDir(), "SHOP_DATA="+t.TempDir())
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	log, err := cmd.StderrPipe()
+	cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+t.TempDir())
+	return startProgram(t, cmd, regexp.MustCompile(`127\.0\.0\.1:\d+`))
+}
+
+// startShop runs hanse dev on the shop, as the page does but with the services that it calls only, and returns the address of the gateway
+// when that knows them.
+func startShop(t *testing.T) (addr string) {
+	t.Helper()
+	tmp, err := os.MkdirTemp("", "hp") // short, for sockets
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
+	t.Cleanup(func() { os.RemoveAll(tmp) })
+	hanse := filepath.Join(tmp, "bin", "hanse")
+	command(t, ".", "go", "build", "-o", hanse, "./cmd/hanse")
+	goCache := strings.TrimSpace(command(t, ".", "go", "env", "GOCACHE"))
+	cmd := exec.CommandContext(t.Context(), hanse, "dev", "--gateway", "127.0.0.1:0", "--services", "cart,catalog,orders", "./shop")
+	cmd.Dir = "examples"
+	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "HANSE_") }),
+		"XDG_RUNTIME_DIR="+tmp, "XDG_CACHE_HOME="+filepath.Join(tmp, "cache"), "GOCACHE="+goCache, "SHOP_DATA="+filepath.Join(tmp, "data"), "NO_COLOR=1")
+	addr = startProgram(t, cmd, regexp.MustCompile(`^  gateway: http://([^/]+)/`))
+	deadline := time.After(time.Minute)
+	for fetch(t, addr, "/readyz") != "200 OK ok\n" {
+		select {
+		case <-deadline:
+			t.Fatalf("the gateway is not ready: %s", fetch(t, addr, "/readyz"))
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	return addr
+}
+
+// startProgram starts a command, and returns what pattern finds in a line that it prints: its last group, or all. It is interrupted at the end.
+func startProgram(t *testing.T, cmd *exec.Cmd, pattern *regexp.Regexp) string {
+	t.Helper()
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	log, write, err := os.Pipe()
+	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { cmd.Wait() }) // t.Context has ended by now
-	pattern := regexp.MustCompile(`127\.0\.0\.1:\d+`)
+	cmd.Stdout, cmd.Stderr = write, write
+	err = cmd.Start()
+	write.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { // t.Context has ended by now
+		cmd.Wait()
+		log.Close()
+	})
 	lines := bufio.NewScanner(log)
 	var all strings.Builder
 	for lines.Scan() {
 		all.WriteString(lines.Text() + "\n")
-		if addr = pattern.FindString(lines.Text()); addr != "" {
+		if found := pattern.FindStringSubmatch(lines.Text()); found != nil {
 			go func() {
 				for lines.Scan() { // so that it never waits for its log
 				}
 			}()
-			return addr
+			return found[len(found)-1]
 		}
 	}
-	t.Fatalf("the program does not say where it listens:\n%s", &all)
+	t.Fatalf("%s does not say where it listens:\n%s", filepath.Base(cmd.Path), &all)
 	return ""
 }

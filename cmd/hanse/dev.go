@@ -37,8 +37,8 @@ each other without settings, and a program started by hand in the same folder jo
 it concerns are built again and replaced: the new process is ready before the old one drains, and when the code does not build
 the old one stays. Programs that only call services are started by hanse start.
 
-All services are at one address, too, for programs of this machine that are no members: by gRPC, Connect, gRPC-Web, REST and WebSocket, with /docs,
-/openapi.json, JSON-RPC at /rpc, and tools for AI agents at /mcp. It is that of hanse gateway, and stays the same in the next run.`,
+All services are at one address, too, for programs of this machine that are no members: by gRPC, Connect, gRPC-Web, REST and
+WebSocket, with /docs, /openapi.json, JSON-RPC at /rpc, and tools for AI agents at /mcp. It stays the same in the next run.`,
 		Example: `  hanse dev                                  the system of this folder
   hanse dev --one                            each program in one process
   hanse dev --replicas cart=3 ./shop         three copies of a service

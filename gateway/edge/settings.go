@@ -248,7 +248,7 @@ func (t Tokens) check(m *mistakes) {
 		}
 	}
 	if t.Leeway < 0 {
-		m.add("users.leeway", "it is not negative")
+		m.add("users.leeway", "it cannot be negative")
 	}
 }
 
@@ -282,10 +282,10 @@ func (r Rule) check(at string, s Settings, m *mistakes) {
 		m.add(at+"rate", "per-second and burst are numbers from 0 on")
 	}
 	if r.Timeout < 0 {
-		m.add(at+"timeout", "it is not negative")
+		m.add(at+"timeout", "it cannot be negative")
 	}
 	if r.Body < 0 {
-		m.add(at+"body", "it is not negative")
+		m.add(at+"body", "it cannot be negative")
 	}
 }
 
