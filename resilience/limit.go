@@ -128,13 +128,21 @@ func (l *Limiter) share(limit int64, p Priority) int64 {
 // Take asks for a call's turn. It does not block. When it says RunsNow, or Waits and r hears nil, [Limiter.Release] must follow. why is
 // set when the call is shed.
 func (l *Limiter) Take(t *Ticket, p Priority, r Resumer) (turn Turn, why Reason) {
+	if l.TryTake(t, p) {
+		return RunsNow, ""
+	}
+	return l.line(t, p, r)
+}
+
+// TryTake is Take for a call that does not want to wait, or not yet: it reports whether the call may run now.
+func (l *Limiter) TryTake(t *Ticket, p Priority) bool {
 	n := l.running.Add(1)
 	if limit := l.limit.Load(); limit == unlimited || n <= l.share(limit, p) && l.waiting.Load() == 0 {
 		t.start = l.now()
-		return RunsNow, ""
+		return true
 	}
 	l.running.Add(-1)
-	return l.line(t, p, r)
+	return false
 }
 
 // Release gives the turn back. told says that the latency of the call means something.

@@ -115,6 +115,9 @@ func (s *Server) contractNames() []string {
 
 // has reports whether the server has the contract ("package.Service"). It may be called at any time.
 func (s *Server) has(contract string) bool {
+	if s.phase.Load() != fresh { // it gets no more
+		return s.services[contract] != nil
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.services[contract] != nil

@@ -191,13 +191,12 @@ func shedStatus(format string, args ...any) error {
 // tells reports whether the latency of a call that ended with err says something about the load.
 func tells(err error) bool { return err == nil || status.Code(err) == codes.DeadlineExceeded }
 
-// awaitTurn is for calls that have a goroutine to wait on. When it returns nil, done must be called with the call's error.
-func (d *door) awaitTurn(ctx context.Context, p resilience.Priority) (done func(error), err error) {
-	if d == nil || d.limit == nil {
-		return func(error) {}, nil
+// awaitTurn is for calls that have a goroutine to wait on. The ticket that it returns, t as a rule, is to be released.
+func (d *door) awaitTurn(ctx context.Context, t *resilience.Ticket, p resilience.Priority) (*resilience.Ticket, error) {
+	if d == nil || d.limit == nil || d.limit.TryTake(t, p) {
+		return t, nil
 	}
 	w := &waiter{turn: make(chan resilience.Reason, 1)}
-	done = func(err error) { d.limit.Release(&w.ticket, tells(err)) }
 	turn, why := d.limit.Take(&w.ticket, p, w)
 	if turn == resilience.Waits {
 		select {
@@ -214,9 +213,17 @@ func (d *door) awaitTurn(ctx context.Context, p resilience.Priority) (done func(
 	if why != "" {
 		return nil, d.errShed(why)
 	}
-	return done, nil
+	return &w.ticket, nil
 }
 
+// release gives back the turn of a call that has ended with err.
+func (d *door) release(t *resilience.Ticket, err error) {
+	if d != nil && d.limit != nil {
+		d.limit.Release(t, tells(err))
+	}
+}
+
+// waiter has a place in the line of its own, for its call may give up.
 type waiter struct {
 	ticket resilience.Ticket
 	turn   chan resilience.Reason

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hanse-go/hanse/identity"
+	"github.com/hanse-go/hanse/internal/grpckeys"
 	"github.com/hanse-go/hanse/internal/priority"
 	"github.com/hanse-go/hanse/resilience"
 	"google.golang.org/grpc"
@@ -119,12 +120,12 @@ func (c *handlerContext) end(reason error) {
 }
 
 func (c *handlerContext) Value(key any) any {
-	switch keys := grpcKeys(); key {
-	case keys.stream:
+	switch keys := grpckeys.Get(); key {
+	case keys.Stream:
 		return c.transportStream()
-	case keys.peer:
+	case keys.Peer:
 		return c.peer
-	case keys.incoming:
+	case keys.Incoming:
 		return c.incomingMetadata()
 	case identity.CallerKey{}:
 		return c.caller
@@ -311,48 +312,8 @@ func (c *handlerContext) received(md metadata.MD, first bool) metadata.MD {
 
 var errHeaderSent = status.Error(codes.Internal, "transport: the stream is done or WriteHeader was already called")
 
-// grpcPrivateKeys are the keys under which grpc's packages keep values in a context.
-type grpcPrivateKeys struct{ incoming, outgoing, peer, stream any }
-
-// grpcKeys learns the keys by asking grpc's public functions for the values of a context that tells which key it was asked for.
-var grpcKeys = sync.OnceValue(func() *grpcPrivateKeys {
-	keys := new(grpcPrivateKeys)
-	ask := func(key *any, get func(ctx context.Context)) {
-		get(keyProbe{context.Background(), key})
-	}
-	ask(&keys.incoming, func(ctx context.Context) { metadata.FromIncomingContext(ctx) })
-	ask(&keys.outgoing, func(ctx context.Context) { metadata.FromOutgoingContext(ctx) })
-	ask(&keys.peer, func(ctx context.Context) { peer.FromContext(ctx) })
-	ask(&keys.stream, func(ctx context.Context) { grpc.ServerTransportStreamFromContext(ctx) })
-	return keys
-})
-
-// keyProbe is a context without values that notes the key it is asked for.
-type keyProbe struct {
-	context.Context
-	key *any
-}
-
-func (p keyProbe) Value(key any) any {
-	*p.key = key
-	return nil
-}
-
-// keysWork reports whether grpc finds its values in a handlerContext. A release of grpc that keeps them in another way makes it false.
-var keysWork = sync.OnceValue(func() bool {
-	c := &handlerContext{
-		method: "/rpc.Test/Keys",
-		sent:   metadata.MD{"key": {"value"}},
-		fixed:  &fixedHeader{authority: "test"},
-		peer:   &peer.Peer{Addr: inProcessAddr("test")},
-	}
-	md, _ := metadata.FromIncomingContext(c)
-	p, _ := peer.FromContext(c)
-	_, outgoing := metadata.FromOutgoingContext(c)
-	name, _ := grpc.Method(c)
-	return slices.Equal(md["key"], []string{"value"}) && slices.Equal(metadata.ValueFromIncomingContext(c, "key"), []string{"value"}) &&
-		p == c.peer && grpc.ServerTransportStreamFromContext(c) == grpc.ServerTransportStream(c) && name == c.method && !outgoing
-})
+// keysWork reports whether grpc finds its values in a handlerContext.
+var keysWork = grpckeys.Found
 
 // context returns the context for the handler: c, or a chain that grpc's packages build themselves when they would not find their
 // values in c.

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"strings"
 
+	"github.com/hanse-go/hanse/internal/grpckeys"
 	"github.com/hanse-go/hanse/resilience"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -66,7 +67,10 @@ func checkPair(key string, values ...string) error {
 // incomingValues returns the values that a call has for a key in small letters. They are not a copy, which is what grpc's functions take
 // most of their time for, and must not be changed.
 func incomingValues(ctx context.Context, key string) []string {
-	if md, ok := ctx.Value(grpcKeys().incoming).(metadata.MD); ok {
+	if c, ok := ctx.(interface{ IncomingValues(key string) []string }); ok { // of a call by another protocol, that has not made its metadata
+		return c.IncomingValues(key)
+	}
+	if md, ok := ctx.Value(grpckeys.Get().Incoming).(metadata.MD); ok {
 		return md[key]
 	}
 	return metadata.ValueFromIncomingContext(ctx, key)
@@ -134,7 +138,7 @@ func programMetadata(ctx context.Context) (metadata.MD, error) {
 // upperCaseKey returns a key with capitals of the MD that was given to metadata.NewOutgoingContext, or "". grpc-go refuses such a key
 // but hands it out in small letters, so this looks at the value in the context, as far as that has the known shape.
 func upperCaseKey(ctx context.Context) string {
-	raw := reflect.ValueOf(ctx.Value(grpcKeys().outgoing))
+	raw := reflect.ValueOf(ctx.Value(grpckeys.Get().Outgoing))
 	if raw.Kind() != reflect.Struct || raw.NumField() == 0 || raw.Field(0).Type() != reflect.TypeFor[metadata.MD]() {
 		return ""
 	}

@@ -19,14 +19,16 @@ import (
 // The context of the stream is what the handler's is made from. It carries the metadata, with ":authority" in it, the deadline, the peer
 // and, where there is one, the [identity.ID] of the caller. The stream's RecvMsg is handed the message of the contract, and fills it. Of the
 // message size the servers' own limits apply. Servers that were not started make the call wait until they are.
+//
+// The stream may have two methods more, which make calls cheaper. With HandlerExited(err error) the handler of a unary call runs on the
+// goroutine that calls Call, and not on one of the server's. If it ends that goroutine (runtime.Goexit), Call does not return: HandlerExited
+// is called with the call's status. And a context of the stream that has IncomingValues(key string) []string is asked for values of
+// its metadata, which it needs to make only when somebody looks at all of it.
 func (p *Port) Call(method string, stream grpc.ServerStream) error {
 	p.start()
-	if !p.observed {
-		return p.router.serve(method, stream)
-	}
 	srv, err := p.router.find(stream.Context(), method)
 	if err != nil || len(srv.StatsHandlers) == 0 {
-		return p.router.serve(method, stream)
+		return p.router.serveOn(srv, err, method, stream)
 	}
 	c := &foreignCall{ServerStream: stream}
 	if srv.phase.Load() >= serving {
@@ -35,7 +37,7 @@ func (p *Port) Call(method string, stream grpc.ServerStream) error {
 		}
 	}
 	c.begin(srv, method)
-	err = p.router.serve(method, c)
+	err = p.router.serveOn(srv, nil, method, c)
 	c.end(err)
 	return err
 }
@@ -78,6 +80,12 @@ func (c *foreignCall) end(err error) {
 	c.mu.Unlock()
 	c.rec.handle(&stats.OutTrailer{Trailer: trailer})
 	c.rec.end(err)
+}
+
+// HandlerExited is called only if the stream has it, too.
+func (c *foreignCall) HandlerExited(err error) {
+	c.end(err)
+	c.ServerStream.(exiting).HandlerExited(err)
 }
 
 // headerSent tells of the header, once.

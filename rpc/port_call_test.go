@@ -7,7 +7,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/hanse-go/hanse/internal/grpckeys"
+	"github.com/hanse-go/hanse/resilience"
 	"github.com/hanse-go/hanse/rpc"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -131,5 +134,94 @@ func TestPortCall(t *testing.T) {
 	}
 	if err := port.Call("/grpc.testing.TestService/UnaryCall", newForeign(t, "cart")); status.Code(err) != codes.Unimplemented || log.events[len(log.events)-1] != "end Unimplemented" {
 		t.Errorf("%v, %q", err, log.events)
+	}
+}
+
+// knowing is a context that knows values of metadata, and notes if it had to make all of it.
+type knowing struct {
+	context.Context
+	values map[string][]string
+	made   bool
+}
+
+func (c *knowing) IncomingValues(key string) []string { return c.values[key] }
+
+func (c *knowing) Value(key any) any {
+	if key == grpckeys.Get().Incoming {
+		c.made = true
+	}
+	return c.Context.Value(key)
+}
+
+type emptyServer struct {
+	testpb.UnimplementedTestServiceServer
+	empty func(context.Context) error
+}
+
+func (s emptyServer) EmptyCall(ctx context.Context, _ *testpb.Empty) (*testpb.Empty, error) {
+	return &testpb.Empty{}, s.empty(ctx)
+}
+
+// TestPortCallAsksForValues holds that a call whose context knows the values of its metadata is not made to make that.
+func TestPortCallAsksForValues(t *testing.T) {
+	var called []string
+	port := &rpc.Port{}
+	defer port.Close()
+	for _, name := range []string{"cart", "wine"} {
+		s := &rpc.Server{Name: name}
+		testpb.RegisterTestServiceServer(s, emptyServer{empty: func(ctx context.Context) error {
+			called = append(called, name+" "+resilience.PriorityOf(ctx).String())
+			return nil
+		}})
+		s.Start()
+		defer s.Drain(context.Background())
+		port.Servers = append(port.Servers, s)
+	}
+	ctx := &knowing{Context: t.Context(), values: map[string][]string{":authority": {"wine"}, "hanse-priority": {"critical"}}}
+	if err := port.Call(emptyCall, &foreign{ctx: ctx}); err != nil || ctx.made || !slices.Equal(called, []string{"wine critical"}) {
+		t.Errorf("%v, called %q, metadata made: %t", err, called, ctx.made)
+	}
+}
+
+// TestPortCallEnds holds when the context of a handler ends.
+func TestPortCallEnds(t *testing.T) {
+	srv := &rpc.Server{Name: "test"}
+	began := make(chan context.Context, 1)
+	testpb.RegisterTestServiceServer(srv, emptyServer{empty: func(ctx context.Context) error {
+		began <- ctx
+		if _, waits := ctx.Deadline(); waits {
+			<-ctx.Done()
+		}
+		return ctx.Err()
+	}})
+	srv.Start()
+	port := &rpc.Port{Servers: []*rpc.Server{srv}}
+	defer port.Close()
+
+	if err := port.Call(emptyCall, newForeign(t, "test")); err != nil {
+		t.Error(err)
+	}
+	if ctx := <-began; ctx.Err() != context.Canceled {
+		t.Errorf("after the call: %v", ctx.Err())
+	}
+
+	soon, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if err := port.Call(emptyCall, &foreign{ctx: soon}); status.Code(err) != codes.DeadlineExceeded {
+		t.Errorf("at the deadline: %v", err)
+	}
+	<-began
+
+	late, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	ended := make(chan error)
+	go func() { ended <- port.Call(emptyCall, &foreign{ctx: late}) }()
+	<-began
+	srv.Stop()
+	if err := <-ended; status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "stopped") {
+		t.Errorf("when the server stops: %v", err)
+	}
+	if late.Err() != nil {
+		t.Errorf("the caller's context: %v", late.Err())
 	}
 }

@@ -35,6 +35,11 @@ func newRouter(servers []*Server, shared *Server, maxRecv int) *router {
 // serve runs a call on the server that it is for.
 func (r *router) serve(method string, stream grpc.ServerStream) error {
 	srv, err := r.routed(stream.Context(), method)
+	return r.serveOn(srv, err, method, stream)
+}
+
+// serveOn runs a call on a server, unless err says why there is none.
+func (r *router) serveOn(srv *Server, err error, method string, stream grpc.ServerStream) error {
 	if err == nil {
 		err = srv.serveStream(method, stream, r.maxRecv)
 	}
@@ -77,19 +82,23 @@ func (r *router) choose(method, authority string, meant []string) (*Server, erro
 	if r.shared != nil && r.shared.has(contract) {
 		return r.shared, nil
 	}
-	var having []*Server
+	var only *Server
+	having := 0
 	for _, s := range r.servers {
 		if s.has(contract) {
-			having = append(having, s)
+			only = s
+			having++
 		}
 	}
 	switch {
-	case len(having) == 1:
-		return having[0], nil
-	case len(having) > 1:
+	case having == 1:
+		return only, nil
+	case having > 1:
 		var names []string
-		for _, s := range having {
-			names = append(names, fmt.Sprintf("%q", s.Name))
+		for _, s := range r.servers {
+			if s.has(contract) {
+				names = append(names, fmt.Sprintf("%q", s.Name))
+			}
 		}
 		slices.Sort(names)
 		return nil, status.Errorf(codes.Unimplemented, "several services of this app have the contract %s: call one of them by its name as the authority: %s", contract, strings.Join(names, ", "))

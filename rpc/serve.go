@@ -3,7 +3,10 @@ package rpc
 import (
 	"context"
 	"io"
+	"time"
 
+	"github.com/hanse-go/hanse/internal/lazyctx"
+	"github.com/hanse-go/hanse/internal/priority"
 	"github.com/hanse-go/hanse/resilience"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -16,65 +19,86 @@ import (
 // the incoming metadata, the deadline and the peer. Of a call that was not processed, which notProcessed finds in the error, the wire
 // must tell the caller. maxRecv counts when the server sets no MaxRecvMsgSize of its own.
 func (s *Server) serveStream(path string, stream grpc.ServerStream, maxRecv int) (ended error) {
-	if err := s.awaitStart(stream.Context(), context.Background(), nil); err != nil {
+	ctx := stream.Context()
+	if err := s.awaitStart(ctx, context.Background(), nil); err != nil {
 		return err
 	}
 	m, err := s.lookup(path)
 	if err != nil {
 		return err
 	}
-	d, denied := s.decide(stream.Context(), m)
+	d, denied := s.decide(ctx, m)
 	if err := d.enter(func(md metadata.MD) error { stream.SetTrailer(md); return nil }); err != nil {
 		return err
 	}
 	defer d.leave()
-	if m.unary != nil {
-		done, err := d.awaitTurn(stream.Context(), sentPriority(stream.Context()))
-		if err != nil {
-			return err
-		}
-		defer func() { done(ended) }()
-	}
 	c := &wireCall{
 		ServerStream: stream, srv: s, method: m, denied: denied,
 		maxRecv: limitOr(s.MaxRecvMsgSize, maxRecv), maxSend: limitOr(s.MaxSendMsgSize, noLimit),
 	}
-	ctx := stream.Context()
-	if p := sentPriority(ctx); p != resilience.Normal {
-		ctx = resilience.WithPriority(ctx, p)
+	c.ctx.priority = sentPriority(ctx)
+	if m.unary != nil {
+		ticket, err := d.awaitTurn(ctx, &c.ticket, c.ctx.priority)
+		if err != nil {
+			return err
+		}
+		defer func() { d.release(ticket, ended) }()
 	}
-	c.ctx, c.cancel = context.WithCancel(ctx)
-	defer c.cancel()
+	c.ctx.Begin(ctx, time.Time{})
+	defer c.ctx.End()
 	c.activeCall.call = c
-	if err := s.begin(&c.activeCall); err != nil {
-		return err
+	if here := handlerHere(stream); here != nil && m.unary != nil {
+		if err := s.enter(&c.activeCall); err != nil {
+			return err
+		}
+		c.runHere(here)
+	} else {
+		if err := s.begin(&c.activeCall); err != nil {
+			return err
+		}
+		c.worker.jobs <- c
+		<-c.worker.done
+		s.end(&c.activeCall)
 	}
-	c.worker.jobs <- c
-	<-c.worker.done
-	s.end(&c.activeCall)
-	if status.Code(c.err) == codes.Canceled && c.ctx.Err() != nil && stream.Context().Err() == nil {
+	if status.Code(c.err) == codes.Canceled && c.ctx.Err() != nil && ctx.Err() == nil {
 		return s.errStopped() // the caller has not cancelled anything
 	}
 	return c.err
 }
 
 // wireCall is a call from a wire, and the stream that its handler sees. It runs on a worker, so that a handler that ends its goroutine
-// does not end the wire's.
+// does not end the wire's; or on the goroutine that the call came on, when that may end.
 type wireCall struct {
 	grpc.ServerStream
 	activeCall
 	srv              *Server
 	method           *method
 	denied           bool // no rule lets it in
-	ctx              context.Context
-	cancel           context.CancelFunc
+	ctx              wireContext
+	ticket           resilience.Ticket // of a unary call
 	maxRecv, maxSend int
 	err              error
 }
 
-func (c *wireCall) Context() context.Context { return c.ctx }
+// wireContext is the context of a wireCall: that of its stream, with the priority that the caller has sent.
+type wireContext struct {
+	lazyctx.Context
+	priority resilience.Priority
+}
+
+func (c *wireContext) Value(key any) any {
+	if key == (priority.Key{}) && c.priority != resilience.Normal {
+		return c.priority
+	}
+	return c.Context.Value(key)
+}
+
+// IncomingValues is what incomingValues asks for first.
+func (c *wireContext) IncomingValues(key string) []string { return incomingValues(c.Parent(), key) }
+
+func (c *wireCall) Context() context.Context { return &c.ctx }
 func (c *wireCall) fullMethod() string       { return c.method.path }
-func (c *wireCall) stop()                    { c.cancel() }
+func (c *wireCall) stop()                    { c.ctx.End() }
 
 func (c *wireCall) run(w *worker) {
 	returned := false
@@ -82,14 +106,49 @@ func (c *wireCall) run(w *worker) {
 		if !returned {
 			p := recover()
 			w.dead = p == nil
-			c.err = c.srv.caught(c.ctx, c.method.path, p)
+			c.err = c.srv.caught(&c.ctx, c.method.path, p)
 		}
 		w.done <- struct{}{}
 	}()
+	c.handle()
+	returned = true
+}
+
+// exiting is a stream whose unary handler may run on the goroutine that calls [Port.Call].
+type exiting interface{ HandlerExited(err error) }
+
+// handlerHere returns the stream if it is one of those, or nil.
+func handlerHere(stream grpc.ServerStream) exiting {
+	if c, ok := stream.(*foreignCall); ok && handlerHere(c.ServerStream) == nil {
+		return nil
+	}
+	here, _ := stream.(exiting)
+	return here
+}
+
+// runHere runs the handler on this goroutine. When the handler ends that, what is above does not go on: then here is told.
+func (c *wireCall) runHere(here exiting) {
+	returned := false
+	defer func() {
+		var p any
+		if !returned {
+			p = recover()
+			c.err = c.srv.caught(&c.ctx, c.method.path, p)
+		}
+		c.srv.leave(&c.activeCall)
+		if !returned && p == nil {
+			here.HandlerExited(c.err)
+		}
+	}()
+	c.handle()
+	returned = true
+}
+
+// handle runs the handler.
+func (c *wireCall) handle() {
 	if err := c.srv.handle(c.method, c, c.denied); err != nil {
 		c.err = handlerStatus(err).Err()
 	}
-	returned = true
 }
 
 // The servers of one port may have different limits; that of the wire is the largest of them.
