@@ -18,6 +18,7 @@ type Accepted struct {
 	Closed func() // is called once, when the connection is closed; may be nil
 
 	once  sync.Once
+	reads readDeadline
 	stall time.Duration // see LimitStalls; 0: none
 
 	mu      sync.Mutex // guards what follows, which is of no use without a limit
@@ -117,8 +118,13 @@ func (a *Accepted) Read(p []byte) (int, error) {
 		}
 		return n, nil
 	}
+	a.reads.begin(a.Conn)
+	defer a.reads.end()
 	return a.Conn.Read(p)
 }
+
+// SetReadDeadline sets when reads fail at the latest.
+func (a *Accepted) SetReadDeadline(t time.Time) error { return a.reads.set(a.Conn, t) }
 
 // Close closes the connection.
 func (a *Accepted) Close() error {
@@ -141,5 +147,6 @@ func (a *Accepted) CloseWrite() error {
 func (a *Accepted) Unread() (net.Conn, []byte) {
 	first := a.First
 	a.First = nil
+	a.reads.settle(a.Conn)
 	return a.Conn, first
 }
