@@ -75,13 +75,12 @@ type Port struct {
 	server wire.Server
 	plain  wire.Server // refuses calls over plaintext; nil without Identity
 	web    *http.Server
-	web2   *http2.Web // the same over HTTP/2
+	web2   *http2.Web    // the same over HTTP/2
+	web2On http2.Workers // that run its handlers
 	webIn  *wire.ConnQueue
 	tls    *tls.Config
 	router *router
 	warned throttle
-
-	observed bool // a server has stats handlers
 
 	conns    atomic.Int64   // open ones, of all kinds
 	crowded  atomic.Bool    // there are as many as there may be
@@ -97,6 +96,7 @@ type Port struct {
 	listeners map[net.Listener]bool
 	pending   map[net.Conn]bool // not handed over yet
 	drained   chan struct{}     // closed when Drain's work is done; nil before Drain
+	ending    sync.Once         // of web2On
 }
 
 // start makes what runs the connections.
@@ -140,8 +140,7 @@ func (p *Port) start() {
 				p.arriving.Done()
 			}
 		}
-		p.observed = p.router.statsHandler() != nil
-		p.web2 = &http2.Web{Handler: handler, BaseContext: p.HTTPContext, Server: p.web, Logger: p.Logger}
+		p.web2 = &http2.Web{Handler: handler, BaseContext: p.HTTPContext, Server: p.web, Logger: p.Logger, Workers: &p.web2On}
 		p.server = wireOr(p.Wire).NewServer(wire.ServerConfig{
 			Handle:       p.router.serve,
 			Router:       p.router,
@@ -342,6 +341,7 @@ func (p *Port) Drain(ctx context.Context) error {
 			both.Go(p.drainWeb)
 			both.Wait()
 			p.web2.Wait(nil) // for handlers whose connections are gone
+			p.web2On.Close()
 		}()
 	}
 	drained := p.drained
@@ -367,5 +367,6 @@ func (p *Port) Close() error {
 	}
 	p.web.Close()
 	p.running.Wait()
+	p.ending.Do(func() { go p.web2On.Close() }) // it waits for handlers
 	return nil
 }

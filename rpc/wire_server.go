@@ -143,6 +143,7 @@ type wireConn struct {
 	values context.Context // what stats handlers put into it; nil without
 
 	ready   []http2.Job  // only the reader touches it: calls to run when it has handled all that one read brought
+	plain   bool         // likewise: that read brought requests of plain HTTP
 	partial atomic.Int64 // bytes of messages that have begun and are not complete
 }
 
@@ -231,6 +232,7 @@ func tlsInfo(state tls.ConnectionState) credentials.TLSInfo {
 func (c *wireConn) NewStream(conn *http2.Conn, h *http2.Header, end bool) (*http2.Stream, http2.Receiver) {
 	known, head := headOf(h)
 	if !head.grpc || h.Method != "POST" {
+		c.plain = true
 		return c.server.web.NewStream(conn, h, end)
 	}
 	route := c.server.router.routeOf(h, known, &head)
@@ -245,7 +247,11 @@ func (c *wireConn) NewStream(conn *http2.Conn, h *http2.Header, end bool) (*http
 }
 
 // EndBatch implements http2.Handler.
-func (c *wireConn) EndBatch(*http2.Conn) {
+func (c *wireConn) EndBatch(conn *http2.Conn) {
+	if c.plain {
+		c.plain = false
+		c.server.web.EndBatch(conn)
+	}
 	if len(c.ready) == 0 {
 		return
 	}

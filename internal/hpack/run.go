@@ -7,9 +7,10 @@ import "slices"
 type Run struct {
 	Fields []Field
 
-	// Data and Checked belong to the decoder's users: what was made of the fields, by the user of the HTTP/2 layer and by that
-	// layer itself. They are nil at first, and only the goroutine that calls Decode sets them.
+	// Data, Web and Checked belong to the decoder's users: what was made of the fields, by the user of the HTTP/2 layer, by that layer for
+	// requests of plain HTTP, and by it for all. They are nil at first, and only the goroutine that calls Decode sets them.
 	Data    any
+	Web     any
 	Checked any
 
 	ids  []fieldID

@@ -6,10 +6,13 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // Web serves the requests of a server's connections with an [http.Handler], each on a goroutine of its own, as net/http does with
-// HTTP/2. It is a [Handler]; a server that speaks something else too gives it the streams that are plain HTTP, by NewStream.
+// HTTP/2. It is a [Handler]; a server that speaks something else too gives it the streams that are plain HTTP, by NewStream, and tells it
+// of the end of the batches that they came in.
 //
 //	web := &http2.Web{Handler: mux}
 //	err := http2.NewServerConn(nc, &http2.Config{}, web).Serve()
@@ -17,7 +20,8 @@ import (
 // Handlers find what net/http gives them, http.ResponseController's deadlines, 1xx answers and trailers among it. There is no server
 // push, no http.Hijacker and no CONNECT with a protocol. Stricter than net/http: a request whose body is not as long as its
 // Content-Length says is reset (PROTOCOL_ERROR), and so is a response whose body is shorter than that (INTERNAL_ERROR); fields that are
-// specific to a connection are never sent.
+// specific to a connection are never sent. More lenient: what a handler has written before it ended its goroutine (runtime.Goexit) is the
+// answer, if it is as long as its Content-Length.
 //
 // The fields are set before the first request. A Web must not be copied.
 type Web struct {
@@ -26,6 +30,11 @@ type Web struct {
 	BaseContext context.Context
 	Server      *http.Server // found in the contexts by http.ServerContextKey; nil: an empty one. It is not run, but its ConnContext is called.
 	Logger      *slog.Logger // for panics and mistakes of handlers; nil: slog.Default
+	// Workers are the goroutines that handlers run on: they begin when all that a read has brought was seen, so that small bodies are there.
+	// nil: goroutines of the moment.
+	Workers *Workers
+
+	date atomic.Pointer[dateText] // the latest one
 
 	mu      sync.Mutex
 	conns   map[*Conn]*webConn // those with requests
@@ -40,6 +49,7 @@ type webConn struct {
 	remote   string
 	tls      *tls.ConnectionState
 	ctx      context.Context
+	ready    []Job // only the reader touches it: requests to serve when it has seen all that one read brought
 }
 
 // NewStream begins a request. See [Handler].
@@ -47,12 +57,25 @@ func (w *Web) NewStream(c *Conn, h *Header, end bool) (*Stream, Receiver) {
 	call := &webCall{web: w, conn: w.begin(c)}
 	call.stream.web = true
 	call.body.wake.L = &call.body.mu
-	call.ctx, call.cancel = context.WithCancel(call.conn.ctx)
+	call.ctx.Begin(call.conn.ctx, time.Time{})
 	return &call.stream, call
 }
 
-// EndBatch does nothing: each request has its goroutine by now.
-func (w *Web) EndBatch(*Conn) {}
+// EndBatch gives the requests that came to the workers.
+func (w *Web) EndBatch(c *Conn) {
+	if w.Workers == nil {
+		return
+	}
+	w.mu.Lock()
+	wc := w.conns[c]
+	w.mu.Unlock()
+	if wc == nil || len(wc.ready) == 0 {
+		return
+	}
+	w.Workers.Push(wc.ready)
+	clear(wc.ready)
+	wc.ready = wc.ready[:0]
+}
 
 // Wait waits until no handler runs, also of those whose connections are gone. It returns ErrGaveUp when done is closed first.
 func (w *Web) Wait(done <-chan struct{}) error {

@@ -21,7 +21,9 @@ type requestBody struct {
 	mu            sync.Mutex
 	wake          sync.Cond // something changed for Read
 	chunks        [][]byte  // what was not read yet
+	room          [1][]byte // memory of chunks
 	offset        int       // into the first of them
+	taken         []byte    // by Whole
 	buffered      int       // bytes not read yet
 	received      int64     // bytes that came
 	err           error     // what Read returns when chunks is empty; io.EOF in the end
@@ -32,9 +34,16 @@ type requestBody struct {
 	deadline      *time.Timer
 }
 
-const bodyChunk = 16 << 10
+// The memory of bodies comes in two sizes; a body that says it is in between takes just what it needs.
+const (
+	bodyChunk  = 16 << 10
+	smallChunk = 2 << 10
+)
 
-var bodyChunks = sync.Pool{New: func() any { return new([bodyChunk]byte) }}
+var (
+	bodyChunks  = sync.Pool{New: func() any { return new([bodyChunk]byte) }}
+	smallChunks = sync.Pool{New: func() any { return new([smallChunk]byte) }}
+)
 
 // put takes a copy of p. It reports false when the body is longer than declared.
 func (b *requestBody) put(p []byte) bool {
@@ -51,6 +60,9 @@ func (b *requestBody) put(p []byte) bool {
 		return true
 	}
 	b.buffered += len(p)
+	if len(b.chunks) == 0 {
+		b.chunks = b.room[:0]
+	}
 	for len(p) > 0 {
 		last := len(b.chunks) - 1
 		if last < 0 || len(b.chunks[last]) == cap(b.chunks[last]) {
@@ -66,18 +78,39 @@ func (b *requestBody) put(p []byte) bool {
 	return true
 }
 
-// newChunk returns memory for the next n bytes or more: just enough of it for a small body.
+// newChunk returns memory for the next n bytes or more: for all of a small body.
 func (b *requestBody) newChunk(n int) []byte {
-	if b.declared >= 0 && b.declared < bodyChunk/2 {
+	switch {
+	case 0 <= b.declared && b.declared <= smallChunk:
+		return smallChunks.Get().(*[smallChunk]byte)[:0]
+	case 0 <= b.declared && b.declared < bodyChunk/2:
 		return make([]byte, 0, max(n, int(b.declared-b.received)+n))
 	}
 	return bodyChunks.Get().(*[bodyChunk]byte)[:0]
 }
 
 func freeChunk(chunk []byte) {
-	if cap(chunk) == bodyChunk {
+	switch cap(chunk) {
+	case smallChunk:
+		smallChunks.Put((*[smallChunk]byte)(chunk[:smallChunk]))
+	case bodyChunk:
 		bodyChunks.Put((*[bodyChunk]byte)(chunk[:bodyChunk]))
 	}
+}
+
+// Whole returns the body if all of it has come, in one piece of memory, and nothing was read yet. Read returns io.EOF then. The bytes are
+// valid until the handler returns.
+func (b *requestBody) Whole() (data []byte, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed || b.err != io.EOF || len(b.chunks) != 1 || b.taken != nil || b.offset > 0 {
+		return nil, false
+	}
+	b.taken = b.chunks[0]
+	b.chunks = b.chunks[:0]
+	b.call.stream.Consumed(b.buffered)
+	b.buffered = 0
+	return b.taken, true
 }
 
 // missing is how much shorter the body is than declared.
@@ -183,6 +216,8 @@ func (b *requestBody) end() {
 	defer b.mu.Unlock()
 	b.over, b.closed = true, true
 	b.drop()
+	freeChunk(b.taken)
+	b.taken = nil
 	if b.deadline != nil {
 		b.deadline.Stop()
 	}

@@ -1,36 +1,40 @@
 package http2
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"slices"
 	"sync/atomic"
 
 	"github.com/hanse-go/hanse/internal/hpack"
+	"github.com/hanse-go/hanse/internal/lazyctx"
 )
 
-// webCall is one request and its response.
+// webCall is one request and its response. It is never used again: handlers may keep the request and its context.
 type webCall struct {
 	stream Stream
 	web    *Web
 	conn   *webConn
-	ctx    context.Context
-	cancel context.CancelFunc
+	ctx    lazyctx.Context
 
-	header  Header // of the request, but the lists of fields
-	lists   [2][]hpack.Field
+	header  Header  // of the request, but the lists of fields
+	known   *webRun // the fields that it begins with
+	rest    []hpack.Field
 	started bool // the reader's: the request's header came
 
 	abortErr atomic.Pointer[error]
 
-	request  *http.Request
+	request  http.Request
+	url      url.URL
 	body     requestBody
 	response responseWriter
 }
+
+var _ Job = (*webCall)(nil)
 
 // OnHeaders gets the request, and then maybe its trailers.
 func (c *webCall) OnHeaders(h *Header, end bool) {
@@ -42,7 +46,7 @@ func (c *webCall) OnHeaders(h *Header, end bool) {
 	c.started = true
 	c.header = *h
 	c.header.Run, c.header.Rest = nil, nil
-	c.lists = [...][]hpack.Field{h.Run.Fields, slices.Clone(h.Rest)}
+	c.known, c.rest = webRunOf(h.Run), slices.Clone(h.Rest)
 	c.body.call, c.response.call = c, c
 	length, err := contentLength(h)
 	c.body.declared = length
@@ -53,8 +57,15 @@ func (c *webCall) OnHeaders(h *Header, end bool) {
 		c.body.none = true
 		c.ended()
 	}
-	go c.run()
+	if c.web.Workers == nil {
+		go c.run()
+	} else {
+		c.conn.ready = append(c.conn.ready, c)
+	}
 }
+
+// Run implements Job.
+func (c *webCall) Run(*Worker) { c.run() }
 
 // OnData gets a piece of the request's body.
 func (c *webCall) OnData(p []byte, end bool) {
@@ -91,7 +102,7 @@ func (c *webCall) malformed(err error) {
 func (c *webCall) gone(err error) {
 	c.body.fail(err)
 	c.abortErr.CompareAndSwap(nil, &err)
-	c.cancel()
+	c.ctx.End()
 }
 
 // aborted returns why the stream was aborted; nil: it was not.
@@ -107,32 +118,43 @@ func (c *webCall) run() {
 	defer c.web.end(c.conn)
 	returned := false
 	defer func() {
-		c.cancel()
+		c.ctx.End()
 		if !returned { // a panic, or runtime.Goexit
 			c.abort(recover())
 		}
 		c.response.close()
 		c.body.end()
-		if r := c.request; r != nil && r.MultipartForm != nil {
-			if err := r.MultipartForm.RemoveAll(); err != nil {
+		if form := c.request.MultipartForm; form != nil {
+			if err := form.RemoveAll(); err != nil {
 				c.web.logger().Warn("the files of a form could not be removed", "error", err)
 			}
 		}
 		c.stream.Finish()
 	}()
-	r, err := c.newRequest()
-	if err != nil {
+	if err := c.makeRequest(); err != nil {
 		c.malformed(err)
-	} else if c.stream.AwaitRoom(c.ctx.Done(), true) == nil && c.ctx.Err() == nil {
-		c.request = r
+	} else if c.awaitRoom(true) == nil && c.ctx.Err() == nil {
+		r := &c.request
 		c.handler(r).ServeHTTP(&c.response, r)
 		c.response.end()
 	}
 	returned = true
 }
 
-// abort resets the stream of a handler that panicked.
+// awaitRoom waits while as much waits for the client as the limits allow. See [Stream.AwaitRoom].
+func (c *webCall) awaitRoom(begin bool) error {
+	if !c.conn.conn.Crowded() {
+		return nil
+	}
+	return c.stream.AwaitRoom(c.ctx.Done(), begin)
+}
+
+// abort resets the stream of a handler that panicked, or ended its goroutine before it had answered.
 func (c *webCall) abort(reason any) {
+	if reason == nil && c.response.complete() {
+		c.response.end()
+		return
+	}
 	c.stream.Reset(InternalError)
 	if err, ok := reason.(error); reason == nil || ok && errors.Is(err, http.ErrAbortHandler) {
 		return
@@ -149,15 +171,4 @@ func (c *webCall) handler(r *http.Request) http.Handler {
 		return http.NotFoundHandler()
 	}
 	return c.web.Handler
-}
-
-// fields calls f with every field of the request that is not a pseudo-header.
-func (c *webCall) fields(f func(hpack.Field)) {
-	for _, list := range c.lists {
-		for _, field := range list {
-			if field.Name[0] != ':' {
-				f(field)
-			}
-		}
-	}
 }

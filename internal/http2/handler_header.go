@@ -122,10 +122,26 @@ func (w *responseWriter) responseHeader(p []byte, last bool) []byte {
 		block = hpack.AppendLiteral(block, "content-type", http.DetectContentType(p), false)
 	}
 	if !f.hasDate {
-		var date [len(http.TimeFormat)]byte
-		block = hpack.AppendLiteral(block, "date", string(time.Now().UTC().AppendFormat(date[:0], http.TimeFormat)), false)
+		block = hpack.AppendLiteral(block, "date", w.call.web.dateNow(), false)
 	}
 	return block
+}
+
+// dateText is a Date of the second that it is of.
+type dateText struct {
+	second int64
+	text   string
+}
+
+// dateNow returns the value of a Date field. It is made once a second.
+func (w *Web) dateNow() string {
+	now := time.Now()
+	last := w.date.Load()
+	if last == nil || last.second != now.Unix() {
+		last = &dateText{now.Unix(), now.UTC().Format(http.TimeFormat)}
+		w.date.Store(last)
+	}
+	return last.text
 }
 
 // trailerBlock returns the trailers: those declared in the header that have values now, and those with [http.TrailerPrefix].

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -492,6 +493,90 @@ type countedReader struct{ n *atomic.Int64 }
 func (r *countedReader) Read(p []byte) (int, error) {
 	r.n.Add(int64(len(p)))
 	return len(p), nil
+}
+
+// TestWebWholeBody hands out bodies that came with their headers as they are.
+func TestWebWholeBody(t *testing.T) {
+	long := strings.Repeat("x", 3<<10)
+	for name, tt := range map[string]struct {
+		length string
+		pieces []string
+		read   int // bytes, before
+		whole  bool
+	}{
+		"one piece":   {"3", []string{"one"}, 0, true},
+		"two pieces":  {"6", []string{"one", "two"}, 0, true},
+		"no length":   {"", []string{"one", "two"}, 0, true},
+		"long":        {"3072", []string{long}, 0, true},
+		"longest":     {"", []string{long, long, long, long, long, long}, 0, false},
+		"was read":    {"6", []string{"one", "two"}, 3, false},
+		"no body yet": {"6", []string{}, 0, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			all := strings.Join(tt.pieces, "")
+			var workers http2.Workers
+			called := false
+			web := &http2.Web{Workers: &workers, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				called = true
+				io.ReadFull(r.Body, make([]byte, tt.read))
+				data, ok := r.Body.(interface{ Whole() ([]byte, bool) }).Whole()
+				if ok != tt.whole || ok && string(data) != all {
+					t.Errorf("%s: %d bytes, %t", name, len(data), ok)
+				}
+				if len(all) == 0 {
+					return
+				}
+				rest, err := io.ReadAll(r.Body)
+				if string(data)+string(rest) != all[tt.read:] || err != nil {
+					t.Errorf("%s: %d bytes, and then %d, %v", name, len(data), len(rest), err)
+				}
+				if _, again := r.Body.(interface{ Whole() ([]byte, bool) }).Whole(); again {
+					t.Errorf("%s: twice", name)
+				}
+			})}
+			fields := post()
+			if tt.length != "" {
+				fields = append(fields, "content-length", tt.length)
+			}
+			in := slices.Concat([]byte(clientPreface), frameBytes(tSettings, 0, 0, nil), frameBytes(tHeaders, fEndHeaders, 1, block(fields...)))
+			for i, p := range tt.pieces {
+				flags := byte(0)
+				if i == len(tt.pieces)-1 {
+					flags = fEndStream
+				}
+				in = append(in, frameBytes(tData, flags, 1, []byte(p))...)
+			}
+			nc := newScript(in, 0)
+			conn := http2.NewServerConn(nc, &http2.Config{}, web)
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				conn.Serve()
+			}()
+			synctest.Wait()
+			nc.end()
+			<-ended
+			if err := web.Wait(nil); err != nil || !called {
+				t.Error(name, err, called)
+			}
+			workers.Close()
+		})
+	}
+}
+
+// TestWebGoexit ends goroutines behind an answer, and within one.
+func TestWebGoexit(t *testing.T) {
+	for body, want := range map[string]string{"hello": "END", "hell": "RESET INTERNAL_ERROR"} {
+		r := servePipe(t, &http2.Web{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Length", "5")
+			io.WriteString(w, body)
+			runtime.Goexit()
+		})})
+		r.request(1, true, post()...)
+		if got := r.exchange(1); got[len(got)-1] != want {
+			t.Errorf("%s: got %q, want %s", body, got, want)
+		}
+	}
 }
 
 // TestWebWait waits for a handler whose connection is gone.

@@ -15,10 +15,40 @@ import (
 // blankRequest is where requests with a context are copied from.
 var blankRequest http.Request
 
-// newRequest makes what the handler gets. An error says that the request is malformed.
-func (c *webCall) newRequest() (*http.Request, error) {
+// webRun is what was made of the fields with which requests begin: of many, usually all.
+type webRun struct {
+	fields  []hpack.Field
+	names   []string // of the fields, in canonical form; "": a pseudo-header
+	regular int      // how many are none
+	path    string   // that url is of
+	url     *url.URL // nil: there is none, or it is malformed
+}
+
+// webRunOf returns what was made of a run. Only the reader calls it.
+func webRunOf(run *hpack.Run) *webRun {
+	if known, ok := run.Web.(*webRun); ok {
+		return known
+	}
+	known := &webRun{fields: run.Fields, names: make([]string, len(run.Fields))}
+	for i, f := range run.Fields {
+		switch {
+		case f.Name == ":path":
+			known.path = f.Value
+			known.url, _ = url.ParseRequestURI(f.Value) // who uses it finds out again
+		case f.Name[0] != ':':
+			known.names[i] = http.CanonicalHeaderKey(f.Name)
+			known.regular++
+		}
+	}
+	run.Web = known
+	return known
+}
+
+// makeRequest makes what the handler gets. An error says that the request is malformed.
+func (c *webCall) makeRequest() error {
 	h := &c.header
-	r := blankRequest.WithContext(c.ctx)
+	c.request = *blankRequest.WithContext(&c.ctx)
+	r := &c.request
 	r.Method = h.Method
 	r.Proto, r.ProtoMajor = "HTTP/2.0", 2
 	r.Host = h.Authority
@@ -26,63 +56,80 @@ func (c *webCall) newRequest() (*http.Request, error) {
 	r.TLS = c.conn.tls
 
 	if h.Protocol != "" {
-		return nil, errors.New("the request asks for a protocol, which SETTINGS did not offer")
+		return errors.New("the request asks for a protocol, which SETTINGS did not offer")
 	}
 	if strings.Contains(h.Authority, "@") { // RFC 9113 section 8.3.1
-		return nil, errors.New("the request's authority has userinfo")
+		return errors.New("the request's authority has userinfo")
 	}
-	if h.Method == http.MethodConnect {
-		r.URL, r.RequestURI = &url.URL{Host: h.Authority}, h.Authority
-	} else {
+	r.URL = &c.url
+	switch {
+	case h.Method == http.MethodConnect:
+		c.url.Host, r.RequestURI = h.Authority, h.Authority
+	case c.known.url != nil && c.known.path == h.Path:
+		c.url, r.RequestURI = *c.known.url, h.Path
+	default:
 		u, err := url.ParseRequestURI(h.Path)
 		if err != nil {
-			return nil, fmt.Errorf("the request's path: %w", err)
+			return fmt.Errorf("the request's path: %w", err)
 		}
 		r.URL, r.RequestURI = u, h.Path
 	}
 
 	r.Header = c.requestHeader()
-	if r.Host == "" {
-		r.Host = r.Header.Get("Host")
+	if host := r.Header["Host"]; host != nil {
+		if r.Host == "" && len(host) > 0 {
+			r.Host = host[0]
+		}
+		delete(r.Header, "Host")
 	}
-	r.Header.Del("Host")
 	for _, v := range r.Header["Expect"] {
 		if hasToken(v, "100-continue") {
-			r.Header.Del("Expect")
+			delete(r.Header, "Expect")
 			c.body.mu.Lock()
 			c.body.wantsContinue = true
 			c.body.mu.Unlock()
 			break
 		}
 	}
-	r.Trailer = declaredTrailers(r.Header["Trailer"])
-	r.Header.Del("Trailer")
+	if declared := r.Header["Trailer"]; declared != nil {
+		r.Trailer = declaredTrailers(declared)
+		delete(r.Header, "Trailer")
+	}
 
 	r.Body, r.ContentLength = &c.body, c.body.declared
 	if c.body.none {
 		r.Body, r.ContentLength = http.NoBody, 0
 	}
-	return r, nil
+	return nil
 }
 
 // requestHeader returns the request's fields under their canonical names, with the crumbs of its cookies joined.
 func (c *webCall) requestHeader() http.Header {
-	n := len(c.lists[0]) + len(c.lists[1])
+	n := c.known.regular + len(c.rest)
 	header := make(http.Header, n)
 	values := make([]string, 0, n) // for the fields with one value
-	c.fields(func(f hpack.Field) {
-		name := http.CanonicalHeaderKey(f.Name)
+	add := func(name, value string) {
 		old, ok := header[name]
 		switch {
 		case !ok:
-			values = append(values, f.Value)
+			values = append(values, value)
 			header[name] = values[len(values)-1 : len(values) : len(values)]
 		case name == "Cookie": // RFC 9113 section 8.2.3
-			old[0] += "; " + f.Value
+			old[0] += "; " + value
 		default:
-			header[name] = append(old, f.Value)
+			header[name] = append(old, value)
 		}
-	})
+	}
+	for i := range c.known.fields {
+		if name := c.known.names[i]; name != "" {
+			add(name, c.known.fields[i].Value)
+		}
+	}
+	for _, f := range c.rest {
+		if f.Name[0] != ':' {
+			add(http.CanonicalHeaderKey(f.Name), f.Value)
+		}
+	}
 	return header
 }
 

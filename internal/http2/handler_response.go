@@ -215,6 +215,9 @@ func (w *responseWriter) end() {
 	w.send(w.buf, nil, true) // the client is gone if this fails
 }
 
+// complete reports whether all of the body was written that the header announces.
+func (w *responseWriter) complete() bool { return w.status != 0 && w.fields.length == w.written }
+
 // close gives back what the response holds.
 func (w *responseWriter) close() {
 	w.over = true
@@ -257,7 +260,7 @@ func (w *responseWriter) send(p []byte, release func([]byte), last bool) error {
 		return w.failure(w.call.aborted())
 	}
 	w.ended = f.End
-	err := w.call.stream.AwaitRoom(w.call.ctx.Done(), false)
+	err := w.call.awaitRoom(false)
 	if err == nil {
 		err = w.call.stream.Send(&f)
 	} else if release != nil {
@@ -335,6 +338,6 @@ func (w *responseWriter) EnableFullDuplex() error { return nil }
 // CloseNotify is there for old handlers: it tells once that the request's context has ended.
 func (w *responseWriter) CloseNotify() <-chan bool {
 	gone := make(chan bool, 1)
-	context.AfterFunc(w.call.ctx, func() { gone <- true })
+	context.AfterFunc(&w.call.ctx, func() { gone <- true })
 	return gone
 }
