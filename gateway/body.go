@@ -14,8 +14,13 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// readBody reads all of a unary call's body within the limits.
-func (h *Handler) readBody(ctx context.Context, w http.ResponseWriter, r *http.Request, held *held) ([]byte, error) {
+// wholeBody is a body that may have come in one piece before the handler was called: then it is read without a copy and without waiting. The
+// bytes are valid until the handler returns.
+type wholeBody interface{ Whole() (data []byte, ok bool) }
+
+// readBody reads all of a unary call's body within the limits. What it returns is the caller's, if buf is nil. Else it may be in the memory
+// of buf, and is not valid when the handler has returned.
+func (h *Handler) readBody(ctx context.Context, w http.ResponseWriter, r *http.Request, held *held, buf *[]byte) ([]byte, error) {
 	limits := h.limits()
 	if r.ContentLength > int64(limits.MessageBytes) {
 		return nil, errTooLarge(limits.MessageBytes)
@@ -23,41 +28,67 @@ func (h *Handler) readBody(ctx context.Context, w http.ResponseWriter, r *http.R
 	if r.ContentLength == 0 {
 		return []byte{}, nil
 	}
-	late := h.readBy(ctx, http.NewResponseController(w))
-	data, err := readAll(r.Body, r.ContentLength, limits.MessageBytes, held)
-	return data, late(err)
+	if buf == nil {
+		buf = new([]byte)
+	} else if b, ok := r.Body.(wholeBody); ok {
+		if data, ok := b.Whole(); ok && len(data) <= limits.MessageBytes {
+			return data, nil
+		}
+	}
+	late := h.readBy(ctx, w, r)
+	data, err := readAll(r.Body, r.ContentLength, limits.MessageBytes, held, *buf)
+	if err = late.status(err); err == nil {
+		*buf = data
+	}
+	return data, err
 }
 
-// readBy gives reads of the request's body the time that a message may take to arrive. The returned function must be called when it is
-// there, and makes the error of a read the call's status.
-func (h *Handler) readBy(ctx context.Context, rc *http.ResponseController) func(error) error {
-	limit := h.limits().ReadTimeout
-	deadline, limited := ctx.Deadline()
-	calls := limited
-	if limit > 0 {
-		if end := time.Now().Add(limit); !limited || end.Before(deadline) {
-			deadline, limited, calls = end, true, false
-		}
-	}
-	if limited {
-		rc.SetReadDeadline(deadline) // where a server has none, the client decides how long it takes
-	}
-	return func(err error) error {
-		if err == nil {
-			if limited {
-				rc.SetReadDeadline(time.Time{})
-			}
-			return nil
-		}
-		if err = readError(err); limited && !calls && status.Code(err) == codes.DeadlineExceeded {
-			return status.Errorf(codes.DeadlineExceeded, "the request's message took longer than %v to arrive", limit)
-		}
-		return err
-	}
+// arrival is the time that a message may take to arrive.
+type arrival struct {
+	w     http.ResponseWriter
+	limit time.Duration // ReadTimeout
+	set   bool          // there is a deadline
+	call  bool          // it is the call's
 }
 
-// readAll reads a body that says it is length bytes long, -1 if it does not say, and may be limit bytes long.
-func readAll(r io.Reader, length int64, limit int, held *held) ([]byte, error) {
+// readBy gives reads of the request's body the time that a message may take to arrive. When it is there, status must be called.
+func (h *Handler) readBy(ctx context.Context, w http.ResponseWriter, r *http.Request) arrival {
+	a := arrival{w: w, limit: h.limits().ReadTimeout}
+	var deadline time.Time
+	deadline, a.set = ctx.Deadline()
+	a.call = a.set
+	if a.limit > 0 {
+		if !a.set && r.ProtoMajor == 1 {
+			a.set = true
+			return a // ServeHTTP has just set it
+		}
+		if end := time.Now().Add(a.limit); !a.set || end.Before(deadline) {
+			deadline, a.set, a.call = end, true, false
+		}
+	}
+	if a.set {
+		http.NewResponseController(w).SetReadDeadline(deadline) // where a server has none, the client decides how long it takes
+	}
+	return a
+}
+
+// status ends the time, and makes the error of a read the call's status.
+func (a arrival) status(err error) error {
+	if err == nil {
+		if a.set {
+			http.NewResponseController(a.w).SetReadDeadline(time.Time{})
+		}
+		return nil
+	}
+	if err = readError(err); a.set && !a.call && status.Code(err) == codes.DeadlineExceeded {
+		return status.Errorf(codes.DeadlineExceeded, "the request's message took longer than %v to arrive", a.limit)
+	}
+	return err
+}
+
+// readAll reads a body that says it is length bytes long, -1 if it does not say, and may be limit bytes long. It uses the memory of buf if
+// that is enough.
+func readAll(r io.Reader, length int64, limit int, held *held, buf []byte) ([]byte, error) {
 	first := int64(512)
 	if length >= 0 {
 		first = min(length, firstPiece) + 1 // one more, to see the end without more memory
@@ -65,7 +96,10 @@ func readAll(r io.Reader, length int64, limit int, held *held) ([]byte, error) {
 	if err := held.grow(int(first)); err != nil {
 		return nil, err
 	}
-	data := make([]byte, 0, first)
+	data := buf[:0]
+	if int64(cap(data)) < first {
+		data = make([]byte, 0, first)
+	}
 	for {
 		n, err := r.Read(data[len(data):cap(data)])
 		data = data[:len(data)+n]

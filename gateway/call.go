@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -38,7 +37,7 @@ type exchange interface {
 // begin is what a protocol's request says about its call.
 type begin struct {
 	route      *route
-	metadata   metadata.MD
+	metadata   metadata.MD // nil: the request's headers, which were found to be right
 	timeout    time.Duration
 	hasTimeout bool  // the client said one
 	err        error // the call's status: it ends before it has begun
@@ -48,7 +47,8 @@ type begin struct {
 type call struct {
 	route    *route
 	exchange exchange
-	ctx      context.Context
+	context  callContext
+	ctx      context.Context // context, or what is made of it
 
 	mu      sync.Mutex // guards what follows
 	header  metadata.MD
@@ -59,9 +59,8 @@ type call struct {
 	out   sync.Mutex // held while something is sent
 	ended bool       // guarded by out
 
-	in     sync.Mutex         // held while something is received
-	over   bool               // guarded by in: nothing is received any more
-	cancel context.CancelFunc // ends a receive that waits; nil where none does
+	in   sync.Mutex // held while something is received
+	over bool       // guarded by in: nothing is received any more
 }
 
 // run makes the call that b says, and ends x.
@@ -71,21 +70,17 @@ func (h *Handler) run(r *http.Request, b *begin, x exchange) {
 		c.end(b.err)
 		return
 	}
-	ctx := metadata.NewIncomingContext(withPeer(r), b.metadata)
-	c.ctx = grpc.NewContextWithServerTransportStream(ctx, transportStream{c})
 	timeout, limited := b.timeout, b.hasTimeout
 	if limit := h.limits().Timeout; !limited && b.route.unary() && limit > 0 {
 		timeout, limited = limit, true
 	}
+	var deadline time.Time
 	if limited {
-		var cancel context.CancelFunc
-		c.ctx, cancel = context.WithTimeout(c.ctx, timeout)
-		defer cancel()
+		deadline = time.Now().Add(timeout)
 	}
-	if b.route.method.IsStreamingClient() {
-		c.ctx, c.cancel = context.WithCancel(c.ctx)
-		defer c.cancel()
-	}
+	c.context.begin(c, r, b.metadata, deadline)
+	defer c.context.End()
+	c.ctx = c.context.context()
 	c.end(h.call(c))
 }
 
@@ -100,7 +95,28 @@ func (h *Handler) call(c *call) (err error) {
 	if err := c.exchange.begin(c.ctx); err != nil {
 		return err
 	}
+	if _, ok := c.exchange.(oneResponse); ok {
+		return h.Backend.Call(c.route.path, onConnection{c})
+	}
 	return h.Backend.Call(c.route.path, c)
+}
+
+// oneResponse is an exchange whose end writes all of a response to one request.
+type oneResponse interface {
+	response() (http.ResponseWriter, *http.Request)
+}
+
+// onConnection is a call whose handler runs on the goroutine of its request, if the backend can do that: this saves switching between two.
+type onConnection struct{ *call }
+
+// HandlerExited is called when the handler has ended the goroutine: it is the last chance to answer.
+func (c onConnection) HandlerExited(err error) {
+	w, r := c.exchange.(oneResponse).response()
+	if r.ProtoMajor == 1 {
+		w.Header()["Connection"] = []string{"close"} // which net/http does then
+	}
+	c.end(err)
+	http.NewResponseController(w).Flush() // an error tells that the client is gone
 }
 
 // end sends the status. What handlers that go on send after it is lost.
@@ -129,8 +145,8 @@ func (c *call) end(err error) {
 // message: net/http answers no request whose body somebody reads.
 func (c *call) stopReceiving() {
 	if !c.in.TryLock() {
-		if c.cancel != nil {
-			c.cancel()
+		if c.route.method.IsStreamingClient() {
+			c.context.End()
 		}
 		c.in.Lock()
 	}

@@ -20,13 +20,26 @@ type codec interface {
 	decode(data []byte, m proto.Message) error
 }
 
+// codecs are those of a handler.
+type codecs struct {
+	proto        protoCodec
+	json, strict jsonCodec
+}
+
+func (c *codecs) init(depth int, types Types) {
+	c.proto = protoCodec{depth: depth}
+	c.strict = jsonCodec{depth: depth, types: types, strict: true}
+	c.json = jsonCodec{depth: depth, types: types, plain: &c.strict}
+}
+
 // codecOf returns the codec with that name, or nil.
 func (h *Handler) codecOf(name string) codec {
+	h.init()
 	switch name {
 	case "proto":
-		return protoCodec{depth: h.limits().Depth}
+		return &h.codecs.proto
 	case "json":
-		return jsonCodec{depth: h.limits().Depth, types: h.Types}
+		return &h.codecs.json
 	}
 	return nil
 }
@@ -34,9 +47,8 @@ func (h *Handler) codecOf(name string) codec {
 // plain returns the codec for clients that have no contract of their own which could be newer, such as curl: in JSON, what is unknown is
 // misspelt, and must not be lost.
 func plain(c codec) codec {
-	if json, ok := c.(jsonCodec); ok {
-		json.strict = true
-		return json
+	if json, ok := c.(*jsonCodec); ok && json.plain != nil {
+		return json.plain
 	}
 	return c
 }
@@ -58,8 +70,9 @@ func (c protoCodec) decode(data []byte, m proto.Message) error {
 // contract.
 type jsonCodec struct {
 	depth  int
-	types  Types // nil: the global ones
-	strict bool  // fields that are unknown are an error
+	types  Types      // nil: the global ones
+	strict bool       // fields that are unknown are an error
+	plain  *jsonCodec // the same, but strict; nil: it is
 }
 
 func (jsonCodec) name() string { return "json" }

@@ -70,7 +70,7 @@ func decompress(c encoding.Compressor, data []byte, limit int, held *held) ([]by
 	if err != nil {
 		return nil, errCompressed(err)
 	}
-	out, err := readAll(r, -1, limit, held)
+	out, err := readAll(r, -1, limit, held, nil)
 	if _, ok := status.FromError(err); !ok {
 		return nil, errCompressed(err)
 	}

@@ -29,22 +29,22 @@ func (h *Handler) serveConnectUnary(w http.ResponseWriter, r *http.Request, rt *
 	}
 	b := &begin{route: rt}
 	b.err = connectBegin(r, b)
-	h.run(r, b, h.newConnectUnary(w, r, b, codec, r.Header.Get("Content-Encoding")))
+	h.run(r, b, h.newConnectUnary(w, r, b, codec, first(r.Header, "Content-Encoding")))
 	return true
 }
 
 // connectBegin reads the headers that Connect's calls have in common. Its error is the call's status.
 func connectBegin(r *http.Request, b *begin) (err error) {
-	if v := r.Header.Get("Connect-Protocol-Version"); v != "" && v != "1" {
+	if v := first(r.Header, "Connect-Protocol-Version"); v != "" && v != "1" {
 		return status.Errorf(codes.InvalidArgument, "Connect-Protocol-Version is %q: there is version 1 only", v)
 	}
-	if v := r.Header.Get("Connect-Timeout-Ms"); v != "" {
+	if v := first(r.Header, "Connect-Timeout-Ms"); v != "" {
 		if b.timeout, err = parseConnectTimeout(v); err != nil {
 			return status.Error(codes.InvalidArgument, err.Error())
 		}
 		b.hasTimeout = true
 	}
-	if b.metadata, err = incoming(r); err != nil {
+	if b.metadata, err = headerMetadata(r); err != nil {
 		return status.Error(codes.InvalidArgument, err.Error())
 	}
 	return nil
@@ -67,11 +67,12 @@ type connectUnary struct {
 	codec    codec
 	requests encoding.Compressor // nil: not compressed
 	replies  encoding.Compressor
-	request  []byte // maybe compressed; nil: the body has it
-	held     held   // for it
+	request  []byte  // maybe compressed; nil: the body has it
+	in       *[]byte // its memory, if that is to be used again
+	held     held    // for it
 	got      bool
 	header   metadata.MD
-	reply    []byte
+	out      *[]byte // the reply; nil: there is none
 }
 
 func (h *Handler) newConnectUnary(w http.ResponseWriter, r *http.Request, b *begin, codec codec, compression string) *connectUnary {
@@ -87,11 +88,21 @@ func (h *Handler) newConnectUnary(w http.ResponseWriter, r *http.Request, b *beg
 	return x
 }
 
+func (x *connectUnary) response() (http.ResponseWriter, *http.Request) { return x.w, x.r }
+
 func (x *connectUnary) begin(ctx context.Context) (err error) {
 	if x.request == nil {
-		x.request, err = x.h.readBody(ctx, x.w, x.r, &x.held)
+		x.in = requestBuffers.get()
+		x.request, err = x.h.readBody(ctx, x.w, x.r, &x.held, x.in)
 	}
 	return err
+}
+
+// forget gives back the memory of the request.
+func (x *connectUnary) forget() {
+	x.held.release()
+	requestBuffers.put(x.in)
+	x.request, x.in = nil, nil
 }
 
 func (x *connectUnary) receive(m proto.Message) (err error) {
@@ -99,9 +110,8 @@ func (x *connectUnary) receive(m proto.Message) (err error) {
 		return io.EOF
 	}
 	x.got = true
-	defer x.held.release()
+	defer x.forget()
 	data := x.request
-	x.request = nil
 	if x.requests != nil && len(data) > 0 {
 		if data, err = decompress(x.requests, data, x.h.limits().MessageBytes, &x.held); err != nil {
 			return err
@@ -118,19 +128,26 @@ func (x *connectUnary) sendHeader(md metadata.MD) error {
 func (x *connectUnary) flush() error { return nil }
 
 func (x *connectUnary) send(m proto.Message) (err error) {
-	x.reply, err = encodeReply(x.codec, x.reply[:0], m)
+	if x.out == nil {
+		x.out = replyBuffers.get()
+	}
+	*x.out, err = encodeReply(x.codec, (*x.out)[:0], m)
 	return err
 }
 
 func (x *connectUnary) end(header, trailer metadata.MD, st *status.Status) {
-	x.held.release()
+	x.forget()
 	if header == nil {
 		header = x.header
 	}
 	h := x.w.Header()
 	addHeaders(h, header, "")
 	addHeaders(h, trailer, "Trailer-")
-	body := x.reply
+	var body []byte
+	if x.out != nil {
+		body = *x.out
+		defer replyBuffers.put(x.out)
+	}
 	if st == nil && x.replies != nil && len(body) >= x.h.compressFrom() {
 		zipped, err := compress(x.replies, nil, body)
 		if st = statusOf(err); st == nil {
@@ -143,7 +160,7 @@ func (x *connectUnary) end(header, trailer metadata.MD, st *status.Status) {
 		x.h.writeError(x.w, st)
 		return
 	}
-	h["Content-Type"] = []string{connectUnaryPrefix + x.codec.name()}
+	h["Content-Type"] = typeHeader(connectUnaryPrefix + x.codec.name())
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	x.w.Write(body) // the client is gone if this fails
 }

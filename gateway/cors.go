@@ -95,7 +95,7 @@ func (c CORS) resolved() (r cors) {
 func (h *Handler) fromAllowedPage(w http.ResponseWriter, r *http.Request) bool {
 	h.init()
 	c := &h.cors
-	origin := r.Header.Get("Origin")
+	origin := first(r.Header, "Origin")
 	header := w.Header()
 	if c.on {
 		header.Add("Vary", "Origin")

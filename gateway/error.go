@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"google.golang.org/grpc/codes"
@@ -76,13 +77,14 @@ type jsonDetail struct {
 
 // newJSONError returns a status in JSON. Details whose type is known can be read by people, too.
 func (h *Handler) newJSONError(st *status.Status) *jsonError {
+	h.init()
 	e := &jsonError{Code: infoOf(st.Code()).name, Message: st.Message()}
 	for _, detail := range st.Proto().GetDetails() {
 		d := jsonDetail{Type: detail.GetTypeUrl(), Value: base64.RawStdEncoding.EncodeToString(detail.GetValue())}
 		if i := strings.LastIndexByte(d.Type, '/'); i >= 0 {
 			d.Type = d.Type[i+1:]
 		}
-		types := jsonCodec{types: h.Types}.resolver()
+		types := h.codecs.json.resolver()
 		if t, err := types.FindMessageByURL(detail.GetTypeUrl()); err == nil {
 			m := t.New().Interface()
 			if detail.UnmarshalTo(m) == nil {
@@ -109,8 +111,8 @@ func writeJSON(w http.ResponseWriter, code int, contentType string, v any) {
 	}
 	header := w.Header()
 	header["Content-Type"] = []string{contentType}
+	header["Content-Length"] = []string{strconv.Itoa(len(body))}
 	delete(header, "Content-Encoding")
-	delete(header, "Content-Length")
 	w.WriteHeader(code)
 	w.Write(body) // the client is gone if this fails
 }

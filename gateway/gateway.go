@@ -56,6 +56,7 @@ type Handler struct {
 
 	once       sync.Once
 	resolved   Limits // made once
+	codecs     codecs // made once
 	cors       cors   // made once
 	protection http.CrossOriginProtection
 
@@ -103,6 +104,7 @@ func (h *Handler) init() {
 			message = b.MaxRecvMsgSize()
 		}
 		h.resolved = h.Limits.resolved(message)
+		h.codecs.init(h.resolved.Depth, h.Types)
 		h.cors = h.CORS.resolved()
 	})
 }

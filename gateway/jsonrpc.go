@@ -117,6 +117,9 @@ func (h *Handler) readJSONRPC(w http.ResponseWriter, r *http.Request, b *begin) 
 	if err := connectBegin(r, b); err != nil {
 		return nil, m, err
 	}
+	if b.metadata == nil { // the calls of a batch share it
+		b.metadata, _ = incoming(r)
+	}
 	var c encoding.Compressor
 	if c, err = compressorOf(r.Header.Get("Content-Encoding")); err != nil {
 		w.Header()["Accept-Encoding"] = []string{compressions}
@@ -128,7 +131,7 @@ func (h *Handler) readJSONRPC(w http.ResponseWriter, r *http.Request, b *begin) 
 		ctx, cancel = context.WithTimeout(ctx, b.timeout)
 		defer cancel()
 	}
-	if data, err = h.readBody(ctx, w, r, m); err == nil && c != nil && len(data) > 0 {
+	if data, err = h.readBody(ctx, w, r, m, nil); err == nil && c != nil && len(data) > 0 {
 		data, err = decompress(c, data, h.limits().MessageBytes, m)
 	}
 	return data, m, err

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -35,8 +34,9 @@ var usual = map[string]string{
 }
 
 const (
-	ownPrefix   = "Hanse-"
-	instanceKey = "Hanse-Instance" // the instance that is meant: there is no harm in being refused by the others
+	ownPrefix    = "Hanse-"
+	instanceKey  = "Hanse-Instance" // the instance that is meant: there is no harm in being refused by the others
+	authorityKey = ":authority"
 )
 
 // incoming returns a request's headers as the metadata of its call. A value that is no base64 under a key of binary values is an error.
@@ -75,8 +75,19 @@ func incoming(r *http.Request) (metadata.MD, error) {
 		}
 		md[key] = decoded
 	}
-	md[":authority"] = []string{r.Host}
+	md[authorityKey] = []string{r.Host}
 	return md, nil
+}
+
+// headerMetadata returns a request's headers as metadata if something can be wrong with them; the error says what. Else it is nil: to be
+// made when somebody asks for it.
+func headerMetadata(r *http.Request) (metadata.MD, error) {
+	for name := range r.Header {
+		if at := len(name) - len("-bin"); at > 0 && strings.EqualFold(name[at:], "-bin") {
+			return incoming(r)
+		}
+	}
+	return nil, nil
 }
 
 // validKey reports whether a header's name can be that of metadata.
@@ -111,15 +122,10 @@ func reserved(name string) bool {
 	return hidden[name] || name == "Content-Type" || name == "User-Agent" || name == "Date" || name == statusHeader
 }
 
-// withPeer returns the request's context with the peer in it: that of the connection, which an rpc.Port puts there, or what the request
-// itself says.
-func withPeer(r *http.Request) context.Context {
-	ctx := r.Context()
-	if _, ok := peer.FromContext(ctx); ok {
-		return ctx
-	}
+// peerOf returns what a request itself says about the peer.
+func peerOf(r *http.Request) *peer.Peer {
 	p := &peer.Peer{Addr: address(r.RemoteAddr)}
-	p.LocalAddr, _ = ctx.Value(http.LocalAddrContextKey).(net.Addr)
+	p.LocalAddr, _ = r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if r.TLS != nil {
 		info := credentials.TLSInfo{State: *r.TLS, CommonAuthInfo: credentials.CommonAuthInfo{SecurityLevel: credentials.PrivacyAndIntegrity}}
 		if certs := r.TLS.PeerCertificates; len(certs) > 0 && len(certs[0].URIs) == 1 && certs[0].URIs[0].Scheme == "spiffe" {
@@ -129,7 +135,7 @@ func withPeer(r *http.Request) context.Context {
 	} else if _, info, err := insecure.NewCredentials().ServerHandshake(nil); err == nil {
 		p.AuthInfo = info
 	}
-	return peer.NewContext(ctx, p)
+	return p
 }
 
 // address is a peer's, as text: of TCP, or of something else.
@@ -147,9 +153,39 @@ func address(s string) net.Addr {
 
 // mediaTypeOf returns the request's content type without parameters, in small letters.
 func mediaTypeOf(h http.Header) string {
-	value := h.Get("Content-Type")
+	value := first(h, "Content-Type")
 	if i := strings.IndexByte(value, ';'); i >= 0 {
 		value = value[:i]
 	}
 	return strings.ToLower(strings.TrimSpace(value))
+}
+
+// first returns the first value of a header, whose name is in canonical form.
+func first(h http.Header, name string) string {
+	if values := h[name]; len(values) > 0 {
+		return values[0]
+	}
+	return ""
+}
+
+// The content types of nearly all replies. Headers share the values.
+var (
+	jsonHeader  = []string{jsonType}
+	protoHeader = []string{protoType}
+)
+
+const (
+	jsonType  = "application/json"
+	protoType = "application/proto"
+)
+
+// typeHeader returns the values of a Content-Type, which must not be changed.
+func typeHeader(contentType string) []string {
+	switch contentType {
+	case jsonType:
+		return jsonHeader
+	case protoType:
+		return protoHeader
+	}
+	return []string{contentType}
 }

@@ -48,15 +48,22 @@ func (h *Handler) serveREST(w http.ResponseWriter, r *http.Request, t *table) bo
 // callREST makes the call of a request. values are those of the template's variables.
 func (h *Handler) callREST(w http.ResponseWriter, r *http.Request, rr *restRoute, values []string) {
 	r.Header[restHeader] = byREST
-	x := rest{h: h, w: w, r: r, route: rr, values: values, held: held{h: h}}
-	b := &begin{route: rr.route}
+	request := rest{h: h, w: w, r: r, route: rr, values: values, held: held{h: h}}
+	if rr.method.IsStreamingServer() {
+		x := newRESTStream(request)
+		x.run(x)
+	} else {
+		x := &restUnary{rest: request}
+		x.run(x)
+	}
+}
+
+// run makes the call, of which x is a part of the exchange.
+func (x *rest) run(all exchange) {
+	b := &begin{route: x.route.route}
 	b.err = x.check(b)
 	x.stream()
-	if rr.method.IsStreamingServer() {
-		h.run(r, b, newRESTStream(x))
-	} else {
-		h.run(r, b, &restUnary{rest: x})
-	}
+	x.h.run(x.r, b, all)
 }
 
 // rest is what the exchanges of annotated methods have in common: the request.
@@ -70,6 +77,7 @@ type rest struct {
 	code     int                 // the status of HTTP for what failed in the request; 0: that of the error's code
 	ctx      context.Context
 	body     []byte    // maybe compressed, of those who take a message
+	in       *[]byte   // its memory, if that is to be used again
 	held     held      // for it
 	got      bool      // the message
 	incoming *restBody // of those who take a stream
@@ -83,9 +91,19 @@ func (x *rest) begin(ctx context.Context) (err error) {
 	case x.route.request.shape == noBody:
 		err = x.noBodyIn(ctx)
 	case x.r.ContentLength != 0:
-		x.body, err = x.h.readBody(ctx, x.w, x.r, &x.held)
+		if x.route.request.shape != rawBody { // whose bytes are the message's
+			x.in = requestBuffers.get()
+		}
+		x.body, err = x.h.readBody(ctx, x.w, x.r, &x.held, x.in)
 	}
 	return x.failed(err)
+}
+
+// forget gives back the memory of the body.
+func (x *rest) forget() {
+	x.held.release()
+	requestBuffers.put(x.in)
+	x.body, x.in = nil, nil
 }
 
 // check reads the headers of a request. Its error is the call's status.
@@ -104,7 +122,7 @@ func (x *rest) check(b *begin) error {
 		return status.Errorf(codes.InvalidArgument, "the content type is %q; send %s", x.r.Header.Get("Content-Type"), x.route.bodyTypes())
 	}
 	var err error
-	if x.requests, err = compressorOf(x.r.Header.Get("Content-Encoding")); err != nil {
+	if x.requests, err = compressorOf(first(x.r.Header, "Content-Encoding")); err != nil {
 		x.w.Header()["Accept-Encoding"] = []string{compressions}
 		x.code = http.StatusUnsupportedMediaType
 	}
@@ -113,8 +131,8 @@ func (x *rest) check(b *begin) error {
 
 // takes reports whether the content type is one for the route's body. A request that says none has what is wanted.
 func (rr *restRoute) takes(header http.Header) bool {
-	value := header.Get("Content-Type")
-	if value == "" || rr.request.shape == rawBody {
+	value := first(header, "Content-Type")
+	if value == "" || value == jsonType || rr.request.shape == rawBody {
 		return true
 	}
 	mediaType, params, err := mime.ParseMediaType(value)

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/hanse-go/hanse/internal/httprule"
 	"google.golang.org/grpc/codes"
@@ -24,6 +23,8 @@ type restUnary struct {
 	buf         *[]byte // of the reply; nil: there is none
 }
 
+func (x *restUnary) response() (http.ResponseWriter, *http.Request) { return x.w, x.r }
+
 func (x *restUnary) sendHeader(md metadata.MD) error {
 	x.header = md // it goes out with the trailers
 	return nil
@@ -33,21 +34,15 @@ func (x *restUnary) flush() error { return nil }
 
 func (x *restUnary) send(m proto.Message) (err error) {
 	if x.buf == nil {
-		x.buf = replyBuffers.Get().(*[]byte)
+		x.buf = replyBuffers.get()
 	}
 	*x.buf, x.contentType, err = x.encode((*x.buf)[:0], m)
 	return err
 }
 
-// replyBuffers are those of replies that were written.
-var replyBuffers = sync.Pool{New: func() any { return new([]byte) }}
-
-// keptBuffer is the size in bytes of the largest buffer that is used again.
-const keptBuffer = 64 << 10
-
 func (x *restUnary) end(header, trailer metadata.MD, st *status.Status) {
 	x.incoming.end(x.w.Header())
-	x.held.release()
+	x.forget()
 	if header == nil {
 		header = x.header
 	}
@@ -57,9 +52,8 @@ func (x *restUnary) end(header, trailer metadata.MD, st *status.Status) {
 	code := successOf(header)
 	var body []byte
 	if x.buf != nil {
-		if body = *x.buf; cap(body) <= keptBuffer {
-			defer replyBuffers.Put(x.buf)
-		}
+		body = *x.buf
+		defer replyBuffers.put(x.buf)
 	}
 	if st == nil && !hasBody(code) {
 		x.w.WriteHeader(code)
@@ -80,7 +74,7 @@ func (x *restUnary) end(header, trailer metadata.MD, st *status.Status) {
 		x.h.writeFailure(x.w, x.r, st, x.code)
 		return
 	}
-	h["Content-Type"] = []string{x.contentType}
+	h["Content-Type"] = typeHeader(x.contentType)
 	h["X-Content-Type-Options"] = noSniff
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	if code != http.StatusOK {
@@ -94,7 +88,7 @@ var noSniff = []string{"nosniff"}
 
 // encode appends what of a message is the body of a response.
 func (x *rest) encode(dst []byte, msg proto.Message) (data []byte, contentType string, err error) {
-	codec := jsonCodec{types: x.h.Types}
+	codec := &x.h.codecs.json
 	p := x.route.response
 	switch p.shape {
 	case rawBody:
@@ -108,7 +102,7 @@ func (x *rest) encode(dst []byte, msg proto.Message) (data []byte, contentType s
 	if err != nil {
 		err = status.Errorf(codes.Internal, "the reply cannot be encoded: %v", err)
 	}
-	return data, "application/json", err
+	return data, jsonType, err
 }
 
 // appendField appends the JSON of one field, a list, a map or a scalar.

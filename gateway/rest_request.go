@@ -30,8 +30,8 @@ func (x *rest) receive(m proto.Message) error {
 	default:
 		data = x.body
 	}
-	defer x.held.release()
-	x.got, x.body = true, nil
+	defer x.forget()
+	x.got = true
 	if err == nil {
 		err = x.fill(m, data)
 	}
@@ -60,16 +60,16 @@ func (x *rest) noBodyIn(ctx context.Context) error {
 	if x.r.ContentLength == 0 {
 		return nil
 	}
-	late := x.h.readBy(ctx, http.NewResponseController(x.w))
+	late := x.h.readBy(ctx, x.w, x.r)
 	var start [64]byte
 	n, err := io.ReadFull(x.r.Body, start[:])
 	switch {
 	case err == io.EOF || err == io.ErrUnexpectedEOF && n < len(start):
 		if s := string(bytes.TrimSpace(start[:n])); s == "" || s == "{}" {
-			return late(nil)
+			return late.status(nil)
 		}
 	case err != nil:
-		return late(err)
+		return late.status(err)
 	}
 	return status.Error(codes.InvalidArgument, "this route takes no body: its fields are in the path and the query")
 }
@@ -77,7 +77,7 @@ func (x *rest) noBodyIn(ctx context.Context) error {
 // fill replaces m by what the body, the path and the query say.
 func (x *rest) fill(msg proto.Message, data []byte) error {
 	m := msg.ProtoReflect()
-	codec := jsonCodec{depth: x.h.limits().Depth, types: x.h.Types, strict: true}
+	codec := &x.h.codecs.strict
 	p := x.route.request
 	var err error
 	switch {

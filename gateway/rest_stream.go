@@ -147,7 +147,7 @@ func (x *restStream) end(header, trailer metadata.MD, st *status.Status) {
 		x.alive.Stop()
 		x.alive = nil
 	}
-	x.held.release()
+	x.forget()
 	h := x.w.Header()
 	x.incoming.end(h)
 	if len(header) > 0 { // it was not sent

@@ -14,6 +14,7 @@ import (
 type stream struct {
 	h     *Handler
 	w     http.ResponseWriter
+	r     *http.Request
 	rc    *http.ResponseController
 	body  streamBody
 	in    envelopeReader
@@ -26,7 +27,7 @@ type stream struct {
 }
 
 func (s *stream) init(h *Handler, w http.ResponseWriter, r *http.Request, rt *route, codec codec) {
-	s.h, s.w, s.rc = h, w, http.NewResponseController(w)
+	s.h, s.w, s.r, s.rc = h, w, r, http.NewResponseController(w)
 	s.in = envelopeReader{codec: codec, limit: h.limits().MessageBytes, held: held{h: h}}
 	s.out = envelopeWriter{codec: codec, compressFrom: h.compressFrom()}
 	s.body.body, s.body.rc = r.Body, s.rc
@@ -49,8 +50,8 @@ func (s *stream) begin(ctx context.Context) error {
 		s.stop = s.body.until(ctx)
 		return nil
 	}
-	late := s.h.readBy(ctx, s.rc)
-	return late(s.in.only())
+	late := s.h.readBy(ctx, s.w, s.r)
+	return late.status(s.in.only())
 }
 
 // close ends the reading.

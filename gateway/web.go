@@ -56,7 +56,7 @@ func webBegin(r *http.Request, b *begin) (err error) {
 		}
 		b.hasTimeout = true
 	}
-	if b.metadata, err = incoming(r); err != nil {
+	if b.metadata, err = headerMetadata(r); err != nil {
 		return status.Error(codes.InvalidArgument, err.Error())
 	}
 	return nil
