@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,6 +26,8 @@ type hooked struct {
 	next      func() error
 	lost      <-chan struct{}
 	ack       error
+	unlimited bool // deliveries; the limit is the subscription's to keep
+	retries   atomic.Int64
 }
 
 func (h *hooked) Publish(ctx context.Context, topic string, m *events.Message, done func(error)) {
@@ -39,6 +42,9 @@ func (h *hooked) Subscribe(ctx context.Context, s events.SubscriptionInfo) (even
 		if err := h.subscribe(s); err != nil {
 			return nil, err
 		}
+	}
+	if h.unlimited {
+		s.MaxInFlight = 1 << 20
 	}
 	src, err := h.Memory.Subscribe(ctx, s)
 	if err != nil {
@@ -78,6 +84,11 @@ func (d *hookedDelivery) Ack(ctx context.Context) error {
 		return d.h.ack
 	}
 	return d.Delivery.Ack(ctx)
+}
+
+func (d *hookedDelivery) Retry(ctx context.Context, after time.Duration) error {
+	d.h.retries.Add(1)
+	return d.Delivery.Retry(ctx, after)
 }
 
 // TestSourceFails holds that a group is joined again when the broker ended its source, and that a broker that is away ends nothing.

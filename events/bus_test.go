@@ -288,7 +288,7 @@ func TestJitter(t *testing.T) {
 func TestDrainTimeout(t *testing.T) {
 	for _, topic := range []*events.Topic[text]{placed, keyed} {
 		inBubble(topic.Name(), t, func(t *testing.T) {
-			broker := new(events.Memory)
+			broker := new(hooked)
 			b := newBus(broker)
 			b.DrainTimeout = 10 * time.Second
 			var cut time.Duration
@@ -313,6 +313,10 @@ func TestDrainTimeout(t *testing.T) {
 			}
 			if s := sub.Stats(); s.Failed != 0 || s.DeadLettered != 0 {
 				t.Errorf("what was cut counts as a failure: %+v", s)
+			}
+
+			if n := broker.retries.Load(); topic == keyed && n > 0 {
+				t.Errorf("%d events with an order were given back one by one", n)
 			}
 
 			// Another instance gets both at once.

@@ -19,7 +19,7 @@ func newTopic(d *declaration) *topic {
 
 // newImpliedTopic returns the topic of the dead letters of another one.
 func newImpliedTopic(of *declaration, name string) *topic {
-	d := &declaration{info: TopicInfo{Name: name, Limits: of.info.Limits}, typ: of.typ, json: of.json}
+	d := &declaration{info: TopicInfo{Name: name, Limits: of.info.Limits}, typ: of.typ, name: of.name, json: of.json}
 	t := newTopic(d)
 	t.implied = true
 	return t

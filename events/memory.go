@@ -16,7 +16,7 @@ import (
 //
 // A program never gets one unless it says so: a [Memory] must be given to a [Bus] or an app by name.
 type Memory struct {
-	// DedupWindow is how long a second message of the same ID and source is told from the first, and dropped. At least the last 65,536
+	// DedupWindow is how long a second message of the same ID and source is told from the first, and dropped. At least the last 16,384
 	// messages of each topic are remembered for that time. Default: 2 min; -1: not at all.
 	DedupWindow time.Duration
 
@@ -45,6 +45,7 @@ type memoryTopic struct {
 	timer  *time.Timer
 	known  dedup
 	groups map[string]*memoryGroup // by name; those of a single member by a name that none can have
+	all    []*memoryGroup          // the same
 	stats  MemoryStats
 
 	schema   []byte
@@ -214,7 +215,7 @@ func (m *Message) size() int64 {
 // append stores a message that is due. The caller holds t.mu.
 func (t *memoryTopic) append(m *Message, size int64, now time.Time) {
 	t.log.add(m, size, now)
-	for _, g := range t.groups {
+	for _, g := range t.all {
 		g.wakeOne()
 	}
 }

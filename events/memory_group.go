@@ -85,6 +85,7 @@ func (b *Memory) Subscribe(ctx context.Context, s SubscriptionInfo) (Source, err
 		g = &memoryGroup{topic: t, name: name, ordered: s.Ordered, keys: make(map[string]*memoryKey), members: make(map[string]*memoryMember)}
 		g.next = t.start(s.Start)
 		t.groups[name] = g
+		t.all = append(t.all, g)
 	}
 	if g.ordered != s.Ordered {
 		if g.held() > 0 || len(g.members) > 0 {
@@ -419,6 +420,7 @@ func (m *memoryMember) Close(context.Context) error {
 	delete(g.members, m.name)
 	if g.name[0] == '/' {
 		delete(t.groups, g.name)
+		t.all = slices.DeleteFunc(t.all, func(other *memoryGroup) bool { return other == g })
 	}
 	m.takeBack(func(*memoryDelivery) bool { return true })
 	if m.timer != nil {

@@ -83,13 +83,27 @@ func (h *dueHeap) pop() *Message   { return heap.Pop(h).(*Message) }
 type dedup struct {
 	window   time.Duration // 0: nothing is remembered
 	seed     maphash.Seed
-	now, old map[uint64]time.Time // by a hash of the identity
-	began    time.Time            // of the younger generation
+	now, old *generation
+	began    time.Time // of the younger generation
+}
+
+// generation is messages that came one after the other.
+type generation struct {
+	at     map[uint64]time.Time // when, by a hash of the identity
+	filter [1 << 11]uint64      // one bit for each message: most that are new are told by it, without a look into the map
+}
+
+func newGeneration() *generation { return &generation{at: make(map[uint64]time.Time)} }
+
+// bit returns where the filter has the bit of a hash.
+func (g *generation) bit(h uint64) (word *uint64, mask uint64) {
+	return &g.filter[h>>53], 1 << (h >> 47 & 63)
 }
 
 // dedupMin is how many messages a generation has before it may be forgotten for their number.
-const dedupMin = 1 << 16
+const dedupMin = 1 << 14
 
+// hash returns a hash of the message's identity.
 func (d *dedup) hash(m *Message) uint64 {
 	h := maphash.String(d.seed, m.ID) ^ maphash.String(d.seed, m.Source)*3
 	if again := m.Metadata[redeliveryHeader]; again != "" {
@@ -104,11 +118,15 @@ func (d *dedup) has(m *Message, now time.Time) bool {
 		return false
 	}
 	h := d.hash(m)
-	at, ok := d.now[h]
-	if !ok {
-		at, ok = d.old[h]
+	for _, g := range [...]*generation{d.now, d.old} {
+		if word, mask := g.bit(h); *word&mask == 0 {
+			continue
+		}
+		if at, ok := g.at[h]; ok && now.Sub(at) < d.window {
+			return true
+		}
 	}
-	return ok && now.Sub(at) < d.window
+	return false
 }
 
 // add remembers the message.
@@ -117,11 +135,15 @@ func (d *dedup) add(m *Message, now time.Time) {
 		return
 	}
 	if d.now == nil {
-		d.seed, d.now, d.old, d.began = maphash.MakeSeed(), make(map[uint64]time.Time), make(map[uint64]time.Time), now
+		d.seed, d.now, d.old, d.began = maphash.MakeSeed(), newGeneration(), newGeneration(), now
 	}
-	if len(d.now) >= dedupMin || now.Sub(d.began) >= d.window {
-		clear(d.old)
+	if len(d.now.at) >= dedupMin || now.Sub(d.began) >= d.window {
+		clear(d.old.at)
+		clear(d.old.filter[:])
 		d.now, d.old, d.began = d.old, d.now, now
 	}
-	d.now[d.hash(m)] = now
+	h := d.hash(m)
+	word, mask := d.now.bit(h)
+	*word |= mask
+	d.now.at[h] = now
 }

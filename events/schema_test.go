@@ -26,7 +26,7 @@ func declared(t *testing.T, source string, json bool) *declaration {
 		t.Fatal(err)
 	}
 	var md protoreflect.MessageDescriptor = files[0].Messages().ByName("Placed")
-	return &declaration{info: TopicInfo{Name: "orders.placed"}, typ: dynamicpb.NewMessageType(md), json: json}
+	return &declaration{info: TopicInfo{Name: "orders.placed"}, typ: dynamicpb.NewMessageType(md), name: string(md.FullName()), json: json}
 }
 
 func TestSchema(t *testing.T) {

@@ -52,7 +52,8 @@ type Subscription struct {
 	stats   Stats
 }
 
-// Stats is what a subscription did since its host was started. Each event that it received is held, or counted in one of the others.
+// Stats is what a subscription did since its host was started. Each delivery that it received is held, or counted in one of Handled, Returned,
+// DeadLettered, Skipped, Lost and Unsettled.
 type Stats struct {
 	Topic, Group string
 

@@ -63,6 +63,7 @@ func (t *Topic[T]) Declare(host Host) {
 type declaration struct {
 	info TopicInfo
 	typ  protoreflect.MessageType
+	name string // of typ
 	json bool
 	key  any   // a func(T) string
 	err  error // what is wrong with it
@@ -81,14 +82,14 @@ func (d *declaration) setType(message func() protoreflect.Message) (err error) {
 		}
 	}()
 	m := message()
-	if m.Descriptor().FullName() != "" {
-		d.typ = m.Type()
+	if m.Descriptor().FullName() != "" { // and it does not panic
+		d.typ, d.name = m.Type(), string(m.Descriptor().FullName())
 	}
 	return nil
 }
 
 // typeName returns the full name of the message type, which is the type of the events.
-func (d *declaration) typeName() string { return string(d.typ.Descriptor().FullName()) }
+func (d *declaration) typeName() string { return d.name }
 
 // differs says how another declaration of the same name differs, "" when it does not.
 func (d *declaration) differs(other *declaration) string {
