@@ -11,7 +11,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hanse-go/hanse/internal/websocket"
@@ -409,4 +411,47 @@ func FuzzRead(f *testing.F) {
 		}
 		c.Close()
 	})
+}
+
+// watching is a connection whose server watches over peers that do not read.
+type watching struct{ net.Conn }
+
+func (watching) WatchesStalls() {}
+
+// TestSlowReader holds that a peer that takes a large message slowly gets all of it, and that nothing is limited twice.
+func TestSlowReader(t *testing.T) {
+	for name, tt := range map[string]struct {
+		size, piece int
+		pause       time.Duration
+		watched     bool
+	}{
+		"slow":    {200 << 10, 16 << 10, 50 * time.Second, false},
+		"watched": {100, 102, time.Hour, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				own, peer := net.Pipe()
+				nc := own
+				if tt.watched {
+					nc = watching{own}
+				}
+				c := websocket.New(nc, bufio.NewReader(nc), websocket.Options{WriteTimeout: time.Minute})
+				var reader sync.WaitGroup
+				reader.Go(func() {
+					for piece := make([]byte, tt.piece); ; {
+						time.Sleep(tt.pause)
+						if _, err := io.ReadFull(peer, piece); err != nil {
+							return
+						}
+					}
+				})
+				if err := c.Write(websocket.Binary, make([]byte, tt.size)); err != nil {
+					t.Error(err)
+				}
+				c.Close()
+				reader.Wait()
+				peer.Close()
+			})
+		})
+	}
 }

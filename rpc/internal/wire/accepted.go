@@ -42,12 +42,12 @@ func (a *Accepted) Write(p []byte) (n int, err error) {
 	for {
 		var k int
 		k, err = a.writeWithin(p[n:], a.stall)
-		if n += k; k == 0 && a.stalled(err) {
+		if n += k; k == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
 			// The peer may have taken some: a system says that there is room when a third of its buffer is free, but shows any when it is asked.
 			k, err = a.writeWithin(p[n:], glance)
 			n += k
 		}
-		if k == 0 || !a.stalled(err) {
+		if k == 0 || !errors.Is(err, os.ErrDeadlineExceeded) { // who set a deadline that has passed hears of it with the next write, which takes nothing
 			return n, err
 		}
 	}
@@ -65,16 +65,6 @@ func (a *Accepted) writeWithin(p []byte, limit time.Duration) (int, error) {
 	}
 	a.mu.Unlock()
 	return a.Conn.Write(p)
-}
-
-// stalled reports whether a write failed because of the limit.
-func (a *Accepted) stalled(err error) bool {
-	if !errors.Is(err, os.ErrDeadlineExceeded) {
-		return false
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.own.IsZero() || time.Now().Before(a.own)
 }
 
 // apply gives Conn the deadline that comes first. The lock is held.
