@@ -260,7 +260,10 @@ func TestEventsDrainTimeout(t *testing.T) {
 			if !heeds {
 				wantError(t, err, `service mailer: subscription "mailer" of topic "orders.placed": 1 handlers still run 2s after they were cancelled`)
 			}
-			if !strings.Contains(r.log.String(), `mailer: 1 of subscription \"mailer\" of topic \"orders.placed\"`) {
+			if !strings.Contains(r.log.String(), `drain timeout: cancelling the handlers that still run" service=mailer topic=orders.placed group=mailer running=1`) {
+				t.Errorf("the log does not tell that the handler is cancelled:\n%s", r.log)
+			}
+			if !heeds && !strings.Contains(r.log.String(), `mailer: 1 of subscription \"mailer\" of topic \"orders.placed\"`) {
 				t.Errorf("the log does not name what runs:\n%s", r.log)
 			}
 			close(release)

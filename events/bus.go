@@ -324,6 +324,9 @@ func (b *Bus) drain() error {
 	if d := cmp.Or(b.DrainTimeout, defaultDrainTimeout); d > 0 {
 		cutting := time.AfterFunc(d, func() {
 			for _, s := range subs {
+				if n := s.Stats().Running; n > 0 {
+					s.log.Warn("events: drain timeout: cancelling the handlers that still run", "running", n)
+				}
 				s.cut()
 			}
 		})
