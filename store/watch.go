@@ -95,7 +95,6 @@ func (r *resets) update(u Update) bool {
 		}
 		r.known[u.Key] = u.Revision
 	case Deleted:
-		delete(r.fresh, u.Key)
 		if _, ok := r.known[u.Key]; !ok {
 			return true
 		}

@@ -168,6 +168,19 @@ func lockTaken(h *harness) {
 		return nil
 	}, lockTTL)
 	h.is("a lock that was taken away", err, store.ErrLost)
+
+	// Who has not noticed yet does not release what is another's.
+	err = store.Lock(h.Context(), h.host, "b", func(context.Context, uint64) error {
+		other := &store.Client{Driver: h.driver}
+		if _, err := records.Put(h.Context(), other, "b", map[string]any{"version": 9, "holder": "me"}, lockTTL); err != nil {
+			h.Error(err)
+		}
+		return nil
+	})
+	h.is("a lock that was taken away a moment ago", err, store.ErrLost)
+	if _, err := records.Get(h.Context(), &store.Client{Driver: h.driver}, "b"); err != nil {
+		h.Errorf("the other's lock: %v", err)
+	}
 	if err := store.Lock(h.Context(), h.peer, "a", func(context.Context, uint64) error { return nil }); err != nil {
 		h.Errorf("when the other one's time is over: %v", err)
 	}
