@@ -28,9 +28,10 @@ var floors = map[string]float64{
 	"internal/openapi":  0.75, // on internal/comments and internal/httprule
 	"internal/systems":  0.5,  // a record kept by internal/lease in internal/rundir
 	"discovery":         1, "resilience": 1, "telemetry": 1, "identity": 1, "config": 1, "embednats": 1,
-	"balancer":          2,
-	"rpc/internal/wire": 2.5, // the seam between rpc and its wires is below both
-	"rpc":               3, "events": 3, "workflow": 3, "store": 3,
+	"balancer":                2,
+	"discovery/natsdiscovery": 4,   // a driver: on discovery/driver
+	"rpc/internal/wire":       2.5, // the seam between rpc and its wires is below both
+	"rpc":                     3, "events": 3, "workflow": 3, "store": 3,
 	"gateway": 4, "dashboard": 4,
 	"":          5, // package hanse
 	"hansetest": 6,
@@ -52,6 +53,7 @@ var bans = []struct {
 	{"", "golang.org/x/tools", "reading Go source belongs to the command"},
 	{"", "github.com/bufbuild", "compiling protobuf files belongs to the command"},
 	{"", "github.com/modelcontextprotocol", "tools for agents are a module of their own"},
+	{"rpc", module + "/embednats", "calls work without a backplane"},
 	{"*", "testing", "it adds flags to the program that links it"},
 }
 
