@@ -118,9 +118,12 @@ func (r *run) serveReady(w http.ResponseWriter, req *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(code)
 	for _, c := range conditions {
-		if c.Reason == "" {
+		switch {
+		case c.Reason == "":
 			fmt.Fprintf(w, "ok    %s %s\n", c.Service, c.Check)
-		} else {
+		case c.Warning:
+			fmt.Fprintf(w, "warn  %s %s: %s\n", c.Service, c.Check, c.Reason)
+		default:
 			fmt.Fprintf(w, "fail  %s %s: %s\n", c.Service, c.Check, c.Reason)
 		}
 	}

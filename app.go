@@ -11,6 +11,7 @@ import (
 
 	"github.com/hanse-go/hanse/balancer"
 	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/discovery/natsdiscovery"
 	"github.com/hanse-go/hanse/events"
 	"github.com/hanse-go/hanse/gateway"
 	"github.com/hanse-go/hanse/identity"
@@ -47,9 +48,15 @@ type App struct {
 	// 127.0.0.1:0 in Main, where "off" switches it off.
 	AdminAddr string
 
-	// Registry is where the app finds instances and, when it is a [discovery.Registrar], announces its own. Default: memory in
-	// Run, so that nobody else's processes are touched; what fits the folder in Main.
+	// Registry is where the app finds instances and, when it is a [discovery.Registrar], announces its own. Default: the Backplane, if
+	// other processes reach it; else memory in Run, so that nobody else's processes are touched, and what fits the folder in Main.
 	Registry discovery.Registry
+
+	// Backplane is the NATS that carries events, stores and, when there is no Registry, the registry: NATS("nats://hub:4222"), or
+	// &embednats.Server{Dir: "data"} for one inside of the process. Run starts it before all else and ends it last. While it is not
+	// reached, calls go on, and the last known instances stay. Default: none in Run; in Main that of the running hanse dev or hanse hub, and
+	// flags and the environment come first.
+	Backplane Backplane
 
 	// Store keeps the buckets, locks and elections of package store that the services use. A test, or a program of one process that keeps
 	// nothing, has &store.Memory{}. Default: none; a service that wants a store does not start.
@@ -173,6 +180,10 @@ type App struct {
 
 	memory discovery.Memory // the registry when none is given
 
+	linkMu sync.Mutex
+	link   *link                   // with the backplane; nil before it is needed
+	nodes  *natsdiscovery.Registry // on the link
+
 	mu     sync.Mutex
 	ran    bool
 	closed bool
@@ -205,17 +216,21 @@ func (a *App) Conn(name string, opts ...rpc.ConnOption) *rpc.Conn {
 	return conn
 }
 
-// Close closes the connections that were made with Conn. Calls in flight end with the status Canceled.
+// Close closes the connections that were made with Conn, and that with the backplane. Calls in flight end with the status Canceled.
 // Only an App that does not Run needs it.
 func (a *App) Close() error {
 	a.mu.Lock()
 	caller := a.caller
 	a.closed = true
 	a.mu.Unlock()
-	if caller == nil {
-		return nil
+	var err error
+	if caller != nil {
+		err = caller.Close()
 	}
-	return caller.Close()
+	if l := a.backplane(); l != nil {
+		l.close()
+	}
+	return err
 }
 
 // client returns the client of callers that are no service.

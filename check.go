@@ -66,14 +66,18 @@ func (c *check) ask(ctx context.Context, m *member) error {
 	}
 }
 
-// stateCheck is the condition that the app itself makes.
-const stateCheck = "state"
+// Conditions that the app itself makes.
+const (
+	stateCheck     = "state"
+	backplaneCheck = "backplane"
+)
 
 // condition is what one check said.
 type condition struct {
 	Service string `json:"service"`
 	Check   string `json:"check"`
-	Reason  string `json:"reason,omitempty"` // why it is not met; empty when it is
+	Reason  string `json:"reason,omitempty"`  // why it is not met; empty when it is
+	Warning bool   `json:"warning,omitempty"` // the service takes calls nevertheless
 }
 
 // readiness asks the checks of some services, all at once. The app's phase is the first condition of each.
@@ -88,6 +92,11 @@ func (r *run) readiness(ctx context.Context, members []*member) (ready bool, con
 			state.Reason = string(phase)
 		}
 		all = append(all, state)
+		if l := r.app.backplane(); l != nil {
+			// No reason to send callers elsewhere: those who need it may be few, and the others have the same backplane.
+			reason := l.reason()
+			all = append(all, &condition{Service: m.Name, Check: backplaneCheck, Reason: reason, Warning: reason != ""})
+		}
 		m.Service.mu.Lock()
 		checks := slices.Clone(m.checks)
 		m.Service.mu.Unlock()
@@ -103,7 +112,7 @@ func (r *run) readiness(ctx context.Context, members []*member) (ready bool, con
 	}
 	asking.Wait()
 	for _, c := range all {
-		ready = ready && c.Reason == ""
+		ready = ready && (c.Reason == "" || c.Warning)
 		conditions = append(conditions, *c)
 	}
 	return ready, conditions

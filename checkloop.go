@@ -35,7 +35,7 @@ func (m *member) followChecks(ctx context.Context) {
 		_, conditions := m.run.readiness(ctx, []*member{m})
 		var reasons []string
 		for _, c := range conditions {
-			if c.Reason != "" && c.Check != stateCheck {
+			if c.Reason != "" && !c.Warning && c.Check != stateCheck {
 				reasons = append(reasons, c.Check+": "+c.Reason)
 			}
 		}

@@ -61,10 +61,13 @@ func (a *App) HTTPTransport() *rpc.HTTPTransport { return rpc.NewHTTPTransport(a
 // are reached over a socket once they are announced, not from set-ups. See [rpc.HTTPTransport].
 func (s *Service) HTTPTransport() *rpc.HTTPTransport { return rpc.NewHTTPTransport(s.Conn) }
 
-// registry returns the registry that the app uses: one in memory when it was given none. The caller does not hold a.mu.
+// registry returns the registry that the app uses: when it was given none that of its backplane, or else one in memory.
 func (a *App) registry() discovery.Registry {
-	if a.Registry != nil {
+	switch {
+	case a.Registry != nil:
 		return a.Registry
+	case a.isShared():
+		return (*onBackplane)(a)
 	}
 	return &a.memory
 }

@@ -61,6 +61,9 @@ func FromEnv() (*App, error) {
 		a.Logger = v.newLogger(os.Stderr)
 	}
 	v.warn()
+	if err := v.checkBackplane(); err != nil {
+		return nil, err
+	}
 	if err := v.chooseSystem(os.Getenv); err != nil {
 		return nil, err
 	}
@@ -119,6 +122,9 @@ func (a *App) main(services []*Service) (status int) {
 	services, err = v.choose(services)
 	if err == nil {
 		_, err = a.chosenWire()
+	}
+	if err == nil {
+		err = v.checkBackplane()
 	}
 	if err != nil {
 		return complain(exitUsage, err)

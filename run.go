@@ -50,20 +50,21 @@ func (a *App) Run(ctx context.Context, services ...*Service) error {
 
 // run is one Run of an App.
 type run struct {
-	app      *App
-	log      *slog.Logger
-	registry discovery.Registry
-	members  []*member
-	local    map[string]*rpc.Server
-	config   *config.Loader
-	wire     rpc.Wire // nil: the default
-	ports    []*port
-	admin    *admin
-	tasks    *taskGroup
-	requests requests
-	delivery delivery
-	failed   chan error // what stops the app; the first wins
-	began    time.Time
+	app       *App
+	log       *slog.Logger
+	registry  discovery.Registry
+	members   []*member
+	local     map[string]*rpc.Server
+	config    *config.Loader
+	wire      rpc.Wire // nil: the default
+	ports     []*port
+	admin     *admin
+	tasks     *taskGroup
+	requests  requests
+	delivery  delivery
+	backplane *runningBackplane // nil: none
+	failed    chan error        // what stops the app; the first wins
+	began     time.Time
 
 	httpContext context.Context // of all HTTP requests
 	cancelHTTP  context.CancelFunc
@@ -151,6 +152,11 @@ func (a *App) newRun(services []*Service) (*run, error) {
 	for key := range a.Labels {
 		if ownLabel(key) {
 			mistakes = append(mistakes, fmt.Errorf("App.Labels[%q]: that key is Hanse's own, choose another one", key))
+		}
+	}
+	if b, ok := a.Backplane.(NATS); ok {
+		if err := b.Check(); err != nil {
+			mistakes = append(mistakes, fmt.Errorf("App.Backplane (--backplane): %w", err))
 		}
 	}
 	for name, p := range a.Policies {

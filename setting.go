@@ -32,17 +32,18 @@ type setting struct {
 
 // values are what flags and environment say, on top of the fields of an App.
 type values struct {
-	app        *App
-	offered    []string          // names of the services that the program has
-	services   []string          // to run; nil: all
-	registries []string          // URLs
-	set        map[string]string // configuration, by service.field
-	logLevel   slog.Level
-	logFormat  string // text or json
-	list       string // "", names or json
-	lifeline   string
-	noIdentity bool            // asked for
-	files      *identity.Files // that --identity names; nil: none
+	app         *App
+	offered     []string          // names of the services that the program has
+	services    []string          // to run; nil: all
+	registries  []string          // URLs
+	set         map[string]string // configuration, by service.field
+	logLevel    slog.Level
+	logFormat   string // text or json
+	list        string // "", names or json
+	lifeline    string
+	noIdentity  bool            // asked for
+	noBackplane bool            // asked for
+	files       *identity.Files // that --identity names; nil: none
 }
 
 // settings are all there are, in the order of the help.
@@ -83,6 +84,8 @@ func settings() []*setting {
 		{flag: "registry", env: "HANSE_REGISTRY", arg: "URL", group: "How it finds others",
 			help: "where instances are announced and found: local:, static:cart=host:port, dns:///…; the first that knows a service wins", split: strings.Fields, apply: (*values).addRegistry,
 			reset: func(v *values) { v.registries = nil }},
+		{flag: "backplane", env: "HANSE_BACKPLANE", arg: "URL|off", group: "How it finds others",
+			help: "the NATS that carries events and, without --registry, the registry: nats://HOST:PORT,…?token-file=FILE, tls://… (default that of the running hanse dev or hanse hub); the variable may have a token: nats://TOKEN@HOST", apply: (*values).setBackplane},
 		{flag: "target", env: "HANSE_TARGET", arg: "SERVICE=TARGET", group: "How it finds others",
 			help: "call the service here, whatever the registry says: cart=dns:///cart.example.com:8443", split: strings.Fields, apply: (*values).setTarget},
 		{flag: "system", env: "HANSE_SYSTEM", arg: "NAME", group: "How it finds others",
@@ -214,6 +217,25 @@ func (v *values) setPlainHTTP(s string) error {
 
 func (v *values) addRegistry(s string) error {
 	v.registries = append(v.registries, s)
+	return nil
+}
+
+// setBackplane takes whatever is said: who reports what is wrong with a flag or a variable repeats it, and there may be a secret in this one. It
+// is looked at by [values.checkBackplane].
+func (v *values) setBackplane(s string) error {
+	v.app.Backplane, v.noBackplane = nil, s == "off"
+	if !v.noBackplane {
+		v.app.Backplane = NATS(s)
+	}
+	return nil
+}
+
+func (v *values) checkBackplane() error {
+	if b, ok := v.app.Backplane.(NATS); ok {
+		if err := b.Check(); err != nil {
+			return fmt.Errorf("--backplane (HANSE_BACKPLANE): %w", err)
+		}
+	}
 	return nil
 }
 

@@ -53,6 +53,9 @@ func TestSettings(t *testing.T) {
 		{name: "path", env: map[string]string{"HANSE_PATH": "unix"}, want: func(v *values) bool { return v.app.Path == "unix" }},
 		{name: "bad path", env: map[string]string{"HANSE_PATH": "udp"}, err: "want inprocess, unix or tcp"},
 		{name: "wire", env: map[string]string{"HANSE_WIRE": "grpc-go"}, want: func(v *values) bool { return v.app.wireName == "grpc-go" }},
+		{name: "backplane", env: map[string]string{"HANSE_BACKPLANE": "nats://secret@a"}, want: func(v *values) bool { return v.app.Backplane == NATS("nats://secret@a") && !v.noBackplane }},
+		{name: "no backplane", env: map[string]string{"HANSE_BACKPLANE": "off"}, app: &App{Backplane: NATS("nats://a")},
+			want: func(v *values) bool { return v.app.Backplane == nil && v.noBackplane }},
 		{name: "bad wire", env: map[string]string{"HANSE_WIRE": "smoke"}, err: "want hanse or grpc-go"},
 		{name: "identity", env: map[string]string{"HANSE_IDENTITY": "/run/tls/{service}"}, want: func(v *values) bool {
 			return v.files.Dir == "/run/tls/{service}" && v.app.Identity == v.files

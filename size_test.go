@@ -18,6 +18,11 @@ const maxHelloSize = 20 << 20
 var linked = []string{
 	"github.com/fsnotify/fsnotify",
 	"github.com/goccy/go-yaml",
+	"github.com/klauspost/compress",
+	"github.com/nats-io/nats.go",
+	"github.com/nats-io/nkeys",
+	"github.com/nats-io/nuid",
+	"golang.org/x/crypto",
 	"golang.org/x/net",
 	"golang.org/x/sys",
 	"golang.org/x/text",

@@ -27,6 +27,9 @@ func (r *run) start(ctx context.Context) error {
 	if err := r.bind(); err != nil {
 		return err
 	}
+	if err := r.startBackplane(ctx); err != nil {
+		return quietly(ctx, err)
+	}
 	r.bindStores()
 	if err := r.announceStarting(ctx); err != nil {
 		return quietly(ctx, err)
@@ -69,6 +72,9 @@ func (r *run) start(ctx context.Context) error {
 	}
 	if c := r.app.certified.Load(); c != nil {
 		attrs = append(attrs, "identity", c.system)
+	}
+	if r.backplane != nil {
+		attrs = append(attrs, "backplane", shown(r.app.Backplane))
 	}
 	if label := wireLabel(r.wire); label != "" {
 		attrs = append(attrs, "wire", label)

@@ -213,5 +213,5 @@ func (r *run) close() error {
 	}
 	r.cancelHTTP()
 	r.background.Wait()
-	return errors.Join(append(errs, r.app.Close())...)
+	return errors.Join(append(errs, r.app.Close(), r.stopBackplane())...)
 }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
+	"slices"
 
 	"github.com/hanse-go/hanse/discovery"
 	"github.com/hanse-go/hanse/internal/systems"
@@ -28,6 +30,8 @@ func (v *values) chooseSystem(env func(string) string) error {
 		}
 	case a.Registry != nil:
 		because = "the program chose it"
+	case a.isShared():
+		because = "it is on the backplane that was given"
 	case env("KUBERNETES_SERVICE_HOST") != "":
 		err = errors.New(kubernetesHelp)
 	case a.System != "":
@@ -42,7 +46,10 @@ func (v *values) chooseSystem(env func(string) string) error {
 	if len(v.registries) > 0 {
 		level = slog.LevelDebug // who set it knows
 	}
-	chosen := []slog.Attr{slog.String("registry", fmt.Sprint(a.Registry)), slog.String("because", because)}
+	chosen := []slog.Attr{slog.String("registry", fmt.Sprint(a.registry())), slog.String("because", because)}
+	if a.Backplane != nil {
+		chosen = append(chosen, slog.String("backplane", shown(a.Backplane)))
+	}
 	if a.System != "" {
 		chosen = append([]slog.Attr{slog.String("system", a.System)}, chosen...)
 	}
@@ -61,14 +68,34 @@ together with a headless Service (clusterIP: None) named like each service. A pr
 // parseRegistries sets the registry to those of the URLs, the first of which that knows a service wins.
 func (v *values) parseRegistries() (discovery.Registry, error) {
 	var all []discovery.Registry
+	schemes := maps.Clone(v.app.RegistrySchemes)
+	if schemes == nil {
+		schemes = make(discovery.Schemes)
+	}
+	if schemes["backplane"] == nil {
+		schemes["backplane"] = v.app.openOnBackplane
+	}
 	for _, url := range v.registries {
-		r, err := discovery.Parse(url, v.app.RegistrySchemes)
+		r, err := discovery.Parse(url, schemes)
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, r)
 	}
 	return discovery.First(all...), nil
+}
+
+// joinBackplane takes the backplane of a running system, unless another was given or none is wanted.
+func (v *values) joinBackplane(url string) {
+	if url != "" && v.app.Backplane == nil && !v.noBackplane {
+		v.app.Backplane = NATS(url)
+	}
+}
+
+// joinHub takes the backplane of a running hub, and finds others there.
+func (v *values) joinHub(h systems.Hub) (because string) {
+	v.app.System, v.app.Backplane = h.Name, NATS(h.Backplane)
+	return fmt.Sprintf("hanse hub runs for %s", h.Dir)
 }
 
 // joinNamed joins the running system that has the name of the app's, or the programs that were told the same name.
@@ -80,9 +107,15 @@ func (v *values) joinNamed() (because string, err error) {
 	}
 	for _, s := range running {
 		if s.Name == a.System {
+			v.joinBackplane(s.Backplane)
 			a.Registry, err = discovery.Parse(s.Registry, a.RegistrySchemes)
 			return fmt.Sprintf("hanse dev runs a system of that name in %s", s.Dir), errors.Join(err, v.joinIdentity(s))
 		}
+	}
+	if hubs, err := systems.Hubs(); err != nil {
+		return "", err
+	} else if n := slices.IndexFunc(hubs, func(h systems.Hub) bool { return h.Name == a.System }); n >= 0 && !v.noBackplane {
+		return v.joinHub(hubs[n]), nil
 	}
 	a.Registry, err = discovery.Parse("local:"+a.System, nil)
 	return "no running system has that name: programs with the same --system meet", err
@@ -100,14 +133,22 @@ func (v *values) joinFolder() (because string, err error) {
 	if wd, err := os.Getwd(); err == nil && inModule {
 		folders = append(folders, wd)
 	}
-	for _, dir := range append(folders, root) {
-		if dir == "" {
-			continue
-		}
+	folders = slices.DeleteFunc(append(folders, root), func(dir string) bool { return dir == "" })
+	for _, dir := range folders {
 		if s, ok := systems.Nearest(running, dir); ok {
 			a.System = s.Name
+			v.joinBackplane(s.Backplane)
 			a.Registry, err = discovery.Parse(s.Registry, a.RegistrySchemes)
 			return fmt.Sprintf("hanse dev runs for %s", s.Dir), errors.Join(err, v.joinIdentity(s))
+		}
+	}
+	hubs, err := systems.Hubs()
+	if err != nil {
+		return "", err
+	}
+	for _, dir := range folders {
+		if h, ok := systems.NearestHub(hubs, dir); ok && !v.noBackplane && a.Backplane == nil {
+			return v.joinHub(h), nil
 		}
 	}
 	a.Registry = &discovery.Local{System: systems.OfFolder(root)}

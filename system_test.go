@@ -81,4 +81,29 @@ func TestWhichSystem(t *testing.T) {
 			}
 		})
 	}
+
+	hub, err := systems.HoldHub(systems.Hub{Name: "stall", Dir: filepath.Join(module, "other"), Backplane: "nats://secret@127.0.0.1:1", PID: os.Getpid()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hub.Close()
+	for _, tt := range []struct {
+		name, dir string
+		args      []string
+		registry  string
+	}{
+		{"a hub", "other", nil, "backplane:stall"},
+		{"a hub by name", "shop", []string{"--system=stall"}, "backplane:stall"},
+		{"no hub", "other", []string{"--backplane=off"}, here},
+		{"another hub", "shop/cart", []string{"--backplane=nats://secret@127.0.0.1:2", "--system=mine"}, "backplane:mine"},
+		{"another hub of no system", "shop/cart", []string{"--backplane=nats://secret@127.0.0.1:2"}, "backplane:default"},
+		{"by registry", "other", []string{"--registry=local:mine"}, "local:mine"},
+		{"hanse dev", "shop/cart", nil, "local:of-the-shop"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if _, registry, because := chosen(filepath.Join(module, tt.dir), tt.args); registry != tt.registry || strings.Contains(because, "secret") {
+				t.Errorf("registry %q because %s; want %q", registry, because, tt.registry)
+			}
+		})
+	}
 }

@@ -61,6 +61,7 @@ func play(m *testing.M) (status int, err error) {
 	for name, value := range map[string]string{
 		"GOCACHE":         strings.TrimSpace(string(goCache)),
 		"XDG_CACHE_HOME":  filepath.Join(home, "cache"),
+		"XDG_STATE_HOME":  filepath.Join(home, "state"),
 		"XDG_RUNTIME_DIR": filepath.Join(home, "run"),
 		"SHOP_DATA":       filepath.Join(home, "data"),
 		"ORDERS_STEP":     "300ms", // parcels are fast

@@ -25,14 +25,15 @@ const version = 1
 
 // System is a running system.
 type System struct {
-	Version  int       `json:"version"`
-	Name     string    `json:"name"`     // unique among those that run
-	Dir      string    `json:"dir"`      // its folder, absolute, without symbolic links
-	Registry string    `json:"registry"` // URL, as --registry takes it
-	PID      int       `json:"pid"`      // of hanse dev
-	Control  string    `json:"control"`  // path of the unix socket by which it is controlled
-	Started  time.Time `json:"started"`
-	Identity string    `json:"identity,omitempty"` // folder of the authority of its certificates; "": its programs have none
+	Version   int       `json:"version"`
+	Name      string    `json:"name"`     // unique among those that run
+	Dir       string    `json:"dir"`      // its folder, absolute, without symbolic links
+	Registry  string    `json:"registry"` // URL, as --registry takes it
+	PID       int       `json:"pid"`      // of hanse dev
+	Control   string    `json:"control"`  // path of the unix socket by which it is controlled
+	Started   time.Time `json:"started"`
+	Identity  string    `json:"identity,omitempty"`  // folder of the authority of its certificates; "": its programs have none
+	Backplane string    `json:"backplane,omitempty"` // URL, as --backplane takes it, with its secret; "": none
 }
 
 // RunningError is returned by [Hold] when a system of that folder runs already.
@@ -168,12 +169,17 @@ func Nearest(list []System, dir string) (s System, found bool) {
 	if err != nil {
 		return System{}, false
 	}
+	return nearest(list, dir, func(s System) string { return s.Dir })
+}
+
+// nearest returns the one whose folder dir is or is below; of several, the one with the longest path.
+func nearest[T any](list []T, dir string, folder func(T) string) (best T, found bool) {
 	for _, candidate := range list {
-		if contains(candidate.Dir, dir) && (!found || len(candidate.Dir) > len(s.Dir)) {
-			s, found = candidate, true
+		if contains(folder(candidate), dir) && (!found || len(folder(candidate)) > len(folder(best))) {
+			best, found = candidate, true
 		}
 	}
-	return s, found
+	return best, found
 }
 
 func contains(folder, path string) bool {
