@@ -1,0 +1,158 @@
+package natsevents
+
+import (
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hanse-go/hanse/events"
+	"github.com/nats-io/nats.go"
+)
+
+func TestLane(t *testing.T) {
+	if lane("") != 0 {
+		t.Error("a message without a key has a partition")
+	}
+	seen := make(map[int]int)
+	for i := range 1600 {
+		key := fmt.Sprint("key-", i)
+		h := fnv.New32a()
+		h.Write([]byte(key))
+		if got, want := lane(key), 1+int(h.Sum32()%16); got != want {
+			t.Fatalf("%s is in %d, want %d", key, got, want)
+		}
+		seen[lane(key)]++
+	}
+	if len(seen) != partitions {
+		t.Errorf("%d partitions are used", len(seen))
+	}
+}
+
+func TestShares(t *testing.T) {
+	if got := shares(nil); got[0] != "" {
+		t.Errorf("nobody has %v", got)
+	}
+	var before [partitions]string
+	for n := 1; n <= 20; n++ {
+		var members []string
+		for i := range n {
+			members = append(members, fmt.Sprintf("member-%d", i))
+		}
+		got := shares(members)
+		slices.Reverse(members)
+		if again := shares(members); again != got {
+			t.Errorf("%d members do not agree", n)
+		}
+		count := make(map[string]int)
+		moved := 0
+		for i, owner := range got {
+			count[owner]++
+			if owner != before[i] {
+				moved++
+			}
+		}
+		for m, c := range count {
+			if c < partitions/n || c > (partitions+n-1)/n {
+				t.Errorf("%s has %d partitions of %d members", m, c, n)
+			}
+		}
+		if n > 1 && moved > partitions*3/4 {
+			t.Errorf("%d partitions move when member %d comes", moved, n)
+		}
+		before = got
+	}
+}
+
+func TestToken(t *testing.T) {
+	for in, want := range map[string]string{"mailer-2": "mailer-2", "a.b c*>_/": "a_2eb_20c_2a_3e_5f_2f", "é": "_c3_a9"} {
+		if got := token(in); got != want {
+			t.Errorf("%s becomes %s, want %s", in, got, want)
+		}
+	}
+}
+
+func FuzzEscape(f *testing.F) {
+	for _, text := range []string{"", "plain", `a "b" %41 ü`, "\"", "\"\"", "%", "%4", "\x00\x7f\n", "\xff"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		written := escape(text)
+		for i := range len(written) {
+			if c := written[i]; c <= ' ' || c > '~' || c == '"' {
+				t.Fatalf("%q is written as %q", text, written)
+			}
+		}
+		if got := unescape(written); got != text && strings.ToValidUTF8(text, "") == text {
+			t.Fatalf("%q becomes %q", text, got)
+		}
+		unescape(text)
+	})
+}
+
+func TestUnescape(t *testing.T) {
+	for in, want := range map[string]string{
+		"Euro%20%E2%82%AC": "Euro €", "%zz%4": "%zz%4", `"a \"b\" \\"`: `a "b" \`, "%ff": "%ff", `"`: `"`, "%e2%82%ac": "€",
+	} {
+		if got := unescape(in); got != want {
+			t.Errorf("%s becomes %s, want %s", in, got, want)
+		}
+	}
+}
+
+func TestAck(t *testing.T) {
+	for _, c := range []struct {
+		data    string
+		header  nats.Header
+		want    string
+		is      error
+		passing bool
+	}{
+		{`{"stream":"S","seq":5}`, nil, "", nil, false},
+		{`{"seq":5,"duplicate":true,"stream":"S"}`, nil, "", nil, false},
+		{``, nats.Header{"Status": {"503"}}, "no responders", nats.ErrNoResponders, true},
+		{`{"error":{"code":503,"err_code":10077,"description":"maximum bytes exceeded"},"stream":"S","seq":0}`, nil, "maximum bytes", events.ErrFull, false},
+		{`{"error":{"code":500,"err_code":10047,"description":"insufficient storage resources available"}}`, nil, "insufficient", events.ErrFull, false},
+		{`{"error":{"code":400,"err_code":10054,"description":"message size exceeds maximum allowed"}}`, nil, "size", events.ErrTooLarge, false},
+		{`{"error":{"code":503,"err_code":10008,"description":"JetStream system temporarily unavailable"}}`, nil, "unavailable", nil, true},
+		{`{"error":{"code":400,"err_code":10060,"description":"expected stream does not match"}}`, nil, "expected", nil, false},
+		{`{}`, nil, "names no stream", nil, false},
+		{`what?`, nil, "cannot be read", nil, false},
+	} {
+		err := ack(&nats.Msg{Data: []byte(c.data), Header: c.header})
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %s", c.data, err, c.want)
+		}
+		if c.is != nil && !errors.Is(err, c.is) {
+			t.Errorf("%s: got %v, want %v", c.data, err, c.is)
+		}
+		if passing(err) != c.passing {
+			t.Errorf("%s: passing is %v", c.data, !c.passing)
+		}
+	}
+}
+
+func TestSettledPosition(t *testing.T) {
+	s := &lanes{b: &Broker{}, parts: make(map[int]*part)}
+	p := s.newPart(3, 1, 1, position{Start: 5, Max: 9, Unsettled: []uint64{5, 8}})
+	check := func(want string) {
+		t.Helper()
+		if got := fmt.Sprint(p.position()); got != want {
+			t.Errorf("the position is %s, want %s", got, want)
+		}
+	}
+	zero := "0001-01-01 00:00:00 +0000 UTC"
+	check("{5 " + zero + " 9 [5 8]}")
+	p.skip(8) // 8 came, 5 is not in the stream any more
+	p.pending[8] = &kept{}
+	p.missing--
+	check("{8 " + zero + " 9 [8]}")
+	delete(p.pending, 8)
+	check("{10 " + zero + " 9 []}")
+	if p = s.newPart(3, 1, 1, position{Start: 7}); p.missing != 0 {
+		t.Error("something is missing in the beginning")
+	}
+	check("{7 " + zero + " 0 []}")
+}

@@ -1,0 +1,445 @@
+package natsevents_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hanse-go/hanse/events"
+	"github.com/hanse-go/hanse/events/natsevents"
+)
+
+// ledger checks what the members of an ordered group handle: each key in order. An event may come again, for then what was handled
+// before of its key does not count.
+type ledger struct {
+	t     *testing.T
+	mu    sync.Mutex
+	next  map[string]int // of each key: the number that is expected
+	again int            // events handled more than once
+	total int            // events handled, each counted once
+	busy  map[string]string
+	moved chan struct{} // gets a signal
+}
+
+func newLedger(t *testing.T) *ledger {
+	return &ledger{t: t, next: make(map[string]int), busy: make(map[string]string), moved: make(chan struct{}, 1)}
+}
+
+// begin notes that a member handles an event, and end that it has done so.
+func (l *ledger) begin(member string, m *events.Message) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if other := l.busy[m.Key]; other != "" {
+		l.t.Errorf("key %s is with %s and %s at the same time", m.Key, other, member)
+	}
+	l.busy[m.Key] = member
+	_, number, _ := strings.Cut(m.ID, "/")
+	i, _ := strconv.Atoi(number)
+	if i > l.next[m.Key] {
+		l.t.Errorf("key %s: %d comes to %s where %d should", m.Key, i, member, l.next[m.Key])
+	}
+}
+
+func (l *ledger) end(m *events.Message) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.busy, m.Key)
+	_, number, _ := strings.Cut(m.ID, "/")
+	if i, _ := strconv.Atoi(number); i == l.next[m.Key] {
+		l.next[m.Key]++
+		l.total++
+	} else {
+		l.again++
+	}
+	select {
+	case l.moved <- struct{}{}:
+	default:
+	}
+}
+
+// reach waits until so many events were handled.
+func (l *ledger) reach(n int) {
+	l.t.Helper()
+	ctx := within(l.t, 60*time.Second)
+	for {
+		l.mu.Lock()
+		total := l.total
+		l.mu.Unlock()
+		if total >= n {
+			return
+		}
+		select {
+		case <-l.moved:
+		case <-ctx.Done():
+			l.t.Fatalf("%d of %d events were handled", total, n)
+		}
+	}
+}
+
+// member handles events until it is stopped. Of several deliveries of a key it handles one after the other, as package events does.
+type member struct {
+	t       *testing.T
+	name    string
+	source  events.Source
+	cancel  context.CancelFunc
+	done    chan struct{}
+	handled int
+}
+
+func startMember(t *testing.T, b events.Broker, l *ledger, name string, change ...func(*events.SubscriptionInfo)) *member {
+	t.Helper()
+	info := subscription("t", "g", name, append([]func(*events.SubscriptionInfo){ordered}, change...)...)
+	s, err := b.Subscribe(within(t, 20*time.Second), info)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	m := &member{t: t, name: name, source: s, cancel: cancel, done: make(chan struct{})}
+	go func() {
+		defer close(m.done)
+		for {
+			all, err := s.Next(ctx, 1+rand.N(20))
+			if err != nil {
+				if ctx.Err() == nil {
+					t.Errorf("%s: %v", name, err)
+				}
+				return
+			}
+			for _, d := range all {
+				select {
+				case <-d.Lost():
+					continue
+				default:
+				}
+				l.begin(name, d.Message())
+				l.end(d.Message())
+				m.handled++
+				_ = d.Ack(ctx) // of one that was lost meanwhile, it fails
+			}
+		}
+	}()
+	return m
+}
+
+// withTopic declares the topic t.
+func withTopic(b *natsevents.Broker) *natsevents.Broker {
+	if err := b.Declare(context.Background(), topicInfo("t")); err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// stop ends the handling, and leaves the group when it is told to; otherwise it is as if the member had crashed.
+func (m *member) stop(leaves bool) {
+	m.cancel()
+	<-m.done
+	if leaves {
+		leave(m.t, m.source)
+	} else {
+		m.t.Cleanup(func() { _ = m.source.Close(within(m.t, 10*time.Second)) })
+	}
+}
+
+// A group grows from one member to four and shrinks again, under load.
+func TestOrderedScale(t *testing.T) {
+	n := newNode(t)
+	b := n.broker(lease(time.Second))
+	declare(t, b, "t")
+	l := newLedger(t)
+	members := []*member{startMember(t, n.declared(lease(time.Second)), l, "m0", fromFirst)}
+	const keys, each = 50, 200
+	published := make(chan struct{})
+	go func() {
+		defer close(published)
+		load(t, b, keys, each)
+	}()
+	l.reach(keys * each / 10)
+	for i := range 3 {
+		members = append(members, startMember(t, n.declared(lease(time.Second)), l, "m"+strconv.Itoa(i+1)))
+	}
+	l.reach(keys * each / 2)
+	for _, m := range members[1:] {
+		m.stop(true)
+	}
+	<-published
+	l.reach(keys * each)
+	members[0].stop(true)
+	if l.again > 0 {
+		t.Errorf("%d events were handled twice, though nobody crashed", l.again)
+	}
+	for _, m := range members {
+		if m.handled == 0 {
+			t.Errorf("%s had nothing to do", m.name)
+		}
+	}
+}
+
+// load publishes events of many keys, about 3,000 in a second.
+func load(t *testing.T, b events.Broker, keys, each int) {
+	ctx := within(t, 60*time.Second)
+	var all sync.WaitGroup
+	all.Add(keys * each)
+	tick := time.NewTicker(time.Duration(keys) * time.Second / 3000)
+	defer tick.Stop()
+	for i := range each {
+		for key := range keys {
+			k := strconv.Itoa(key)
+			b.Publish(ctx, "t", event(k+"/"+strconv.Itoa(i), k), func(err error) {
+				if err != nil {
+					t.Error(err)
+				}
+				all.Done()
+			})
+		}
+		<-tick.C
+	}
+	all.Wait()
+}
+
+// A member that crashes is replaced.
+func TestOrderedCrash(t *testing.T) {
+	n := newNode(t)
+	b := n.broker(lease(time.Second))
+	declare(t, b, "t")
+	l := newLedger(t)
+	stays := startMember(t, b, l, "stays", fromFirst)
+	conn := n.connect()
+	dies := startMember(t, withTopic(broker(t, conn, lease(time.Second))), l, "dies")
+	const keys, each = 50, 60
+	published := make(chan struct{})
+	go func() {
+		defer close(published)
+		load(t, b, keys, each)
+	}()
+	l.reach(keys * each / 3)
+	conn.Close()
+	dies.stop(false)
+	<-published
+	l.reach(keys * each)
+	stays.stop(true)
+	if dies.handled == 0 || l.again > 1000 {
+		t.Errorf("the one that died handled %d; %d were handled again", dies.handled, l.again)
+	}
+}
+
+// A member that was cut off for longer than its lease is out: it is told so, gets nothing more of what others have now, and its
+// acknowledgements count for nothing.
+func TestOrderedFrozen(t *testing.T) {
+	n := newNode(t)
+	b := n.broker(lease(time.Second))
+	declare(t, b, "t")
+	p := newProxy(t, n.addr)
+	frozen := subscribe(t, withTopic(broker(t, connect(t, p.url()), lease(time.Second))), subscription("t", "g", "frozen", ordered, func(s *events.SubscriptionInfo) { s.MaxInFlight = 1000 }))
+	for _, id := range ids(64, "%d/0") {
+		key, _, _ := strings.Cut(id, "/")
+		mustPublish(t, b, "t", event(id, key))
+	}
+	held := take(t, frozen, 10)
+	p.freeze()
+	for { // what it has fetched ahead it may hand out until its lease lapses
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		more, err := frozen.Next(ctx, 10)
+		cancel()
+		if err != nil {
+			break
+		}
+		held = append(held, more...)
+	}
+	other := subscribe(t, b, subscription("t", "g", "other", ordered))
+	got := take(t, other, 64)
+	nothing(t, frozen, 100*time.Millisecond)
+	p.thaw()
+	for _, d := range held {
+		select {
+		case <-d.Lost():
+		case <-time.After(20 * time.Second):
+			t.Fatal("a frozen member is not told that it has lost its events")
+		}
+		if err := d.Ack(t.Context()); err == nil {
+			t.Error("a lost event can be acknowledged")
+		}
+	}
+	// Half of the partitions come back to it, with their events when the other one gives them back.
+	for _, d := range got {
+		if err := d.Ack(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	nothing(t, frozen, 2*time.Second)
+	nothing(t, other, 100*time.Millisecond)
+	for _, id := range ids(64, "%d/1") {
+		key, _, _ := strings.Cut(id, "/")
+		mustPublish(t, b, "t", event(id, key))
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	counts := make(chan int, 64)
+	var both sync.WaitGroup
+	for i, s := range []events.Source{frozen, other} {
+		both.Go(func() {
+			for {
+				all, err := s.Next(ctx, 100)
+				if err != nil {
+					return
+				}
+				for _, d := range all {
+					_ = d.Ack(ctx)
+					counts <- i
+				}
+			}
+		})
+	}
+	shares := [2]int{}
+	for range 64 {
+		select {
+		case i := <-counts:
+			shares[i]++
+		case <-time.After(20 * time.Second):
+			t.Fatalf("events are missing: %v", shares)
+		}
+	}
+	cancel()
+	both.Wait()
+	if shares[0] == 0 || shares[1] == 0 {
+		t.Errorf("the members share the events as %v", shares)
+	}
+}
+
+// The order stays when the connection of a member breaks again and again, and nothing is handled twice but what was in its hands.
+func TestOrderedOverBrokenConnections(t *testing.T) {
+	n := newNode(t)
+	b := n.broker(lease(2 * time.Second))
+	declare(t, b, "t")
+	p := newProxy(t, n.addr)
+	l := newLedger(t)
+	m := startMember(t, withTopic(broker(t, connect(t, p.url()), lease(2*time.Second))), l, "m", fromFirst)
+	const keys, each = 50, 60
+	published := make(chan struct{})
+	go func() {
+		defer close(published)
+		load(t, b, keys, each)
+	}()
+	for i := range 8 {
+		l.reach(keys * each * (i + 1) / 12)
+		p.cut()
+	}
+	<-published
+	l.reach(keys * each)
+	m.stop(true)
+	if l.again > 0 {
+		t.Errorf("%d events were handled twice", l.again)
+	}
+}
+
+// A key that waits for a repetition holds up neither other keys nor, for long, a hand-over.
+func TestOrderedPoison(t *testing.T) {
+	n := newNode(t)
+	b := n.broker(lease(time.Second))
+	declare(t, b, "t")
+	short := func(s *events.SubscriptionInfo) { s.AckWait = time.Second }
+	one := subscribe(t, b, subscription("t", "g", "one", ordered, fromFirst, short))
+	mustPublish(t, b, "t", event("poison/0", "poison"))
+	poison := take(t, one, 1)[0]
+	for i := range 200 {
+		mustPublish(t, b, "t", event(fmt.Sprintf("%d/0", i), fmt.Sprint(i)))
+	}
+	if got := handle(t, one, 200); slices.Contains(got, "poison/0") {
+		t.Error("it comes again though it is held")
+	}
+	two := subscribe(t, n.declared(lease(time.Second)), subscription("t", "g", "two", ordered, short))
+	for i := range 200 {
+		mustPublish(t, b, "t", event(fmt.Sprintf("%d/1", i), fmt.Sprint(i)))
+	}
+	results := make(chan events.Delivery, 500)
+	ctx, cancel := context.WithCancel(t.Context())
+	var both sync.WaitGroup
+	for _, s := range []events.Source{one, two} {
+		both.Go(func() {
+			for {
+				all, err := s.Next(ctx, 100)
+				if errors.Is(err, context.Canceled) {
+					return
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				for _, d := range all {
+					_ = d.Ack(ctx)
+					results <- d
+				}
+			}
+		})
+	}
+	again := false
+	for range 200 {
+		select {
+		case d := <-results:
+			again = again || d.Message().ID == "poison/0"
+		case <-time.After(30 * time.Second):
+			t.Fatal("events are missing")
+		}
+	}
+	select {
+	case <-poison.Lost(): // its partition went to the other one, which gets it again
+		if !again {
+			select {
+			case d := <-results:
+				again = d.Message().ID == "poison/0"
+			case <-time.After(20 * time.Second):
+			}
+		}
+		if !again {
+			t.Error("a lost event does not come again")
+		}
+	default:
+		if err := poison.Ack(ctx); err != nil {
+			t.Error(err)
+		}
+	}
+	cancel()
+	both.Wait()
+}
+
+// A member that left with events unsettled hands over just these.
+func TestOrderedHandOver(t *testing.T) {
+	n := newNode(t)
+	b := n.broker(lease(time.Second))
+	declare(t, b, "t")
+	one := subscribe(t, b, subscription("t", "g", "one", ordered, fromFirst, func(s *events.SubscriptionInfo) { s.MaxInFlight = 300 }))
+	var want []string
+	for i := range 100 {
+		id := fmt.Sprintf("%d/0", i)
+		mustPublish(t, b, "t", event(id, fmt.Sprint(i)))
+	}
+	for i, d := range take(t, one, 100) {
+		if i%10 == 0 {
+			want = append(want, d.Message().ID)
+		} else if err := d.Ack(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	leave(t, one)
+	two := subscribe(t, b, subscription("t", "g", "two", ordered))
+	got := handle(t, two, len(want))
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	nothing(t, two, 300*time.Millisecond)
+	leave(t, two)
+	s, err := n.jetstream().Stream(t.Context(), "test_t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range s.ConsumerNames(t.Context()).Name() {
+		t.Errorf("the consumer %s is left", name)
+	}
+}

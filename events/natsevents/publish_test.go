@@ -1,0 +1,258 @@
+package natsevents_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hanse-go/hanse/events"
+	"github.com/hanse-go/hanse/events/natsevents"
+	"github.com/nats-io/nats.go"
+)
+
+// Another language sees CloudEvents in the binary mode of NATS.
+func TestWireOut(t *testing.T) {
+	n := newNode(t)
+	b := n.broker()
+	declare(t, b, "orders.placed")
+	conn := n.connect()
+	sub, err := conn.SubscribeSync("test.events.orders.placed.>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	m := &events.Message{
+		ID: "id 1", Source: "hanse:///orders", Type: "shop.v1.Placed", Subject: "Euro € < \U0001F600", Time: time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC),
+		ContentType: "application/protobuf", DataSchema: "https://x/y", Key: `k"%`, Extensions: map[string]string{"attempts": "3"},
+		Metadata: map[string]string{"traceparent": "00-1-2-01", "tenant": "a%20b"}, Data: []byte{1, 2, 3},
+	}
+	mustPublish(t, b, "orders.placed", m)
+	got, err := sub.NextMsg(10 * time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := nats.Header{
+		"ce-specversion": {"1.0"}, "ce-id": {"id%201"}, "ce-source": {"hanse:///orders"}, "ce-type": {"shop.v1.Placed"},
+		"ce-subject": {"Euro%20%E2%82%AC%20<%20%F0%9F%98%80"}, "ce-time": {"2026-01-02T03:04:05.000006Z"}, "content-type": {"application/protobuf"},
+		"ce-dataschema": {"https://x/y"}, "ce-partitionkey": {"k%22%25"}, "ce-attempts": {"3"}, "traceparent": {"00-1-2-01"}, "tenant": {"a%20b"},
+		"Nats-Msg-Id": {"hanse:///orders#id%201"},
+	}
+	if !maps.EqualFunc(got.Header, want, func(x, y []string) bool { return strings.Join(x, "\n") == strings.Join(y, "\n") }) {
+		t.Errorf("headers are %q", got.Header)
+	}
+	if string(got.Data) != "\x01\x02\x03" {
+		t.Errorf("the payload is %q", got.Data)
+	}
+	d := take(t, subscribe(t, b, subscription("orders.placed", "g", "m", fromFirst)), 1)[0]
+	if back := d.Message(); fmt.Sprint(*back) != fmt.Sprint(*m) || d.Sequence() != 1 || d.Attempt() != 1 {
+		t.Errorf("it comes back as %+v", back)
+	}
+}
+
+// Another language publishes, in its own way.
+func TestWireIn(t *testing.T) {
+	n := newNode(t)
+	b := n.broker()
+	declare(t, b, "t")
+	js := n.jetstream()
+	send := func(header nats.Header, subject, data string) {
+		t.Helper()
+		if _, err := js.PublishMsg(t.Context(), &nats.Msg{Subject: subject, Header: header, Data: []byte(data)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send(nats.Header{
+		"Ce-Specversion": {"1.0"}, "Ce-Id": {`"a \"quoted\" one"`}, "CE-Source": {"/py"}, "ce-type": {"x.Y"}, "Ce-Time": {"2026-01-02T03:04:05+01:00"},
+		"Content-Type": {"application/json"}, "ce-partitionkey": {"%4b%zz%"}, "ce-Region": {"eu%2D1"}, "TraceParent": {"00-3-4-00"}, "Status": {"200"},
+	}, "test.events.t", `{"a":1}`)
+	send(nil, "test.events.t._.3", "plain")
+	for name, change := range map[string]func(*events.SubscriptionInfo){"group": fromFirst, "ordered group": func(s *events.SubscriptionInfo) { s.Start.All, s.Ordered = true, true }} {
+		s := subscribe(t, b, subscription("t", strings.ReplaceAll(name, " ", "-"), "m", change))
+		got := map[string]*events.Message{}
+		for _, d := range take(t, s, 2) {
+			got[string(d.Message().Data)] = d.Message()
+		}
+		m := got[`{"a":1}`]
+		if m == nil || m.ID != `a "quoted" one` || m.Source != "/py" || m.Type != "x.Y" || !m.Time.Equal(time.Date(2026, 1, 2, 2, 4, 5, 0, time.UTC)) ||
+			m.ContentType != "application/json" || m.Key != "K%zz%" || fmt.Sprint(m.Extensions) != "map[region:eu-1]" || fmt.Sprint(m.Metadata) != "map[status:200 traceparent:00-3-4-00]" {
+			t.Errorf("%s: got %+v", name, m)
+		}
+		if m := got["plain"]; m == nil || m.ID != "test_t/2" || m.Time.IsZero() {
+			t.Errorf("%s: got %+v", name, m)
+		}
+	}
+}
+
+func TestReserved(t *testing.T) {
+	b := newNode(t).broker()
+	declare(t, b, "t")
+	for what, m := range map[string]*events.Message{
+		"partitionkey": {ID: "1", Extensions: map[string]string{"partitionkey": "x"}},
+		"nats-msg-id":  {ID: "1", Metadata: map[string]string{"nats-msg-id": "x"}},
+		"ce-id":        {ID: "1", Metadata: map[string]string{"ce-id": "x"}},
+	} {
+		if err := publish(t.Context(), b, "t", m); err == nil || !strings.Contains(err.Error(), what) {
+			t.Errorf("%s: got %v", what, err)
+		}
+	}
+}
+
+// Publishers wait while the broker is away, until their deadline.
+func TestAwayPublisher(t *testing.T) {
+	n := newNode(t)
+	b := n.broker(func(o *natsevents.Options) { o.MaxPending = 3 })
+	declare(t, b, "t")
+	mustPublish(t, b, "t", event("before", ""))
+	n.stop()
+
+	short, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	err := publish(short, b, "t", event("short", ""))
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "away") {
+		t.Errorf("got %v from a broker that is away", err)
+	}
+	var all sync.WaitGroup
+	for i := range 3 {
+		all.Go(func() {
+			if err := publish(within(t, 30*time.Second), b, "t", event(strconv.Itoa(i), "k")); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	eventually(t, "there is no room", func() bool {
+		short, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		err := publish(short, b, "t", event("4", ""))
+		return errors.Is(err, context.DeadlineExceeded) && strings.Contains(err.Error(), "wait already")
+	})
+	n.start()
+	all.Wait()
+	mustPublish(t, b, "t", event("after", ""))
+	got := handle(t, subscribe(t, b, subscription("t", "g", "m", fromFirst)), 5)
+	if joined := strings.Join(got, " "); !strings.HasPrefix(joined, "before ") || !strings.HasSuffix(joined, " after") {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestCloseWhileAway(t *testing.T) {
+	n := newNode(t)
+	b := n.broker()
+	declare(t, b, "t")
+	n.stop()
+	done := make(chan error, 1)
+	b.Publish(t.Context(), "t", event("1", ""), func(err error) { done <- err })
+	b.Close()
+	if err := <-done; err == nil || !strings.Contains(err.Error(), "closed") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// The connection breaks again and again while many events are on their way. Each is stored once, and those of a key in order.
+func TestPublishOverBrokenConnections(t *testing.T) {
+	n := newNode(t)
+	p := newProxy(t, n.addr)
+	conn := connect(t, p.url())
+	b := broker(t, conn)
+	declare(t, b, "t")
+	const keys, each = 20, 300
+	ctx := within(t, 60*time.Second)
+	var all sync.WaitGroup
+	all.Add(keys * each)
+	for i := range each {
+		for key := range keys {
+			k := strconv.Itoa(key)
+			b.Publish(ctx, "t", event(k+"/"+strconv.Itoa(i), k), func(err error) {
+				if err != nil {
+					t.Error(err)
+				}
+				all.Done()
+			})
+		}
+		if i%20 == 10 {
+			p.cut()
+		}
+	}
+	all.Wait()
+	if conn.Stats().Reconnects == 0 {
+		t.Error("the connection was never broken")
+	}
+	seen := make(map[string]int)
+	for _, id := range handle(t, subscribe(t, n.declared(), subscription("t", "g", "m", fromFirst, func(s *events.SubscriptionInfo) { s.MaxInFlight = 1000 })), keys*each) {
+		key, number, _ := strings.Cut(id, "/")
+		if i, _ := strconv.Atoi(number); seen[key] != i {
+			t.Fatalf("key %s: %d where %d should be", key, i, seen[key])
+		}
+		seen[key]++
+	}
+	s, err := n.jetstream().Stream(t.Context(), "test_t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if msgs := s.CachedInfo().State.Msgs; msgs != keys*each {
+		t.Errorf("%d events are stored, want %d", msgs, keys*each)
+	}
+}
+
+// A topic that was deleted behind the broker's back is made again.
+func TestDeletedTopic(t *testing.T) {
+	n := newNode(t)
+	b := n.broker()
+	declare(t, b, "t", func(i *events.TopicInfo) { i.Limits.MaxMessages = 7 })
+	mustPublish(t, b, "t", event("1", ""))
+	js := n.jetstream()
+	if err := js.DeleteStream(t.Context(), "test_t"); err != nil {
+		t.Fatal(err)
+	}
+	mustPublish(t, b, "t", event("2", ""))
+	s, err := js.Stream(t.Context(), "test_t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if is := s.CachedInfo(); is.Config.MaxMsgs != 7 || is.State.Msgs != 1 {
+		t.Errorf("it is %+v", is)
+	}
+	if err := js.DeleteStream(t.Context(), "test_t"); err != nil {
+		t.Fatal(err)
+	}
+	subscribe(t, b, subscription("t", "g", "m"))
+	if _, err := js.Consumer(t.Context(), "test_t", "g"); err != nil {
+		t.Error(err)
+	}
+}
+
+// Random contexts, some too short: done is called once for each.
+func TestDoneOnce(t *testing.T) {
+	n := newNode(t)
+	p := newProxy(t, n.addr)
+	b := broker(t, connect(t, p.url()))
+	declare(t, b, "t")
+	var all sync.WaitGroup
+	for i := range 1000 {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rand.N(20_000))*time.Microsecond)
+		all.Add(1)
+		calls := 0
+		b.Publish(ctx, "t", event(strconv.Itoa(i), ""), func(err error) {
+			if calls++; calls > 1 {
+				t.Error("done was called twice")
+			}
+			if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+				t.Error(err)
+			}
+			cancel()
+			all.Done()
+		})
+		if i%250 == 100 {
+			p.cut()
+		}
+	}
+	all.Wait()
+}
