@@ -205,20 +205,29 @@ func (b *Broker) left(s source) {
 	delete(b.sources, s)
 }
 
-// topic returns one that was declared.
-func (b *Broker) topic(name string) (*topic, error) {
+// topic returns one that was declared, here or by another program.
+func (b *Broker) topic(ctx context.Context, name string) (*topic, error) {
 	if t, ok := b.topics.Load(name); ok {
 		return t.(*topic), nil
 	}
-	if b.err != nil {
-		return nil, b.err
+	if err := b.use(); err != nil {
+		return nil, err
 	}
-	return nil, fmt.Errorf("the topic %q was not declared with this broker", name)
+	var info events.TopicInfo
+	err := b.patiently(ctx, func(ctx context.Context) (err error) {
+		info, err = b.find(ctx, name)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("topic %q: %w", name, err)
+	}
+	t, _ := b.topics.LoadOrStore(name, b.newTopic(info))
+	return t.(*topic), nil
 }
 
 // Publish implements [events.Broker].
 func (b *Broker) Publish(ctx context.Context, name string, m *events.Message, done func(error)) {
-	t, err := b.topic(name)
+	t, err := b.topic(ctx, name)
 	if err != nil {
 		done(err)
 		return
@@ -236,7 +245,7 @@ func (b *Broker) Subscribe(ctx context.Context, s events.SubscriptionInfo) (even
 	if err := b.use(); err != nil {
 		return nil, err
 	}
-	t, err := b.topic(s.Topic)
+	t, err := b.topic(ctx, s.Topic)
 	if err != nil {
 		return nil, err
 	}

@@ -14,7 +14,7 @@
 // The topic orders.placed of the system shop is the stream shop_orders_placed. Its subjects are shop.events.orders.placed, and
 // shop.events.orders.placed._.0 to ._.15 for events with a key: FNV-1a (32 bits) of the key, modulo 16. Events are messages in the binary mode
 // of CloudEvents: attributes in headers that begin with ce-, percent-encoded, datacontenttype in content-type, the data as the payload,
-// and other headers, such as traceparent, as they are. Nats-Msg-Id tells a second event of the same source and ID from the first. So
+// and other headers, such as traceparent, as they are. Nats-Msg-Id is what [events.Message.Identity] returns, and tells a second event of the same source and ID from the first. So
 // whatever speaks NATS can publish and consume.
 //
 // A group is a durable consumer of its name. A group that keeps the order of keys has a consumer for each partition, and each belongs to

@@ -59,7 +59,7 @@ func header(m *events.Message) (nats.Header, error) {
 		set(name, value)
 	}
 	if m.ID != "" {
-		h[headerID] = []string{escape(m.Source) + "#" + escape(m.ID)}
+		h[headerID] = []string{escape(m.Identity())}
 	}
 	return h, nil
 }

@@ -49,6 +49,9 @@ type lanes struct {
 	turn   int           // in which order they are asked
 	held   int           // handed out, of all parts
 	wanted bool          // Next was called
+	waits  bool          // Next is waiting
+	active time.Time     // the last sign of life of who handles
+	rests  bool          // there was none for long, and the partitions are left to others
 	until  time.Time     // the lease; zero without a group
 	err    error         // why it ended
 	out    []events.Delivery
@@ -141,7 +144,13 @@ func (s *lanes) Next(ctx context.Context, limit int) ([]events.Delivery, error) 
 				p.more()
 			}
 		}
+		s.active = time.Now()
+		if s.rests {
+			s.rests = false
+			s.poke()
+		}
 		all := s.pop(min(limit, s.info.MaxInFlight-s.held))
+		s.waits = len(all) == 0
 		s.mu.Unlock()
 		if len(all) > 0 {
 			return all, nil
@@ -150,6 +159,9 @@ func (s *lanes) Next(ctx context.Context, limit int) ([]events.Delivery, error) 
 		case <-s.ready:
 		case <-ctx.Done():
 		}
+		s.mu.Lock()
+		s.waits, s.active = false, time.Now()
+		s.mu.Unlock()
 	}
 }
 
@@ -162,7 +174,7 @@ func (s *lanes) pop(limit int) []events.Delivery {
 	for range partitions + 1 {
 		s.turn = (s.turn + 1) % (partitions + 1)
 		p := s.parts[s.turn-1]
-		if p == nil || p.broken || !p.leaving.IsZero() {
+		if p == nil || p.broken || p.quiet {
 			continue
 		}
 		n := min(limit-len(s.out), len(p.ready))
@@ -238,6 +250,20 @@ func (s *lanes) release(ctx context.Context, p *part) error {
 		return err
 	}
 	return nil
+}
+
+// deserted says whether there are events for who handles them, and no sign of life of it for so long that others should have them.
+// The caller holds s.mu.
+func (s *lanes) deserted() bool {
+	if s.kv == nil || s.waits || !s.wanted || time.Since(s.active) < s.info.AckWait {
+		return false
+	}
+	for _, p := range s.parts {
+		if p.held > 0 || len(p.ready) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // lose is for a partition that another one has taken.

@@ -73,6 +73,11 @@ func (s *lanes) tend(ctx context.Context, updates <-chan jetstream.KeyValueEntry
 			return nil
 		case <-again:
 		case <-s.look:
+			if complete && s.kv != nil && s.returned() {
+				if err := s.beat(ctx); err != nil {
+					return err
+				}
+			}
 		case <-tick.C:
 			s.mu.Lock()
 			for _, p := range s.parts {
@@ -80,7 +85,7 @@ func (s *lanes) tend(ctx context.Context, updates <-chan jetstream.KeyValueEntry
 			}
 			s.mu.Unlock()
 		case <-beat.C:
-			if complete && s.kv != nil {
+			if complete && s.kv != nil && !s.rest(ctx) {
 				if err := s.beat(ctx); err != nil {
 					return err
 				}
@@ -127,6 +132,39 @@ func (s *lanes) beat(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// rest leaves the partitions to others when nobody handles what they have, and reports whether that is so.
+func (s *lanes) rest(ctx context.Context) bool {
+	s.mu.Lock()
+	if s.rests || !s.deserted() {
+		rests := s.rests
+		s.mu.Unlock()
+		return rests
+	}
+	s.rests = true
+	var all []*part
+	for _, p := range s.parts {
+		all = append(all, p)
+	}
+	s.mu.Unlock()
+	s.b.opts.Logger.Warn("events: nobody asks for the events of an ordered group here; others get its partitions", "topic", s.info.Topic, "group", s.info.Group)
+	var each sync.WaitGroup
+	for _, p := range all {
+		each.Go(func() { _ = s.release(ctx, p) }) // where it fails, the lease ends
+	}
+	each.Wait()
+	once, cancel := s.b.request(ctx)
+	defer cancel()
+	_ = s.kv.Purge(once, s.memberKey(), jetstream.PurgeTTL(markerTTL))
+	return true
+}
+
+// returned says whether the member is to take part again, and has no lease.
+func (s *lanes) returned() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.rests && !time.Now().Before(s.until)
 }
 
 // note takes an update of the bucket.
@@ -195,7 +233,7 @@ func (s *lanes) balance(ctx context.Context) time.Duration {
 	var leave []*part
 	wait := time.Hour
 	s.mu.Lock()
-	leased := now.Before(s.until)
+	leased := now.Before(s.until) && !s.rests
 	for n, owner := range owners {
 		p, r := s.parts[n], s.records[n]
 		switch {
@@ -203,17 +241,23 @@ func (s *lanes) balance(ctx context.Context) time.Duration {
 			claims = append(claims, n)
 		case p == nil:
 		case owner == s.me && !p.leaving.IsZero():
-			p.leaving = time.Time{}
+			p.leaving, p.quiet = time.Time{}, false
 			p.more()
 			signal(s.ready)
-		case owner != s.me && p.leaving.IsZero():
-			p.leaving = now.Add(min(s.info.AckWait, mostHandOver))
-			fallthrough
-		case owner != s.me:
-			if p.held == 0 || !now.Before(p.leaving) {
+		case owner == s.me:
+		default:
+			if p.leaving.IsZero() {
+				p.soft = now.Add(s.b.opts.Lease / 2)
+				p.leaving = p.soft.Add(min(s.info.AckWait, mostHandOver))
+			}
+			p.quiet = p.quiet || p.held == 0 || !now.Before(p.soft)
+			switch {
+			case p.held == 0 || !now.Before(p.leaving):
 				leave = append(leave, p)
-			} else {
+			case p.quiet:
 				wait = min(wait, p.leaving.Sub(now))
+			default:
+				wait = min(wait, p.soft.Sub(now))
 			}
 		}
 	}

@@ -342,7 +342,7 @@ func TestOrderedPoison(t *testing.T) {
 	n := newNode(t)
 	b := n.broker(lease(time.Second))
 	declare(t, b, "t")
-	short := func(s *events.SubscriptionInfo) { s.AckWait = time.Second }
+	short := func(s *events.SubscriptionInfo) { s.AckWait = 5 * time.Second }
 	one := subscribe(t, b, subscription("t", "g", "one", ordered, fromFirst, short))
 	mustPublish(t, b, "t", event("poison/0", "poison"))
 	poison := take(t, one, 1)[0]

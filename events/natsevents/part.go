@@ -39,6 +39,8 @@ type part struct {
 	mendAt  time.Time // when to look after it again
 	watch   watcher   // of run alone
 	leaving time.Time // by when it is given up though some is held; zero when it stays
+	soft    time.Time // until when it delivers nevertheless, if it never comes to rest
+	quiet   bool      // it delivers no more
 	dead    bool
 	lost    chan struct{} // closed with it
 }
@@ -203,7 +205,7 @@ func (p *part) queue(k *kept) {
 
 // more asks for what there is room for. The caller holds the lock.
 func (p *part) more() {
-	if p.dead || p.broken || p.pull == nil || !p.leaving.IsZero() || !p.s.wanted {
+	if p.dead || p.broken || p.pull == nil || p.quiet || !p.s.wanted {
 		return
 	}
 	// Keys that wait for a repetition hold up their partition at last, but never the others.
@@ -284,6 +286,7 @@ func (k *kept) Retry(_ context.Context, after time.Duration) error {
 func (k *kept) settle(stage int, how []byte) error {
 	p, s := k.p, k.p.s
 	s.mu.Lock()
+	s.active = time.Now()
 	switch {
 	case p.dead:
 		s.mu.Unlock()
@@ -304,6 +307,7 @@ func (k *kept) settle(stage int, how []byte) error {
 	}
 	p.more()
 	if !p.leaving.IsZero() && p.held == 0 {
+		p.quiet = true
 		s.poke()
 	}
 	if s.held == s.info.MaxInFlight-1 {
@@ -320,6 +324,7 @@ func (k *kept) settle(stage int, how []byte) error {
 func (k *kept) Extend(context.Context) error {
 	s := k.p.s
 	s.mu.Lock()
+	s.active = time.Now()
 	reply, dead := k.reply, k.p.dead
 	if k.stage != handed || k.pull != k.p.pull {
 		reply = ""

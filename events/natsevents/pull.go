@@ -46,15 +46,23 @@ type puller struct {
 }
 
 // start begins to listen. The fields above the line are set.
-func (p *puller) start() (err error) {
+func (p *puller) start() error {
 	p.subject = "$JS.API.CONSUMER.MSG.NEXT." + p.stream + "." + p.consumer
-	p.inbox = p.b.conn.NewInbox() + "."
 	p.heard = true
-	p.sub, err = p.b.conn.Subscribe(p.inbox+"*", p.receive)
-	if err != nil {
+	if err := p.listen(); err != nil {
 		return fmt.Errorf("listen for messages: %w", err)
 	}
-	return p.sub.SetPendingLimits(-1, -1) // they are as many as were asked for
+	return nil
+}
+
+func (p *puller) listen() error {
+	inbox := p.b.conn.NewInbox() + "."
+	sub, err := p.b.conn.Subscribe(inbox+"*", p.receive)
+	if err != nil {
+		return err
+	}
+	p.inbox, p.sub = inbox, sub
+	return sub.SetPendingLimits(-1, -1) // they are as many as were asked for
 }
 
 // ask asks for n more messages. The caller holds the lock.
@@ -94,8 +102,8 @@ func (p *puller) receive(m *nats.Msg) {
 	}
 	p.heard = true
 	status := m.Header.Get(headerStatus)
-	number, err := strconv.ParseUint(m.Subject[len(p.inbox):], 10, 64)
-	if status == "100" || err != nil || number < p.since {
+	number, err := strconv.ParseUint(m.Subject[strings.LastIndexByte(m.Subject, '.')+1:], 10, 64)
+	if status == "100" || err != nil || number < p.since || !strings.HasPrefix(m.Subject, p.inbox) {
 		return
 	}
 	left, err := strconv.Atoi(m.Header.Get(headerPending))
@@ -127,6 +135,19 @@ func (p *puller) forget() {
 	p.more()
 }
 
+// withdraw takes back what was asked for and did not come. What is on its way comes still. The caller holds the lock.
+func (p *puller) withdraw() {
+	if p.asked == 0 || p.stopped {
+		return
+	}
+	before := p.sub
+	if err := p.listen(); err != nil {
+		return // the connection is closed
+	}
+	p.asked, p.since = 0, p.number+1
+	_ = before.Drain() // the server forgets requests to which nobody listens; fails only when the connection is closed
+}
+
 // info asks the server for the state of the consumer.
 func (p *puller) info(ctx context.Context) (*jetstream.ConsumerInfo, error) {
 	return consumerInfo(ctx, p.b, p.stream, p.consumer)
@@ -136,24 +157,26 @@ func (p *puller) info(ctx context.Context) (*jetstream.ConsumerInfo, error) {
 func (p *puller) stop() {
 	p.lock.Lock()
 	p.stopped = true
+	sub := p.sub
 	p.lock.Unlock()
-	_ = p.sub.Unsubscribe() // fails only when the connection is closed
+	_ = sub.Unsubscribe() // fails only when the connection is closed
 }
 
 // drain ends the listening once all that the server sent until now has been taken.
 func (p *puller) drain(ctx context.Context) {
 	p.lock.Lock()
 	p.stopped = true
+	sub := p.sub
 	p.lock.Unlock()
 	gone := make(chan struct{})
-	p.sub.SetClosedHandler(func(string) { close(gone) })
-	if err := p.sub.Drain(); err != nil || !p.sub.IsValid() {
+	sub.SetClosedHandler(func(string) { close(gone) })
+	if err := sub.Drain(); err != nil || !sub.IsValid() {
 		return // the connection is closed
 	}
 	select {
 	case <-gone:
 	case <-ctx.Done():
-		_ = p.sub.Unsubscribe()
+		_ = sub.Unsubscribe()
 	}
 }
 

@@ -30,6 +30,7 @@ type shared struct {
 	held   unsettled // handed out
 	ahead  int       // how many more may be fetched: what the last Next wanted
 	waits  bool      // Next is waiting
+	rests  bool      // Next has not been called for long
 	asking time.Time // when Next was last called or returned
 	err    error     // why it ended
 	out    []events.Delivery
@@ -146,6 +147,9 @@ func (s *shared) take(m *nats.Msg) {
 
 // more asks for what there is room for. The caller holds s.mu.
 func (s *shared) more() {
+	if s.rests {
+		return
+	}
 	room := min(s.ahead-len(s.came), s.info.MaxInFlight-s.held.n-len(s.came)) - s.pull.asked
 	// Asking costs a message each time, so not for each one; but never wait for messages that nobody was asked for.
 	if room > 0 && (s.pull.asked == 0 && len(s.came) <= s.ahead/2 || room >= (s.ahead+1)/2) {
@@ -164,7 +168,7 @@ func (s *shared) Next(ctx context.Context, limit int) ([]events.Delivery, error)
 			s.mu.Unlock()
 			return nil, s.err
 		}
-		s.asking = time.Now()
+		s.asking, s.rests = time.Now(), false
 		// As much again as is wanted comes ahead, so that the next call finds it here.
 		s.ahead = max(2*min(limit, s.info.MaxInFlight), 1)
 		msgs := s.pop(min(limit, s.info.MaxInFlight-s.held.n))
@@ -266,10 +270,14 @@ func (s *shared) fail(err error) {
 func (s *shared) refresh() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.waits || len(s.came) == 0 {
+	now := time.Now()
+	if s.waits || now.Sub(s.asking) < s.info.AckWait/3 {
 		return
 	}
-	now := time.Now()
+	if !s.rests {
+		s.rests = true
+		s.pull.withdraw() // what comes meanwhile is for others
+	}
 	if now.Sub(s.asking) > 2*s.info.AckWait {
 		s.giveBack()
 		return

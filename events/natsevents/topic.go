@@ -34,10 +34,7 @@ func (b *Broker) Declare(ctx context.Context, info events.TopicInfo) error {
 		return fmt.Errorf("topic %q: want names of a-z, 0-9 and '-', with dots between them", info.Name)
 	}
 	info.Limits = info.Limits.WithDefaults()
-	t := &topic{
-		info: info, stream: b.names.stream(info.Name), lanes: b.names.subjects("events", info.Name),
-		due: b.names.subjects("due", info.Name), later: b.names.system + ".later." + info.Name + ".",
-	}
+	t := b.newTopic(info)
 	if info.Delayed {
 		if err := b.patiently(ctx, b.makeLater); err != nil {
 			return fmt.Errorf("make the stream of events that are due later: %w", explain(err))
@@ -49,6 +46,39 @@ func (b *Broker) Declare(ctx context.Context, info events.TopicInfo) error {
 	b.topics.Store(info.Name, t)
 	return nil
 }
+
+func (b *Broker) newTopic(info events.TopicInfo) *topic {
+	return &topic{
+		info: info, stream: b.names.stream(info.Name), lanes: b.names.subjects("events", info.Name),
+		due: b.names.subjects("due", info.Name), later: b.names.system + ".later." + info.Name + ".",
+	}
+}
+
+// find returns what a topic was declared as by another program.
+func (b *Broker) find(ctx context.Context, name string) (events.TopicInfo, error) {
+	info := events.TopicInfo{Name: name, Keyed: true}
+	if !topicName.MatchString(name) {
+		return info, errors.New("that is no name of a topic")
+	}
+	s, err := b.js.Stream(ctx, b.names.stream(name))
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return info, errors.New("it was not declared")
+	}
+	if err != nil {
+		return info, err
+	}
+	c := s.CachedInfo().Config
+	info.Delayed = slices.ContainsFunc(c.Sources, b.isLater)
+	info.Limits = events.Limits{
+		MaxAge: c.MaxAge, MaxBytes: c.MaxBytes, MaxMessages: c.MaxMsgs, MaxSize: int(c.MaxMsgSize), Replicas: c.Replicas, DropOldest: c.Discard == jetstream.DiscardOld,
+	}
+	if c.MaxAge == 0 {
+		info.Limits.MaxAge = -1
+	}
+	return info, nil
+}
+
+func (b *Broker) isLater(s *jetstream.StreamSource) bool { return s.Name == b.names.later() }
 
 // restore makes the topic again, when it was deleted behind the broker's back.
 func (b *Broker) restore(ctx context.Context, t *topic) error {
@@ -206,7 +236,7 @@ func (b *Broker) adjust(t *topic, is *jetstream.StreamInfo) (next jetstream.Stre
 		change("Replicas", is.Config.Replicas, r)
 		next.Replicas = r
 	}
-	if t.info.Delayed && !slices.ContainsFunc(is.Config.Sources, func(s *jetstream.StreamSource) bool { return s.Name == b.names.later() }) {
+	if t.info.Delayed && !slices.ContainsFunc(is.Config.Sources, b.isLater) {
 		change("Delayed", false, true)
 		next.Sources = append(slices.Clone(next.Sources), want.Sources...)
 	}
@@ -277,7 +307,7 @@ func (t *topic) outgoing(m *events.Message) (*nats.Msg, error) {
 		return nil, fmt.Errorf("%w: the topic %s was not declared with Delayed", events.ErrUnsupported, t.info.Name)
 	}
 	// A subject has one schedule, so each event has its own.
-	sum := sha256.Sum256([]byte(m.Source + "\x00" + m.ID))
+	sum := sha256.Sum256([]byte(m.Identity()))
 	msg.Subject = t.later + hex.EncodeToString(sum[:16])
 	keep := mostDelayed
 	if age := t.info.Limits.MaxAge; age > 0 {
