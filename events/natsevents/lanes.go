@@ -60,7 +60,6 @@ type lanes struct {
 	records map[int]entry
 	seen    map[string]time.Time // members, and when they were last heard of
 	echo    time.Time            // when this one was last heard of by itself
-	missed  bool                 // a deletion behind our back has been noticed
 }
 
 // entry is a record as the bucket has it.

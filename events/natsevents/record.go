@@ -51,19 +51,6 @@ type position struct {
 	Unsettled []uint64  `json:"unsettled,omitempty"`
 }
 
-// settled says whether a message was settled according to the position.
-func (p position) settled(sequence uint64) bool {
-	if sequence > p.Max {
-		return false
-	}
-	for _, other := range p.Unsettled {
-		if other == sequence {
-			return false
-		}
-	}
-	return true
-}
-
 func groupKey(t *topic, group string) string {
 	return "group." + strings.ReplaceAll(t.info.Name, ".", "_") + "." + token(group)
 }
