@@ -85,8 +85,8 @@ type App struct {
 	// Default: none.
 	Labels map[string]string
 
-	// Broker keeps and delivers the events of the services, see [Service.Events]; Run does not close it. Default: none, and services that use
-	// events do not start.
+	// Broker keeps and delivers the events of the services, see [Service.Events]; Run does not close it. Default: JetStream on the Backplane
+	// (package natsevents); without that none, and services that use events do not start.
 	Broker events.Broker
 
 	// Transports carry calls between processes. Default: TCP and, where there are any, unix sockets.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hanse-go/hanse/events"
+	"github.com/hanse-go/hanse/events/natsevents"
 )
 
 // Events returns what the service publishes and subscribes events through. It makes a Service an [events.Host]: topics take it as it is.
@@ -25,22 +26,43 @@ func (m *member) prepareBus() {
 	a, b := m.run.app, &m.bus
 	b.Source, b.Member = "hanse:///"+m.Name, m.id
 	b.DrainTimeout, b.Logger = a.DrainTimeout, m.log
-	if a.Broker == nil {
+	switch {
+	case a.Broker != nil:
+		b.Bind(a.Broker)
+	case a.Backplane == nil:
 		b.Refuse(errors.New(noBroker))
-		return
 	}
-	b.Bind(a.Broker)
 }
 
+// bindEvents gives the services the broker on the app's backplane, which runs now.
+func (r *run) bindEvents(ctx context.Context) error {
+	if r.app.Broker != nil || r.app.Backplane == nil {
+		return nil
+	}
+	conn, err := r.app.backplane().conn(ctx)
+	if err != nil {
+		return err
+	}
+	r.broker = natsevents.New(conn, natsevents.Options{System: r.app.System, Logger: r.log})
+	for _, m := range r.members {
+		m.bus.Bind(r.broker)
+	}
+	return nil
+}
+
+// hasBroker reports whether the app has a broker, or will have one on its backplane.
+func (a *App) hasBroker() bool { return a.Broker != nil || a.Backplane != nil }
+
 // noBroker says what to do in an app without a broker.
-const noBroker = "the app has no broker for events: set the field Broker of hanse.App; in a test, to &events.Memory{}"
+const noBroker = "the app has no broker for events: run it by hanse dev or beside a hanse hub, or give it a backplane, by --backplane or by the field Backplane " +
+	"of hanse.App (&embednats.Server{}); in a test, set the field Broker to &events.Memory{}"
 
 // checkEvents returns what is wrong with the topics and subscriptions that the service declared.
 func (m *member) checkEvents() (mistakes []error) {
 	for _, err := range m.bus.Mistakes() {
 		mistakes = append(mistakes, fmt.Errorf("service %s: %w", m.Name, err))
 	}
-	if names := m.bus.Declared(); m.run.app.Broker == nil && len(names) > 0 {
+	if names := m.bus.Declared(); !m.run.app.hasBroker() && len(names) > 0 {
 		mistakes = append(mistakes, fmt.Errorf("service %s uses events (%s), and %s", m.Name, strings.Join(names, ", "), noBroker))
 	}
 	return mistakes
@@ -80,7 +102,7 @@ type delivery struct {
 
 // deliverEvents begins to call the handlers of all services.
 func (r *run) deliverEvents() {
-	if r.app.Broker == nil {
+	if !r.app.hasBroker() {
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())

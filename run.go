@@ -16,6 +16,7 @@ import (
 
 	"github.com/hanse-go/hanse/config"
 	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/events/natsevents"
 	"github.com/hanse-go/hanse/resilience"
 	"github.com/hanse-go/hanse/rpc"
 )
@@ -62,8 +63,9 @@ type run struct {
 	tasks     *taskGroup
 	requests  requests
 	delivery  delivery
-	backplane *runningBackplane // nil: none
-	failed    chan error        // what stops the app; the first wins
+	backplane *runningBackplane  // nil: none
+	broker    *natsevents.Broker // on it; nil: none, or App.Broker
+	failed    chan error         // what stops the app; the first wins
 	began     time.Time
 
 	httpContext context.Context // of all HTTP requests

@@ -213,5 +213,8 @@ func (r *run) close() error {
 	}
 	r.cancelHTTP()
 	r.background.Wait()
+	if r.broker != nil {
+		r.broker.Close()
+	}
 	return errors.Join(append(errs, r.app.Close(), r.stopBackplane())...)
 }
