@@ -172,7 +172,9 @@ var programs = map[string]func(){
 			return errors.New("no database at 127.0.0.1:5432")
 		}})
 	},
-	"twins": func() { hanse.Main(named("cart"), named("cart")) },
+	"paid orders": payOrders,
+	"mailer":      func() { mailer().Main() },
+	"twins":       func() { hanse.Main(named("cart"), named("cart")) },
 	"slow to stop": func() {
 		s := named("slow")
 		s.Go("slow", func(ctx context.Context) error {
