@@ -10,6 +10,7 @@ type judge struct {
 	latency time.Duration // at the last look
 
 	began int64 // of the window, or of the trial's part
+	until int64 // and its end, unless it says enough before
 	area  int64 // the integral of the running calls over the window
 	last  int64 // when area was added to
 
@@ -18,6 +19,7 @@ type judge struct {
 	slow    time.Duration // the latency of those that had ended when a trial began
 	proved  bool          // that fewer calls are faster: else nothing is shed for its age
 	tried   int64         // when the last trial began
+	rate    float64       // of the calls that ended before, per ns
 	doubted bool          // since, a reduction did not show it
 	quiet   int64         // no trial begins before
 	pause   time.Duration // after the next trial that finds nothing
@@ -55,6 +57,7 @@ const (
 	calmFor     = time.Second            // without calls that wait, until the limit is lifted
 	firstPause  = time.Second            // after a trial that found nothing
 	lastPause   = time.Minute
+	keptRate    = 0.5  // of the calls that ended before fewer ran: as many end, but for those that end abreast
 	proof       = 0.6  // of the gain in latency that fewer calls promise must show
 	growth      = 1.25 // of the limit, from window to window, at most
 	crowd       = 16   // calls at once are the fewest that a trial is worth
@@ -105,7 +108,7 @@ func (l *Limiter) step(now int64) {
 			}
 			j.slow = max(j.slow, j.before)
 			l.enter(settling, now, j.slow*5/4)
-		case ok && now >= j.began+2*int64(max(j.slow, lookEvery)): // those that run do not end: there are more than the server can work at
+		case ok && now >= j.began+2*int64(max(j.slow, lookEvery)) && shows(l.aim(), latency): // those that run do not end: there are more than the server can work at
 			l.reach(now, mean, latency)
 		default:
 			l.due.Store(now + int64(shortest)/4)
@@ -128,6 +131,9 @@ func (l *Limiter) step(now int64) {
 				lasts = lasts * 5 / 2
 			}
 			l.enter(limiting, now, lasts)
+			if j.before > 0 { // it may say enough before it ends
+				l.due.Store(now + int64(min(lasts, lookEvery)))
+			}
 		case j.skip == 0 && now >= l.due.Load():
 			l.stepLimiting(now)
 		}
@@ -142,7 +148,8 @@ func (l *Limiter) enter(p limitPhase, now int64, lasts time.Duration) {
 	l.total += uint64(l.count.Swap(0))
 	l.sum.Store(0)
 	l.other.Store(0)
-	l.due.Store(now + int64(lasts))
+	j.until = now + int64(lasts)
+	l.due.Store(j.until)
 }
 
 func (l *Limiter) stepAtEase(now, running int64) {
@@ -156,15 +163,19 @@ func (l *Limiter) stepAtEase(now, running int64) {
 	if j.ease == 0 || latency < j.ease {
 		j.ease = latency
 	}
-	next := latency
+	next, rate := latency, float64(n+l.other.Load())/float64(now-j.began)
 	if took := time.Duration(now - j.began); took < 4*j.window() { // calls that come now take as long as those that run have for all of them
 		next = max(next, time.Duration(running)*took/time.Duration(n+l.other.Load()))
 	}
 	l.enter(atEase, now, j.window())
-	if next <= max(2*j.ease, j.ease+l.cfg.Delay) || next > max(longest, min(40*j.ease, 10*longest)) || latency > longest || running < max(crowd, 2*int64(l.cfg.Least)) || now < j.quiet {
+	late := max(2*j.ease, j.ease+l.cfg.Delay)
+	if latency <= late && next <= max(late, 6*j.ease) { // a third of so few is less than at ease, which shows nothing
 		return
 	}
-	j.slow, j.proved, j.doubted, j.tried = latency, false, false, now
+	if next > max(longest, min(40*j.ease, 10*longest)) || latency > longest || running < max(crowd, 2*int64(l.cfg.Least)) || now < j.quiet {
+		return
+	}
+	j.slow, j.proved, j.doubted, j.tried, j.rate = latency, false, false, now, rate
 	l.counts.Add(LimitTrial)
 	l.limit.Store(running / 3)
 	l.enter(draining, now, 0)
@@ -205,6 +216,14 @@ func (j *judge) proven(latency time.Duration, running float64) bool {
 	return float64(j.before-latency) >= proof*promised
 }
 
+// evident is proven for a window that has not ended. So many calls have ended, one after another, that it does not matter how far those
+// were that ran when it began; they are twice as fast at least; and as many end as did before: where calls wait for something, it would be
+// fewer, in proportion to those that run.
+func (j *judge) evident(now, ended int64, latency time.Duration, running float64) bool {
+	took := now - j.began
+	return ended >= proofCalls && took >= 5*int64(latency) && 2*latency <= j.before && float64(ended) >= keptRate*j.rate*float64(took) && j.proven(latency, running)
+}
+
 // deny learns that calls are slow though nothing holds them up.
 func (l *Limiter) deny(now int64, latency time.Duration) {
 	j := &l.judge
@@ -241,12 +260,15 @@ func (l *Limiter) reach(now int64, running float64, latency time.Duration) {
 	l.set(now, running, running*min(1, float64(l.aim())/float64(latency)), latency)
 }
 
+// shows reports whether a reduction is large enough to show something.
+func shows[N time.Duration | float64](to, from N) bool { return float64(to) < 0.75*float64(from) }
+
 // set changes the limit, and begins the next window when what ran before has gone.
 func (l *Limiter) set(now int64, running, to float64, latency time.Duration) {
 	j := &l.judge
 	to = max(to, float64(l.cfg.Least))
 	j.before = 0
-	if to < 0.75*running { // less shows nothing
+	if shows(to, running) {
 		j.before, j.beyond = latency, running
 	}
 	l.limit.Store(int64(to))
@@ -258,7 +280,13 @@ func (l *Limiter) stepLimiting(now int64) {
 	j := &l.judge
 	limit := l.limit.Load()
 	latency, running, ok := l.measured(now)
-	if !ok && running < saturation*float64(limit) && now-j.hurried >= int64(calmFor) {
+	ended := l.count.Load() + l.other.Load()
+	saturated := running >= saturation*float64(limit)
+	if now < j.until && !(saturated && j.evident(now, ended, latency, running)) {
+		l.due.Store(min(j.until, now+int64(lookEvery)))
+		return
+	}
+	if !ok && !saturated && now-j.hurried >= int64(calmFor) {
 		l.lift(now)
 		return
 	}
@@ -267,9 +295,8 @@ func (l *Limiter) stepLimiting(now int64) {
 		return
 	}
 	j.latency = latency
-	saturated := running >= saturation*float64(limit)
 	shown := j.before > 0 && running < 0.9*j.beyond // what a reduction does
-	if shown && l.count.Load()+l.other.Load() < proofCalls {
+	if shown && ended < proofCalls {
 		l.due.Store(now + int64(shortest))
 		return
 	}

@@ -71,6 +71,11 @@ type load struct{ sent, good, shed, late [3]atomic.Int64 }
 // offer sends rate calls a second, in even intervals, for d; a call is good when its answer comes within deadline. Every tenth has the
 // priority critical and every tenth sheddable.
 func (s *server) offer(l *load, rate int, d, deadline time.Duration) {
+	s.offerAt(l, at(time.Second/time.Duration(rate)), d, deadline)
+}
+
+// offerAt is offer, with these pauses between calls.
+func (s *server) offerAt(l *load, pause func() time.Duration, d, deadline time.Duration) {
 	end := time.Now().Add(d)
 	for i := 0; time.Now().Before(end); i++ {
 		p := resilience.Normal
@@ -93,13 +98,20 @@ func (s *server) offer(l *load, rate int, d, deadline time.Duration) {
 				l.good[of].Add(1)
 			}
 		}()
-		time.Sleep(time.Second / time.Duration(rate))
+		time.Sleep(pause())
 	}
 }
 
 func (l *load) goods() (n int64) {
 	for i := range l.good {
 		n += l.good[i].Load()
+	}
+	return n
+}
+
+func (l *load) all() (n int64) {
+	for i := range l.sent {
+		n += l.sent[i].Load()
 	}
 	return n
 }
@@ -130,10 +142,10 @@ func TestLimiterKeepsAnOverloadedServerAtWork(t *testing.T) {
 					s.offer(&load{}, int(best*0.7), 3*time.Second, deadline)
 					s.offer(&after, int(best*0.7), 3*time.Second, deadline)
 					time.Sleep(20 * time.Second)
-					if calm.goods() != calm.sent[0].Load()+calm.sent[1].Load()+calm.sent[2].Load() {
+					if calm.goods() != calm.all() {
 						t.Error("calls failed before the overload")
 					}
-					if after.goods() != after.sent[0].Load()+after.sent[1].Load()+after.sent[2].Load() {
+					if after.goods() != after.all() {
 						t.Error("calls failed 3 s after the overload")
 					}
 					if got := float64(over.goods()) / (lasts.Seconds() * best); got < times.goodput {
@@ -148,6 +160,78 @@ func TestLimiterKeepsAnOverloadedServerAtWork(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// Methods that take some hundred ms, at ten times of what the server can do all at once, whenever that begins and however the calls come:
+// what has come until the overload is noticed must be done first; then the server is at work.
+func TestLimiterOfSlowMethods(t *testing.T) {
+	random := rand.New(rand.NewPCG(10, 200))
+	for range 24 {
+		n, takes := 4+random.IntN(20), time.Duration(100+random.IntN(101))*time.Millisecond
+		calm, atRandom, seed := 3*time.Second+time.Duration(random.Int64N(3e9)), random.IntN(2) == 0, random.Uint64()
+		t.Run(fmt.Sprintf("%d×%v, after %v, at random %v", n, takes, calm, atRandom), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				best := float64(n) / takes.Seconds()
+				random := rand.New(rand.NewPCG(seed, 0))
+				pauses := func(rate float64) func() time.Duration {
+					if atRandom {
+						return func() time.Duration { return time.Duration(random.ExpFloat64() / rate * 1e9) }
+					}
+					return at(time.Duration(1e9 / rate))
+				}
+				s := newServer(resilience.Limit{}, stations(n, takes))
+				var before, over, after load
+				deadline := 15 * takes
+				s.offerAt(&before, pauses(best/2), calm, deadline)
+				s.offerAt(&load{}, pauses(10*best), 10*time.Second, deadline)
+				const lasts = 10 * time.Second
+				s.offerAt(&over, pauses(10*best), lasts, deadline)
+				s.offerAt(&load{}, pauses(best/2), 3*time.Second, deadline)
+				s.offerAt(&after, pauses(best/2), 3*time.Second, deadline)
+				time.Sleep(20 * time.Second)
+				for when, l := range map[string]*load{"before": &before, "3 s after": &after} {
+					if l.goods() != l.all() {
+						t.Errorf("calls failed %s the overload: %v", when, l)
+					}
+				}
+				if got := float64(over.goods()) / (lasts.Seconds() * best); got < 0.8 {
+					t.Errorf("goodput %.0f %% of the best: %v; %v", 100*got, &over, s.counts.All())
+				}
+			})
+		})
+	}
+}
+
+// Quick methods, where the same processor takes the calls in, those that are shed, too: what that leaves is used.
+func TestLimiterOfQuickMethods(t *testing.T) {
+	const takes, times, lasts = 100 * time.Microsecond, 10, 700 * time.Millisecond
+	for _, intake := range []time.Duration{0, takes / 20} {
+		t.Run(fmt.Sprint(intake), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var owed atomic.Int64 // time of the processor, for calls that came
+				processor := make(chan struct{}, 1)
+				s := newServer(resilience.Limit{}, func(int) {
+					processor <- struct{}{}
+					time.Sleep(takes + time.Duration(owed.Swap(0)))
+					<-processor
+				})
+				s.offer(&load{}, int(time.Second/takes/2), lasts, time.Second)
+				pause := func() time.Duration {
+					owed.Add(int64(intake))
+					return (takes + intake) / times
+				}
+				s.offerAt(&load{}, pause, lasts, time.Second)
+				var over load
+				s.offerAt(&over, pause, lasts, time.Second)
+				time.Sleep(time.Minute)
+				best := lasts.Seconds() / (takes + intake).Seconds()
+				left := 1 - (times-1)*float64(intake)/float64(takes)
+				if got := float64(over.goods()) / best; got < 0.8*left {
+					t.Errorf("goodput %.0f %% of the best, where %.0f %% is left: %v; %v", 100*got, 100*left, &over, s.counts.All())
+				}
+			})
+		})
 	}
 }
 
