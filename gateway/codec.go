@@ -14,6 +14,8 @@ import (
 type codec interface {
 	// name is what content types call it.
 	name() string
+	// unaryType is the content type of its messages.
+	unaryType() string
 	// appendTo appends the encoded message to dst.
 	appendTo(dst []byte, m proto.Message) ([]byte, error)
 	// decode replaces m by what data says. It keeps nothing of data.
@@ -56,7 +58,8 @@ func plain(c codec) codec {
 // protoCodec is protobuf's binary format.
 type protoCodec struct{ depth int }
 
-func (protoCodec) name() string { return "proto" }
+func (protoCodec) name() string      { return "proto" }
+func (protoCodec) unaryType() string { return protoType }
 
 func (protoCodec) appendTo(dst []byte, m proto.Message) ([]byte, error) {
 	return proto.MarshalOptions{}.MarshalAppend(dst, m)
@@ -75,7 +78,8 @@ type jsonCodec struct {
 	plain  *jsonCodec // the same, but strict; nil: it is
 }
 
-func (jsonCodec) name() string { return "json" }
+func (jsonCodec) name() string      { return "json" }
+func (jsonCodec) unaryType() string { return jsonType }
 
 func (c jsonCodec) appendTo(dst []byte, m proto.Message) ([]byte, error) {
 	return protojson.MarshalOptions{Resolver: c.resolver()}.MarshalAppend(dst, m)

@@ -76,6 +76,7 @@ type wireCall struct {
 	denied           bool // no rule lets it in
 	ctx              wireContext
 	ticket           resilience.Ticket // of a unary call
+	one              oneRequest        // of a call with one request
 	maxRecv, maxSend int
 	err              error
 }
@@ -201,7 +202,12 @@ func (s *Server) handle(m *method, stream grpc.ServerStream, denied bool) error 
 // handleIn is handle for a call that was let in. Of a unary call whose answer is lost nothing is sent.
 func (s *Server) handleIn(m *method, stream grpc.ServerStream, lose bool) error {
 	if m.stream == nil || !m.stream.ClientStreams {
-		stream = &oneRequest{ServerStream: stream}
+		if c, ok := stream.(*wireCall); ok {
+			c.one.ServerStream = c
+			stream = &c.one
+		} else {
+			stream = &oneRequest{ServerStream: stream}
+		}
 	}
 	if m.unary != nil {
 		keyed := len(incomingValues(stream.Context(), resilience.IdempotencyKey)) > 0
