@@ -95,7 +95,7 @@ func (h *Handler) call(c *call) (err error) {
 	if err := c.exchange.begin(c.ctx); err != nil {
 		return err
 	}
-	if _, ok := c.exchange.(oneResponse); ok {
+	if x, ok := c.exchange.(oneResponse); ok && x.shallow() {
 		return h.Backend.Call(c.route.path, onConnection{c})
 	}
 	return h.Backend.Call(c.route.path, c)
@@ -104,6 +104,8 @@ func (h *Handler) call(c *call) (err error) {
 // oneResponse is an exchange whose end writes all of a response to one request.
 type oneResponse interface {
 	response() (http.ResponseWriter, *http.Request)
+	// shallow reports whether the handler should run on the goroutine of the request, whose stack may have to grow for it.
+	shallow() bool
 }
 
 // onConnection is a call whose handler runs on the goroutine of its request, if the backend can do that: this saves switching between two.

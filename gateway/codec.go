@@ -58,14 +58,14 @@ func plain(c codec) codec {
 // protoCodec is protobuf's binary format.
 type protoCodec struct{ depth int }
 
-func (protoCodec) name() string      { return "proto" }
-func (protoCodec) unaryType() string { return protoType }
+func (*protoCodec) name() string      { return "proto" }
+func (*protoCodec) unaryType() string { return protoType }
 
-func (protoCodec) appendTo(dst []byte, m proto.Message) ([]byte, error) {
+func (*protoCodec) appendTo(dst []byte, m proto.Message) ([]byte, error) {
 	return proto.MarshalOptions{}.MarshalAppend(dst, m)
 }
 
-func (c protoCodec) decode(data []byte, m proto.Message) error {
+func (c *protoCodec) decode(data []byte, m proto.Message) error {
 	return proto.UnmarshalOptions{RecursionLimit: c.depth}.Unmarshal(data, m)
 }
 
@@ -78,14 +78,14 @@ type jsonCodec struct {
 	plain  *jsonCodec // the same, but strict; nil: it is
 }
 
-func (jsonCodec) name() string      { return "json" }
-func (jsonCodec) unaryType() string { return jsonType }
+func (*jsonCodec) name() string      { return "json" }
+func (*jsonCodec) unaryType() string { return jsonType }
 
-func (c jsonCodec) appendTo(dst []byte, m proto.Message) ([]byte, error) {
+func (c *jsonCodec) appendTo(dst []byte, m proto.Message) ([]byte, error) {
 	return protojson.MarshalOptions{Resolver: c.resolver()}.MarshalAppend(dst, m)
 }
 
-func (c jsonCodec) decode(data []byte, m proto.Message) error {
+func (c *jsonCodec) decode(data []byte, m proto.Message) error {
 	err := protojson.UnmarshalOptions{RecursionLimit: c.depth, DiscardUnknown: !c.strict, Resolver: c.resolver()}.Unmarshal(data, m)
 	if err != nil {
 		return jsonMistake(data, err)
@@ -94,7 +94,7 @@ func (c jsonCodec) decode(data []byte, m proto.Message) error {
 }
 
 // resolver is not a typed nil.
-func (c jsonCodec) resolver() Types {
+func (c *jsonCodec) resolver() Types {
 	if c.types == nil {
 		return globalTypes
 	}

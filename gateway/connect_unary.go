@@ -93,6 +93,10 @@ func (h *Handler) newConnectUnary(w http.ResponseWriter, r *http.Request, b *beg
 
 func (x *connectUnary) response() (http.ResponseWriter, *http.Request) { return x.w, x.r }
 
+// shallow says no to JSON over HTTP/1: that takes a deep stack, and what a connection's goroutine has of one is taken back by every garbage
+// collection, so that it would grow anew for every few calls. The workers of a server are fewer than its connections, and keep theirs.
+func (x *connectUnary) shallow() bool { return x.r.ProtoMajor > 1 || x.codec.name() == "proto" }
+
 func (x *connectUnary) begin(ctx context.Context) (err error) {
 	if x.request == nil {
 		x.in = requestBuffers.get()

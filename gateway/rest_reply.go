@@ -24,6 +24,7 @@ type restUnary struct {
 }
 
 func (x *restUnary) response() (http.ResponseWriter, *http.Request) { return x.w, x.r }
+func (x *restUnary) shallow() bool                                  { return true }
 
 func (x *restUnary) sendHeader(md metadata.MD) error {
 	x.header = md // it goes out with the trailers
@@ -106,7 +107,7 @@ func (x *rest) encode(dst []byte, msg proto.Message) (data []byte, contentType s
 }
 
 // appendField appends the JSON of one field, a list, a map or a scalar.
-func (c jsonCodec) appendField(dst []byte, m protoreflect.Message, fd protoreflect.FieldDescriptor) ([]byte, error) {
+func (c *jsonCodec) appendField(dst []byte, m protoreflect.Message, fd protoreflect.FieldDescriptor) ([]byte, error) {
 	fd = httprule.FieldOf(m, fd)
 	if !m.Has(fd) {
 		return append(dst, zeroJSON(fd)...), nil

@@ -119,7 +119,7 @@ func under(fd protoreflect.FieldDescriptor, err error) error {
 }
 
 // decodeField replaces m by a message with one field, a list, a map or a scalar, that data says.
-func (c jsonCodec) decodeField(data []byte, m proto.Message, fd protoreflect.FieldDescriptor) error {
+func (c *jsonCodec) decodeField(data []byte, m proto.Message, fd protoreflect.FieldDescriptor) error {
 	if !json.Valid(data) { // else it could go on to other fields
 		var v any
 		if err := json.Unmarshal(data, &v); err != nil {
