@@ -58,8 +58,8 @@ type App struct {
 	// flags and the environment come first.
 	Backplane Backplane
 
-	// Store keeps the buckets, locks and elections of package store that the services use. A test, or a program of one process that keeps
-	// nothing, has &store.Memory{}. Default: none; a service that wants a store does not start.
+	// Store keeps the buckets, locks and elections of package store that the services use. Default: the Backplane;
+	// without one, a service that wants a store does not start. A test, or a program of one process that keeps nothing, has &store.Memory{}.
 	Store store.Driver
 
 	// RegistrySchemes are the registries that --registry can name besides those of [discovery.Parse], by the scheme of their URL.

@@ -33,7 +33,9 @@ func (r *run) start(ctx context.Context) error {
 	if err := r.bindEvents(ctx); err != nil {
 		return quietly(ctx, err)
 	}
-	r.bindStores()
+	if err := r.bindStores(ctx); err != nil {
+		return quietly(ctx, err)
+	}
 	if err := r.announceStarting(ctx); err != nil {
 		return quietly(ctx, err)
 	}

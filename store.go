@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/hanse-go/hanse/store"
+	"github.com/hanse-go/hanse/store/natsstore"
 )
 
 // Store returns what makes s a [store.Host]: the buckets, locks and elections of package store are used with s, and are those of the app's
@@ -15,17 +16,26 @@ func (s *Service) Store() *store.Client { return &s.store }
 var _ store.Host = (*Service)(nil)
 
 // errNoStore is for services that want one.
-var errNoStore = errors.New("this app has no store: set App.Store, such as &store.Memory{} for one in the memory of the process")
+var errNoStore = errors.New(`this app has no store: run it under hanse dev or beside a hanse hub, give it --backplane nats://HOST:PORT (HANSE_BACKPLANE), or set App.Backplane, such as &embednats.Server{Dir: "data"}, or App.Store`)
 
 // bindStores gives the services the app's store, or the reason why there is none.
-func (r *run) bindStores() {
+func (r *run) bindStores(ctx context.Context) error {
+	driver := r.app.Store
+	if l := r.app.backplane(); driver == nil && l != nil {
+		conn, err := l.conn(ctx)
+		if err != nil {
+			return err
+		}
+		driver = &natsstore.Store{Conn: conn, System: r.app.System, Logger: r.log}
+	}
 	for _, m := range r.members {
-		if driver := r.app.Store; driver == nil {
+		if driver == nil {
 			m.store.Refuse(errNoStore)
 		} else {
 			m.store.Bind(driver, m.log)
 		}
 	}
+	return nil
 }
 
 // prepareStore makes the buckets that the service has declared be there.

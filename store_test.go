@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/hanse-go/hanse"
+	"github.com/hanse-go/hanse/embednats"
 	"github.com/hanse-go/hanse/resilience"
 	"github.com/hanse-go/hanse/store"
 	"google.golang.org/grpc"
@@ -37,6 +38,23 @@ func TestStoreIsShared(t *testing.T) {
 	}
 }
 
+// TestStoreIsTheBackplane holds that an app with a backplane needs nothing else for a store.
+func TestStoreIsTheBackplane(t *testing.T) {
+	dir := t.TempDir()
+	for want := 1; want <= 2; want++ { // it is there after a restart
+		svc := &hanse.Service{Name: "counter"}
+		r := run(t, &hanse.App{Backplane: &embednats.Server{Dir: dir}}, svc)
+		_, err := visits.Modify(t.Context(), svc, "all", func(n int, _ bool) (int, error) { return n + 1, nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e, err := visits.Get(t.Context(), svc, "all"); err != nil || e.Value != want {
+			t.Errorf("after %d starts it is %d, %v", want, e.Value, err)
+		}
+		r.end()
+	}
+}
+
 // TestNoStore holds that a service that wants a store does not start without one, and says in a line what to do.
 func TestNoStore(t *testing.T) {
 	for name, setup := range map[string]func(context.Context, *hanse.Service) error{
@@ -53,7 +71,7 @@ func TestNoStore(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		for _, want := range []string{"service one", "App.Store"} {
+		for _, want := range []string{"service one", "hanse dev", "--backplane", "embednats.Server", "App.Store"} {
 			if !strings.Contains(err.Error(), want) {
 				t.Errorf("%s: %q is not in: %v", name, want, err)
 			}

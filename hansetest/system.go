@@ -41,7 +41,7 @@ type Options struct {
 	Log io.Writer
 
 	// App changes each app before it runs: its interceptors, its timeouts. Registry, Transports, Path and Logger are the system's
-	// own. An app that has no Store shares a store in memory with the others. Default: no change.
+	// own. An app that has no Store and no Backplane shares a store in memory with the others. Default: no change.
 	App func(*hanse.App)
 }
 
@@ -158,7 +158,7 @@ func (s *System) newApp(host string, registry discovery.Registry) *hanse.App {
 		s.opts.App(app)
 	}
 	app.Registry = registry
-	if app.Store == nil {
+	if app.Store == nil && app.Backplane == nil {
 		app.Store = &s.store
 	}
 	app.Logger = slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{ReplaceAttr: shortTime})).With("host", host)
