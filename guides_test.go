@@ -105,7 +105,7 @@ func TestGuides(t *testing.T) {
 			}
 		case b.lang == "go" && b.file == "":
 			if !slices.ContainsFunc(sources, func(s string) bool { return strings.Contains(s, b.text) }) {
-				t.Errorf("%s: no Go file of examples, and no example_test.go of a registry, has this code, and its first line names no file:\n%s", b.page.path, b.text)
+				t.Errorf("%s: no Go file of examples, and no example_test.go of a package, has this code, and its first line names no file:\n%s", b.page.path, b.text)
 			}
 		}
 		if b.file == "" {
@@ -184,7 +184,7 @@ func mistakenSettings(t *testing.T, dir, program string, shown []block) {
 // goSources reads the Go files of the examples, and those of the packages of engines that are examples.
 func goSources(t *testing.T) (texts []string) {
 	t.Helper()
-	for _, root := range []string{"examples", "discovery", "identity", "gateway", "rpc"} {
+	for _, root := range []string{"examples", "discovery", "identity", "gateway", "rpc", "store"} {
 		err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
 			if err != nil || filepath.Ext(path) != ".go" || root != "examples" && filepath.Base(path) != "example_test.go" {
 				return err
