@@ -55,6 +55,8 @@ var bans = []struct {
 	{"", "github.com/bufbuild", "compiling protobuf files belongs to the command"},
 	{"", "github.com/modelcontextprotocol", "tools for agents are a module of their own"},
 	{"rpc", module + "/embednats", "calls work without a backplane"},
+	{"*", "github.com/coreos/go-oidc", "users' tokens belong to the command, and else to a module of their own"},
+	{"*", "github.com/go-jose", "users' tokens belong to the command, and else to a module of their own"},
 	{"*", "testing", "it adds flags to the program that links it"},
 }
 

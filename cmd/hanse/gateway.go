@@ -8,6 +8,7 @@ import (
 
 	"github.com/hanse-go/hanse"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/mcp"
+	"github.com/hanse-go/hanse/cmd/hanse/internal/tokens"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
 	"github.com/hanse-go/hanse/gateway/edge"
 	"github.com/spf13/cobra"
@@ -35,11 +36,14 @@ Without --config it shows all services to this machine. A file says more: the ad
     expose: [catalog, orders]
     keys:
       partner: SHA-256 of a key, in hexadecimal digits
+    users: {issuer: "https://login.example.com", audience: [shop]}
     mcp: true
     rules:
       - match: [/shop.catalog.v1.Catalog/*]
         auth: open
         rate: {per-second: 20, by: ip}
+      - match: [/shop.orders.v1.Orders/*]
+        auth: user
       - match: ["*"]
         auth: key
         timeout: 5s
@@ -80,9 +84,11 @@ the gateway does.`,
 	return cmd
 }
 
-// newEdge returns a gateway that knows what this command links and package edge does not.
+// newEdge returns a gateway that knows what this command links and package edge does not. Its Logger must be set.
 func newEdge() *edge.Gateway {
-	return &edge.Gateway{NewMCP: func(tools *edge.Tools) http.Handler { return mcp.Handler(tools, buildVersion().Version) }}
+	g := &edge.Gateway{NewMCP: func(tools *edge.Tools) http.Handler { return mcp.Handler(tools, buildVersion().Version) }}
+	g.NewVerifier = func(about edge.Tokens) edge.Verifier { return tokens.New(about, g.Logger) }
+	return g
 }
 
 // runGateway runs the gateway in front of the system at the place until ctx ends, or who started it has.

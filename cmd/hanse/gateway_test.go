@@ -1,18 +1,26 @@
 package main
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
+	"github.com/go-jose/go-jose/v4"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
@@ -140,6 +148,95 @@ func TestGatewayGuide(t *testing.T) {
 	if status != 1 || errs != said {
 		t.Errorf("status %d,\n%s\nand the guide has\n%s", status, errs, said)
 	}
+}
+
+// TestGatewayUsers asks for the tokens of an issuer, which comes late, goes away and comes back.
+func TestGatewayUsers(t *testing.T) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var here atomic.Bool
+	var issuer *httptest.Server
+	issuer = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		switch {
+		case !here.Load():
+			http.Error(w, "not now", http.StatusServiceUnavailable)
+		case r.URL.Path == "/keys":
+			json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: private.Public(), KeyID: "1", Use: "sig"}}})
+		default:
+			json.NewEncoder(w).Encode(map[string]any{"issuer": issuer.URL, "jwks_uri": issuer.URL + "/keys"})
+		}
+	}))
+	t.Cleanup(issuer.Close)
+	token := func(change ...any) string {
+		t.Helper()
+		claims := map[string]any{"iss": issuer.URL, "sub": "ada", "aud": "shop", "exp": time.Now().Add(time.Hour).Unix(), "tenant": "amber"}
+		for n := 0; n < len(change); n += 2 {
+			claims[change[n].(string)] = change[n+1]
+		}
+		payload, err := json.Marshal(claims)
+		if err != nil {
+			t.Fatal(err)
+		}
+		signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: private, KeyID: "1"}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		signed, err := signer.Sign(payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := signed.CompactSerialize()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	settings := "gateway:\n  listen: 127.0.0.1:0\n  users: {issuer: '" + issuer.URL + "', audience: [shop], claims: [tenant]}\n  rules:\n    - {match: [\"*\"], auth: user}\n"
+	f := front(t, settings)
+	f.says("the issuer of users' tokens does not answer as it should: users are refused until it does")
+	wants := func(code int, text, token string) {
+		t.Helper()
+		header := []string{"Hanse-Claim-Sub", "eve"}
+		if token != "" {
+			header = append(header, "Authorization", "Bearer "+token)
+		}
+		res, answer := f.send("POST", getShelf, `{"name":"tea"}`, header...)
+		answer = strings.ReplaceAll(answer, `", "`, `","`) // protobuf's JSON has blanks at random
+		if res.StatusCode != code || !strings.Contains(answer, text) || (code == 401) != strings.HasPrefix(res.Header.Get("Www-Authenticate"), "Bearer") {
+			t.Errorf("%s %s %v, want %d %s", res.Status, answer, res.Header, code, text)
+		}
+	}
+	wants(401, "send a token", "")
+	wants(503, "its issuer does not answer", token())
+	here.Store(true)
+	f.await("the issuer is asked again", func() bool {
+		res, _ := f.send("POST", getShelf, `{}`, "Authorization", "Bearer "+token())
+		return res.StatusCode == 200
+	})
+	f.says("the issuer of users' tokens has told its keys")
+	wants(200, `["ada","amber"]`, token())
+	wants(401, "expired", token("exp", time.Now().Add(-time.Hour).Unix()))
+	wants(401, "different provider", token("iss", "https://other.example"))
+	wants(401, "(aud)", token("aud", "other"))
+	here.Store(false)
+	wants(200, "tea", token()) // its keys count on
+	write(t, f.file, strings.Replace(settings, "[shop]", "[desk]", 1))
+	f.await("the change counts", func() bool {
+		res, _ := f.send("POST", getShelf, `{}`, "Authorization", "Bearer "+token())
+		return res.StatusCode == 503 // of another audience nothing is known yet
+	})
+	here.Store(true)
+	f.await("the issuer is asked again", func() bool {
+		res, _ := f.send("POST", getShelf, `{}`, "Authorization", "Bearer "+token("aud", "desk"))
+		return res.StatusCode == 200
+	})
+	wants(401, "(aud)", token())
+	write(t, f.file, strings.Replace(settings, "'http:", "'ftp:", 1))
+	f.says("gateway.yaml:3:19: gateway.users.issuer: ")
+	wants(200, "tea", token("aud", "desk"))
 }
 
 // withHeader adds headers to all requests.

@@ -100,7 +100,7 @@ func shelfDesc(sd protoreflect.ServiceDescriptor) *grpc.ServiceDesc {
 	return desc
 }
 
-// getItem answers with what it got, with an error for the name "nothing", and with the header "who" as a tag.
+// getItem answers with what it got, with an error for the name "nothing", and with the header "who" and the claims of a user as tags.
 func getItem(ctx context.Context, in *dynamicpb.Message) (any, error) {
 	fields := in.Descriptor().Fields()
 	name := in.Get(fields.ByName("name")).String()
@@ -116,8 +116,10 @@ func getItem(ctx context.Context, in *dynamicpb.Message) (any, error) {
 		return nil, status.FromContextError(ctx.Err()).Err()
 	}
 	md, _ := metadata.FromIncomingContext(ctx)
-	for _, who := range md.Get("who") {
-		in.Mutable(fields.ByName("tags")).List().Append(protoreflect.ValueOfString(who))
+	for _, key := range []string{"who", "hanse-claim-sub", "hanse-claim-tenant"} {
+		for _, value := range md.Get(key) {
+			in.Mutable(fields.ByName("tags")).List().Append(protoreflect.ValueOfString(value))
+		}
 	}
 	return in, grpc.SetHeader(ctx, metadata.Pairs("from", "shelf"))
 }

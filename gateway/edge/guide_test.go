@@ -35,7 +35,7 @@ func TestGuide(t *testing.T) {
 		if err := loader.Check("gateway"); err != nil {
 			t.Error(err)
 		}
-		if len(s.Rules) != 2 || s.Rules[0].Rate.By != "ip" || !s.AccessLog {
+		if len(s.Rules) != 2 || s.Rules[0].Rate.By != "ip" || !s.AccessLog || len(s.Users.Claims) != 2 {
 			t.Errorf("read %+v", s)
 		}
 	}
