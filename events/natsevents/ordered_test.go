@@ -236,27 +236,33 @@ func TestOrderedFrozen(t *testing.T) {
 	b := n.broker(lease(time.Second))
 	declare(t, b, "t")
 	p := newProxy(t, n.addr)
-	frozen := subscribe(t, withTopic(broker(t, connect(t, p.url()), lease(time.Second))), subscription("t", "g", "frozen", ordered, func(s *events.SubscriptionInfo) { s.MaxInFlight = 1000 }))
+	frozen := subscribe(t, withTopic(broker(t, connect(t, p.url()), lease(time.Second))), subscription("t", "g", "frozen", ordered, func(s *events.SubscriptionInfo) { s.MaxInFlight = 10 }))
 	for _, id := range ids(64, "%d/0") {
 		key, _, _ := strings.Cut(id, "/")
 		mustPublish(t, b, "t", event(id, key))
 	}
 	held := take(t, frozen, 10)
-	p.freeze()
-	for { // what it has fetched ahead it may hand out until its lease lapses
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		more, err := frozen.Next(ctx, 10)
-		cancel()
-		if err != nil {
-			break
+	stream, err := n.jetstream().Stream(t.Context(), "test_t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it has fetched all", func() bool {
+		fetched := 0
+		for info := range stream.ListConsumers(t.Context()).Info() {
+			fetched += info.NumAckPending
 		}
-		held = append(held, more...)
+		return fetched == 64
+	})
+	nothing(t, frozen, 100*time.Millisecond) // it holds all that it may
+	p.freeze()
+	if err := held[0].Ack(t.Context()); err != nil { // which makes room, and does not arrive
+		t.Error(err)
 	}
 	other := subscribe(t, b, subscription("t", "g", "other", ordered))
 	got := take(t, other, 64)
-	nothing(t, frozen, 100*time.Millisecond)
+	nothing(t, frozen, 100*time.Millisecond) // though it has fetched more ahead
 	p.thaw()
-	for _, d := range held {
+	for _, d := range held[1:] {
 		select {
 		case <-d.Lost():
 		case <-time.After(20 * time.Second):
@@ -441,5 +447,43 @@ func TestOrderedHandOver(t *testing.T) {
 	}
 	for name := range s.ConsumerNames(t.Context()).Name() {
 		t.Errorf("the consumer %s is left", name)
+	}
+}
+
+// A delivery that got lost on its way is delivered before those that come after it.
+func TestOrderedLostDelivery(t *testing.T) {
+	n := newNode(t)
+	b := n.declared(lease(time.Second))
+	s := subscribe(t, b, subscription("t", "g", "m", ordered, func(s *events.SubscriptionInfo) { s.AckWait = time.Hour }))
+	var want []string
+	for i := range 20 {
+		id := fmt.Sprintf("k/%d", i)
+		want = append(want, id)
+		mustPublish(t, b, "t", event(id, "k"))
+	}
+	stream, err := n.jetstream().Stream(t.Context(), "test_t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stolen := 0
+	eventually(t, "there are consumers for all partitions", func() bool {
+		info, err := stream.Info(t.Context())
+		return err == nil && info.State.Consumers == 16
+	})
+	for name := range stream.ConsumerNames(t.Context()).Name() {
+		c, err := stream.Consumer(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		batch, err := c.FetchNoWait(3) // before the member asks
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range batch.Messages() {
+			stolen++
+		}
+	}
+	if got := handle(t, s, len(want)); stolen != 3 || !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v, after %d were lost", got, want, stolen)
 	}
 }
