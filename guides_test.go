@@ -184,7 +184,7 @@ func mistakenSettings(t *testing.T, dir, program string, shown []block) {
 // goSources reads the Go files of the examples, and those of the packages of engines that are examples.
 func goSources(t *testing.T) (texts []string) {
 	t.Helper()
-	for _, root := range []string{"examples", "discovery", "identity", "gateway", "rpc", "store"} {
+	for _, root := range []string{"examples", "discovery", "embednats", "identity", "gateway", "rpc", "store"} {
 		err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
 			if err != nil || filepath.Ext(path) != ".go" || root != "examples" && filepath.Base(path) != "example_test.go" {
 				return err

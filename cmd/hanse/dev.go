@@ -32,6 +32,8 @@ func newDev(u *ui.UI) *cobra.Command {
 		Short: "Run a system on this machine and restart what changes",
 		Long: `Run the services below DIR (default: the current folder), each as a process of its own, until Ctrl-C.
 
+It gives them a backplane, too: a NATS for events and stores that is a part of hanse dev.
+
 The programs are the main packages that call hanse.Main, or those that hanse.yaml names, which may be in any language. They find
 each other without settings, and a program started by hand in the same folder joins them. When a file changes, the services that
 it concerns are built again and replaced: the new process is ready before the old one drains, and when the code does not build
@@ -75,6 +77,7 @@ WebSocket, with /docs, /openapi.json, JSON-RPC at /rpc, and tools for AI agents 
 	f := cmd.Flags()
 	f.BoolVar(&o.One, "one", false, "run each program whole, in one process")
 	f.StringArrayVar(&replicas, "replicas", nil, "run a service in several copies: `SERVICE=N` (repeatable)")
+	f.StringVar(&o.Backplane, "backplane", os.Getenv("HANSE_BACKPLANE"), "the `URL` of the NATS that the programs use, or off (default one inside of hanse dev, whose data outlive it)")
 	f.BoolVar(&o.NoIdentity, "no-identity", false, "let the services speak plaintext, without certificates")
 	f.DurationVar(&o.CertificateLife, "certificate-life", time.Hour, "how long certificates are good; they are renewed when a third of the `time` is over")
 	f.StringVar(&front, "gateway", "", "serve all services at this `host:port` of this machine; off: at none (default a port of 127.0.0.1 that stays the same)")

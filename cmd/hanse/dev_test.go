@@ -749,3 +749,23 @@ processes:
 	d.one("catalog")
 	d.one("mail")
 }
+
+// What programs keep on the backplane of hanse dev is there in its next run. Nobody reads the token on a screen.
+func TestDevBackplane(t *testing.T) {
+	p := newMachine(t)
+	dir := p.system("backplane.txtar")
+	for run := range 2 {
+		d := p.dev(dir)
+		d.await("the event is stored", func() bool { return strings.Contains(d.out.String(), fmt.Sprintf("INF stored number=%d", run+1)) })
+		if strings.Contains(d.out.String(), "@127.0.0.1") && !strings.Contains(d.out.String(), "…@127.0.0.1") {
+			t.Error("the token is printed")
+		}
+		if err := d.cmd.Process.Signal(os.Interrupt); err != nil {
+			t.Fatal(err)
+		}
+		<-d.exited
+		if code := d.cmd.ProcessState.ExitCode(); code != 0 {
+			t.Fatalf("exit status %d", code)
+		}
+	}
+}

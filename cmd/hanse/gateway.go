@@ -55,15 +55,10 @@ the gateway does.`,
   curl --json '{"page_size": 1}' localhost:8080/shop.catalog.v1.Catalog/ListProducts`,
 		Args: argCount(0, 0, ""),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var handler slog.Handler = slog.NewTextHandler(u.Err, nil)
-			switch format {
-			case "text":
-			case "json":
-				handler = slog.NewJSONHandler(u.Err, nil)
-			default:
-				return ui.Usagef("--log-format: %q is not text or json", format)
+			var err error
+			if g.Logger, err = newLogger(u, format, slog.LevelInfo); err != nil {
+				return err
 			}
-			g.Logger = slog.New(handler)
 			return runGateway(cmd.Context(), u, g, &where, *who)
 		},
 	}

@@ -94,7 +94,7 @@ func newMachine(t *testing.T) *machine {
 		}
 	}
 	p.env = append(slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "HANSE_") }),
-		"XDG_RUNTIME_DIR="+filepath.Join(tmp, "run"), "XDG_CACHE_HOME="+filepath.Join(tmp, "cache"), "GOCACHE="+strings.TrimSpace(string(goCache)),
+		"XDG_RUNTIME_DIR="+filepath.Join(tmp, "run"), "XDG_CACHE_HOME="+filepath.Join(tmp, "cache"), "XDG_STATE_HOME="+filepath.Join(tmp, "state"), "GOCACHE="+strings.TrimSpace(string(goCache)),
 		"PATH="+p.bin+string(filepath.ListSeparator)+os.Getenv("PATH"), "NO_COLOR=1")
 	return p
 }
@@ -211,8 +211,14 @@ func (p *machine) dev(dir string, args ...string) *devRun {
 
 func (p *machine) launch(dir string, args ...string) *devRun {
 	p.t.Helper()
+	return p.background(dir, append([]string{"dev"}, args...)...)
+}
+
+// background starts a command that goes on until the test ends.
+func (p *machine) background(dir string, args ...string) *devRun {
+	p.t.Helper()
 	d := &devRun{machine: p, dir: dir, exited: make(chan struct{})}
-	d.cmd = exec.Command(filepath.Join(p.bin, "hanse"), append([]string{"dev"}, args...)...)
+	d.cmd = exec.Command(filepath.Join(p.bin, "hanse"), args...)
 	d.cmd.Dir, d.cmd.Env = dir, p.env
 	d.cmd.Stdout, d.cmd.Stderr = &d.out, &d.out
 	if err := d.cmd.Start(); err != nil {
@@ -231,7 +237,7 @@ func (p *machine) launch(dir string, args ...string) *devRun {
 			<-d.exited
 		}
 		if p.t.Failed() {
-			p.t.Logf("hanse dev printed:\n%s", d.out.String())
+			p.t.Logf("hanse %s printed:\n%s", args[0], d.out.String())
 		}
 	})
 	return d
@@ -247,6 +253,15 @@ func (d *devRun) awaitReady() {
 		}
 		return strings.Contains(d.out.String(), "Ctrl-C here ends all")
 	})
+}
+
+// kill ends the command as a crash does.
+func (d *devRun) kill() {
+	d.t.Helper()
+	if err := d.cmd.Process.Kill(); err != nil {
+		d.t.Fatal(err)
+	}
+	<-d.exited
 }
 
 // await polls until cond holds.

@@ -12,9 +12,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hanse-go/hanse"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
 	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/discovery/natsdiscovery"
 	"github.com/hanse-go/hanse/internal/systems"
+	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 )
@@ -103,6 +106,13 @@ func namedPlace(running []systems.System, name string) (*place, error) {
 			return systemPlace(s)
 		}
 	}
+	hubs, err := systems.Hubs()
+	if err != nil {
+		return nil, err
+	}
+	if n := slices.IndexFunc(hubs, func(h systems.Hub) bool { return h.Name == name }); n >= 0 {
+		return hubPlace(hubs[n])
+	}
 	registry, err := discovery.Parse("local:"+name, nil)
 	if err != nil {
 		return nil, ui.Usagef("%w", err)
@@ -129,6 +139,13 @@ func folderPlace(running []systems.System) (*place, error) {
 	if s, ok := systems.Nearest(running, dir); ok {
 		return systemPlace(s)
 	}
+	hubs, err := systems.Hubs()
+	if err != nil {
+		return nil, err
+	}
+	if h, ok := systems.NearestHub(hubs, dir); ok {
+		return hubPlace(h)
+	}
 	if root := moduleFolder(dir); root != "" {
 		p := &place{registry: &discovery.Local{System: systems.OfFolder(root), Logger: quiet}, name: "what runs for " + root}
 		if len(p.services(context.Background())) > 0 {
@@ -151,6 +168,15 @@ func folderPlace(running []systems.System) (*place, error) {
 func systemPlace(s systems.System) (*place, error) {
 	registry, err := discovery.Parse(s.Registry, nil)
 	return &place{registry: registry, name: "the system " + s.Name, running: &s, certified: &s}, err
+}
+
+// hubPlace returns what is announced at a hub. Its connection is for the rest of this process.
+func hubPlace(h systems.Hub) (*place, error) {
+	nc, err := hanse.NATS(h.Backplane).Connect(context.Background(), nats.Name("hanse"), nats.MaxReconnects(-1))
+	if err != nil {
+		return nil, ui.Errorf("the hub of %s does not answer: %w", h.Name, err).Then("look at its log, in %s", h.Dir)
+	}
+	return &place{registry: natsdiscovery.New(nc, natsdiscovery.Options{System: h.Name, Logger: quiet}), name: "the system " + h.Name + " at its hub"}, nil
 }
 
 // moduleFolder returns the folder of the go.mod that dir belongs to, "" without one.

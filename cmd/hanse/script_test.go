@@ -31,6 +31,7 @@ func TestScript(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			// Sessions have their own home and temporary folder, but share what Go and hanse have built and fetched.
 			env.Setenv("XDG_CACHE_HOME", cache)
+			env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, "state"))
 			run := filepath.Join(env.WorkDir, "run")
 			if err := os.Mkdir(run, 0o700); err != nil {
 				return err

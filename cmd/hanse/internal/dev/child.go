@@ -1,6 +1,7 @@
 package dev
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -99,6 +100,7 @@ func (s *supervisor) environ(u *unit) []string {
 		"HANSE_ADVERTISE":     "",
 		"HANSE_LIST_SERVICES": "",
 	}
+	set["HANSE_BACKPLANE"] = cmp.Or(s.backplane.url, noBackplane)
 	if u.foreign() || u.client {
 		delete(set, "HANSE_SERVICES")
 	}

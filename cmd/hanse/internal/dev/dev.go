@@ -6,6 +6,7 @@
 package dev
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -39,6 +40,7 @@ type Options struct {
 	Replicas map[string]int // copies by service; default 1, or what hanse.yaml says
 	Run      []string       // hanse run, which makes commands in other languages members
 
+	Backplane       string        // URL of the one to use, or off; "": one inside of hanse dev
 	NoIdentity      bool          // processes get no certificates and speak plaintext
 	CertificateLife time.Duration // how long a certificate is good; 0: an hour
 
@@ -61,19 +63,20 @@ const ringLines = 20_000
 // supervisor runs one system.
 type supervisor struct {
 	Options
-	ctx      context.Context // of what happens by itself; ends when all is to stop
-	stop     context.CancelFunc
-	began    time.Time
-	lease    *systems.Lease
-	builds   builds.Dir
-	registry *discovery.Local
-	board    board
-	ring     *logs.Ring
-	screen   *screen
-	printed  printer
-	doors    *doors
-	certs    *certificates  // nil: none
-	work     sync.WaitGroup // goroutines that end after ctx
+	ctx       context.Context // of what happens by itself; ends when all is to stop
+	stop      context.CancelFunc
+	began     time.Time
+	lease     *systems.Lease
+	builds    builds.Dir
+	registry  *discovery.Local
+	board     board
+	ring      *logs.Ring
+	screen    *screen
+	printed   printer
+	doors     *doors
+	certs     *certificates // nil: none
+	backplane *backplane
+	work      sync.WaitGroup // goroutines that end after ctx
 
 	frontDoor net.Listener // of the gateway; nil: there is none
 
@@ -136,13 +139,7 @@ func (s *supervisor) open() error {
 	if s.manifest, _, err = manifest.Read(dir); err != nil {
 		return err
 	}
-	name := s.Name
-	if name == "" {
-		name = s.manifest.Name
-	}
-	if name == "" {
-		name = folderName(dir)
-	}
+	name := cmp.Or(s.Name, systemName(s.manifest, dir))
 	s.lease, err = systems.Hold(systems.System{Name: name, Dir: dir, PID: os.Getpid(), Started: s.began})
 	if running, ok := errors.AsType[*systems.RunningError](err); ok {
 		return ui.Errorf("%w", running).Then("hanse ps shows it; Ctrl-C in its terminal ends it")
@@ -156,7 +153,8 @@ func (s *supervisor) open() error {
 		return errors.Join(err, s.lease.Close())
 	}
 	sum := sha256.Sum256([]byte(dir))
-	s.builds.Path = filepath.Join(cache, "hanse", "dev", folderName(dir)+"-"+hex.EncodeToString(sum[:6]))
+	own := folderName(dir) + "-" + hex.EncodeToString(sum[:6])
+	s.builds.Path = filepath.Join(cache, "hanse", "dev", own)
 	if err := s.builds.Clean(); err != nil {
 		return errors.Join(fmt.Errorf("preparing the folder for built programs: %w", err), s.lease.Close())
 	}
@@ -166,6 +164,9 @@ func (s *supervisor) open() error {
 			return errors.Join(err, s.lease.Close())
 		}
 	}
+	if s.backplane, err = newBackplane(s.Backplane, own); err != nil {
+		return errors.Join(err, s.lease.Close())
+	}
 	s.doors = newDoors(filepath.Join(s.builds.Path, "ports.json"), &s.board, s.problemf)
 	s.doors.stopped = s.stopped
 	if s.certs != nil {
@@ -173,6 +174,17 @@ func (s *supervisor) open() error {
 	}
 	return nil
 }
+
+// SystemName is the name of the system of a folder: that in its hanse.yaml, or the folder's.
+func SystemName(dir string) (string, error) {
+	m, _, err := manifest.Read(dir)
+	if err != nil {
+		return "", err
+	}
+	return systemName(m, dir), nil
+}
+
+func systemName(m *manifest.File, dir string) string { return cmp.Or(m.Name, folderName(dir)) }
 
 // folderName makes the last part of a path a name.
 func folderName(dir string) string {
@@ -225,6 +237,11 @@ func (s *supervisor) run(ctx context.Context) error {
 	}
 	services.Go(func() { s.printLogs(background) })
 	defer s.ring.Close()
+	backplaneErr := make(chan error, 1)
+	services.Go(func() { backplaneErr <- s.backplane.run(background, s.problemf) })
+	if err := s.backplane.await(ctx); err != nil {
+		return quietly(ctx, err)
+	}
 	if err := s.listen(background, &services); err != nil {
 		return err
 	}
@@ -237,6 +254,8 @@ func (s *supervisor) run(ctx context.Context) error {
 	case <-ctx.Done():
 	case err = <-watchErr: // nothing can be seen any more
 		err = fmt.Errorf("watching the registry: %w", err)
+	case err = <-backplaneErr:
+		err = fmt.Errorf("the backplane: %w", err)
 	}
 	s.stopAll()
 	reloads.Wait()
@@ -259,7 +278,7 @@ func (s *supervisor) listen(ctx context.Context, services *sync.WaitGroup) error
 		}
 	})
 	rec := s.lease.System
-	rec.Registry, rec.Control = "local:"+s.Name, path
+	rec.Registry, rec.Control, rec.Backplane = "local:"+s.Name, path, s.backplane.url
 	if s.certs != nil {
 		rec.Identity = s.certs.home
 	}
