@@ -413,12 +413,9 @@ func (d *delivery) settle(how []byte) error {
 	if len(s.came) > 0 && s.waits {
 		signal(s.ready)
 	}
-	s.mu.Unlock()
-	err := s.b.conn.Publish(d.msg.Reply, how)
-	s.mu.Lock()
 	s.more()
 	s.mu.Unlock()
-	return err
+	return s.b.conn.Publish(d.msg.Reply, how)
 }
 
 // unsettled is a list of deliveries.
