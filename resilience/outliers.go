@@ -162,11 +162,15 @@ func (o *Outliers) judge(w *Watched, now time.Time, p *Outlier) bool {
 			out++
 		}
 	}
-	if (out+1)*100 > len(o.all)*p.MaxEjected {
+	if len(o.all) == 1 || (out+1)*100 > len(o.all)*p.MaxEjected {
 		if !w.spared {
 			w.spared = true
 			o.count(EjectionSpare)
 		}
+		return false
+	}
+	o.look(now) // its peers may do the same meanwhile
+	if why = o.compare(w, now, p); why == "" {
 		return false
 	}
 	w.eject(now, why, p)
@@ -204,7 +208,9 @@ func (o *Outliers) compare(w *Watched, now time.Time, p *Outlier) Reason {
 	}
 	ownLately := w.window.sum(now, lateSlots)
 	slow := share(ownLately.slow, ownLately.calls)
-	if p.Slow > 0 && (ownLately.calls >= minTimed || trial && ownLately.calls > 0) && slow >= 0.5 && slow >= 3*share(lately.slow, lately.calls) {
+	// What counts as slow was known before its calls; the peers may have become as slow since then.
+	if p.Slow > 0 && (ownLately.calls >= minTimed || trial && ownLately.calls > 0) && slow >= 0.5 && slow >= 3*share(lately.slow, lately.calls) &&
+		ownLately.mean() >= 2*lately.mean() {
 		return EjectedSlow
 	}
 	if p.Stall > 0 && o.stalled(w, now, p, trial) {

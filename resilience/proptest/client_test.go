@@ -168,6 +168,9 @@ func TestOutliers(t *testing.T) {
 			only := rapid.IntRange(0, n-1).Draw(t, "instance")
 			ejected := 0
 			for i, w := range all {
+				if !w.Ejected() { // one that follows at once is another ejection
+					out[i] = time.Time{}
+				}
 				if (alike || i == only) && w.Admit(now) {
 					w.Begin(now)
 					w.End(now, took, outcome)
@@ -188,8 +191,14 @@ func TestOutliers(t *testing.T) {
 			if ejected*100 > n*share {
 				t.Fatalf("%d of %d are ejected, and %d percent may be", ejected, n, share)
 			}
-			if alike && ejected > 0 {
-				t.Fatalf("all do the same, and %d are ejected: %+v", ejected, o.State(now))
+			if !alike || ejected == 0 {
+				continue
+			}
+			// The first whose call ends is compared with what the others did before theirs end, so that of few calls one may seem slow.
+			for i, w := range o.State(now) {
+				if all[i].Ejected() && w.Reason != resilience.EjectedSlow || ejected > 1 {
+					t.Fatalf("all do the same, and %d are ejected: %+v", ejected, o.State(now))
+				}
 			}
 		}
 	})

@@ -137,3 +137,13 @@ func TestFaultOfAll(t *testing.T) {
 		}
 	}
 }
+
+// There is nowhere else to go from an instance that is the only one.
+func TestOnlyInstanceStays(t *testing.T) {
+	f := newFleet(1, 1)
+	f.outliers.Set(resilience.Outlier{MaxEjected: 100})
+	f.call(33, 30*time.Second, never, 1)
+	if f.ejections() != 0 {
+		t.Error("it was ejected")
+	}
+}
