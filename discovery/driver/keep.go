@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	announceTime = 10 * time.Second // for an announcement
+	announceTime = 20 * time.Second // for an announcement: members of an engine may choose a leader meanwhile, which takes NATS 10 s
 	withdrawTime = 2 * time.Second  // for the last word
 	keepRetry    = time.Second      // at most, between two attempts to keep an instance announced
 	keepRest     = 100 * time.Millisecond
@@ -33,7 +33,7 @@ type Keeper interface {
 }
 
 // Keep announces an instance and keeps it announced, as [discovery.Registrar.Register] wants it, until the lease is closed. What is lost is put
-// again; what the engine did not take is tried on. While the engine is away an announcement and an update fail after 10 s, or when ctx ends.
+// again; what the engine did not take is tried on. While the engine is away an announcement and an update fail after 20 s, or when ctx ends.
 func Keep(ctx context.Context, inst discovery.Instance, keeper Keeper, log *slog.Logger) (discovery.Lease, error) {
 	if err := inst.Validate(); err != nil {
 		return nil, err

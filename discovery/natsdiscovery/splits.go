@@ -11,9 +11,9 @@ import (
 )
 
 // setTime bounds the setting of rules.
-const setTime = 10 * time.Second
+const setTime = 20 * time.Second
 
-// SetSplit implements [discovery.Splitter]. While NATS is away it tries until ctx ends, for at most 10 s.
+// SetSplit implements [discovery.Splitter]. While NATS is away it tries until ctx ends, for at most 20 s.
 func (r *Registry) SetSplit(ctx context.Context, split discovery.Split) error {
 	if r.err != nil {
 		return r.err
