@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -76,15 +77,26 @@ func (p *Process) Kill() {
 	}
 }
 
-// FreeAddress returns an address that is free now and stays free while a server is down: its port is below those that the system gives to
-// connections, one of which would else have it when the server comes back.
+// ports are those that FreeAddress has given to tests that still run.
+var ports sync.Map
+
+// FreeAddress returns an address that is free now and the test's own until it ends, also while a server is down: its port is below those that
+// the system gives to connections, one of which would else have it when the server comes back. Programs of tests that run at the same time
+// look among different ports, most likely.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
-	for range 100 {
-		lis, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20000+rand.N(10000)))
-		if err != nil {
-			continue // it is taken
+	const first, all, own = 20000, 10000, 500
+	for range 1000 {
+		port := first + os.Getpid()*own%all + rand.N(own)
+		if _, taken := ports.LoadOrStore(port, t.Name()); taken {
+			continue
 		}
+		lis, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			ports.Delete(port)
+			continue // another program has it
+		}
+		t.Cleanup(func() { ports.Delete(port) })
 		defer lis.Close()
 		return lis.Addr().String()
 	}
