@@ -30,7 +30,7 @@ var floors = map[string]float64{
 	"discovery":         1, "resilience": 1, "telemetry": 1, "identity": 1, "config": 1, "embednats": 1,
 	"balancer":                2,
 	"discovery/natsdiscovery": 4,   // a driver: on discovery/driver
-	"events/natsevents":       4,   // a driver
+	"events/natsevents":       4,   // a driver: on events/driver
 	"rpc/internal/wire":       2.5, // the seam between rpc and its wires is below both
 	"rpc":                     3, "events": 3, "workflow": 3, "store": 3,
 	"gateway": 4, "dashboard": 4,

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hanse-go/hanse/events"
+	"github.com/hanse-go/hanse/events/driver"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -92,7 +93,7 @@ func New(conn *nats.Conn, opts Options) *Broker {
 	if opts.Logger == nil {
 		opts.Logger = slog.Default()
 	}
-	b := &Broker{conn: conn, opts: opts, names: names{token(opts.System)}, sources: make(map[source]struct{})}
+	b := &Broker{conn: conn, opts: opts, names: names{driver.Token(opts.System)}, sources: make(map[source]struct{})}
 	b.work, b.stop = context.WithCancel(context.Background())
 	b.js, b.err = jetstream.New(conn, jetstream.WithDefaultTimeout(apiTimeout))
 	b.err = errors.Join(opts.check(), b.err)
@@ -283,7 +284,7 @@ func (b *Broker) patiently(ctx context.Context, f func(ctx context.Context) erro
 			b.opts.Logger.Warn("events: the broker does not answer; trying on", "err", err)
 		}
 		select {
-		case <-time.After(retryDelay(failures)):
+		case <-time.After(driver.RetryDelay(failures)):
 		case <-ctx.Done():
 			return fmt.Errorf("the broker does not answer (%w): %w", err, context.Cause(ctx))
 		}

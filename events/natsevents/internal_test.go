@@ -3,12 +3,11 @@ package natsevents
 import (
 	"errors"
 	"fmt"
-	"hash/fnv"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/hanse-go/hanse/events"
+	"github.com/hanse-go/hanse/events/driver"
 	"github.com/nats-io/nats.go"
 )
 
@@ -16,61 +15,8 @@ func TestLane(t *testing.T) {
 	if lane("") != 0 {
 		t.Error("a message without a key has a partition")
 	}
-	seen := make(map[int]int)
-	for i := range 1600 {
-		key := fmt.Sprint("key-", i)
-		h := fnv.New32a()
-		h.Write([]byte(key))
-		if got, want := lane(key), 1+int(h.Sum32()%16); got != want {
-			t.Fatalf("%s is in %d, want %d", key, got, want)
-		}
-		seen[lane(key)]++
-	}
-	if len(seen) != partitions {
-		t.Errorf("%d partitions are used", len(seen))
-	}
-}
-
-func TestShares(t *testing.T) {
-	if got := shares(nil); got[0] != "" {
-		t.Errorf("nobody has %v", got)
-	}
-	var before [partitions]string
-	for n := 1; n <= 20; n++ {
-		var members []string
-		for i := range n {
-			members = append(members, fmt.Sprintf("member-%d", i))
-		}
-		got := shares(members)
-		slices.Reverse(members)
-		if again := shares(members); again != got {
-			t.Errorf("%d members do not agree", n)
-		}
-		count := make(map[string]int)
-		moved := 0
-		for i, owner := range got {
-			count[owner]++
-			if owner != before[i] {
-				moved++
-			}
-		}
-		for m, c := range count {
-			if c < partitions/n || c > (partitions+n-1)/n {
-				t.Errorf("%s has %d partitions of %d members", m, c, n)
-			}
-		}
-		if n > 1 && moved > partitions*3/4 {
-			t.Errorf("%d partitions move when member %d comes", moved, n)
-		}
-		before = got
-	}
-}
-
-func TestToken(t *testing.T) {
-	for in, want := range map[string]string{"mailer-2": "mailer-2", "a.b c*>_/": "a_2eb_20c_2a_3e_5f_2f", "é": "_c3_a9"} {
-		if got := token(in); got != want {
-			t.Errorf("%s becomes %s, want %s", in, got, want)
-		}
+	if got := lane("key-1"); got != 1+driver.Partition("key-1", partitions) {
+		t.Errorf("key-1 is in lane %d", got)
 	}
 }
 

@@ -1,17 +1,14 @@
 package natsevents
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
-	"slices"
-	"strconv"
 	"sync"
 	"time"
 
 	"github.com/hanse-go/hanse/events"
+	"github.com/hanse-go/hanse/events/driver"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -70,7 +67,7 @@ type entry struct {
 
 func (b *Broker) subscribeLanes(ctx context.Context, t *topic, info events.SubscriptionInfo) (events.Source, error) {
 	s := &lanes{
-		b: b, topic: t, info: info, me: token(info.Member), look: make(chan struct{}, 1), ready: make(chan struct{}, 1),
+		b: b, topic: t, info: info, me: driver.Token(info.Member), look: make(chan struct{}, 1), ready: make(chan struct{}, 1),
 		done: make(chan struct{}), parts: make(map[int]*part), records: make(map[int]entry), seen: make(map[string]time.Time),
 	}
 	err := b.patiently(ctx, func(ctx context.Context) (err error) {
@@ -281,38 +278,3 @@ func (s *lanes) lose(p *part) {
 }
 
 func (s *lanes) memberKey() string { return s.key + ".member." + s.me }
-
-// shares says whose each partition is to be. All members come to the same result; each gets the same number, or one less, and few move when a
-// member comes or goes.
-func shares(members []string) (owner [partitions]string) {
-	if len(members) == 0 {
-		return owner
-	}
-	members = slices.Clone(members)
-	slices.Sort(members)
-	left := make(map[string]int, len(members))
-	for i, m := range members {
-		left[m] = partitions / len(members)
-		if i < partitions%len(members) {
-			left[m]++
-		}
-	}
-	for n := range owner {
-		best, weight := "", uint64(0)
-		for _, m := range members {
-			if left[m] == 0 {
-				continue
-			}
-			h := fnv.New64a()
-			h.Write(strconv.AppendInt([]byte(m+"/"), int64(n), 10))
-			w := h.Sum64()
-			w = (w ^ w>>32) * 0x9e3779b97f4a7c15 // FNV alone hardly mixes the last digits
-			if w ^= w >> 29; best == "" || cmp.Or(cmp.Compare(w, weight), cmp.Compare(m, best)) > 0 {
-				best, weight = m, w
-			}
-		}
-		owner[n] = best
-		left[best]--
-	}
-	return owner
-}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hanse-go/hanse/events/driver"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -44,7 +45,7 @@ func (s *lanes) run(ctx context.Context) {
 			s.b.opts.Logger.Warn("events: the records of an ordered group cannot be followed", "topic", s.info.Topic, "group", s.info.Group, "because", err)
 		}
 		select {
-		case <-time.After(retryDelay(failures + 1)):
+		case <-time.After(driver.RetryDelay(failures + 1)):
 		case <-ctx.Done():
 		}
 	}
@@ -228,7 +229,7 @@ func (s *lanes) balance(ctx context.Context) time.Duration {
 			members = append(members, member)
 		}
 	}
-	owners := shares(members)
+	owners := driver.Shares(members, partitions)
 	var claims []int
 	var leave []*part
 	wait := time.Hour

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hanse-go/hanse/events"
+	"github.com/hanse-go/hanse/events/driver"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
@@ -141,7 +142,7 @@ func (s *lanes) consumerName(n int, epoch uint64) string {
 	if n < 0 {
 		return "each_" + nuid.Next()
 	}
-	return token(s.info.Group) + "_p" + strconv.Itoa(n) + "_" + strconv.FormatUint(epoch, 10)
+	return driver.Token(s.info.Group) + "_p" + strconv.Itoa(n) + "_" + strconv.FormatUint(epoch, 10)
 }
 
 // take is called for each message that comes.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hanse-go/hanse/events"
+	"github.com/hanse-go/hanse/events/driver"
 	"github.com/nats-io/nats.go"
 )
 
@@ -291,7 +292,7 @@ func (p *publisher) run() {
 		for p.isHeld() {
 			wait := 20 * time.Millisecond // for answers, or for the connection
 			if p.complete() {
-				if failures == 0 || p.pause(retryDelay(failures)) {
+				if failures == 0 || p.pause(driver.RetryDelay(failures)) {
 					p.heal()
 					p.resend()
 				}

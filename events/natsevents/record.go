@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hanse-go/hanse/events"
+	"github.com/hanse-go/hanse/events/driver"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -52,7 +53,7 @@ type position struct {
 }
 
 func groupKey(t *topic, group string) string {
-	return "group." + strings.ReplaceAll(t.info.Name, ".", "_") + "." + token(group)
+	return "group." + strings.ReplaceAll(t.info.Name, ".", "_") + "." + driver.Token(group)
 }
 
 // bucket returns the bucket of the system, and makes it when it is not there.
@@ -111,7 +112,7 @@ func (b *Broker) makeOrdered(ctx context.Context, t *topic, info events.Subscrip
 	case !errors.Is(err, jetstream.ErrKeyNotFound):
 		return nil, r, err
 	}
-	if _, err := consumerInfo(ctx, b, t.stream, token(info.Group)); err == nil {
+	if _, err := consumerInfo(ctx, b, t.stream, driver.Token(info.Group)); err == nil {
 		return nil, r, fmt.Errorf("%w: the group %q of the topic %s does not keep the order of keys; subscribe it in that way, or by another name", events.ErrDrift, info.Group, t.info.Name)
 	} else if !errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return nil, r, err

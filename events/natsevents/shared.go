@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hanse-go/hanse/events"
+	"github.com/hanse-go/hanse/events/driver"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -43,7 +44,7 @@ type arrival struct {
 }
 
 func (b *Broker) subscribeShared(ctx context.Context, t *topic, info events.SubscriptionInfo) (events.Source, error) {
-	name := token(info.Group)
+	name := driver.Token(info.Group)
 	if err := b.patiently(ctx, func(ctx context.Context) error { return b.makeGroup(ctx, t, name, info) }); err != nil {
 		return nil, explain(err)
 	}
@@ -481,5 +482,5 @@ func (w *watcher) judge(err error) time.Duration {
 		w.b.opts.Logger.Warn("events: deliveries pause", "of", w.what, "because", err)
 		w.said = true
 	}
-	return retryDelay(w.failures)
+	return driver.RetryDelay(w.failures)
 }

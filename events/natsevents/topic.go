@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hanse-go/hanse/events"
+	"github.com/hanse-go/hanse/events/driver"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -30,8 +31,8 @@ func (b *Broker) Declare(ctx context.Context, info events.TopicInfo) error {
 	if err := b.use(); err != nil {
 		return err
 	}
-	if !topicName.MatchString(info.Name) {
-		return fmt.Errorf("topic %q: want names of a-z, 0-9 and '-', with dots between them", info.Name)
+	if err := driver.CheckTopic(info.Name); err != nil {
+		return err
 	}
 	info.Limits = info.Limits.WithDefaults()
 	t := b.newTopic(info)
@@ -57,7 +58,7 @@ func (b *Broker) newTopic(info events.TopicInfo) *topic {
 // find returns what a topic was declared as by another program.
 func (b *Broker) find(ctx context.Context, name string) (events.TopicInfo, error) {
 	info := events.TopicInfo{Name: name, Keyed: true}
-	if !topicName.MatchString(name) {
+	if driver.CheckTopic(name) != nil {
 		return info, errors.New("that is no name of a topic")
 	}
 	s, err := b.js.Stream(ctx, b.names.stream(name))

@@ -7,10 +7,8 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/hanse-go/hanse/events"
-	"github.com/hanse-go/hanse/internal/backoff"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -25,11 +23,6 @@ const (
 	codeAccountExceeded     jetstream.ErrorCode = 10002
 	codeDuplicateInProgress jetstream.ErrorCode = 10158
 )
-
-// retryDelay is how long to wait after so many failures in a row.
-func retryDelay(failures int) time.Duration {
-	return backoff.Policy{Min: 100 * time.Millisecond, Max: 2 * time.Second}.Delay(failures)
-}
 
 // errAgain asks for a repetition.
 var errAgain = errors.New("once more")
