@@ -140,13 +140,13 @@ func TestDNSFailsStatic(t *testing.T) {
 	w := discoverytest.Watch(t, &discovery.DNS{Name: "{service}.test.:80", Server: s.addr, Logger: slog.New(slog.NewTextHandler(&log, nil))}, "cart")
 	w.Until("the name is there", endpoints("tcp://10.0.0.1:80"))
 	s.setFails(true)
-	waitFor(t, "a warning", func() bool { return strings.Contains(log.String(), "level=WARN") })
+	discoverytest.Eventually(t, "a warning", func() bool { return strings.Contains(log.String(), "level=WARN") })
 	s.set("cart.test.", 0, "10.0.0.2")
 	s.setFails(false)
 	if next := w.First(); !endpoints("tcp://10.0.0.2:80")(next) {
 		t.Errorf("the next snapshot after a failure is %v, want the new address", next)
 	}
-	waitFor(t, "the end of the failure in the log", func() bool { return strings.Contains(log.String(), "succeeds again") })
+	discoverytest.Eventually(t, "the end of the failure in the log", func() bool { return strings.Contains(log.String(), "succeeds again") })
 	if n := strings.Count(log.String(), "level=WARN"); n != 1 {
 		t.Errorf("%d warnings, want 1:\n%s", n, log.String())
 	}
@@ -163,19 +163,4 @@ func TestDNSFailsAtFirst(t *testing.T) {
 	}
 	s.setFails(false)
 	w.Until("the name is there", endpoints("tcp://10.0.0.1:80"))
-}
-
-// waitFor waits until the condition holds.
-func waitFor(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(20 * time.Second)
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("waited in vain for %s", what)
-		}
-	}
 }

@@ -137,12 +137,3 @@ func put(t *testing.T, c *store.Client, key, value string, opts ...store.PutOpti
 	}
 	return revision
 }
-
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not in 30 s: %s", what)
-		}
-	}
-}

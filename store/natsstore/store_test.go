@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hanse-go/hanse/discovery/discoverytest"
 	"github.com/hanse-go/hanse/store"
 	"github.com/hanse-go/hanse/store/natsstore"
 	"github.com/nats-io/nats.go/jetstream"
@@ -102,7 +103,7 @@ func TestDeletionsGo(t *testing.T) {
 		t.Fatal(err)
 	}
 	put(t, host, "expires", "1", store.TTL(time.Second))
-	eventually(t, "one message is left", func() bool {
+	discoverytest.Eventually(t, "one message is left", func() bool {
 		info, err := stream(t, s).Info(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -149,7 +150,7 @@ func TestWatchAfterForgottenDeletions(t *testing.T) {
 	if got := told(); !slices.Equal(got, []string{"deleted a", "synced "}) {
 		t.Errorf("after a deletion: %q", got)
 	}
-	eventually(t, "the deletion is forgotten", func() bool {
+	discoverytest.Eventually(t, "the deletion is forgotten", func() bool {
 		info, err := stream(t, s).Info(t.Context())
 		if err != nil {
 			t.Fatal(err)

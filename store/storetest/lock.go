@@ -34,7 +34,9 @@ func lock(h *harness) {
 						h.Errorf("token %d after %d", token, before)
 					}
 					turns.Add(1)
-					time.Sleep(time.Millisecond)
+					if _, err := text.Put(h.Context(), c, "work", s("1")); err != nil { // takes a while
+						h.Error(err)
+					}
 					inside.Add(-1)
 					return ctx.Err()
 				})
@@ -279,7 +281,7 @@ func electStepsDown(h *harness) {
 		tokens = append(tokens, token)
 		switch len(tokens) {
 		case 1:
-			return nil // enough for now
+			return nil // it steps down, and stands again
 		case 2: // somebody takes the lock away
 			if err := records.Delete(h.Context(), &store.Client{Driver: h.driver}, "a"); err != nil {
 				h.Error(err)

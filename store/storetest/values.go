@@ -361,8 +361,10 @@ func ttlBeginsAnew(h *harness) {
 	h.put("c", "1", store.TTL(ttl))
 	h.put("a", "2") // for ever
 	revision, began := h.put("b", "2", store.TTL(ttl)), time.Now()
+	renewals := time.NewTicker(ttl / 2)
+	defer renewals.Stop()
 	for range 3 { // as one does who keeps a lease
-		time.Sleep(ttl / 2)
+		<-renewals.C
 		var err error
 		began = time.Now()
 		if revision, err = text.Update(h.Context(), h.peer, "b", s("3"), revision, store.TTL(ttl)); err != nil {

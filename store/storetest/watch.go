@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/hanse-go/hanse/store"
 )
@@ -181,7 +180,6 @@ func watchUnderLoad(h *harness) {
 	}
 	var watchers []*watcher
 	for i := range 6 {
-		time.Sleep(time.Millisecond)
 		c := h.host
 		if i%2 == 0 {
 			c = h.peer
