@@ -33,6 +33,7 @@ type schemaField struct {
 	Map      bool   `json:"map,omitempty"`
 	Required bool   `json:"required,omitempty"`
 	Oneof    string `json:"oneof,omitempty"`
+	JSONName string `json:"json_name,omitempty"` // where it is not the usual one
 }
 
 type schemaEnum struct {
@@ -66,6 +67,9 @@ func (s *schema) addMessage(md protoreflect.MessageDescriptor) {
 		}
 		if oneof := fd.ContainingOneof(); oneof != nil && !oneof.IsSynthetic() {
 			f.Oneof = string(oneof.Name())
+		}
+		if fd.JSONName() != jsonName(f.Name) {
+			f.JSONName = fd.JSONName()
 		}
 		if inner := fd.Message(); inner != nil {
 			f.Type = string(inner.FullName())

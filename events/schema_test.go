@@ -18,9 +18,9 @@ func declared(t *testing.T, source string, json bool) *declaration {
 	if !strings.HasPrefix(source, "syntax") {
 		source = "syntax = \"proto3\";\npackage shop;\n" + source
 	}
-	compiler := protocompile.Compiler{Resolver: &protocompile.SourceResolver{
+	compiler := protocompile.Compiler{Resolver: protocompile.WithStandardImports(&protocompile.SourceResolver{
 		Accessor: protocompile.SourceAccessorFromMap(map[string]string{"placed.proto": source}),
-	}}
+	})}
 	files, err := compiler.Compile(t.Context(), "placed.proto")
 	if err != nil {
 		t.Fatal(err)
