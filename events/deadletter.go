@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// The metadata of dead letters, and of events that are delivered once more.
+// The metadata of dead letters.
 const (
 	deadHeader         = "hanse-dead-" // what all of these begin with
 	deadTopicHeader    = deadHeader + "topic"
@@ -19,9 +19,6 @@ const (
 	deadIDHeader       = deadHeader + "id"
 	deadSequenceHeader = deadHeader + "sequence"
 	deadTimeHeader     = deadHeader + "time"
-
-	groupHeader      = "hanse-group"      // the only group that handles the event
-	redeliveryHeader = "hanse-redelivery" // tells it from the first delivery
 )
 
 // DeadLetter is what a message of a topic of dead letters says of how it got there. Its attributes and data are those of the event, but for
@@ -52,22 +49,9 @@ func DeadLetterOf(m *Message) (DeadLetter, bool) {
 // Redelivery returns the message to be published to d.Topic so that the group handles the event of the dead letter m once more, and no other does. Each
 // redelivery has a name of its own; a broker tells it from the others by that.
 func (d DeadLetter) Redelivery(m *Message, name string) *Message {
-	again := *m
+	again := m.Redelivery(d.Group, name)
 	again.ID = d.ID
-	again.Metadata = maps.Clone(m.Metadata)
-	maps.DeleteFunc(again.Metadata, func(name, _ string) bool { return strings.HasPrefix(name, deadHeader) })
-	again.setMetadata(groupHeader, d.Group)
-	again.setMetadata(redeliveryHeader, name)
-	return &again
-}
-
-// Identity tells the message from others, for brokers that keep one of several that are the same.
-func (m *Message) Identity() string {
-	s := m.Source + "#" + m.ID
-	if again := m.Metadata[redeliveryHeader]; again != "" {
-		s += "#" + again
-	}
-	return s
+	return again
 }
 
 // deadLetter returns the message that an event becomes.

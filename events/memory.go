@@ -33,6 +33,7 @@ const (
 var (
 	_ Broker       = (*Memory)(nil)
 	_ SchemaKeeper = (*Memory)(nil)
+	_ Admin        = (*Memory)(nil)
 )
 
 // memoryTopic is the messages of a topic and the groups that get them.
@@ -43,6 +44,7 @@ type memoryTopic struct {
 	later  dueHeap // messages that are not due
 	ahead  int64   // bytes of these
 	timer  *time.Timer
+	last   time.Time // when the last message was stored
 	known  dedup
 	groups map[string]*memoryGroup // by name; those of a single member by a name that none can have
 	all    []*memoryGroup          // the same
@@ -82,7 +84,7 @@ func (b *Memory) Stats(topic string) (MemoryStats, bool) {
 	defer t.mu.Unlock()
 	t.expire(time.Now())
 	stats := t.stats
-	stats.Messages, stats.Bytes = t.log.len()+uint64(len(t.later)), t.log.bytes+t.ahead
+	stats.Messages, stats.Bytes = t.log.count+uint64(len(t.later)), t.log.bytes+t.ahead
 	stats.First, stats.Last = t.log.first, t.log.next-1
 	return stats, true
 }
@@ -124,8 +126,8 @@ func (t *memoryTopic) change(info TopicInfo) error {
 	if is.MaxAge > 0 && t.log.len() > 0 && now.Sub(t.log.get(t.log.first).at) >= is.MaxAge {
 		refuse("MaxAge was %v and is %v, and events that are older would go: let them age first", was.MaxAge, is.MaxAge)
 	}
-	if is.DropOldest && is.MaxMessages > 0 && t.log.len() > uint64(is.MaxMessages) {
-		refuse("MaxMessages was %d and is %d with DropOldest, and there are %d, some of which would go", was.MaxMessages, is.MaxMessages, t.log.len())
+	if is.DropOldest && is.MaxMessages > 0 && t.log.count > uint64(is.MaxMessages) {
+		refuse("MaxMessages was %d and is %d with DropOldest, and there are %d, some of which would go", was.MaxMessages, is.MaxMessages, t.log.count)
 	}
 	if is.DropOldest && is.MaxBytes > 0 && t.log.bytes > is.MaxBytes {
 		refuse("MaxBytes was %d and is %d with DropOldest, and there are %d, some of which would go", was.MaxBytes, is.MaxBytes, t.log.bytes)
@@ -215,6 +217,7 @@ func (m *Message) size() int64 {
 // append stores a message that is due. The caller holds t.mu.
 func (t *memoryTopic) append(m *Message, size int64, now time.Time) {
 	t.log.add(m, size, now)
+	t.last = now
 	for _, g := range t.all {
 		g.wakeOne()
 	}
@@ -236,7 +239,7 @@ func (t *memoryTopic) expire(now time.Time) {
 func (t *memoryTopic) makeRoom(size int64) error {
 	l := &t.info.Limits
 	for {
-		messages, bytes := t.log.len()+uint64(len(t.later)), t.log.bytes+t.ahead
+		messages, bytes := t.log.count+uint64(len(t.later)), t.log.bytes+t.ahead
 		overMessages := l.MaxMessages > 0 && messages >= uint64(l.MaxMessages)
 		if !overMessages && (l.MaxBytes <= 0 || bytes+size <= l.MaxBytes) {
 			return nil

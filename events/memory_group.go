@@ -14,8 +14,9 @@ type memoryGroup struct {
 	topic   *memoryTopic
 	name    string
 	ordered bool
-	next    uint64    // number of the first message that was not looked at
-	again   []pending // that can be delivered again at once, in no order
+	next    uint64               // number of the first message that was not looked at
+	again   []pending            // that can be delivered again at once, in no order
+	delayed map[uint64]time.Time // by number, that are to be delivered again later: when they were stored
 	keys    map[string]*memoryKey
 	free    []*memoryKey // keys with messages to deliver that no member holds; some may have changed since
 	members map[string]*memoryMember
@@ -285,6 +286,9 @@ func (m *memoryMember) take(limit int, now time.Time) {
 	for len(m.out) < n && g.next < log.next {
 		p := pending{memoryEntry: *log.get(g.next), number: g.next}
 		g.next++
+		if p.message == nil {
+			continue
+		}
 		if !g.ordered || p.message.Key == "" {
 			deliver(p, nil)
 			continue
@@ -463,9 +467,14 @@ func (d *memoryDelivery) Retry(_ context.Context, after time.Duration) error {
 			g.wakeOne()
 			return
 		}
+		if g.delayed == nil {
+			g.delayed = make(map[uint64]time.Time)
+		}
+		g.delayed[p.number] = p.at
 		time.AfterFunc(after, func() {
 			g.topic.mu.Lock()
 			defer g.topic.mu.Unlock()
+			delete(g.delayed, p.number)
 			g.putBack(p)
 			g.wakeOne()
 		})

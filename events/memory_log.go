@@ -13,11 +13,12 @@ type memoryLog struct {
 	base   uint64          // number of the first entry of the first chunk
 	first  uint64          // number of the oldest that is kept
 	next   uint64          // number of the next that is stored
+	count  uint64          // of those that are kept
 	bytes  int64
 }
 
 type memoryEntry struct {
-	message *Message
+	message *Message // nil when it was deleted
 	at      time.Time
 	size    int64
 }
@@ -26,6 +27,7 @@ const logChunk = 512
 
 func (l *memoryLog) init() { l.base, l.first, l.next = 1, 1, 1 }
 
+// len returns how many numbers there are from the oldest message on: with those of messages that were deleted. The first is of one that is kept.
 func (l *memoryLog) len() uint64 { return l.next - l.first }
 
 func (l *memoryLog) get(number uint64) *memoryEntry {
@@ -40,25 +42,46 @@ func (l *memoryLog) add(m *Message, size int64, now time.Time) {
 	last := &l.chunks[len(l.chunks)-1]
 	*last = append(*last, memoryEntry{m, now, size})
 	l.next++
+	l.count++
 	l.bytes += size
 }
 
 // drop drops the oldest message.
-func (l *memoryLog) drop() {
-	e := l.get(l.first)
+func (l *memoryLog) drop() { l.remove(l.first) }
+
+// remove takes a message out that is kept.
+func (l *memoryLog) remove(number uint64) {
+	e := l.get(number)
+	l.count--
 	l.bytes -= e.size
-	*e = memoryEntry{}
-	l.first++
-	if l.first-l.base == logChunk {
-		l.chunks[0] = nil
-		l.chunks = l.chunks[1:]
-		l.base = l.first
+	e.message, e.size = nil, 0
+	for l.len() > 0 && l.get(l.first).message == nil {
+		l.first++
+		if l.first-l.base == logChunk {
+			l.chunks[0] = nil
+			l.chunks = l.chunks[1:]
+			l.base = l.first
+		}
 	}
 }
 
 // since returns the number of the first message that was stored at or after a time.
 func (l *memoryLog) since(at time.Time) uint64 {
 	return l.first + uint64(sort.Search(int(l.len()), func(i int) bool { return !l.get(l.first + uint64(i)).at.Before(at) }))
+}
+
+// countFrom returns how many messages there are from a number on.
+func (l *memoryLog) countFrom(number uint64) uint64 {
+	n := uint64(0)
+	if l.count == l.len() {
+		return max(l.next, number) - number
+	}
+	for ; number < l.next; number++ {
+		if l.get(number).message != nil {
+			n++
+		}
+	}
+	return n
 }
 
 // dueHeap is messages that are to be delivered later, the next one first.

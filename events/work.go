@@ -64,7 +64,7 @@ func (s *Subscription) work() {
 // process does what is to be done with an event.
 func (s *Subscription) process(it *item) {
 	most := s.retry.attempts()
-	switch only, forGroup := it.message.Metadata[groupHeader]; {
+	switch only, forGroup := it.message.OnlyFor(); {
 	case it.lost():
 		s.finish(it, &s.stats.Lost)
 	case it.failed != nil:

@@ -76,6 +76,14 @@ func TestToken(t *testing.T) {
 		if got := driver.Token(in); got != want {
 			t.Errorf("%s becomes %s, want %s", in, got, want)
 		}
+		if back := driver.Untoken(want); back != in {
+			t.Errorf("%s becomes %s again, want %s", want, back, in)
+		}
+	}
+	for in, want := range map[string]string{"": "", "_": "_", "_2": "_2", "a_v2": "a_v2", "_+1": "_+1"} {
+		if got := driver.Untoken(in); got != want {
+			t.Errorf("%s, which is no token, becomes %s, want %s", in, got, want)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package driver
 import (
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -29,4 +30,20 @@ func Token(text string) string {
 		}
 	}
 	return b.String()
+}
+
+// Untoken returns the text of a token. What Token did not write stays as it is.
+func Untoken(name string) string {
+	b := make([]byte, 0, len(name))
+	for i := 0; i < len(name); i++ {
+		if name[i] == '_' && i+2 < len(name) {
+			if c, err := strconv.ParseUint(name[i+1:i+3], 16, 8); err == nil {
+				b = append(b, byte(c))
+				i += 2
+				continue
+			}
+		}
+		b = append(b, name[i])
+	}
+	return string(b)
 }

@@ -94,6 +94,12 @@ func Run(t *testing.T, s Suite) {
 		{"Crash", (*env).crash, false},
 		{"Drain", (*env).drain, false},
 		{"Redelivery", (*env).redelivery, false},
+		{"AdminTopics", (*env).adminTopics, false},
+		{"AdminGroups", (*env).adminGroups, false},
+		{"AdminOrderedGroups", (*env).adminOrderedGroups, false},
+		{"AdminRead", (*env).adminRead, s.NoSequence},
+		{"AdminDelete", (*env).adminDelete, s.NoSequence},
+		{"AdminReplay", (*env).adminReplay, s.NoSequence},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if c.skip {

@@ -68,6 +68,7 @@ type Broker struct {
 var (
 	_ events.Broker       = (*Broker)(nil)
 	_ events.SchemaKeeper = (*Broker)(nil)
+	_ events.Admin        = (*Broker)(nil)
 )
 
 // source is what a broker tells that the connection is back.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/hanse-go/hanse/events"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // The names of headers. Those of NATS are as the server wants them, for it compares the bytes.
@@ -108,6 +109,12 @@ func message(m *nats.Msg, stored *nats.MsgMetadata) *events.Message {
 		e.ID = fmt.Sprintf("%s/%d", stored.Stream, stored.Sequence.Stream)
 	}
 	return e
+}
+
+// stored reads a message that was asked for with the client's own functions.
+func stored(m jetstream.Msg, meta *jetstream.MsgMetadata) *events.Message {
+	at := nats.MsgMetadata{Stream: meta.Stream, Timestamp: meta.Timestamp, Sequence: nats.SequencePair{Stream: meta.Sequence.Stream}}
+	return message(&nats.Msg{Header: m.Headers(), Data: m.Data()}, &at)
 }
 
 // read takes a header that has a field of its own.

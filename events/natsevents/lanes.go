@@ -80,7 +80,7 @@ func (b *Broker) subscribeLanes(ctx context.Context, t *topic, info events.Subsc
 			var group groupRecord
 			s.key = groupKey(t, info.Group)
 			s.kv, group, err = b.makeOrdered(ctx, t, info)
-			s.first = position{Start: group.Start, StartTime: group.StartTime}
+			s.first = group.position()
 		}
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
 			if err = b.restore(ctx, t); err == nil {

@@ -90,9 +90,8 @@ func (p *part) open(ctx context.Context, name string, at position) error {
 	}
 	if p.n >= 0 {
 		config.Durable = name
-		config.FilterSubject = s.topic.lanes[1+p.n]
-		if p.n == 0 { // it has the messages without a key, too
-			config.FilterSubject, config.FilterSubjects = "", []string{s.topic.lanes[0], s.topic.lanes[1]}
+		if config.FilterSubjects = s.topic.laneSubjects(p.n); len(config.FilterSubjects) == 1 {
+			config.FilterSubject, config.FilterSubjects = config.FilterSubjects[0], nil
 		}
 	} else {
 		config.Name = name
@@ -135,6 +134,14 @@ func (p *part) open(ctx context.Context, name string, at position) error {
 		pull.stop()
 	}
 	return nil
+}
+
+// laneSubjects are those of a partition. The first one has the messages without a key, too.
+func (t *topic) laneSubjects(n int) []string {
+	if n == 0 {
+		return []string{t.lanes[0], t.lanes[1]}
+	}
+	return []string{t.lanes[1+n]}
 }
 
 // consumerName is what the consumer of a partition is called in an epoch.

@@ -52,6 +52,9 @@ type position struct {
 	Unsettled []uint64  `json:"unsettled,omitempty"`
 }
 
+// position is where the partitions of the group begin.
+func (r *groupRecord) position() position { return position{Start: r.Start, StartTime: r.StartTime} }
+
 func groupKey(t *topic, group string) string {
 	return "group." + strings.ReplaceAll(t.info.Name, ".", "_") + "." + driver.Token(group)
 }

@@ -21,6 +21,7 @@ import (
 const (
 	metaTopic      = "hanse-topic"
 	metaPartitions = "hanse-partitions"
+	metaKeyed      = "hanse-keyed"
 )
 
 // mostDelayed is how long an event that is due waits at most for a topic that is full.
@@ -56,8 +57,7 @@ func (b *Broker) newTopic(info events.TopicInfo) *topic {
 }
 
 // find returns what a topic was declared as by another program.
-func (b *Broker) find(ctx context.Context, name string) (events.TopicInfo, error) {
-	info := events.TopicInfo{Name: name, Keyed: true}
+func (b *Broker) find(ctx context.Context, name string) (info events.TopicInfo, err error) {
 	if driver.CheckTopic(name) != nil {
 		return info, errors.New("that is no name of a topic")
 	}
@@ -68,15 +68,21 @@ func (b *Broker) find(ctx context.Context, name string) (events.TopicInfo, error
 	if err != nil {
 		return info, err
 	}
-	c := s.CachedInfo().Config
-	info.Delayed = slices.ContainsFunc(c.Sources, b.isLater)
-	info.Limits = events.Limits{
-		MaxAge: c.MaxAge, MaxBytes: c.MaxBytes, MaxMessages: c.MaxMsgs, MaxSize: int(c.MaxMsgSize), Replicas: c.Replicas, DropOldest: c.Discard == jetstream.DiscardOld,
+	return b.infoOf(name, s.CachedInfo().Config), nil
+}
+
+// infoOf returns what a stream says of its topic. Of one that an older program declared it is not known whether there are keys.
+func (b *Broker) infoOf(name string, c jetstream.StreamConfig) events.TopicInfo {
+	info := events.TopicInfo{
+		Name: name, Keyed: c.Metadata[metaKeyed] != "false", Delayed: slices.ContainsFunc(c.Sources, b.isLater),
+		Limits: events.Limits{
+			MaxAge: c.MaxAge, MaxBytes: c.MaxBytes, MaxMessages: c.MaxMsgs, MaxSize: int(c.MaxMsgSize), Replicas: c.Replicas, DropOldest: c.Discard == jetstream.DiscardOld,
+		},
 	}
 	if c.MaxAge == 0 {
 		info.Limits.MaxAge = -1
 	}
-	return info, nil
+	return info
 }
 
 func (b *Broker) isLater(s *jetstream.StreamSource) bool { return s.Name == b.names.later() }
@@ -147,7 +153,7 @@ func (b *Broker) config(t *topic) jetstream.StreamConfig {
 		MaxMsgSize:  int32(l.MaxSize),
 		Duplicates:  b.opts.Dedup,
 		AllowDirect: true,
-		Metadata:    map[string]string{metaTopic: t.info.Name, metaPartitions: strconv.Itoa(partitions)},
+		Metadata:    map[string]string{metaTopic: t.info.Name, metaPartitions: strconv.Itoa(partitions), metaKeyed: strconv.FormatBool(t.info.Keyed)},
 	}
 	if l.DropOldest {
 		c.Discard = jetstream.DiscardOld
@@ -241,8 +247,12 @@ func (b *Broker) adjust(t *topic, is *jetstream.StreamInfo) (next jetstream.Stre
 		change("Delayed", false, true)
 		next.Sources = append(slices.Clone(next.Sources), want.Sources...)
 	}
-	if next.Metadata[metaTopic] != t.info.Name || next.Metadata[metaPartitions] == "" {
-		change("metadata", "none", metaTopic)
+	if keyed := next.Metadata[metaKeyed]; next.Metadata[metaTopic] != t.info.Name || next.Metadata[metaPartitions] == "" || keyed != want.Metadata[metaKeyed] {
+		if keyed != "" {
+			change("Keyed", keyed, t.info.Keyed)
+		} else {
+			change("metadata", "older", "added")
+		}
 		next.Metadata = maps.Clone(next.Metadata)
 		if next.Metadata == nil {
 			next.Metadata = make(map[string]string)
