@@ -41,6 +41,8 @@ import (
 	"time"
 
 	"github.com/hanse-go/hanse/internal/websocket"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/reflect/protoregistry"
 )
 
@@ -149,7 +151,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		if !h.serveREST(w, r, t) {
-			http.NotFound(w, r)
+			h.writeFailure(w, r, status.Newf(codes.Unimplemented, "nothing here answers %s %s", r.Method, r.URL.EscapedPath()), http.StatusNotFound)
 		}
 		return
 	}

@@ -167,8 +167,8 @@ func TestHostile(t *testing.T) {
 		{"no base64 in binary metadata", unaryPath, "{}", jsonType + "|X-Key-Bin: !", 400, "invalid_argument"},
 		{"a page of another site", unaryPath, "{}", jsonType + "|Origin: https://evil.example", 403, ""},
 		{"a page of another site, by its browser", unaryPath, "{}", jsonType + "|Sec-Fetch-Site: cross-site", 403, ""},
-		{"unknown method", "/grpc.testing.TestService/Nope", "{}", jsonType, 404, ""},
-		{"unknown path", "/", "{}", jsonType, 404, ""},
+		{"unknown method", "/grpc.testing.TestService/Nope", "{}", jsonType, 404, "unimplemented"},
+		{"unknown path", "/", "{}", jsonType, 404, "unimplemented"},
 
 		{"stream: too large", outputPath, envelope(0, body(t, 2000)), streamType, 200, "resource_exhausted"},
 		{"stream: announces too much", outputPath, "\x00\xff\xff\xff\xff", streamType, 200, "resource_exhausted"},

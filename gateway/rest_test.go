@@ -132,7 +132,7 @@ func TestREST(t *testing.T) {
 		{`HEAD /v1/books:watch`, "", 405, ``},
 		{`GET /v1/shelves/1`, "", 404, `…`},
 		{`OPTIONS /v1/shelves/1`, "", 404, `…`},
-		{`GET /v1/books/`, "", 404, `…`},
+		{`GET /v1/books/`, "", 404, `{"code":"unimplemented","message":"nothing here answers GET /v1/books/"}`},
 	} {
 		method, rest, _ := strings.Cut(tt.request, " ")
 		path, body, _ := strings.Cut(rest, " ")
