@@ -25,7 +25,8 @@ var (
 	ErrLost = errors.New("the event was given to another member")
 )
 
-// Permanent marks an error of a handler that no repetition would mend: the event becomes a dead letter at once. Permanent(nil) is nil.
+// Permanent marks an error of a handler that no repetition would mend: the event becomes a dead letter at once. A broker marks with it why it refused
+// a message for good. Permanent(nil) is nil.
 func Permanent(err error) error {
 	if err == nil {
 		return nil
@@ -38,7 +39,8 @@ type permanentError struct{ err error }
 func (e *permanentError) Error() string { return e.err.Error() }
 func (e *permanentError) Unwrap() error { return e.err }
 
-func isPermanent(err error) bool {
+// IsPermanent reports whether err is, or wraps, one that [Permanent] marked.
+func IsPermanent(err error) bool {
 	var p *permanentError
 	return errors.As(err, &p)
 }

@@ -34,12 +34,12 @@ func (t *Topic[T]) prepare(ctx context.Context, host Host, msg T, opts []Publish
 	if err != nil {
 		return b, nil, nil, err
 	}
-	m, err := t.message(ctx, b, msg, opts)
+	m, err := t.message(ctx, b.newID(), b.source(), msg, opts)
 	return b, broker, m, err
 }
 
 // message encodes an event.
-func (t *Topic[T]) message(ctx context.Context, b *Bus, msg T, opts []PublishOption) (*Message, error) {
+func (t *Topic[T]) message(ctx context.Context, id, source string, msg T, opts []PublishOption) (*Message, error) {
 	if any(msg) == nil || !msg.ProtoReflect().IsValid() {
 		return nil, errors.New("the message is nil")
 	}
@@ -47,7 +47,7 @@ func (t *Topic[T]) message(ctx context.Context, b *Bus, msg T, opts []PublishOpt
 	if err != nil {
 		return nil, err
 	}
-	m := &Message{ID: b.newID(), Source: b.source(), Type: t.decl.typeName(), Time: time.Now(), ContentType: content, Data: data}
+	m := &Message{ID: id, Source: source, Type: t.decl.typeName(), Time: time.Now(), ContentType: content, Data: data}
 	if t.key != nil {
 		m.Key = t.key(msg)
 	}

@@ -116,7 +116,7 @@ func (s *Subscription) judge(it *item, err error) {
 		s.stats.Failed++
 		s.stats.LastError = err.Error()
 		s.mu.Unlock()
-		if isPermanent(err) && !isDeadTopic(s.decl.info.Name) || most > 0 && it.attempt >= most {
+		if IsPermanent(err) && !isDeadTopic(s.decl.info.Name) || most > 0 && it.attempt >= most {
 			it.failed = err
 			s.bury(it)
 			return

@@ -303,7 +303,7 @@ func (b *Broker) makeLater(ctx context.Context) error {
 func (t *topic) outgoing(m *events.Message) (*nats.Msg, error) {
 	h, err := header(m)
 	if err != nil {
-		return nil, err
+		return nil, events.Permanent(err)
 	}
 	if limit := t.info.Limits.MaxSize; limit > 0 && len(m.Data) > limit {
 		return nil, fmt.Errorf("%w: %d bytes, and the topic %s takes %d: raise Limits.MaxSize, or publish a reference to the data",

@@ -1,0 +1,248 @@
+package outbox
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/json"
+	"log/slog"
+	mathrand "math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/hanse-go/hanse/events"
+)
+
+// mover is a relay that runs.
+type mover struct {
+	relay  *Relay
+	db     *sql.DB
+	sql    statements
+	bus    *events.Bus
+	log    *slog.Logger
+	listen func(ctx context.Context, wake func()) error
+	poll   time.Duration
+	batch  int
+	lease  time.Duration
+	owner  string // names this run
+	source string // of the events
+	wake   chan struct{}
+
+	workers sync.WaitGroup
+	mu      sync.Mutex
+	topics  map[string]*topic
+	broken  bool // the database, so that it is logged once
+}
+
+// topic is what a mover knows of a topic.
+type topic struct {
+	name    string
+	running bool
+	due     time.Time // it is left alone until then
+	held    time.Time // it is ours until then
+
+	// What follows belongs to the worker.
+	failures int                // rounds in a row that failed
+	why      string             // it fails, as it was logged
+	told     time.Time          // and when
+	skipped  map[string]skipped // lanes that are left alone
+	stored   []int64            // events that are with the broker and were not removed
+}
+
+// skipped is a lane whose first event failed.
+type skipped struct {
+	until    time.Time
+	failures int
+}
+
+const (
+	// The looks at the outbox after something happened: what tells of it may come before it can be seen.
+	firstLook = 2 * time.Millisecond
+	lastLook  = 64 * time.Millisecond
+
+	// stopGrace is what is on its way gets when the relay is told to stop.
+	stopGrace = 2 * time.Second
+
+	maxSkipped = 100
+)
+
+func newOwner() string { return rand.Text() }
+
+func (m *mover) run(ctx context.Context) {
+	var listening sync.WaitGroup
+	if m.listen != nil {
+		listening.Go(func() { m.hear(ctx) })
+	}
+	m.loop(ctx)
+	m.workers.Wait()
+	listening.Wait()
+	m.release(ctx)
+}
+
+// loop looks at the outbox when it is woken, a few times after that, and now and then.
+func (m *mover) loop(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	look := firstLook
+	var last time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		case <-m.wake:
+			look = firstLook
+			if !sleep(ctx, firstLook-time.Since(last)) {
+				return
+			}
+		}
+		last = time.Now()
+		if m.scan(ctx) {
+			look = firstLook
+		}
+		pause := m.poll
+		if look <= lastLook {
+			pause = min(pause, look)
+			look *= 2
+		}
+		timer.Reset(m.untilDue(pause))
+	}
+}
+
+// untilDue returns how long it is until a topic may be looked at again that is left alone, or pause when that is shorter.
+func (m *mover) untilDue(pause time.Duration) time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	for _, t := range m.topics {
+		if !t.running && t.due.After(now) {
+			pause = min(pause, t.due.Sub(now))
+		}
+	}
+	return pause
+}
+
+// scan starts to work on the topics that have events.
+func (m *mover) scan(ctx context.Context) (found bool) {
+	var names []string
+	now := time.Now()
+	m.mu.Lock()
+	for _, name := range m.bus.Declared() {
+		t := m.topics[name]
+		if t == nil {
+			t = &topic{name: name, skipped: make(map[string]skipped)}
+			m.topics[name] = t
+		}
+		if !t.running && !t.due.After(now) {
+			names = append(names, name)
+		}
+	}
+	m.mu.Unlock()
+	if len(names) == 0 {
+		return false
+	}
+	pending, err := m.pending(ctx, names)
+	if err != nil {
+		m.databaseFailed(ctx, err)
+		return false
+	}
+	m.databaseWorks()
+	for _, name := range pending {
+		m.mu.Lock()
+		t := m.topics[name]
+		t.running = true
+		m.mu.Unlock()
+		m.workers.Go(func() {
+			due := m.work(ctx, t)
+			m.mu.Lock()
+			t.running, t.due = false, due
+			m.mu.Unlock()
+			m.relay.Wake()
+		})
+	}
+	return len(pending) > 0
+}
+
+// pending returns those of some topics that have events.
+func (m *mover) pending(ctx context.Context, names []string) (with []string, err error) {
+	list, err := json.Marshal(names)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := m.db.QueryContext(ctx, m.sql.pending, string(list))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, err
+		}
+		with = append(with, name)
+	}
+	return with, rows.Err()
+}
+
+// hear calls what tells of events, again when it fails.
+func (m *mover) hear(ctx context.Context) {
+	for failures := 1; ; failures++ {
+		begin := time.Now()
+		err := m.listen(ctx, m.relay.Wake)
+		if ctx.Err() != nil {
+			return
+		}
+		if time.Since(begin) > time.Minute {
+			failures = 1
+		}
+		if failures == 1 {
+			m.log.Warn("outbox: nothing tells of new events for the moment: polling", "every", m.poll, "error", err)
+		}
+		m.relay.Wake()
+		if !sleep(ctx, backoff(failures+3)) {
+			return
+		}
+	}
+}
+
+func (m *mover) databaseFailed(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.broken {
+		m.broken = true
+		m.log.Warn("outbox: the database fails: trying on", "error", err)
+	}
+}
+
+func (m *mover) databaseWorks() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.broken {
+		m.broken = false
+		m.log.Info("outbox: the database works again")
+	}
+}
+
+// backoff returns the pause after so many failures: 50 ms, and twice that each time, to 5 s, less up to a half.
+func backoff(failures int) time.Duration {
+	d := min(50*time.Millisecond<<min(max(failures-1, 0), 10), 5*time.Second)
+	return d - time.Duration(mathrand.Int64N(int64(d/2)))
+}
+
+// sleep reports false when ctx ended.
+func sleep(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
