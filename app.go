@@ -190,6 +190,11 @@ type App struct {
 	local  map[string]*rpc.Server // what runs here
 	caller *rpc.Client            // of Conn
 
+	bus       events.Bus // of Events
+	publishes bool       // Events was called
+	bound     bool       // the bus has its broker, will have it, or is refused one
+	broker    *appBroker // on the backplane; nil: none
+
 	certified atomic.Pointer[certified] // who the app is by its certificates; nil before Run, and without Identity
 }
 
@@ -216,8 +221,8 @@ func (a *App) Conn(name string, opts ...rpc.ConnOption) *rpc.Conn {
 	return conn
 }
 
-// Close closes the connections that were made with Conn, and that with the backplane. Calls in flight end with the status Canceled.
-// Only an App that does not Run needs it.
+// Close closes the connections that were made with Conn, ends what is published by Events, and closes the connection with the backplane. Calls in
+// flight end with the status Canceled. Only an App that does not Run needs it.
 func (a *App) Close() error {
 	a.mu.Lock()
 	caller := a.caller
@@ -227,6 +232,7 @@ func (a *App) Close() error {
 	if caller != nil {
 		err = caller.Close()
 	}
+	err = errors.Join(err, a.closeBus())
 	if l := a.backplane(); l != nil {
 		l.close()
 	}

@@ -174,6 +174,7 @@ var programs = map[string]func(){
 	},
 	"paid orders": payOrders,
 	"mailer":      func() { mailer().Main() },
+	"pays":        pays,
 	"twins":       func() { hanse.Main(named("cart"), named("cart")) },
 	"slow to stop": func() {
 		s := named("slow")

@@ -33,6 +33,9 @@ func (r *run) start(ctx context.Context) error {
 	if err := r.bindEvents(ctx); err != nil {
 		return quietly(ctx, err)
 	}
+	r.app.mu.Lock()
+	r.app.bindBus()
+	r.app.mu.Unlock()
 	if err := r.bindStores(ctx); err != nil {
 		return quietly(ctx, err)
 	}
