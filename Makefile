@@ -7,7 +7,7 @@ STEP    := .ci/step
 # Without that of k8s-e2e, of which half of Kubernetes would have to be fetched.
 MODULES := $(patsubst ./%/go.mod,%,$(shell find . -mindepth 2 -name go.mod -not -path './.tmp/*' -not -path './tools/kube-apiserver/*' -not -path '*/testdata/*' -not -path '*/node_modules/*' | sort))
 TESTED  := $(filter-out tools/%,$(MODULES))
-ENGINES := $(filter discovery/%,$(MODULES))
+ENGINES := $(filter discovery/% events/%,$(MODULES))
 # Without natsdiscovery: its servers are processes of the test's own program, which with the race detector are too slow to choose a leader.
 RACED    = $$($(GO) list ./rpc/... ./balancer/... ./discovery/... . | grep -v /natsdiscovery)
 HAVE_CC := $(shell command -v $$($(GO) env CC) >/dev/null 2>&1 && echo 1)
@@ -88,11 +88,11 @@ conformance: ## suites of others against our server and client: gRPC conformance
 	@HANSE_CONFORMANCE=$(CURDIR)/.tmp/conformance $(STEP) conformance $(GO) -C internal/conformance/suites test -count=1 -timeout 10m $(TESTFLAGS) $(if $(SKIP),-skip "$(SKIP)")
 
 .PHONY: engines
-engines: ## the registries of other engines against the real servers, which it installs from Debian's packages, and how fast a change spreads
+engines: ## registries, brokers and databases of others: the real servers, which it installs from Debian's packages, and how fast a change spreads
 	@bash .ci/engines
 	@$(STEP) --begin
 	@for m in $(ENGINES); do HANSE_ENGINES=1 $(STEP) $$m $(GO) -C $$m test $(if $(HAVE_CC),-race) -count=1 -timeout 10m $(TESTFLAGS) ./... || exit 1; done
-	@for m in $(ENGINES); do HANSE_ENGINES=1 $(STEP) bench-$$m $(GO) -C $$m test -run '^$$' -bench Change -benchtime 20x ./... || exit 1; done
+	@for m in $(filter discovery/%,$(ENGINES)); do HANSE_ENGINES=1 $(STEP) bench-$$m $(GO) -C $$m test -run '^$$' -bench Change -benchtime 20x ./... || exit 1; done
 	@$(STEP) --table
 
 .PHONY: consul

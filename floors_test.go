@@ -110,7 +110,11 @@ func TestNestedModules(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, mod := range append(mods, deeper...) {
+	deepest, err := filepath.Glob("*/*/*/go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, mod := range slices.Concat(mods, deeper, deepest) {
 		dir := filepath.Dir(mod)
 		if strings.HasPrefix(dir, "tools") || strings.HasPrefix(dir, ".") {
 			continue
