@@ -161,8 +161,8 @@ func (e *env) each() {
 	a, b := e.member(events.SubscriptionInfo{}), e.member(events.SubscriptionInfo{})
 	e.publish(topic, "1", "2")
 	for _, m := range []*member{a, b} {
-		got := m.next(2)
-		if !slices.Equal(ids(got), []string{"1", "2"}) {
+		got := m.next(2) // without a key they have no order
+		if !slices.Equal(slices.Sorted(slices.Values(ids(got))), []string{"1", "2"}) {
 			e.Errorf("%s got %v, want 1 and 2, which were published after it came", m.name, ids(got))
 		}
 		e.ack(got...)
