@@ -54,10 +54,16 @@ func (d *disk) look() time.Duration {
 		return mostPause // there is nothing to go by
 	}
 	left := free - reserve(total)
+	why := "the disk is full"
+	if most := d.life.most; most > 0 {
+		if allowed := most - d.stored(); allowed < left {
+			left, why = allowed, "NATS keeps as much as it may, three quarters of what the disk had room for (MaxDisk)"
+		}
+	}
 	switch {
 	case left <= 0 && !d.scarce:
 		d.refuse(true)
-		d.logger().Error("the disk is full: NATS refuses what is published until it has room again", "dir", d.life.dir, "free", free)
+		d.logger().Error(why+": NATS refuses what is published until it has room again", "dir", d.life.dir, "free", free)
 	case left > reserve(total)/4 && d.scarce:
 		d.refuse(false)
 		d.logger().Info("the disk has room again: NATS stores what is published", "dir", d.life.dir, "free", free)
@@ -75,6 +81,15 @@ func (d *disk) look() time.Duration {
 		return mostPause / 10
 	}
 	return min(max(time.Duration(float64(left)/writeSpeed*float64(time.Second)), leastPause), mostPause)
+}
+
+// stored returns how much is kept on the disk.
+func (d *disk) stored() int64 {
+	info, err := d.life.server.Jsz(nil)
+	if err != nil {
+		return 0
+	}
+	return int64(info.Store)
 }
 
 // refuse has publishers told that there is no room, or ends that.

@@ -19,6 +19,7 @@ import (
 const (
 	defaultMemory = 256 << 20
 	defaultDisk   = 10 << 30 // where nobody can tell how much room there is
+	anyDisk       = 1 << 50  // more than any disk has
 	defaultDrain  = 5 * time.Second
 )
 
@@ -55,7 +56,7 @@ func (s *Server) options(l *life) (*server.Options, error) {
 		SyncAlways:             !s.NoSync,
 	}
 	var err error
-	if o.JetStreamMaxStore, err = s.maxDisk(l.dir); err != nil {
+	if o.JetStreamMaxStore, l.most, err = s.maxDisk(l.dir); err != nil {
 		return nil, err
 	}
 	if s.Addr != "" {
@@ -78,22 +79,24 @@ func (s *Server) options(l *life) (*server.Options, error) {
 	return o, nil
 }
 
-// maxDisk returns how much may be kept on the disk: of what is free and what is kept already.
-func (s *Server) maxDisk(dir string) (int64, error) {
+// maxDisk returns how much the server may set aside for streams, and how much they may have on the disk, 0 when the server itself sees to that.
+// The limits of streams may be more than the disk together, unless somebody said what that is to keep: topics rarely fill all at once, and a
+// small disk would be set aside for the first few.
+func (s *Server) maxDisk(dir string) (aside, most int64, err error) {
 	if s.MaxDisk < 0 || s.MaxMemory < 0 {
-		return 0, errors.New("MaxDisk and MaxMemory are numbers of bytes, or 0 for the default")
+		return 0, 0, errors.New("MaxDisk and MaxMemory are numbers of bytes, or 0 for the default")
 	}
 	if s.MaxDisk > 0 {
-		return s.MaxDisk, nil
+		return s.MaxDisk, 0, nil
 	}
 	free, _, err := room(dir)
 	if errors.Is(err, errors.ErrUnsupported) {
-		return defaultDisk, nil
+		return defaultDisk, 0, nil
 	}
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	return (free + used(dir)) / 4 * 3, nil
+	return anyDisk, (free + used(dir)) / 4 * 3, nil
 }
 
 // cluster adds what makes the server one of several.

@@ -43,8 +43,9 @@ type Server struct {
 	// MaxMemory bounds what is kept in memory, in bytes. Default: 256 MiB.
 	MaxMemory int64
 
-	// MaxDisk bounds what is kept on the disk, in bytes. What would be over it is an error to its publisher. Default: three quarters of what
-	// the disk has room for at the start.
+	// MaxDisk bounds what is kept on the disk, in bytes. What would be over it is an error to its publisher, and so is a stream whose limit
+	// does not fit in beside those of the others, for that much is set aside for each. Default: three quarters of what the disk has room for
+	// at the start, and nothing is set aside: the limits of all streams may be more together.
 	MaxDisk int64
 
 	// Name tells the servers of a cluster apart; one that comes back after it lost its data must have the name that it had. Default: made
@@ -73,6 +74,7 @@ type life struct {
 	log    *log
 	token  string
 	dir    string
+	most   int64 // bytes on the disk; 0: the server sees to that
 	err    error
 }
 

@@ -382,9 +382,10 @@ func TestFull(t *testing.T) {
 	}
 }
 
-// A disk that is full is an error to the publisher; when it has room again the server goes on with what it had.
-func TestDiskFull(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "disk")
+// smallDisk mounts a disk of 160 MiB, until the test ends.
+func smallDisk(t *testing.T) (dir string) {
+	t.Helper()
+	dir = filepath.Join(t.TempDir(), "disk")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -396,6 +397,53 @@ func TestDiskFull(t *testing.T) {
 			t.Errorf("umount: %v: %s", err, out)
 		}
 	})
+	return dir
+}
+
+// The limits of streams may be more than a small disk together; what is stored may not.
+func TestSmallDisk(t *testing.T) {
+	dir := smallDisk(t)
+	var log discoverytest.Log
+	s := &embednats.Server{Dir: filepath.Join(dir, "data"), Logger: log.Logger()}
+	stop := start(t, s)
+	defer stop()
+	js := connect(t, s)
+	defer js.Conn().Close()
+	for _, name := range []string{"A", "B", "C"} {
+		if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: name, Subjects: []string{name}, MaxBytes: 1 << 30}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish := func() error {
+		_, err := js.Publish(t.Context(), "A", make([]byte, 512<<10))
+		return err
+	}
+	stored := 0
+	for ; stored < 1000; stored++ {
+		if err := publish(); err != nil {
+			if _, refused := errors.AsType[*jetstream.APIError](err); !refused {
+				t.Errorf("%v, want a refusal", err)
+			}
+			break
+		}
+	}
+	if stored < 200 || stored > 270 { // three quarters are 240, and some are stored before it is noticed
+		t.Errorf("%d messages of 512 KiB were stored on a disk of 160 MiB", stored)
+	}
+	log.Await(t, "NATS keeps as much as it may, three quarters of what the disk had room for")
+	a, err := js.Stream(t.Context(), "A")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Purge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	discoverytest.Eventually(t, "the server stores again", func() bool { return publish() == nil })
+}
+
+// A disk that is full is an error to the publisher; when it has room again the server goes on with what it had.
+func TestDiskFull(t *testing.T) {
+	dir := smallDisk(t)
 	var log discoverytest.Log
 	s := &embednats.Server{Dir: filepath.Join(dir, "data"), MaxDisk: 1 << 30, Logger: log.Logger()}
 	stop := start(t, s)
