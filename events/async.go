@@ -2,6 +2,7 @@ package events
 
 import (
 	"context"
+	"fmt"
 	"sync"
 )
 
@@ -84,7 +85,7 @@ func (w *window) enter(ctx context.Context, size int) error {
 		select {
 		case w.slots <- struct{}{}:
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return fmt.Errorf("%d events are on their way already, and the broker does not store them: %w", cap(w.slots), context.Cause(ctx))
 		}
 	}
 	w.mu.Lock()

@@ -374,6 +374,33 @@ func TestTrace(t *testing.T) {
 	})
 }
 
+// TestLastWord holds that a publisher whose time is over is told what the broker has to say to it, and does not wait long for that.
+func TestLastWord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		says := true
+		b := newBus(&hooked{publish: func(ctx context.Context, _ string, _ *events.Message, done func(error)) bool {
+			go func() {
+				<-ctx.Done()
+				<-time.After(time.Millisecond)
+				if says {
+					done(errors.New("the disk is away"))
+				}
+			}()
+			return true
+		}})
+		for _, want := range []string{"the disk is away", context.DeadlineExceeded.Error()} {
+			began := time.Now()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			err := placed.Publish(ctx, b, wrapperspb.String("1"))
+			cancel()
+			if err == nil || !strings.HasSuffix(err.Error(), want) || time.Since(began) > 1100*time.Millisecond {
+				t.Errorf("%v after %v, want %q", err, time.Since(began), want)
+			}
+			says = false
+		}
+	})
+}
+
 // TestWindow holds that only so many events are on their way, and that nothing of them is forgotten.
 func TestWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

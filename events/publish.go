@@ -97,10 +97,21 @@ func (b *Bus) await(ctx context.Context, broker Broker, topic string, m *Message
 	case err := <-w.result:
 		b.waiters.Put(w)
 		return err
-	case <-ctx.Done(): // done is still to be called, so w cannot be used again
+	case <-ctx.Done():
+	}
+	moment := time.NewTimer(lastWord)
+	defer moment.Stop()
+	select {
+	case err := <-w.result:
+		b.waiters.Put(w)
+		return err
+	case <-moment.C: // done is still to be called, so w cannot be used again
 		return context.Cause(ctx)
 	}
 }
+
+// lastWord is how long a broker has to say, when the context has ended, what was in the way.
+const lastWord = 100 * time.Millisecond
 
 // PublishAll publishes events, in their order, and returns when the broker has answered for all. Many are on their way at the same time, so this is
 // faster than as many calls of Publish. When some are not stored, the error is a [*BatchError]. The options are for each of them.
