@@ -281,12 +281,20 @@ func (b *Broker) patiently(ctx context.Context, f func(ctx context.Context) erro
 		if err == nil || !passing(err) {
 			return err
 		}
-		if failures == 3 {
+		again, answered := errors.AsType[againError](err)
+		switch {
+		case failures != 3:
+		case answered:
+			b.opts.Logger.Warn("events: the broker cannot do it yet; trying on", "err", again)
+		default:
 			b.opts.Logger.Warn("events: the broker does not answer; trying on", "err", err)
 		}
 		select {
 		case <-time.After(driver.RetryDelay(failures)):
 		case <-ctx.Done():
+			if answered {
+				return fmt.Errorf("%w: %w", context.Cause(ctx), again)
+			}
 			return fmt.Errorf("the broker does not answer (%w): %w", err, context.Cause(ctx))
 		}
 	}

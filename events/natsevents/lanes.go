@@ -50,6 +50,7 @@ type lanes struct {
 	active time.Time     // the last sign of life of who handles
 	rests  bool          // there was none for long, and the partitions are left to others
 	until  time.Time     // the lease; zero without a group
+	stale  bool          // the watch began before the connection broke
 	err    error         // why it ended
 	out    []events.Delivery
 
@@ -57,6 +58,7 @@ type lanes struct {
 	records map[int]entry
 	seen    map[string]time.Time // members, and when they were last heard of
 	echo    time.Time            // when this one was last heard of by itself
+	mute    bool                 // that its signs of life are not stored was logged
 }
 
 // entry is a record as the bucket has it.
@@ -106,6 +108,7 @@ func (s *lanes) poke() { signal(s.look) }
 
 func (s *lanes) reconnected() {
 	s.mu.Lock()
+	s.stale = true
 	for _, p := range s.parts {
 		p.pull.doubt()
 		p.mendAt = time.Time{}

@@ -24,6 +24,9 @@ func (s *lanes) run(ctx context.Context) {
 	}
 	for failures := 0; ctx.Err() == nil; failures++ {
 		began := time.Now()
+		s.mu.Lock()
+		s.stale = false
+		s.mu.Unlock()
 		w, err := s.kv.Watch(ctx, s.key+".>")
 		if err == nil {
 			err = s.tend(ctx, w.Updates())
@@ -38,6 +41,8 @@ func (s *lanes) run(ctx context.Context) {
 		switch {
 		case ctx.Err() != nil:
 			return
+		case errors.Is(err, errStale):
+			continue
 		case errors.Is(err, jetstream.ErrStreamNotFound):
 			s.fail(fmt.Errorf("the bucket %s was deleted on the broker, and with it the records of the group %s: %w", s.b.names.bucket(), s.info.Group, err))
 			return
@@ -51,7 +56,13 @@ func (s *lanes) run(ctx context.Context) {
 	}
 }
 
-var errWatchEnded = errors.New("the watch has ended")
+var (
+	errWatchEnded = errors.New("the watch has ended")
+
+	// errStale is for a watch that began before the connection broke. The server may have forgotten it, which the client would find out late; nobody's
+	// partitions would be taken until then.
+	errStale = errors.New("the connection is another one")
+)
 
 // tend sees to the parts until ctx ends, or the updates do; these are nil without a group.
 func (s *lanes) tend(ctx context.Context, updates <-chan jetstream.KeyValueEntry) error {
@@ -74,6 +85,9 @@ func (s *lanes) tend(ctx context.Context, updates <-chan jetstream.KeyValueEntry
 			return nil
 		case <-again:
 		case <-s.look:
+			if s.kv != nil && s.isStale() {
+				return errStale
+			}
 			if complete && s.kv != nil && s.returned() {
 				if err := s.beat(ctx); err != nil {
 					return err
@@ -107,6 +121,12 @@ func (s *lanes) tend(ctx context.Context, updates <-chan jetstream.KeyValueEntry
 	}
 }
 
+func (s *lanes) isStale() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stale
+}
+
 // beat gives a sign of life. An error means that the bucket is gone.
 func (s *lanes) beat(ctx context.Context) error {
 	lease := s.b.opts.Lease
@@ -121,7 +141,11 @@ func (s *lanes) beat(ctx context.Context) error {
 		s.until = sent.Add(lease * 3 / 4) // others wait for the whole, from when they got it
 		s.mu.Unlock()
 		signal(s.ready)
-	} else if errors.Is(err, jetstream.ErrNoStreamResponse) {
+		if s.mute {
+			s.mute = false
+			s.b.opts.Logger.Info("events: deliveries of an ordered group go on", "topic", s.info.Topic, "group", s.info.Group)
+		}
+	} else if s.paused(err); errors.Is(err, jetstream.ErrNoStreamResponse) {
 		if _, err := s.b.js.Stream(once, "KV_"+s.b.names.bucket()); errors.Is(err, jetstream.ErrStreamNotFound) {
 			return err
 		}
@@ -133,6 +157,18 @@ func (s *lanes) beat(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// paused logs, once, that nothing is handed out because no sign of life was stored for too long. That the broker is away is known.
+func (s *lanes) paused(err error) {
+	s.mu.Lock()
+	over := !s.until.IsZero() && !time.Now().Before(s.until)
+	s.mu.Unlock()
+	if over && !s.mute && s.b.conn.IsConnected() {
+		s.mute = true
+		s.b.opts.Logger.Warn("events: deliveries of an ordered group pause: the broker does not store the signs of life of its members",
+			"topic", s.info.Topic, "group", s.info.Group, "because", err)
+	}
 }
 
 // rest leaves the partitions to others when nobody handles what they have, and reports whether that is so.

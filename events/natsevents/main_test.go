@@ -35,10 +35,12 @@ type node struct {
 	addr string // host and port
 	url  string
 	stop func()
+
+	change []func(*embednats.Server)
 }
 
-func newNode(t *testing.T) *node {
-	n := &node{t: t, dir: t.TempDir(), addr: "127.0.0.1:0"}
+func newNode(t *testing.T, change ...func(*embednats.Server)) *node {
+	n := &node{t: t, dir: t.TempDir(), addr: "127.0.0.1:0", change: change}
 	n.start()
 	t.Cleanup(func() { n.stop() })
 	return n
@@ -47,6 +49,9 @@ func newNode(t *testing.T) *node {
 func (n *node) start() {
 	n.t.Helper()
 	s := &embednats.Server{Dir: n.dir, Addr: n.addr, Token: "secret", NoSync: true, Logger: slog.New(slog.DiscardHandler)}
+	for _, change := range n.change {
+		change(s)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()

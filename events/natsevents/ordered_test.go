@@ -229,6 +229,39 @@ func TestOrderedCrash(t *testing.T) {
 	}
 }
 
+// A member that crashes while the server is started again is replaced as fast: the client alone would notice only after some 20 s that the
+// server has forgotten who follows the records of the group.
+func TestOrderedCrashOverRestart(t *testing.T) {
+	n := newNode(t)
+	b := n.broker(lease(time.Second))
+	declare(t, b, "t")
+	stays := subscribe(t, b, subscription("t", "g", "stays", ordered))
+	conn := n.connect()
+	dies := subscribe(t, withTopic(broker(t, conn, lease(time.Second))), subscription("t", "g", "dies", ordered))
+	for _, id := range ids(64, "%d/0") {
+		key, _, _ := strings.Cut(id, "/")
+		mustPublish(t, b, "t", event(id, key))
+	}
+	take(t, dies, 1) // it has its share
+	conn.Close()
+	n.stop()
+	n.start()
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+	defer cancel()
+	for seen := make(map[string]bool); len(seen) < 64; {
+		all, err := stays.Next(ctx, 100)
+		if err != nil {
+			t.Fatalf("after %d of 64: %v", len(seen), err)
+		}
+		for _, d := range all {
+			seen[d.Message().ID] = true
+			if err := d.Ack(ctx); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
 // A member that was cut off for longer than its lease is out: it is told so, gets nothing more of what others have now, and its
 // acknowledgements count for nothing.
 func TestOrderedFrozen(t *testing.T) {

@@ -74,14 +74,14 @@ func (b *Broker) bucket(ctx context.Context) (jetstream.KeyValue, error) {
 		Replicas:       3,
 	}
 	kv, err = b.js.CreateKeyValue(ctx, config)
-	if isCode(err, codeNoReplicas, codeNoPeers) {
+	if isCode(err, codeNoReplicas) {
 		config.Replicas = 1
 		kv, err = b.js.CreateKeyValue(ctx, config)
 	}
 	if errors.Is(err, jetstream.ErrBucketExists) {
 		return b.js.KeyValue(ctx, b.names.bucket())
 	}
-	return kv, err
+	return kv, tooFew(err, config.Replicas)
 }
 
 // hasOrdered says whether a group is there that keeps the order of keys.

@@ -1,6 +1,7 @@
 package natsevents
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -43,10 +44,48 @@ func (b *Broker) Declare(ctx context.Context, info events.TopicInfo) error {
 		}
 	}
 	if err := b.patiently(ctx, func(ctx context.Context) error { return b.makeTopic(ctx, t) }); err != nil {
-		return explain(err)
+		return b.noRoom(ctx, t, explain(err))
 	}
 	b.topics.Store(info.Name, t)
 	return nil
+}
+
+// noRoom says how much room is missing, when that is why the topic is refused. Servers set aside for a stream what it may take.
+func (b *Broker) noRoom(ctx context.Context, t *topic, err error) error {
+	if !isCode(err, codeNoResources, codeNoStorage) {
+		return err
+	}
+	wants := "what it takes"
+	if most := t.info.Limits.MaxBytes; most > 0 {
+		wants = size(uint64(most)) + " (Limits.MaxBytes)"
+	}
+	ctx, cancel := b.request(ctx)
+	defer cancel()
+	info, infoErr := b.js.AccountInfo(ctx)
+	switch {
+	case infoErr != nil:
+	case info.Limits.MaxStore == 1: // so embednats refuses
+		return fmt.Errorf("the broker's disk is full: make room there: %w", err)
+	case info.Limits.MaxStore > 0:
+		return fmt.Errorf("the broker cannot set %s aside: %s of the %s that the account may have are set aside already: %w",
+			wants, size(info.ReservedStore), size(uint64(info.Limits.MaxStore)), err)
+	default:
+		return fmt.Errorf("the broker cannot set %s aside: %s are set aside for others already, and it may not keep as much together: %w", wants, size(info.ReservedStore), err)
+	}
+	return fmt.Errorf("the broker cannot set %s aside: %w", wants, err)
+}
+
+// size writes a number of bytes.
+func size(n uint64) string {
+	for _, unit := range []struct {
+		name  string
+		bytes uint64
+	}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}} {
+		if n >= unit.bytes {
+			return strconv.FormatFloat(float64(n)/float64(unit.bytes), 'f', 1, 64) + " " + unit.name
+		}
+	}
+	return strconv.FormatUint(n, 10) + " bytes"
 }
 
 func (b *Broker) newTopic(info events.TopicInfo) *topic {
@@ -121,21 +160,24 @@ func (b *Broker) makeTopic(ctx context.Context, t *topic) error {
 	}
 }
 
-// createStream makes a stream with the replicas that were asked for, or with three of them where there are three servers.
+// createStream makes a stream with the replicas that were asked for, or with three of them unless the server is alone. While too few
+// servers of a cluster can keep it the error asks for a repetition: with fewer replicas events would be lost with a server.
 func (b *Broker) createStream(ctx context.Context, c jetstream.StreamConfig, replicas int) error {
-	c.Replicas = replicas
-	if replicas == 0 {
-		c.Replicas = 3
-	}
+	c.Replicas = cmp.Or(replicas, 3)
 	_, err := b.js.CreateStream(ctx, c)
-	if replicas == 0 && isCode(err, codeNoReplicas, codeNoPeers) {
-		if isCode(err, codeNoPeers) {
-			b.opts.Logger.Warn("events: fewer than three servers of the cluster can keep the stream; it gets one replica, and more when it is declared again", "stream", c.Name)
-		}
+	if replicas == 0 && isCode(err, codeNoReplicas) {
 		c.Replicas = 1
 		_, err = b.js.CreateStream(ctx, c)
 	}
-	return err
+	return tooFew(err, c.Replicas)
+}
+
+// tooFew asks for a repetition when the servers of a cluster that are there cannot keep a stream.
+func tooFew(err error, replicas int) error {
+	if !isCode(err, codeNoPeers) {
+		return err
+	}
+	return againError{fmt.Errorf("fewer than %d servers of the cluster are there and have room for it: start them, or set Limits.Replicas: %w", replicas, err)}
 }
 
 // config is what the stream of a topic should be.

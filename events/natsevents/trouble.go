@@ -27,6 +27,12 @@ const (
 // errAgain asks for a repetition.
 var errAgain = errors.New("once more")
 
+// againError asks for a repetition, and says why.
+type againError struct{ error }
+
+func (e againError) Is(target error) bool { return target == errAgain }
+func (e againError) Unwrap() error        { return e.error }
+
 // passing says whether an error of the server or the connection is one that goes away by itself.
 func passing(err error) bool {
 	if errors.Is(err, events.ErrFull) || errors.Is(err, events.ErrTooLarge) {
@@ -65,7 +71,7 @@ func explain(err error) error {
 	case isCode(err, jetstream.JSErrCodeJetStreamNotEnabled, jetstream.JSErrCodeJetStreamNotEnabledForAccount):
 		return fmt.Errorf("%w: start the server with JetStream (nats-server -js), or use hanse hub", err)
 	case isCode(err, codeNoResources, codeNoStorage):
-		return fmt.Errorf("%w: the limits of all topics together are more than the server may store: lower Limits.MaxBytes, or give it more room", err)
+		return fmt.Errorf("%w: lower Limits.MaxBytes, or let the server store more (--max-disk of hanse hub, MaxDisk of embednats.Server, max_file_store of nats-server)", err)
 	}
 	return err
 }
