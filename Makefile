@@ -80,7 +80,11 @@ e2e: ## the shop end to end, under load: rolling restarts, kills, scaling (about
 
 .PHONY: chaos
 chaos: ## what happens to systems, done to the shop under load, with a table of what became of the calls (about 9 minutes; the short form is in test)
-	HANSE_E2E=chaos $(GO) -C examples test -count=1 -v -timeout 15m -run TestChaos ./e2e
+	HANSE_E2E=chaos $(GO) -C examples test -count=1 -v -timeout 15m -run '^TestChaos$$' ./e2e
+
+.PHONY: chaos-events
+chaos-events: ## what happens to publishers, handlers and brokers, done to them under load, with a table of what became of the events (about 10 minutes; the short form is in test)
+	HANSE_E2E=chaos-events $(GO) -C examples test -count=1 -v -timeout 20m -run '^TestChaosEvents' ./e2e
 
 .PHONY: conformance
 conformance: ## suites of others against our server and client: gRPC conformance, interoperability, h2spec, grpc-js, nghttpx (needs the network)

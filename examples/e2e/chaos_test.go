@@ -75,22 +75,34 @@ func TestChaos(t *testing.T) {
 	// Certificates are renewed every 2 s all the while.
 	t.Setenv("HANSE_ALLOW_FAULTS", "1")
 	s := dev(t, "--certificate-life", "6s")
-	var rows []*verdict
+	var all table
 	for _, f := range faults {
-		if !chaos && !f.short {
-			continue
+		if chaos || f.short {
+			all.try(t, f.name, func(t *testing.T, v *verdict) { f.do(t, s, v) })
 		}
-		v := &verdict{fault: f.name}
-		rows = append(rows, v)
-		t.Run(strings.ReplaceAll(f.name, " ", "-"), func(t *testing.T) {
-			v.t = t
-			f.do(t, s, v)
-		})
 	}
-	var table strings.Builder
-	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
+	all.print(t)
+}
+
+// table is what became of faults.
+type table []*verdict
+
+// try makes a row, by a test of its own.
+func (all *table) try(t *testing.T, fault string, do func(*testing.T, *verdict)) {
+	v := &verdict{fault: fault}
+	*all = append(*all, v)
+	t.Run(strings.ReplaceAll(fault, " ", "-"), func(t *testing.T) {
+		v.t = t
+		do(t, v)
+	})
+}
+
+// print shows the rows.
+func (all table) print(t *testing.T) {
+	var text strings.Builder
+	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "FAULT\tMUST HOLD\tMEASURED\t")
-	for _, v := range rows {
+	for _, v := range all {
 		name := v.fault
 		for _, c := range v.claims {
 			mark := "holds"
@@ -105,7 +117,7 @@ func TestChaos(t *testing.T) {
 		}
 	}
 	w.Flush()
-	t.Logf("machine load %s\n%s", machineLoad(), &table)
+	t.Logf("machine load %s\n%s", machineLoad(), &text)
 }
 
 // probeRate is how many calls a second the catalog gets beside the visitors.

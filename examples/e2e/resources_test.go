@@ -111,7 +111,7 @@ func lineWith(log, text string) string {
 	return ""
 }
 
-// smallDisk is a file system of 64 KiB in a mount namespace of its own, which ends with the test.
+// smallDisk is a small file system in a mount namespace of its own, which ends with the test.
 type smallDisk struct {
 	dir  string // there
 	seen string // from here
@@ -119,7 +119,7 @@ type smallDisk struct {
 }
 
 // newSmallDisk makes one; the error says why this machine or this user cannot.
-func newSmallDisk(t *testing.T) (*smallDisk, error) {
+func newSmallDisk(t *testing.T, size string) (*smallDisk, error) {
 	t.Helper()
 	dir := filepath.Join(home, "disk")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -130,7 +130,7 @@ func newSmallDisk(t *testing.T) (*smallDisk, error) {
 			return nil, err
 		}
 	}
-	holder := exec.Command("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", `mount -t tmpfs -o size=64k,mode=0700 none "$0" && echo ready && read _`, dir)
+	holder := exec.Command("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", `mount -t tmpfs -o "size=$1,mode=0700" none "$0" && echo ready && read _`, dir, size)
 	stdin, err := holder.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -164,8 +164,8 @@ func (d *smallDisk) fill(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	for err == nil {
-		_, err = f.Write(make([]byte, 4096))
+	for page := make([]byte, 4096); err == nil; {
+		_, err = f.Write(page)
 	}
 	if !errors.Is(err, syscall.ENOSPC) {
 		t.Fatal(err)
@@ -191,7 +191,7 @@ func (d *smallDisk) leases(t *testing.T) []string {
 
 // chaosDisk fills the disk that the local registry is on.
 func chaosDisk(t *testing.T, s *system, v *verdict) {
-	disk, err := newSmallDisk(t)
+	disk, err := newSmallDisk(t, "64k")
 	if err != nil {
 		v.skip(err.Error())
 	}

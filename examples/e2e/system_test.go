@@ -133,6 +133,12 @@ func lives(pid int) bool {
 // await polls until cond holds.
 func (s *system) await(t *testing.T, what string, cond func() bool) {
 	t.Helper()
+	await(t, what, cond)
+}
+
+// await polls until cond holds, which is up to other processes.
+func await(t *testing.T, what string, cond func() bool) {
+	t.Helper()
 	deadline := time.After(patience)
 	tick := time.NewTicker(25 * time.Millisecond)
 	defer tick.Stop()
