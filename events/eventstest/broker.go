@@ -26,13 +26,18 @@ func (e *env) declareAgain() {
 		})
 	}
 	all.Wait()
-	e.publish(info.Name, "1", "2")
+	if !e.NoReplay {
+		e.publish(info.Name, "1", "2")
+	}
 	info.Limits.MaxMessages = 2000
 	if err := e.broker.Declare(e.ctx, info); err != nil {
 		e.Errorf("with a higher limit: %v", err)
 	}
-	m := e.member(events.SubscriptionInfo{Group: "mailer", Start: events.Start{All: true}})
-	e.ack(m.next(2)...)
+	join := e.early(events.SubscriptionInfo{Group: "mailer"})
+	if e.NoReplay {
+		e.publish(info.Name, "1", "2")
+	}
+	e.ack(join().next(2)...)
 
 	info.Keyed = true
 	if err := e.broker.Declare(e.ctx, info); err != nil && !errors.Is(err, events.ErrDrift) {
@@ -59,7 +64,7 @@ func (e *env) attributes() {
 		Metadata:   map[string]string{"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "x-own": "a, b; c=d"},
 		Data:       []byte{0, 1, 2, 0xff, '\r', '\n', 0},
 	}
-	m := e.member(events.SubscriptionInfo{Group: "mailer", Ordered: true, Start: events.Start{All: true}})
+	m := e.early(events.SubscriptionInfo{Group: "mailer", Ordered: true})()
 	if err := <-e.send(topic, want); err != nil {
 		e.Fatal(err)
 	}
@@ -200,6 +205,17 @@ func (e *env) startAll() {
 	m := e.member(events.SubscriptionInfo{Group: "late", Start: events.Start{All: true}})
 	if got := ids(m.next(3)); !slices.Equal(slices.Sorted(slices.Values(got)), []string{"1", "2", "3"}) {
 		e.Errorf("got %v", got)
+	}
+}
+
+func (e *env) startRefused() {
+	topic := e.declare(events.TopicInfo{})
+	e.publish(topic, "1")
+	for _, start := range []events.Start{{All: true}, {Time: time.Now().Add(-time.Hour)}, {Sequence: 1}} {
+		_, err := e.broker.Subscribe(e.ctx, events.SubscriptionInfo{Topic: topic, Group: "late", Member: "m", Start: start, AckWait: e.AckWait, MaxInFlight: 1})
+		if !errors.Is(err, events.ErrUnsupported) {
+			e.Errorf("a new group that begins with %+v: %v, want ErrUnsupported", start, err)
+		}
 	}
 }
 
@@ -433,11 +449,12 @@ func (e *env) due() {
 
 func (e *env) full() {
 	topic := e.declare(events.TopicInfo{Limits: events.Limits{MaxMessages: 3}})
+	join := e.early(events.SubscriptionInfo{Group: "late"})
 	e.publish(topic, "1", "2", "3")
 	if err := <-e.send(topic, message("4", "")); !errors.Is(err, events.ErrFull) {
 		e.Errorf("the fourth of at most three: %v, want ErrFull", err)
 	}
-	m := e.member(events.SubscriptionInfo{Group: "late", Start: events.Start{All: true}})
+	m := join()
 	if got := ids(m.next(3)); !slices.Equal(slices.Sorted(slices.Values(got)), []string{"1", "2", "3"}) {
 		e.Errorf("got %v", got)
 	}
@@ -446,9 +463,9 @@ func (e *env) full() {
 
 func (e *env) dropOldest() {
 	topic := e.declare(events.TopicInfo{Limits: events.Limits{MaxMessages: 2, DropOldest: true}})
+	join := e.early(events.SubscriptionInfo{Group: "late"})
 	e.publish(topic, "1", "2", "3")
-	m := e.member(events.SubscriptionInfo{Group: "late", Start: events.Start{All: true}})
-	if got := ids(m.next(2)); !slices.Equal(slices.Sorted(slices.Values(got)), []string{"2", "3"}) {
+	if got := ids(join().next(2)); !slices.Equal(slices.Sorted(slices.Values(got)), []string{"2", "3"}) {
 		e.Errorf("got %v, want 2 and 3", got)
 	}
 }

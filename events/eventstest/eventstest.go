@@ -45,6 +45,7 @@ type Suite struct {
 	NoLimits     bool // MaxMessages is not held
 	NoDropOldest bool // Limits.DropOldest is refused
 	NoMaxSize    bool // MaxSize is not held
+	NoReplay     bool // a new group gets what is published from then on, and any other start of it is refused
 	NoTime       bool // a group cannot begin with a time
 	NoSequence   bool // messages have no numbers, and a group cannot begin with one
 	NoHandOver   bool // what a member holds when it closes is delivered again after AckWait only
@@ -68,9 +69,10 @@ func Run(t *testing.T, s Suite) {
 		{"Groups", (*env).groups, false},
 		{"Each", (*env).each, false},
 		{"GroupGoesOn", (*env).groupGoesOn, false},
-		{"StartAll", (*env).startAll, false},
-		{"StartTime", (*env).startTime, s.NoTime},
-		{"StartSequence", (*env).startSequence, s.NoSequence},
+		{"StartAll", (*env).startAll, s.NoReplay},
+		{"StartTime", (*env).startTime, s.NoReplay || s.NoTime},
+		{"StartSequence", (*env).startSequence, s.NoReplay || s.NoSequence},
+		{"StartRefused", (*env).startRefused, !s.NoReplay},
 		{"MaxInFlight", (*env).maxInFlight, false},
 		{"Retry", (*env).retry, false},
 		{"MemberGone", (*env).memberGone, false},
@@ -185,6 +187,18 @@ func (e *env) publishKey(topic, key string, ids ...string) {
 			e.Fatalf("publish %s: %v", ids[i], err)
 		}
 	}
+}
+
+// early joins a new group that is to get all of a topic of which nothing was published yet, as far as the broker can have that begin later: then
+// the group is joined by the function that it returns, else it is joined at once.
+func (e *env) early(s events.SubscriptionInfo) func() *member {
+	e.Helper()
+	if e.NoReplay {
+		m := e.member(s)
+		return func() *member { return m }
+	}
+	s.Start.All = true
+	return func() *member { return e.member(s) }
 }
 
 // member joins a group, with the broker of another process.

@@ -1,0 +1,18 @@
+module github.com/hanse-go/hanse/events/rabbitevents
+
+go 1.26.0
+
+replace github.com/hanse-go/hanse => ../../
+
+require (
+	github.com/hanse-go/hanse v0.0.0
+	github.com/rabbitmq/amqp091-go v1.16.0
+	go.uber.org/goleak v1.3.0
+)
+
+require (
+	github.com/fsnotify/fsnotify v1.10.1 // indirect
+	golang.org/x/sys v0.49.0 // indirect
+	google.golang.org/grpc v1.85.0 // indirect
+	google.golang.org/protobuf v1.36.12 // indirect
+)
