@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/hanse-go/hanse/gateway"
+	"github.com/hanse-go/hanse/internal/everywhere"
 	"github.com/hanse-go/hanse/rpc"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
@@ -47,7 +48,6 @@ type described struct{ *rpc.Port }
 
 func (d described) Contracts() []protoreflect.ServiceDescriptor {
 	return slices.DeleteFunc(d.Port.Contracts(), func(contract protoreflect.ServiceDescriptor) bool {
-		name := string(contract.FullName())
-		return strings.HasPrefix(name, "grpc.health.") || strings.HasPrefix(name, "grpc.reflection.")
+		return everywhere.Has(string(contract.FullName()))
 	})
 }

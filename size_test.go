@@ -16,12 +16,15 @@ const maxHelloSize = 20 << 20
 
 // linked lists the modules that every service may link. docs/dependencies.md says what each is for.
 var linked = []string{
+	"github.com/cespare/xxhash/v2",
 	"github.com/fsnotify/fsnotify",
 	"github.com/goccy/go-yaml",
 	"github.com/klauspost/compress",
 	"github.com/nats-io/nats.go",
 	"github.com/nats-io/nkeys",
 	"github.com/nats-io/nuid",
+	"go.opentelemetry.io/otel",
+	"go.opentelemetry.io/otel/trace",
 	"golang.org/x/crypto",
 	"golang.org/x/net",
 	"golang.org/x/sys",

@@ -7,15 +7,9 @@ import (
 	"strings"
 	"sync"
 	"time"
-)
 
-// openContracts are those that rules do not apply to: a load balancer that asks for health is no caller that a service knows, and
-// reflection has a switch of its own.
-var openContracts = map[string]bool{
-	"grpc.health.v1.Health":                    true,
-	"grpc.reflection.v1.ServerReflection":      true,
-	"grpc.reflection.v1alpha.ServerReflection": true,
-}
+	"github.com/hanse-go/hanse/internal/everywhere"
+)
 
 const (
 	maxDenials    = 1000        // pairs of caller and method that a Guard tells apart
@@ -53,7 +47,8 @@ func NewGuard(rules []Rule, methods []string, serviceID func(service string) ID)
 	g := &Guard{gates: make(map[string]*Gate), denials: make(map[denialKey]*denial)}
 	var guarded []string
 	for _, m := range methods {
-		if !openContracts[strings.Trim(m[:strings.LastIndexByte(m, '/')+1], "/")] {
+		// A load balancer that asks for health is no caller that a service knows, and reflection has a switch of its own.
+		if !everywhere.Has(strings.Trim(m[:strings.LastIndexByte(m, '/')+1], "/")) {
 			guarded = append(guarded, m)
 			g.gates[m] = &Gate{guard: g, method: m}
 		}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hanse-go/hanse/internal/everywhere"
 	"github.com/hanse-go/hanse/internal/nearest"
 )
 
@@ -158,7 +159,7 @@ func matching(s string, methods []string) ([]string, error) {
 	if len(found) > 0 || s == "*" {
 		return found, nil
 	}
-	for contract := range openContracts {
+	for _, contract := range everywhere.Contracts {
 		if strings.HasPrefix(pattern, "/"+contract+"/") {
 			return nil, errors.New("rules do not apply to health checks and reflection, which are open to everyone who can connect")
 		}

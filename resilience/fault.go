@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hanse-go/hanse/internal/everywhere"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -191,7 +192,7 @@ func (s *Faults) Strike(ctx context.Context, method string, counts *Counts) (los
 		}
 		f.calls.Add(1)
 		if f.Delay > 0 {
-			counts.Add(FaultDelayed)
+			counts.Note(ctx, FaultDelayed)
 			t := time.NewTimer(f.Delay)
 			select {
 			case <-t.C:
@@ -201,11 +202,11 @@ func (s *Faults) Strike(ctx context.Context, method string, counts *Counts) (los
 			}
 		}
 		if f.Error != codes.OK {
-			counts.Add(FaultFailed)
+			counts.Note(ctx, FaultFailed)
 			return false, status.Errorf(f.Error, "fault %d of this server: errors on purpose, see hanse chaos", f.id)
 		}
 		if f.Lose {
-			counts.Add(FaultLost)
+			counts.Note(ctx, FaultLost)
 			lose = true
 		}
 	}
@@ -222,7 +223,7 @@ var ErrLost = status.Error(codes.Unavailable, "a fault of this server: the answe
 
 func (f *fault) meant(ctx context.Context, method string) bool {
 	switch {
-	case f.Method == "" && strings.HasPrefix(method, "/grpc."):
+	case f.Method == "" && everywhere.Has(strings.TrimSuffix(contractKey(method), "/*")):
 		return false
 	case f.Method != "" && f.Method != method && f.Method != contractKey(method):
 		return false

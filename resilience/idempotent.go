@@ -123,10 +123,12 @@ type keyed struct {
 	keep    time.Duration
 }
 
-func (i *Idempotent) count(r Reason) {
-	if i.Counts != nil {
-		i.Counts.Add(r)
+func (i *Idempotent) count(ctx context.Context, r Reason) {
+	if i.Counts == nil {
+		Annotate(ctx, r)
+		return
 	}
+	i.Counts.Note(ctx, r)
 }
 
 func (i *Idempotent) store() ReplyStore {
@@ -156,7 +158,7 @@ func (c *keyed) do(ctx context.Context, run func() (any, error)) (any, error) {
 		i.mu.Unlock()
 		if !waited {
 			waited = true
-			i.count(ReplayWaited)
+			i.count(ctx, ReplayWaited)
 		}
 		select {
 		case <-first:
@@ -203,7 +205,7 @@ func (c *keyed) first(ctx context.Context, store ReplyStore, run func() (any, er
 		return reply, err
 	}
 	if store.Keep(aside, c.key, record, c.keep) != nil {
-		c.i.count(ReplayNotKept)
+		c.i.count(ctx, ReplayNotKept)
 	}
 	return reply, err
 }
@@ -254,7 +256,7 @@ func (c *keyed) again(ctx context.Context, kept []byte) (any, error) {
 		return nil, broken
 	}
 	if [sha256.Size]byte(kept) != c.request {
-		c.i.count(ReplayClash)
+		c.i.count(ctx, ReplayClash)
 		return nil, status.Error(codes.InvalidArgument, "this "+IdempotencyKey+" was used with another request: use a new one for each thing to be done")
 	}
 	kind, data := kept[sha256.Size], kept[sha256.Size+1:]
@@ -282,6 +284,6 @@ func (c *keyed) again(ctx context.Context, kept []byte) (any, error) {
 }
 
 func (c *keyed) replayed(ctx context.Context) {
-	c.i.count(Replayed)
+	c.i.count(ctx, Replayed)
 	grpc.SetHeader(ctx, metadata.Pairs(ReplayedKey, "1")) // an error says that this is no call of gRPC
 }

@@ -1,6 +1,7 @@
 package resilience
 
 import (
+	"context"
 	"encoding/json"
 	"sync"
 	"sync/atomic"
@@ -40,6 +41,12 @@ func (c *Counts) Add(r Reason) {
 		n, _ = c.of.LoadOrStore(r, new(atomic.Uint64))
 	}
 	n.(*atomic.Uint64).Add(1)
+}
+
+// Note counts one more, for the call that has ctx, whose span tells of it, too: see [Annotate].
+func (c *Counts) Note(ctx context.Context, r Reason) {
+	c.Add(r)
+	Annotate(ctx, r)
 }
 
 // Of returns the count of one reason.

@@ -194,10 +194,10 @@ func (a *attempt) end(ctx context.Context, err error, stream bool) resilience.Ou
 		took = -1
 	}
 	if a.member.watched.End(now, took, outcome) {
-		p.turned()
+		p.turned(ctx)
 	}
 	if outcome == resilience.TimedOut {
-		p.guard.counts.Add(resilience.TimeoutEnded)
+		p.guard.counts.Note(ctx, resilience.TimeoutEnded)
 	}
 	a.member.release()
 	return outcome
@@ -258,7 +258,7 @@ func (c *remoteCall) move(a *attempt, err error) bool {
 	return true
 }
 
-func (c *remoteCall) count(r resilience.Reason) { c.b.pool.guard.counts.Add(r) }
+func (c *remoteCall) count(r resilience.Reason) { c.b.pool.guard.counts.Note(c.ctx, r) }
 
 // again decides whether the call is tried once more after err, and waits as long as that needs.
 func (c *remoteCall) again(a *attempt, err error) bool {
@@ -337,10 +337,10 @@ func (b *binding) invokeRemote(ctx context.Context, limit time.Time, method stri
 	start := time.Now()
 	pass := p.guard.circuit.Allow(start)
 	if pass == resilience.Refused {
-		return p.broken(start)
+		return p.broken(ctx, start)
 	}
 	p.guard.budget.Call(start)
-	p.look(start)
+	p.look(ctx, start)
 	info := describe(method)
 	if o.hedges(b.policies.Load().of(method), info, reply) {
 		return b.invokeHedged(ctx, limit, pass, info, args, reply, o, start)
@@ -371,7 +371,7 @@ func (b *binding) invokeNow(ctx context.Context, limit time.Time, pass resilienc
 		end := start.Add(took)
 		candidate.Done(took, balancer.Succeeded)
 		if m.watched.End(end, took, resilience.Answered) {
-			p.turned()
+			p.turned(ctx)
 		}
 		p.guard.circuit.Done(end, pass, resilience.Answered)
 		if len(o.infos) > 0 {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hanse-go/hanse/identity"
+	"github.com/hanse-go/hanse/internal/everywhere"
 	"github.com/hanse-go/hanse/resilience"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -39,7 +40,7 @@ func (s *Server) placeDoors(p resilience.Policy) {
 	policies := map[string]resilience.Policy{"": p}
 	for path, m := range s.methods {
 		contract, _ := splitMethod(path)
-		if everywhere(contract) { // whoever asks how an overloaded server does must get an answer
+		if everywhere.Has(contract) { // whoever asks how an overloaded server does must get an answer
 			continue
 		}
 		d := &door{path: path, policy: resilience.Resolve(policies, "", path), counts: &m.counts}
@@ -151,18 +152,18 @@ func whoCalls(ctx context.Context) string {
 }
 
 // enter lets a call in, which must leave then, or says why not. trailer gets what the caller should know besides.
-func (d *door) enter(trailer func(metadata.MD) error) error {
+func (d *door) enter(ctx context.Context, trailer func(metadata.MD) error) error {
 	if d == nil {
 		return nil
 	}
 	if after, ok := d.rate.Allow(); !ok {
-		d.counts.Add(rateExceeded)
+		d.counts.Note(ctx, rateExceeded)
 		ms := (after + time.Millisecond - 1) / time.Millisecond
 		trailer(metadata.Pairs(pushbackKey, strconv.FormatInt(int64(ms), 10)))
 		return status.Errorf(codes.ResourceExhausted, "%s takes %v calls a second and not more (Rate): try again in %v", d.path, d.policy.Rate.PerSecond, ms*time.Millisecond)
 	}
 	if !d.cell.Enter() {
-		d.counts.Add(bulkheadFull)
+		d.counts.Note(ctx, bulkheadFull)
 		return shedStatus("%s runs %d calls at once and not more (Bulkhead)", d.path, d.policy.Bulkhead.Calls)
 	}
 	return nil
@@ -211,6 +212,7 @@ func (d *door) awaitTurn(ctx context.Context, t *resilience.Ticket, p resilience
 		}
 	}
 	if why != "" {
+		resilience.Annotate(ctx, why) // the limiter has counted it
 		return nil, d.errShed(why)
 	}
 	return &w.ticket, nil

@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -39,7 +40,8 @@ func (g *guard) follow(p resilience.Policy) {
 }
 
 // broken is the error of a call that was not tried.
-func (p *pool) broken(now time.Time) error {
+func (p *pool) broken(ctx context.Context, now time.Time) error {
+	resilience.Annotate(ctx, resilience.BreakerShort) // the circuit has counted it
 	s := p.guard.circuit.State(now)
 	next := ""
 	if s.Until != nil {
@@ -50,14 +52,14 @@ func (p *pool) broken(now time.Time) error {
 }
 
 // look lets the guard look for outliers, if that is due.
-func (p *pool) look(now time.Time) {
+func (p *pool) look(ctx context.Context, now time.Time) {
 	if p.guard.outliers.Check(now) {
-		p.turned()
+		p.turned(ctx)
 	}
 }
 
-// turned makes calls leave an instance that was ejected, or find one that came back.
-func (p *pool) turned() {
+// turned makes calls leave an instance that was ejected, or find one that came back. ctx is that of the call which found out.
+func (p *pool) turned(ctx context.Context) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, m := range p.ordered {
@@ -66,6 +68,7 @@ func (p *pool) turned() {
 			s := m.watched.State(time.Now())
 			log := p.client.logger().With("service", p.service, "instance", m.inst.ID, "endpoints", m.inst.Endpoints, "reason", s.Reason)
 			if out {
+				resilience.Annotate(ctx, s.Reason)
 				log.Warn("an instance is worse than the others and gets no calls", "until", s.Until, "failures", s.Failures, "calls", s.Calls)
 			} else {
 				log.Info("an instance gets calls again")

@@ -84,7 +84,7 @@ func (b *binding) invokeHedged(ctx context.Context, limit time.Time, pass resili
 	}
 	// How long it would have taken is not known, but no less than this.
 	latencies.Add(time.Since(start))
-	b.pool.guard.counts.Add(resilience.HedgeWon)
+	b.pool.guard.counts.Note(ctx, resilience.HedgeWon)
 	to := reply.(proto.Message)
 	proto.Reset(to)
 	proto.Merge(to, h.reply)
@@ -96,11 +96,11 @@ func (b *binding) invokeHedged(ctx context.Context, limit time.Time, pass resili
 func (h *hedge) run(ctx context.Context, args any, kind protoreflect.MessageType, o *callOptions) {
 	g := &h.b.pool.guard
 	if !g.budget.Take(time.Now()) {
-		g.counts.Add(resilience.HedgeBudget)
+		g.counts.Note(ctx, resilience.HedgeBudget)
 		h.err = errNoHedge
 		return
 	}
-	g.counts.Add(resilience.Hedged)
+	g.counts.Note(ctx, resilience.Hedged)
 	h.reply = kind.New().Interface()
 	own := h.own.options(o)
 	c := h.b.newCall(ctx, h.method, own, h.policy, resilience.Allowed)

@@ -109,10 +109,10 @@ func (t *HTTPTransport) send(req *http.Request, body *replayed) (*http.Response,
 	now := time.Now()
 	pass := b.pool.guard.circuit.Allow(now)
 	if pass == resilience.Refused {
-		return nil, b.pool.broken(now)
+		return nil, b.pool.broken(ctx, now)
 	}
 	b.pool.guard.budget.Call(now)
-	b.pool.look(now)
+	b.pool.look(ctx, now)
 	o, err := noCallOptions()
 	if err != nil {
 		return nil, err

@@ -176,7 +176,7 @@ func (p *pipe) handle() error {
 		p.serverRec, p.serverCtx = statsHandlers(srv.StatsHandlers).beginServer(p.serverCtx, &p.handlerCtx, m.info.IsClientStream, m.info.IsServerStream)
 	}
 	d, denied := srv.decide(p.serverCtx, m)
-	if err := d.enter(p.handlerCtx.SetTrailer); err != nil {
+	if err := d.enter(p.serverCtx, p.handlerCtx.SetTrailer); err != nil {
 		return err
 	}
 	defer d.leave()

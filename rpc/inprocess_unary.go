@@ -158,7 +158,7 @@ func (c *unaryCall) handle() error {
 			return err
 		}
 	}
-	if err := d.enter(c.ctx.SetTrailer); err != nil {
+	if err := d.enter(ctx, c.ctx.SetTrailer); err != nil {
 		return err
 	}
 	defer d.leave()

@@ -51,6 +51,3 @@ func splitMethod(fullMethod string) (contract, name string) {
 	}
 	return s, ""
 }
-
-// everywhere reports whether an app serves the contract for all its services without announcing it: health and reflection.
-func everywhere(contract string) bool { return strings.HasPrefix(contract, "grpc.") }

@@ -28,7 +28,7 @@ func (s *Server) serveStream(path string, stream grpc.ServerStream, maxRecv int)
 		return err
 	}
 	d, denied := s.decide(ctx, m)
-	if err := d.enter(func(md metadata.MD) error { stream.SetTrailer(md); return nil }); err != nil {
+	if err := d.enter(ctx, func(md metadata.MD) error { stream.SetTrailer(md); return nil }); err != nil {
 		return err
 	}
 	defer d.leave()

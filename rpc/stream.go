@@ -64,10 +64,10 @@ func (b *binding) newRemoteStream(ctx context.Context, desc *grpc.StreamDesc, me
 	p, now := b.pool, time.Now()
 	pass := p.guard.circuit.Allow(now)
 	if pass == resilience.Refused {
-		return nil, p.broken(now)
+		return nil, p.broken(ctx, now)
 	}
 	p.guard.budget.Call(now)
-	p.look(now)
+	p.look(ctx, now)
 	ctx, cancel := b.conn.attach(ctx)
 	s := &remoteStream{call: b.newCall(ctx, describe(method), o, b.policy(method, o), pass), desc: desc, method: method, cancel: cancel}
 	s.call.stream = true

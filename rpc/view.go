@@ -9,6 +9,7 @@ import (
 
 	"github.com/hanse-go/hanse/balancer"
 	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/internal/everywhere"
 	"github.com/hanse-go/hanse/rpc/internal/wire"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -117,7 +118,7 @@ func (v *view) choices(contract string) *choices {
 	}
 	c := &choices{from: v.from, split: v.split}
 	for _, s := range v.seats {
-		if contract == anyContract || s.inst.Implements(contract) || everywhere(contract) {
+		if contract == anyContract || s.inst.Implements(contract) || everywhere.Has(contract) {
 			c.seats = append(c.seats, s)
 		}
 	}

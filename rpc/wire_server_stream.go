@@ -127,7 +127,7 @@ func (c *streamServerCall) serve(entered *bool) error {
 		d.counts.Add(cameLate)
 		return contextStatus(err)
 	}
-	if err := d.enter(c.ctx.SetTrailer); err != nil {
+	if err := d.enter(&c.ctx, c.ctx.SetTrailer); err != nil {
 		return err
 	}
 	defer d.leave()

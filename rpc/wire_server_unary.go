@@ -95,7 +95,7 @@ func (c *unaryServerCall) received(end bool) {
 func (c *unaryServerCall) arrived() {
 	d, denied := c.route.srv.decide(&c.ctx, c.route.method)
 	c.denied = denied
-	if err := d.enter(c.ctx.SetTrailer); err != nil {
+	if err := d.enter(&c.ctx, c.ctx.SetTrailer); err != nil {
 		c.discard(err)
 		return
 	}

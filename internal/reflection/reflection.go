@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/hanse-go/hanse/internal/everywhere"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
@@ -92,9 +93,6 @@ func (r *Client) exchange(req *reflectionpb.ServerReflectionRequest) (*reflectio
 	return res, nil
 }
 
-// Infrastructure are contracts that every server has.
-var Infrastructure = []string{"grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"}
-
 // Contracts returns the full names of the server's contracts, sorted, without health and reflection.
 func (r *Client) Contracts(ctx context.Context) ([]string, error) {
 	res, err := r.ask(ctx, &reflectionpb.ServerReflectionRequest{
@@ -105,7 +103,7 @@ func (r *Client) Contracts(ctx context.Context) ([]string, error) {
 	}
 	var names []string
 	for _, s := range res.GetListServicesResponse().GetService() {
-		if !slices.Contains(Infrastructure, s.GetName()) {
+		if !everywhere.Has(s.GetName()) {
 			names = append(names, s.GetName())
 		}
 	}

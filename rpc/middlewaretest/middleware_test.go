@@ -17,6 +17,7 @@ import (
 	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/logging"
 	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/recovery"
 	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/retry"
+	"github.com/hanse-go/hanse/resilience"
 	"github.com/hanse-go/hanse/rpc"
 	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
 	"go.opentelemetry.io/otel/propagation"
@@ -81,6 +82,7 @@ type setup struct {
 	clientStream []grpc.StreamClientInterceptor
 	serverStats  stats.Handler
 	clientStats  stats.Handler
+	faults       *resilience.Faults
 }
 
 // eachPath runs a test on the path within the process and over TCP.
@@ -88,7 +90,7 @@ func eachPath(t *testing.T, build func() *setup, run func(t *testing.T, c pb.Tes
 	for _, path := range []rpc.Path{rpc.InProcess, rpc.TCP} {
 		t.Run(string(path), func(t *testing.T) {
 			s := build()
-			srv := &rpc.Server{Name: "test", UnaryInterceptors: s.serverUnary, StreamInterceptors: s.serverStream, Logger: slog.New(slog.DiscardHandler)}
+			srv := &rpc.Server{Name: "test", UnaryInterceptors: s.serverUnary, StreamInterceptors: s.serverStream, Faults: s.faults, Logger: slog.New(slog.DiscardHandler)}
 			if s.serverStats != nil {
 				srv.StatsHandlers = []stats.Handler{s.serverStats}
 			}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
+	"github.com/hanse-go/hanse/internal/everywhere"
 	"github.com/hanse-go/hanse/internal/reflection"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -75,7 +76,7 @@ func Methods(ctx context.Context, r *reflection.Client, t Target, offered []stri
 func contractsOf(ctx context.Context, r *reflection.Client, t Target, offered []string) ([]string, error) {
 	var known []string
 	for _, name := range offered {
-		if !isInfrastructure(name) {
+		if !everywhere.Has(name) {
 			known = append(known, name)
 		}
 	}
@@ -86,7 +87,7 @@ func contractsOf(ctx context.Context, r *reflection.Client, t Target, offered []
 	if err != nil {
 		return nil, reflectionError(t, err)
 	}
-	if t.Contract != "" && isInfrastructure(t.Contract) {
+	if t.Contract != "" && everywhere.Has(t.Contract) {
 		names = append(names, t.Contract)
 	}
 	if len(names) == 0 {
@@ -98,7 +99,7 @@ func contractsOf(ctx context.Context, r *reflection.Client, t Target, offered []
 // choose returns the one contract of several that t means: by its full or short name, else the one that has the method.
 func choose(ctx context.Context, r *reflection.Client, t Target, contracts []string) (string, error) {
 	if t.Contract != "" {
-		if isInfrastructure(t.Contract) {
+		if everywhere.Has(t.Contract) {
 			return t.Contract, nil
 		}
 		var found []string
@@ -158,15 +159,6 @@ func (t Target) who() string {
 		return "the server"
 	}
 	return t.Service
-}
-
-func isInfrastructure(name string) bool {
-	for _, n := range reflection.Infrastructure {
-		if n == name {
-			return true
-		}
-	}
-	return false
 }
 
 // reflectionError explains why a server does not tell its contracts.
