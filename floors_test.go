@@ -22,12 +22,13 @@ const module = "github.com/hanse-go/hanse"
 
 // floors gives each package of the module its floor, by its path or the first element of it. docs/architecture.md shows the picture.
 var floors = map[string]float64{
-	"internal":          0,
-	"internal/http2":    0.5,  // on internal/hpack
-	"internal/httprule": 0.5,  // on internal/nearest and internal/scalar
-	"internal/openapi":  0.75, // on internal/comments and internal/httprule
-	"internal/systems":  0.5,  // a record kept by internal/lease in internal/rundir
-	"discovery":         1, "resilience": 1, "telemetry": 1, "identity": 1, "config": 1, "embednats": 1,
+	"internal":            0,
+	"internal/http2":      0.5,  // on internal/hpack
+	"internal/httprule":   0.5,  // on internal/nearest and internal/scalar
+	"internal/openapi":    0.75, // on internal/comments and internal/httprule
+	"internal/reflection": 0.5,  // on internal/everywhere
+	"internal/systems":    0.5,  // a record kept by internal/lease in internal/rundir
+	"discovery":           1, "resilience": 1, "telemetry": 1, "identity": 1, "config": 1, "embednats": 1,
 	"balancer":                2,
 	"discovery/natsdiscovery": 4,   // a driver: on discovery/driver
 	"events/natsevents":       4,   // a driver: on events/driver
