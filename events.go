@@ -17,8 +17,8 @@ import (
 //	orders.Placed.Subscribe(s, "mailer", sendMail)
 //	err := orders.Placed.Publish(ctx, s, msg)
 //
-// Topics that are declared or subscribed before Run or in Setup are made before the service is ready, and handlers are called from when all
-// set-ups have returned. When the app stops, it stops fetching events first, and finishes those that are being handled.
+// Topics that are declared or subscribed before Run or in Setup are made before the service is ready, and handlers are called, and jobs fired, from
+// when all set-ups have returned. When the app stops, it stops fetching events first, and finishes those that are being handled.
 func (s *Service) Events() *events.Bus { return &s.bus }
 
 // prepareBus sets the service's events up as the app wants it.
@@ -26,6 +26,9 @@ func (m *member) prepareBus() {
 	a, b := m.run.app, &m.bus
 	b.Source, b.Member = "hanse:///"+m.Name, m.id
 	b.DrainTimeout, b.Logger = a.DrainTimeout, m.log
+	if a.hasStore() {
+		b.Jobs = storeJobs{m.Service}
+	}
 	switch {
 	case a.Broker != nil:
 		b.Bind(a.Broker)
@@ -57,7 +60,13 @@ func (a *App) hasBroker() bool { return a.Broker != nil || a.Backplane != nil }
 const noBroker = "the app has no broker for events: run it by hanse dev or beside a hanse hub, or give it a backplane, by --backplane or by the field Backplane " +
 	"of hanse.App (&embednats.Server{}); in a test, set the field Broker to &events.Memory{}"
 
-// checkEvents returns what is wrong with the topics and subscriptions that the service declared.
+// keepsJobs reports whether the app has what jobs are kept in.
+func (a *App) keepsJobs() bool {
+	_, ok := a.Broker.(events.JobKeeper)
+	return ok || a.hasStore()
+}
+
+// checkEvents returns what is wrong with the topics, subscriptions and jobs that the service declared.
 func (m *member) checkEvents() (mistakes []error) {
 	for _, err := range m.bus.Mistakes() {
 		mistakes = append(mistakes, fmt.Errorf("service %s: %w", m.Name, err))
@@ -65,10 +74,13 @@ func (m *member) checkEvents() (mistakes []error) {
 	if names := m.bus.Declared(); !m.run.app.hasBroker() && len(names) > 0 {
 		mistakes = append(mistakes, fmt.Errorf("service %s uses events (%s), and %s", m.Name, strings.Join(names, ", "), noBroker))
 	}
+	if names := m.bus.DeclaredJobs(); !m.run.app.keepsJobs() && len(names) > 0 {
+		mistakes = append(mistakes, fmt.Errorf("service %s has jobs (%s), which a store keeps, and %w", m.Name, strings.Join(names, ", "), errNoStore))
+	}
 	return mistakes
 }
 
-// declareEvents makes the topics and joins the groups of all services.
+// declareEvents makes the topics, joins the groups and notes the jobs of all services.
 func (r *run) declareEvents(ctx context.Context) error {
 	if d := orDefault(r.app.StartTimeout, defaultStartTimeout); d > 0 {
 		var cancel context.CancelFunc
@@ -78,7 +90,7 @@ func (r *run) declareEvents(ctx context.Context) error {
 	errs := make([]error, len(r.members))
 	var all sync.WaitGroup
 	for i, m := range r.members {
-		if len(m.bus.Declared()) == 0 {
+		if len(m.bus.Declared()) == 0 && len(m.bus.DeclaredJobs()) == 0 {
 			continue
 		}
 		all.Go(func() {
@@ -100,14 +112,17 @@ type delivery struct {
 	errs []error
 }
 
-// deliverEvents begins to call the handlers of all services.
+// deliverEvents begins to call the handlers, and to fire the jobs, of all services.
 func (r *run) deliverEvents() {
-	if !r.app.hasBroker() {
+	if !r.app.hasBroker() && !r.app.keepsJobs() {
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	r.delivery.stop = cancel
 	for _, m := range r.members {
+		if !r.app.hasBroker() && len(m.bus.DeclaredJobs()) == 0 {
+			continue
+		}
 		r.delivery.running.Go(func() {
 			if err := m.bus.Run(ctx); err != nil {
 				r.delivery.mu.Lock()

@@ -175,6 +175,7 @@ var programs = map[string]func(){
 	"paid orders": payOrders,
 	"mailer":      func() { mailer().Main() },
 	"pays":        pays,
+	"tick":        tick,
 	"twins":       func() { hanse.Main(named("cart"), named("cart")) },
 	"slow to stop": func() {
 		s := named("slow")

@@ -218,7 +218,7 @@ func (m *member) prepareServer() {
 	if m.server.Faults = m.Faults; m.Faults == nil && a.AllowFaults {
 		m.server.Faults = new(resilience.Faults)
 	}
-	m.server.Policy, m.server.Replies = m.Policy, m.Replies
+	m.server.Policy, m.server.Replies = m.Policy, m.replies()
 	m.server.NoValidation = m.NoValidation
 	m.server.Allow = m.Allow
 	m.server.AllowReportOnly = m.AllowReportOnly

@@ -76,8 +76,8 @@ type Service struct {
 	// fields for callers have no meaning here. Default: calls from outside are limited by their latency, see [resilience.Limit].
 	Policy resilience.Policy
 
-	// Replies keeps the replies to calls with an idempotency key, so that they may be sent again and take effect once. Default: the
-	// memory of the process, which other instances do not see; see [resilience.Idempotent]. &store.Replies{Host: s} is one that they share.
+	// Replies keeps the replies to calls with an idempotency key, so that they may be sent again and take effect once; see
+	// [resilience.Idempotent]. Default: the app's store, which all instances share; in an app without one the memory of the process.
 	Replies resilience.ReplyStore
 
 	// Faults make calls go wrong on purpose, in a test. Default: none; where [App.AllowFaults] is set those that hanse chaos makes.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/hanse-go/hanse/resilience"
 	"github.com/hanse-go/hanse/store"
 	"github.com/hanse-go/hanse/store/natsstore"
 )
@@ -17,6 +18,9 @@ var _ store.Host = (*Service)(nil)
 
 // errNoStore is for services that want one.
 var errNoStore = errors.New(`this app has no store: run it under hanse dev or beside a hanse hub, give it --backplane nats://HOST:PORT (HANSE_BACKPLANE), or set App.Backplane, such as &embednats.Server{Dir: "data"}, or App.Store`)
+
+// hasStore reports whether the app has a store, or will have one on its backplane.
+func (a *App) hasStore() bool { return a.Store != nil || a.Backplane != nil }
 
 // bindStores gives the services the app's store, or the reason why there is none.
 func (r *run) bindStores(ctx context.Context) error {
@@ -36,6 +40,15 @@ func (r *run) bindStores(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// replies is where the service keeps its replies to calls with an idempotency key: by default where all instances see them, if there is such a
+// place. nil is the memory of the process.
+func (m *member) replies() resilience.ReplyStore {
+	if m.Replies == nil && m.run.app.hasStore() {
+		return &store.Replies{Host: m.Service}
+	}
+	return m.Replies
 }
 
 // prepareStore makes the buckets that the service has declared be there.

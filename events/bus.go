@@ -22,10 +22,13 @@ type Host interface{ Events() *Bus }
 // Bus is what a host publishes and subscribes through. The zero value has no broker yet: publishing waits, until [Bus.Bind] gives it one. It must
 // not be copied, and its fields must not change once it is in use; its methods may be called concurrently.
 //
-// Publishing needs nothing else. Subscriptions deliver while Run runs.
+// Publishing needs nothing else. Subscriptions deliver, and jobs are fired, while Run runs.
 type Bus struct {
 	// Broker keeps and delivers the events. Default: what Bind is given.
 	Broker Broker
+
+	// Jobs keeps the jobs that [Every] declares. Default: the broker, if it does that, as [Memory] does.
+	Jobs JobKeeper
 
 	// Source is the attribute source of published events, a URI. Default: hanse:///
 	Source string
@@ -57,6 +60,7 @@ type Bus struct {
 	mu       sync.Mutex
 	topics   map[string]*topic
 	subs     []*Subscription
+	jobs     []*Job
 	mistakes []error
 	member   string
 	ran      bool
@@ -233,18 +237,27 @@ func (b *Bus) Mistakes() []error {
 	return mistakes
 }
 
-// Declare makes the topics, and joins the groups, of all that was declared. It returns all that went wrong. Run does it, too; who runs hosts calls
-// it before, so that a host is ready only with its topics.
+// Declare makes the topics, joins the groups, and notes the schedules, of all that was declared. It returns all that went wrong. Run does it, too;
+// who runs hosts calls it before, so that a host is ready only with its topics.
 func (b *Bus) Declare(ctx context.Context) error {
 	errs := b.Mistakes()
+	b.mu.Lock()
+	topics := slices.Collect(maps.Values(b.topics))
+	subs := slices.Clone(b.subs)
+	jobs := slices.Clone(b.jobs)
+	b.mu.Unlock()
+	for _, j := range jobs {
+		if err := j.declare(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", j, err))
+		}
+	}
+	if len(topics) == 0 && len(jobs) > 0 {
+		return errors.Join(errs...)
+	}
 	broker, err := b.broker(ctx)
 	if err != nil {
 		return errors.Join(append(errs, err)...)
 	}
-	b.mu.Lock()
-	topics := slices.Collect(maps.Values(b.topics))
-	subs := slices.Clone(b.subs)
-	b.mu.Unlock()
 	slices.SortFunc(topics, func(x, y *topic) int { return strings.Compare(x.decl.info.Name, y.decl.info.Name) })
 	failed := make(map[string]bool)
 	for _, t := range topics {
@@ -264,7 +277,7 @@ func (b *Bus) Declare(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Run delivers events to the subscriptions until ctx ends, and then drains: nothing more is fetched, what is being handled is finished, and
+// Run delivers events to the subscriptions, and fires jobs, until ctx ends, and then drains: nothing more is fetched, what is being handled is finished, and
 // what is not begun is given back. At DrainTimeout the handlers' contexts are cancelled, and 2 s later Run returns an error that names what still
 // runs. Publishing works until [Bus.Close].
 //
@@ -288,6 +301,9 @@ func (b *Bus) Run(ctx context.Context) error {
 	b.running = ctx
 	for _, s := range b.subs {
 		s.start(ctx)
+	}
+	for _, j := range b.jobs {
+		j.start(ctx)
 	}
 	b.mu.Unlock()
 	<-ctx.Done()
@@ -318,6 +334,7 @@ func (b *Bus) add(s *Subscription) error {
 func (b *Bus) drain() error {
 	b.mu.Lock()
 	subs := slices.Clone(b.subs)
+	jobs := slices.Clone(b.jobs)
 	b.mu.Unlock()
 	last, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -329,15 +346,21 @@ func (b *Bus) drain() error {
 				}
 				s.cut()
 			}
+			for _, j := range jobs {
+				j.cutShort()
+			}
 		})
 		defer cutting.Stop()
 		last, cancel = context.WithTimeout(last, d+grace)
 		defer cancel()
 	}
-	errs := make([]error, len(subs))
+	errs := make([]error, len(subs)+len(jobs))
 	var all sync.WaitGroup
 	for i, s := range subs {
 		all.Go(func() { errs[i] = s.drain(last) })
+	}
+	for i, j := range jobs {
+		all.Go(func() { errs[len(subs)+i] = j.drain(last) })
 	}
 	all.Wait()
 	return errors.Join(errs...)
@@ -383,6 +406,11 @@ func (b *Bus) Running() []string {
 			all = append(all, fmt.Sprintf("%d of %s", n, s))
 		}
 	}
+	for _, j := range b.jobs {
+		if j.Stats().Running {
+			all = append(all, j.String())
+		}
+	}
 	return all
 }
 
@@ -391,6 +419,7 @@ type BusStats struct {
 	Published     uint64 // events that the broker has stored
 	PublishFailed uint64 // events of which that is not known, or known not to be
 	Subscriptions []Stats
+	Jobs          []JobStats
 }
 
 // Stats returns what the bus did so far.
@@ -400,6 +429,9 @@ func (b *Bus) Stats() BusStats {
 	stats := BusStats{Published: b.published.Load(), PublishFailed: b.publishFailed.Load()}
 	for _, s := range b.subs {
 		stats.Subscriptions = append(stats.Subscriptions, s.Stats())
+	}
+	for _, j := range b.jobs {
+		stats.Jobs = append(stats.Jobs, j.Stats())
 	}
 	return stats
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // Memory is a broker in the memory of the process: for tests, and for programs that want events among their own services and may lose them when
-// they end. It does all that package events asks of a broker, and works in the virtual time of testing/synctest. The zero value is ready. It must not be
+// they end. It does all that package events asks of a broker, keeps jobs, and works in the virtual time of testing/synctest. The zero value is ready. It must not be
 // copied; its methods may be called concurrently.
 //
 // A program never gets one unless it says so: a [Memory] must be given to a [Bus] or an app by name.
@@ -21,6 +21,7 @@ type Memory struct {
 	DedupWindow time.Duration
 
 	topics sync.Map // by name, *memoryTopic
+	jobs   memoryJobs
 }
 
 const (

@@ -8,7 +8,7 @@ import (
 	"github.com/hanse-go/hanse/internal/backoff"
 )
 
-// Retry says when an event is handled again whose handler failed. It is an option of [Topic.Subscribe]. The wait is drawn between nothing and a
+// Retry says when an event is handled again whose handler failed. It is an option of [Topic.Subscribe], and of [Every]. The wait is drawn between nothing and a
 // time that doubles from failure to failure, so that what failed together does not come back together. An event that fails for good becomes a
 // dead letter: it is published to the topic whose name ends in ".dead".
 type Retry struct {
@@ -38,6 +38,8 @@ func (r Retry) applySubscribe(s *settings) error {
 	s.retry = r
 	return nil
 }
+
+func (r Retry) applyJob(s *settings) error { return r.applySubscribe(s) }
 
 // attempts returns how often an event is handled, 0 when there is no limit.
 func (r Retry) attempts() int {

@@ -19,6 +19,7 @@ type settings struct {
 	retry       Retry
 	from        Start
 	unordered   bool
+	startWithin time.Duration // of a job; 0: however late
 }
 
 const (
@@ -55,10 +56,10 @@ func MaxInFlight(n int) SubscribeOption {
 	})
 }
 
-// AckWait is how long after an instance was last heard of its events go to others. While a handler runs this is extended, however long it takes. Default:
-// 30 s; at least 1 s.
-func AckWait(d time.Duration) SubscribeOption {
-	return subscribeOption(func(s *settings) error {
+// AckWait is how long after an instance was last heard of its events, or a firing of a job, go to others. While a handler runs this is extended, however
+// long it takes. Default: 30 s; at least 1 s.
+func AckWait(d time.Duration) HandlerOption {
+	return handlerOption(func(s *settings) error {
 		if d < time.Second {
 			return fmt.Errorf("AckWait(%v): at least 1s is needed", d)
 		}
@@ -67,9 +68,9 @@ func AckWait(d time.Duration) SubscribeOption {
 	})
 }
 
-// Timeout is how long a handler may take for one event until its context ends. Default: as long as it needs.
-func Timeout(d time.Duration) SubscribeOption {
-	return subscribeOption(func(s *settings) error {
+// Timeout is how long a handler may take for one event, or one firing of a job, until its context ends. Default: as long as it needs.
+func Timeout(d time.Duration) HandlerOption {
+	return handlerOption(func(s *settings) error {
 		if d <= 0 {
 			return fmt.Errorf("Timeout(%v): it must be positive", d)
 		}
