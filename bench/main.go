@@ -57,6 +57,7 @@ func measure(ctx context.Context, env *environment, only string, write bool) err
 		{"connect", "Connect", connect, false},
 		{"gateway", "The gateway: what it costs others, WebSocket and JSON-RPC", gatewayBench, false},
 		{"events", "Events", eventsBench, false},
+		{"outbox", "Outbox", outboxBench, false},
 		{"hello", "A small service", hello, false},
 		{"purchase", "One purchase", purchase, false},
 		{"dev", "From a change to a running system", dev, true},

@@ -56,9 +56,12 @@ type skipped struct {
 }
 
 const (
-	// The looks at the outbox after something happened: what tells of it may come before it can be seen.
-	firstLook = 2 * time.Millisecond
+	// The pauses between looks at the outbox after something happened: what tells of it may come before it can be seen. Each is twice the last one.
+	firstLook = time.Millisecond / 2
 	lastLook  = 64 * time.Millisecond
+
+	// mostSpacing is the least time between two looks while a database is busy with other things than the outbox.
+	mostSpacing = 4 * time.Millisecond
 
 	// stopGrace is what is on its way gets when the relay is told to stop.
 	stopGrace = 2 * time.Second
@@ -85,6 +88,7 @@ func (m *mover) loop(ctx context.Context) {
 	defer timer.Stop()
 	look := firstLook
 	var last time.Time
+	fruitless := 0 // looks since one found something
 	for {
 		select {
 		case <-ctx.Done():
@@ -92,13 +96,15 @@ func (m *mover) loop(ctx context.Context) {
 		case <-timer.C:
 		case <-m.wake:
 			look = firstLook
-			if !sleep(ctx, firstLook-time.Since(last)) {
+			spacing := min(firstLook*time.Duration(1+fruitless/16), mostSpacing)
+			if !sleep(ctx, spacing-time.Since(last)) {
 				return
 			}
 		}
 		last = time.Now()
+		fruitless++
 		if m.scan(ctx) {
-			look = firstLook
+			look, fruitless = firstLook, 0
 		}
 		pause := m.poll
 		if look <= lastLook {
