@@ -24,6 +24,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if childMain() {
+		return
+	}
 	status := m.Run()
 	stopServer()
 	if status == 0 {
@@ -92,18 +95,25 @@ func postgresDatabase(t *testing.T) database {
 // open returns a pool of its own, as another process would have.
 func (d database) open(t *testing.T) *sql.DB {
 	t.Helper()
-	db, err := sql.Open(d.driver, d.source)
+	db, err := d.pool()
 	if err != nil {
 		t.Fatal(err)
 	}
-	db.SetMaxOpenConns(4)
-	db.SetMaxIdleConns(4)
 	t.Cleanup(func() {
 		if err := db.Close(); err != nil {
 			t.Error(err)
 		}
 	})
 	return db
+}
+
+func (d database) pool() (*sql.DB, error) {
+	db, err := sql.Open(d.driver, d.source)
+	if err == nil {
+		db.SetMaxOpenConns(4)
+		db.SetMaxIdleConns(4)
+	}
+	return db, err
 }
 
 // migrated returns a pool on a database with an outbox.
@@ -116,7 +126,7 @@ func (d database) migrated(t *testing.T) *sql.DB {
 	return db
 }
 
-func exec(t *testing.T, db *sql.DB, query string, args ...any) {
+func run(t *testing.T, db *sql.DB, query string, args ...any) {
 	t.Helper()
 	if _, err := db.ExecContext(t.Context(), query, args...); err != nil {
 		t.Fatal(err)

@@ -18,7 +18,7 @@ import (
 func TestPublishedWhenCommitted(t *testing.T) {
 	onEach(t, func(t *testing.T, d database) {
 		db := d.migrated(t)
-		exec(t, db, `CREATE TABLE orders (id TEXT)`)
+		run(t, db, `CREATE TABLE orders (id TEXT)`)
 		broker := &recorder{}
 		r := &outbox.Relay{DB: db}
 		relay(t, r, hostOf(t, broker))

@@ -170,7 +170,7 @@ func TestRefused(t *testing.T) {
 			return nil
 		})
 		publish(t, db, "a 0", "a bad", "a 1", "b 0")
-		exec(t, db, `INSERT INTO hanse_outbox (topic, lane, attributes, data, created_at) VALUES ('text', '=c', 'nonsense', $1, 0)`, []byte("x"))
+		run(t, db, `INSERT INTO hanse_outbox (topic, lane, attributes, data, created_at) VALUES ('text', '=c', 'nonsense', $1, 0)`, []byte("x"))
 		publish(t, db, "c 0")
 		var log lines
 		r := &outbox.Relay{DB: db, Logger: slog.New(slog.NewTextHandler(&log, nil))}
