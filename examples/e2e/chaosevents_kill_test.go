@@ -17,14 +17,6 @@ import (
 	"github.com/hanse-go/hanse/examples/e2e/tally"
 )
 
-// actor is a process that is started again whenever it was killed.
-type actor struct {
-	start func() *program
-	*program
-}
-
-func act(start func() *program) *actor { return &actor{start, start()} }
-
 // drain has a process finish what it does, and returns when it has ended.
 func (p *program) drain(t *testing.T) {
 	t.Helper()
@@ -39,39 +31,41 @@ func (p *program) drain(t *testing.T) {
 	}
 }
 
-// chaosEventsKill kills a publisher, handlers and their broker in turn, while events go through them.
+// chaosEventsKill kills a publisher, a writer, a relay, handlers and their broker in turn, while events go through them.
 func chaosEventsKill(t *testing.T, v *verdict) {
-	build(t, "tallyman")
-	broker := newHub(t)
-	dir := t.TempDir()
-	ledger, effects := filepath.Join(dir, "ledger"), filepath.Join(dir, "effects")
-	start := func(service string) func() *program {
-		return func() *program {
-			return tallyman(t, broker.url(), service, map[string]string{"TALLY_LEDGER": ledger, "TALLY_EFFECTS": effects})
+	o := newOffice(t)
+	server := o.startBroker()
+	publisher, writer, relay := o.start("publisher"), o.start("writer"), o.start("relay")
+	handlers := []*actor{o.start("handler"), o.start("handler")}
+	await(t, "events of both ways are handled", func() bool {
+		ways := make(map[byte]int)
+		for _, m := range o.handled() {
+			ways[m.Key[0]]++
 		}
-	}
-	server := act(func() *program { broker.start(); return broker.process })
-	publisher := act(start("publisher"))
-	handlers := []*actor{act(start("handler")), act(start("handler"))}
-	await(t, "events are handled", func() bool { return len(book(t, effects)) > 100 })
+		return ways['p'] > 50 && ways['w'] > 50
+	})
 
 	// Handlers take turns, for what a dead one had is another's only after 6 s.
-	turns := []*actor{publisher, handlers[0], server, publisher, handlers[1], server}
-	every := time.NewTicker(long(2*time.Second, 1500*time.Millisecond))
+	turns := []*actor{publisher, handlers[0], server, relay, writer, publisher, handlers[1], server, relay, writer}
+	every := time.NewTicker(long(1200*time.Millisecond, 600*time.Millisecond))
 	defer every.Stop()
 	kills := 0
-	for began := time.Now(); time.Since(began) < long(2*time.Minute, 9*time.Second); kills++ {
+	for began := time.Now(); time.Since(began) < long(2*time.Minute, 6*time.Second); kills++ {
 		<-every.C
 		a := turns[kills%len(turns)]
 		a.kill(t)
 		a.program = a.start()
 	}
 	publisher.drain(t)
-	acknowledged := marksOf(book(t, ledger))
-	all, took := awaitHandled(t, acknowledged, fromBook(t, effects))
-	o := judge(acknowledged, all)
-	v.judge(o, true)
-	v.hold(kills > 0, "whoever is killed", "%d kills; %d events handled again; all was handled %v after the last event", kills, len(o.doubled), took.Round(10*time.Millisecond))
+	writer.drain(t)
+	direct := marksOf(book(t, o.ledger))
+	committed, _ := o.written(time.Time{})
+	acknowledged := append(direct, committed...)
+	all, took := awaitHandled(t, acknowledged, o.handled)
+	v.judge(judge(acknowledged, all), false)
+	again := len(judge(nil, marksOf(book(t, o.delivered))).doubled)
+	v.hold(kills > 0 && len(direct) > 0 && len(committed) > 0, "whoever is killed", "%d kills; %d events published, %d by the outbox; %d delivered again; all was handled %v after the last event",
+		kills, len(direct), len(committed), again, took.Round(10*time.Millisecond))
 }
 
 // chaosEventsScale has more handlers and fewer, while events are published.

@@ -29,7 +29,7 @@ var eventFaults = []struct {
 	short bool // a part of the short form
 	do    func(t *testing.T, v *verdict)
 }{
-	{"publisher, handlers and broker are killed, over and over", true, chaosEventsKill},
+	{"publisher, writer, relay, handlers and broker are killed, each every 6 s", true, chaosEventsKill},
 	{"the broker is away, killed", true, chaosEventsKilled},
 	{"the broker is away, stopped (SIGSTOP)", false, chaosEventsStopped},
 	{"events that always fail", true, chaosEventsPoison},

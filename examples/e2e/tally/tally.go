@@ -39,7 +39,7 @@ type Mark struct {
 func (m Mark) String() string { return m.Key + ":" + strconv.FormatInt(m.Number, 10) }
 
 // Event returns it as what an event carries.
-func (m Mark) Event() Text { return m.Large(0) }
+func (m Mark) Event() Text { return wrapperspb.String(m.String()) }
 
 // Large is Event with so many bytes more.
 func (m Mark) Large(more int) Text {

@@ -1,7 +1,8 @@
-// Command tallyman is what the tests kill while events go through it: a publisher that writes down what was acknowledged, and a handler that
-// writes down what it handled.
+// Command tallyman is what the tests kill while events go through it: a publisher that writes down what was acknowledged, a writer that
+// puts events into an outbox, with the relay of that, and a handler that writes down what it handled, through an inbox if it has a database.
 //
 //	TALLY_LEDGER=ledger tallyman --services publisher & TALLY_EFFECTS=effects tallyman --services handler
+//	TALLY_DATA=folder tallyman --services writer & TALLY_DATA=folder tallyman --services relay & TALLY_DATA=folder tallyman --services handler
 package main
 
 import (
@@ -11,11 +12,9 @@ import (
 	"log"
 	"os"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/hanse-go/hanse"
-	"github.com/hanse-go/hanse/events"
 	"github.com/hanse-go/hanse/examples/e2e/tally"
 )
 
@@ -81,37 +80,11 @@ func publisher(_ context.Context, s *hanse.Service) error {
 	return nil
 }
 
-// handler handles the marks. Those whose key begins with "poison" fail when their number is even.
-func handler(_ context.Context, s *hanse.Service) error {
-	effects, err := open(s, "TALLY_EFFECTS")
-	if err != nil {
-		return err
-	}
-	takes := duration("TALLY_TAKES", 0)
-	tally.Marks.Subscribe(s, tally.Group, func(ctx context.Context, e *events.Event[tally.Text]) error {
-		m, err := tally.Parse(e.Data.GetValue())
-		if err != nil {
-			return events.Permanent(err)
-		}
-		if strings.HasPrefix(m.Key, "poison") && m.Number%2 == 0 {
-			return errors.New("no stomach for " + m.String())
-		}
-		if takes > 0 {
-			select {
-			case <-time.After(takes):
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			}
-		}
-		return effects.Write(m, e.Time)
-	}, events.Start{All: true}, events.AckWait(duration("TALLY_ACKWAIT", 30*time.Second)),
-		events.Retry{Attempts: number("TALLY_ATTEMPTS", 10), Min: duration("TALLY_RETRY", time.Second), Max: duration("TALLY_RETRY", time.Minute)})
-	return nil
-}
-
 func main() {
 	hanse.Main(
 		&hanse.Service{Name: "publisher", Setup: publisher},
 		&hanse.Service{Name: "handler", Setup: handler},
+		&hanse.Service{Name: "writer", Setup: writer},
+		&hanse.Service{Name: "relay", Setup: relay},
 	)
 }
