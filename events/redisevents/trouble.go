@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -69,8 +70,8 @@ func explain(err error) error {
 		return fmt.Errorf("%w: the server cannot write to its disk: %w", events.ErrFull, err)
 	case redis.HasErrorPrefix(err, "NOAUTH"), redis.HasErrorPrefix(err, "WRONGPASS"):
 		return fmt.Errorf("the broker wants another user or password (redis.Options.Username, Password): %w", err)
-	case redis.HasErrorPrefix(err, "NOPERM"):
-		return fmt.Errorf("the broker does not let this user do that; it needs ~{SYSTEM:* &{SYSTEM:* +@read +@write +@scripting +@pubsub +info +config|get: %w", err)
+	case redis.HasErrorPrefix(err, "NOPERM"), strings.Contains(err.Error(), "The user executing the script"):
+		return fmt.Errorf("the broker does not let this user do that; it needs ~{SYSTEM:* &{SYSTEM:* +@read +@write +@scripting +@pubsub +info +config|get +time +ping: %w", err)
 	}
 	return err
 }
