@@ -117,7 +117,6 @@ func within(t testing.TB, d time.Duration) context.Context {
 	return ctx
 }
 
-
 func cut(address string) (host, port string, err error) { return net.SplitHostPort(address) }
 
 func inSystem(name string) func(*redisevents.Options) {
