@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/hanse-go/hanse/events"
 	"github.com/hanse-go/hanse/events/eventstest"
@@ -53,6 +54,7 @@ func TestSuite(t *testing.T) {
 		},
 		Peer: func(t *testing.T, _ events.Broker) events.Broker { return newBroker(t, n.url(), system) },
 
+		AckWait:  time.Second,
 		NoReplay: true, NoDedup: true, NoDelay: true, NoTime: true, NoSequence: true,
 	})
 }
