@@ -266,15 +266,20 @@ func (b *Bus) Declare(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("topic %q: %w", t.decl.info.Name, err))
 		}
 	}
-	for _, s := range subs {
+	joined := make([]error, len(subs))
+	var joining sync.WaitGroup // at the same time: with some brokers a member waits for the others of its group
+	for i, s := range subs {
 		if failed[s.decl.info.Name] {
 			continue
 		}
-		if err := s.join(ctx); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", s, err))
-		}
+		joining.Go(func() {
+			if err := s.join(ctx); err != nil {
+				joined[i] = fmt.Errorf("%s: %w", s, err)
+			}
+		})
 	}
-	return errors.Join(errs...)
+	joining.Wait()
+	return errors.Join(append(errs, joined...)...)
 }
 
 // Run delivers events to the subscriptions, and fires jobs, until ctx ends, and then drains: nothing more is fetched, what is being handled is finished, and

@@ -1,12 +1,21 @@
 package kafkaevents_test
 
 import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"net"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/hanse-go/hanse/events"
 	"github.com/hanse-go/hanse/events/kafkaevents"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/goleak"
 )
 
@@ -19,6 +28,7 @@ type cluster struct {
 }
 
 func newCluster(t *testing.T, opts ...kfake.Opt) *cluster {
+	t.Helper()
 	c, err := kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(1), kfake.GroupMinSessionTimeout(100 * time.Millisecond)}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
@@ -40,3 +50,266 @@ func (c *cluster) broker(opts ...func(*kafkaevents.Options)) *kafkaevents.Broker
 	c.t.Cleanup(b.Close)
 	return b
 }
+
+// declared returns a broker with the topic t, of one partition.
+func (c *cluster) declared(opts ...func(*kafkaevents.Options)) *kafkaevents.Broker {
+	c.t.Helper()
+	b := c.broker(append([]func(*kafkaevents.Options){func(o *kafkaevents.Options) { o.Partitions = 1 }}, opts...)...)
+	declare(c.t, b, "t")
+	return b
+}
+
+// client returns a client of another program.
+func (c *cluster) client(opts ...kgo.Opt) *kgo.Client {
+	c.t.Helper()
+	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(c.ListenAddrs()...), kgo.MetadataMinAge(20 * time.Millisecond)}, opts...)...)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(cl.Close)
+	return cl
+}
+
+// position returns what a group has committed of partition 0 of the topic t.
+func (c *cluster) position(a *kadm.Client, group string) (int64, string) {
+	c.t.Helper()
+	all, err := a.FetchOffsets(within(c.t, 10*time.Second), "test.t:"+group)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	o, _ := all.Lookup("test.t", 0)
+	return o.At, o.Metadata
+}
+
+func within(t *testing.T, d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func declare(t *testing.T, b events.Broker, name string, change ...func(*events.TopicInfo)) {
+	t.Helper()
+	if err := b.Declare(within(t, 20*time.Second), topicInfo(name, change...)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func topicInfo(name string, change ...func(*events.TopicInfo)) events.TopicInfo {
+	info := events.TopicInfo{Name: name, Keyed: true, Limits: events.Limits{}.WithDefaults()}
+	for _, c := range change {
+		c(&info)
+	}
+	return info
+}
+
+func event(id, key string) *events.Message {
+	return &events.Message{
+		ID: id, Source: "hanse:///test", Type: "test.v1.Thing", Time: time.Now().UTC(), ContentType: "application/protobuf", Key: key, Data: []byte(id),
+	}
+}
+
+// publish returns when the event is stored, or known not to be.
+func publish(ctx context.Context, b events.Broker, topic string, m *events.Message) error {
+	done := make(chan error, 1)
+	b.Publish(ctx, topic, m, func(err error) { done <- err })
+	return <-done
+}
+
+func mustPublish(t *testing.T, b events.Broker, topic string, ids ...string) {
+	t.Helper()
+	for _, id := range ids {
+		if err := publish(within(t, 20*time.Second), b, topic, event(id, "k")); err != nil {
+			t.Fatalf("publish %s: %v", id, err)
+		}
+	}
+}
+
+func numbers(from, to int) (ids []string) {
+	for n := from; n < to; n++ {
+		ids = append(ids, fmt.Sprint(n))
+	}
+	return ids
+}
+
+func subscription(group, member string, change ...func(*events.SubscriptionInfo)) events.SubscriptionInfo {
+	info := events.SubscriptionInfo{
+		Topic: "t", Group: group, Member: member, AckWait: 20 * time.Second, MaxInFlight: 100, Start: events.Start{All: true},
+	}
+	for _, c := range change {
+		c(&info)
+	}
+	return info
+}
+
+func ordered(s *events.SubscriptionInfo) { s.Ordered = true }
+
+// subscribe joins a group. The source is closed at the end of the test.
+func subscribe(t *testing.T, b events.Broker, info events.SubscriptionInfo) events.Source {
+	t.Helper()
+	s, err := b.Subscribe(within(t, 20*time.Second), info)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { leave(t, s) })
+	return s
+}
+
+func leave(t *testing.T, s events.Source) {
+	t.Helper()
+	if err := s.Close(within(t, 10*time.Second)); err != nil {
+		t.Errorf("close: %v", err)
+	}
+}
+
+// take returns n deliveries. It does not settle them.
+func take(t *testing.T, s events.Source, n int) []events.Delivery {
+	t.Helper()
+	ctx := within(t, 30*time.Second)
+	var all []events.Delivery
+	for len(all) < n {
+		some, err := s.Next(ctx, n-len(all))
+		if err != nil {
+			t.Fatalf("after %v of %d: %v", ids(all), n, err)
+		}
+		all = append(all, some...)
+	}
+	return all
+}
+
+func ack(t *testing.T, all ...events.Delivery) {
+	t.Helper()
+	for _, d := range all {
+		if err := d.Ack(t.Context()); err != nil {
+			t.Errorf("Ack of %s: %v", d.Message().ID, err)
+		}
+	}
+}
+
+func ids(all []events.Delivery) (ids []string) {
+	for _, d := range all {
+		ids = append(ids, d.Message().ID)
+	}
+	return ids
+}
+
+// nothing checks that nothing comes for a while.
+func nothing(t *testing.T, s events.Source, d time.Duration) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	defer cancel()
+	some, err := s.Next(ctx, 1)
+	if err == nil {
+		t.Fatalf("got %s, want nothing", some[0].Message().ID)
+	}
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatal(err)
+	}
+}
+
+// eventually waits for a condition of the cluster, or of a client of its own.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	ctx := within(t, 30*time.Second)
+	for !ok() {
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+			t.Fatalf("not so after 30 s: %s", what)
+		}
+	}
+}
+
+// link is the way of a broker to the cluster, which a test can freeze or cut.
+type link struct {
+	mu    sync.Mutex
+	conns map[net.Conn]bool
+	gate  chan struct{} // closed while bytes may pass
+	cut   bool
+}
+
+func newLink() *link {
+	l := &link{conns: make(map[net.Conn]bool), gate: make(chan struct{})}
+	close(l.gate)
+	return l
+}
+
+// option has a broker use the link. It is thawed when the test ends, before the broker is closed.
+func (l *link) option(o *kafkaevents.Options) { o.Opts = append(o.Opts, kgo.Dialer(l.dial)) }
+
+func (l *link) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	l.mu.Lock()
+	cut := l.cut
+	l.mu.Unlock()
+	if cut {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: errors.New("the link is cut")}
+	}
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.conns[conn] = true
+	return &linked{conn, l}, nil
+}
+
+// freeze has no byte leave, until thaw.
+func (l *link) freeze() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.gate = make(chan struct{})
+}
+
+func (l *link) thaw() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case <-l.gate:
+	default:
+		close(l.gate)
+	}
+}
+
+// sever ends all connections, for ever.
+func (l *link) sever() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cut = true
+	for c := range l.conns {
+		_ = c.Close()
+	}
+}
+
+type linked struct {
+	net.Conn
+	l *link
+}
+
+func (c *linked) Write(b []byte) (int, error) {
+	c.l.mu.Lock()
+	gate := c.l.gate
+	c.l.mu.Unlock()
+	<-gate
+	return c.Conn.Write(b)
+}
+
+// lines is a log that a test reads.
+type lines struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(b)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+func (l *lines) option(o *kafkaevents.Options) { o.Logger = slog.New(slog.NewTextHandler(l, nil)) }

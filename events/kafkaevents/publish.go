@@ -110,6 +110,7 @@ func (b *Broker) producer(maxBatch int32) (*kgo.Client, error) {
 	c, err := kgo.NewClient(b.clientOpts(
 		kgo.ProducerBatchMaxBytes(maxBatch),
 		kgo.ProducerLinger(0),
+		kgo.UnknownTopicRetries(10), // a new topic is not known to all brokers at once
 		kgo.MaxBufferedRecords(mostPending), kgo.MaxBufferedBytes(mostBytes),
 	)...)
 	if err != nil {

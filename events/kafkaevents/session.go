@@ -49,6 +49,7 @@ type session struct {
 	waiting  int  // events that wait to be handed out again, or may be
 	dirty    bool // something changed since positions were committed
 	closing  bool
+	bare     bool // the cluster takes no metadata with positions, or less than ours
 	troubled bool // an error was logged that may repeat
 }
 
@@ -397,7 +398,10 @@ func (s *session) commit(all []*part) bool {
 		if !known || s.parts[p.n] != p {
 			continue
 		}
-		k := &mark{p: p, at: kgo.EpochOffset{Epoch: -1, Offset: at.offset}, metadata: at.metadata()}
+		k := &mark{p: p, at: kgo.EpochOffset{Epoch: -1, Offset: at.offset}}
+		if !s.bare {
+			k.metadata = at.metadata()
+		}
 		k.text = fmt.Sprint(at.offset, " ", k.metadata)
 		if k.text == p.committed {
 			continue
@@ -434,6 +438,7 @@ func (s *session) commit(all []*part) bool {
 					k := marks[p.Partition]
 					if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
 						done = false
+						s.bare = s.bare || errors.Is(err, kerr.OffsetMetadataTooLarge)
 						s.m.b.opts.Logger.Debug("events: a position cannot be committed", "group", s.m.group, "partition", p.Partition, "error", err)
 					} else if k != nil {
 						k.p.committed = k.text

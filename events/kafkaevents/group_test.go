@@ -1,0 +1,267 @@
+package kafkaevents_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/hanse-go/hanse/events"
+	"github.com/hanse-go/hanse/events/kafkaevents"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+func short(o *kafkaevents.Options) { o.Session = 500 * time.Millisecond }
+
+// TestCrash cuts a member off for good: the next one gets what was not settled, and nothing else, though it was settled out of order.
+func TestCrash(t *testing.T) {
+	for name, change := range map[string]func(*events.SubscriptionInfo){"Ordered": ordered, "Unordered": func(*events.SubscriptionInfo) {}} {
+		t.Run(name, func(t *testing.T) {
+			c := newCluster(t)
+			way := newLink()
+			first, second := c.declared(short, way.option), c.declared(short)
+			a := kadm.NewClient(c.client())
+			m := subscribe(t, first, subscription("g", "1", change))
+			mustPublish(t, second, "t", numbers(0, 10)...)
+			all := take(t, m, 8)
+			ack(t, all[0], all[2], all[4], all[5], all[7])
+			eventually(t, "its position is committed", func() bool {
+				at, rest := c.position(a, "g")
+				return at == 1 && rest != ""
+			})
+			way.sever()
+			next := subscribe(t, second, subscription("g", "2", change))
+			got := take(t, next, 5)
+			if want := []string{"1", "3", "6", "8", "9"}; !slices.Equal(ids(got), want) {
+				t.Errorf("got %v, want %v", ids(got), want)
+			}
+			for i, attempt := range []int{2, 2, 2, 1, 1} {
+				if got[i].Attempt() != attempt {
+					t.Errorf("%s: attempt %d, want %d", got[i].Message().ID, got[i].Attempt(), attempt)
+				}
+			}
+			ack(t, got...)
+			nothing(t, next, 200*time.Millisecond)
+			eventually(t, "all is committed", func() bool {
+				at, rest := c.position(a, "g")
+				return at == 10 && rest == ""
+			})
+			<-all[1].Lost() // the dead one noticed
+			if err := all[1].Ack(t.Context()); !errors.Is(err, events.ErrLost) {
+				t.Errorf("Ack of what others got: %v, want ErrLost", err)
+			}
+		})
+	}
+}
+
+// TestZombie freezes a member until another one has its partition. When it wakes up it has lost what it holds, and what it settles does not count.
+func TestZombie(t *testing.T) {
+	c := newCluster(t)
+	way := newLink()
+	first, second := c.declared(short, way.option), c.declared(short)
+	t.Cleanup(way.thaw)
+	a := kadm.NewClient(c.client())
+	m := subscribe(t, first, subscription("g", "1", ordered))
+	mustPublish(t, second, "t", numbers(0, 6)...)
+	held := take(t, m, 6)
+	way.freeze()
+	ack(t, held[0], held[1])
+	other := subscribe(t, second, subscription("g", "2", ordered))
+	got := take(t, other, 6)
+	if !slices.Equal(ids(got), numbers(0, 6)) {
+		t.Errorf("got %v", ids(got))
+	}
+	ack(t, got...)
+	eventually(t, "all is committed", func() bool { at, _ := c.position(a, "g"); return at == 6 })
+	ack(t, held[2])
+	way.thaw()
+	<-held[5].Lost()
+	if at, _ := c.position(a, "g"); at != 6 {
+		t.Errorf("the position is %d: the zombie has set it", at)
+	}
+	mustPublish(t, second, "t", "6")
+	ack(t, take(t, other, 1)...)
+	leave(t, other)
+	mustPublish(t, second, "t", "7")
+	again := take(t, m, 1) // it is a member again
+	if again[0].Message().ID != "7" {
+		t.Errorf("got %v, want 7", ids(again))
+	}
+	ack(t, again...)
+}
+
+// TestLaterHoldsUpNothing has an event wait for hours: all others of its partition are handled, and the next member gets it alone.
+func TestLaterHoldsUpNothing(t *testing.T) {
+	c := newCluster(t)
+	b := c.declared()
+	m := subscribe(t, b, subscription("g", "1"))
+	const n = 3000
+	mustPublish(t, b, "t", "first")
+	first := take(t, m, 1)[0]
+	if err := first.Retry(t.Context(), time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	stored := make(chan error, n)
+	for _, id := range numbers(0, n) {
+		b.Publish(within(t, 20*time.Second), "t", event(id, "k"), func(err error) { stored <- err })
+	}
+	for range n {
+		if err := <-stored; err != nil {
+			t.Fatal(err)
+		}
+		ack(t, take(t, m, 1)...)
+	}
+	leave(t, m)
+	next := subscribe(t, b, subscription("g", "2"))
+	d := take(t, next, 1)[0]
+	if d.Message().ID != "first" || d.Attempt() != 2 {
+		t.Errorf("got %s, attempt %d; want the first, attempt 2", d.Message().ID, d.Attempt())
+	}
+	ack(t, d)
+	nothing(t, next, 200*time.Millisecond)
+}
+
+// TestHandOver has a member join while another one holds events of all partitions: those that move do so when what is held of them is settled.
+func TestHandOver(t *testing.T) {
+	c := newCluster(t)
+	two := func(o *kafkaevents.Options) { o.Partitions, o.HandOver = 2, 20*time.Second }
+	first, second := c.broker(two), c.broker(two)
+	declare(t, first, "t")
+	m := subscribe(t, first, subscription("g", "1", ordered))
+	for _, key := range []string{"a", "b", "c", "d"} {
+		if err := publish(within(t, 10*time.Second), first, "t", event(key, key)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	held := take(t, m, 4)
+	joined := make(chan events.Source, 1)
+	go func() { joined <- subscribe(t, second, subscription("g", "2", ordered)) }()
+	nothing(t, m, 2500*time.Millisecond) // time in which a partition would move
+	for _, d := range held {
+		select {
+		case <-d.Lost():
+			t.Errorf("%s is lost, though it is being handled", d.Message().ID)
+		default:
+		}
+	}
+	ack(t, held...)
+	other := <-joined
+	for _, key := range []string{"a", "b", "c", "d"} {
+		if err := publish(within(t, 10*time.Second), first, "t", event("2"+key, key)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := append(take(t, m, 1), take(t, other, 1)...) // both have a part
+	if ids := ids(got); len(ids[0]) != 2 || len(ids[1]) != 2 {
+		t.Errorf("got %v, and what was settled is among it", ids)
+	}
+	ack(t, got...)
+}
+
+// TestHandOverIsBounded has an event never settled: after Options.HandOver it is another member's.
+func TestHandOverIsBounded(t *testing.T) {
+	c := newCluster(t)
+	quick := func(o *kafkaevents.Options) { o.HandOver = 300 * time.Millisecond; o.Partitions = 2 }
+	first, second := c.broker(quick), c.broker(quick)
+	declare(t, first, "t")
+	m := subscribe(t, first, subscription("g", "1", ordered))
+	for _, key := range []string{"a", "b", "c", "d"} {
+		if err := publish(within(t, 10*time.Second), first, "t", event(key, key)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	held := take(t, m, 4)
+	other := subscribe(t, second, subscription("g", "2", ordered))
+	got := take(t, other, 1)[0]
+	for _, d := range held {
+		if d.Message().ID == got.Message().ID {
+			<-d.Lost()
+			if err := d.Ack(t.Context()); !errors.Is(err, events.ErrLost) {
+				t.Errorf("Ack: %v, want ErrLost", err)
+			}
+		}
+	}
+	if got.Attempt() != 2 {
+		t.Errorf("attempt %d, want 2", got.Attempt())
+	}
+}
+
+// TestNoMetadata has the cluster refuse metadata of positions: the offsets are committed still.
+func TestNoMetadata(t *testing.T) {
+	c := newCluster(t)
+	b := c.declared()
+	refused := 0
+	c.ControlKey(int16(kmsg.OffsetCommit), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		commit := r.(*kmsg.OffsetCommitRequest)
+		answer := commit.ResponseKind().(*kmsg.OffsetCommitResponse)
+		for _, topic := range commit.Topics {
+			of := kmsg.NewOffsetCommitResponseTopic()
+			of.Topic, of.TopicID = topic.Topic, topic.TopicID
+			for _, p := range topic.Partitions {
+				if p.Metadata == nil || *p.Metadata == "" {
+					return nil, nil, false
+				}
+				one := kmsg.NewOffsetCommitResponseTopicPartition()
+				one.Partition, one.ErrorCode = p.Partition, kerr.OffsetMetadataTooLarge.Code
+				of.Partitions = append(of.Partitions, one)
+			}
+			answer.Topics = append(answer.Topics, of)
+		}
+		refused++
+		return answer, nil, true
+	})
+	a := kadm.NewClient(c.client())
+	m := subscribe(t, b, subscription("g", "1"))
+	mustPublish(t, b, "t", numbers(0, 5)...)
+	all := take(t, m, 5)
+	ack(t, all[0], all[1], all[3])
+	eventually(t, "the offset is committed", func() bool { at, _ := c.position(a, "g"); return at == 2 })
+	if refused == 0 {
+		t.Error("no metadata was sent")
+	}
+}
+
+// TestGroupOfAnother has another program have committed to a group: its offset counts.
+func TestGroupOfAnother(t *testing.T) {
+	c := newCluster(t)
+	named := func(o *kafkaevents.Options) {
+		o.GroupName = func(_, group string) string { return "legacy-" + group }
+		o.Topics = map[string]kafkaevents.Topic{"t": {Name: "Legacy_Topic"}}
+	}
+	b := c.declared(named)
+	mustPublish(t, b, "t", numbers(0, 5)...)
+	a := kadm.NewClient(c.client())
+	var at kadm.Offsets
+	at.Add(kadm.Offset{Topic: "Legacy_Topic", Partition: 0, At: 3, LeaderEpoch: -1, Metadata: "hanse1:what is that?"})
+	if answers, err := a.CommitOffsets(t.Context(), "legacy-g", at); err != nil || answers.Error() != nil {
+		t.Fatal(err, answers.Error())
+	}
+	got := take(t, subscribe(t, b, subscription("g", "1")), 2)
+	if !slices.Equal(ids(got), []string{"3", "4"}) {
+		t.Errorf("got %v, want 3 and 4", ids(got))
+	}
+}
+
+// TestDenied holds that a group that may not be read is an error of the start, with a remedy.
+func TestDenied(t *testing.T) {
+	c := newCluster(t)
+	b := c.declared()
+	c.ControlKey(int16(kmsg.OffsetFetch), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		answer := r.ResponseKind().(*kmsg.OffsetFetchResponse)
+		answer.ErrorCode = kerr.GroupAuthorizationFailed.Code
+		for _, g := range r.(*kmsg.OffsetFetchRequest).Groups {
+			of := kmsg.NewOffsetFetchResponseGroup()
+			of.Group, of.ErrorCode = g.Group, kerr.GroupAuthorizationFailed.Code
+			answer.Groups = append(answer.Groups, of)
+		}
+		return answer, nil, true
+	})
+	_, err := b.Subscribe(within(t, 10*time.Second), subscription("g", "1"))
+	if !errors.Is(err, kerr.GroupAuthorizationFailed) {
+		t.Errorf("Subscribe: %v", err)
+	}
+}
