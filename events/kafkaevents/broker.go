@@ -109,6 +109,9 @@ func (b *Broker) use() (*kadm.Client, error) {
 
 // describe returns what the options say of a topic.
 func (b *Broker) describe(info events.TopicInfo) (*topic, error) {
+	if b.err != nil {
+		return nil, b.err
+	}
 	if err := driver.CheckTopic(info.Name); err != nil {
 		return nil, err
 	}

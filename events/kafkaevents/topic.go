@@ -270,7 +270,7 @@ func (b *Broker) adjust(ctx context.Context, a *kadm.Client, t *topic, there *ka
 				refuse("MaxAge ("+name+")", have, want, "there are older events, which would be dropped")
 			}
 		case configBytes:
-			more, err := hasMore(ctx, a, t, want)
+			more, err := hasMore(ctx, a, there, want)
 			if err != nil {
 				return nil, err
 			}
@@ -319,13 +319,13 @@ func hasOlder(ctx context.Context, a *kadm.Client, t *topic, millis string) (boo
 }
 
 // hasMore says whether a partition has more than so many bytes.
-func hasMore(ctx context.Context, a *kadm.Client, t *topic, bytes string) (bool, error) {
+func hasMore(ctx context.Context, a *kadm.Client, t *kadm.TopicDetail, bytes string) (bool, error) {
 	limit, err := strconv.ParseInt(bytes, 10, 64)
 	if err != nil {
 		return false, err
 	}
 	set := kadm.TopicsSet{}
-	set.Add(t.name)
+	set.Add(t.Topic, t.Partitions.Numbers()...)
 	all, err := a.DescribeAllLogDirs(ctx, set)
 	if err != nil {
 		return false, err
