@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hanse-go/hanse/events"
@@ -40,8 +42,12 @@ type topic struct {
 	name       string // on Kafka
 	codec      Codec
 	foreign    bool
+	declared   bool  // here
 	partitions int32 // that were asked for, 0 for any
 	maxBatch   int32 // the most bytes of a batch of records
+
+	gone   atomic.Bool // it was deleted on the cluster
+	making sync.Mutex  // it again
 }
 
 // New returns a broker. It connects when it is used first. What is wrong with the options is the error of every use.
@@ -135,7 +141,11 @@ func (b *Broker) describe(info events.TopicInfo) (*topic, error) {
 // topic returns one that was declared, here or by another program.
 func (b *Broker) topic(ctx context.Context, name string) (*topic, error) {
 	if t, ok := b.topics.Load(name); ok {
-		return t.(*topic), nil
+		t := t.(*topic)
+		if t.gone.Load() {
+			return t, b.restore(ctx, t)
+		}
+		return t, nil
 	}
 	t, err := b.describe(events.TopicInfo{Name: name, Limits: events.Limits{MaxSize: -1}})
 	if err != nil {
@@ -213,5 +223,6 @@ func passing(err error) bool {
 	if errors.As(err, &answer) {
 		return answer.Retriable
 	}
-	return kgo.IsRetryableBrokerErr(err) || isDial(err)
+	var closed *kgo.ErrFirstReadEOF // also of a broker that wants a login; the error says so when the time is over
+	return errors.As(err, &closed) || errors.Is(err, io.EOF) || kgo.IsRetryableBrokerErr(err) || isDial(err)
 }

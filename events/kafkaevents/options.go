@@ -117,7 +117,10 @@ func (o Options) check() error {
 
 // clientOpts are those of all clients, with others before those of the user.
 func (b *Broker) clientOpts(more ...kgo.Opt) []kgo.Opt {
-	opts := []kgo.Opt{kgo.WithHooks(b.trouble)}
+	opts := []kgo.Opt{
+		kgo.WithHooks(b.trouble),
+		kgo.MetadataMinAge(time.Second), // so that a new leader of a partition is found soon
+	}
 	if len(b.opts.Brokers) > 0 {
 		opts = append(opts, kgo.SeedBrokers(b.opts.Brokers...))
 	}

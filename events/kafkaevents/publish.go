@@ -90,6 +90,7 @@ func (t *topic) refused(err error, ctx context.Context) error {
 	case errors.Is(err, kerr.MessageTooLarge), errors.Is(err, kerr.RecordListTooLarge):
 		return fmt.Errorf("%w: with its headers it is more than the topic takes in a batch, %d bytes (max.message.bytes of %s)", events.ErrTooLarge, t.maxBatch, t.name)
 	case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID):
+		t.gone.Store(true)
 		return fmt.Errorf("the topic %s is gone from the cluster: %w", t.name, err)
 	case ctx.Err() != nil:
 		return fmt.Errorf("the brokers did not answer (%w): %w", err, context.Cause(ctx))
@@ -110,7 +111,7 @@ func (b *Broker) producer(maxBatch int32) (*kgo.Client, error) {
 	c, err := kgo.NewClient(b.clientOpts(
 		kgo.ProducerBatchMaxBytes(maxBatch),
 		kgo.ProducerLinger(0),
-		kgo.UnknownTopicRetries(10), // a new topic is not known to all brokers at once
+		kgo.UnknownTopicRetries(5), // a new topic is not known to all brokers at once
 		kgo.MaxBufferedRecords(mostPending), kgo.MaxBufferedBytes(mostBytes),
 	)...)
 	if err != nil {

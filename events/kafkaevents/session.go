@@ -224,7 +224,6 @@ func (s *session) takeIn(fetches kgo.Fetches) {
 // failed takes an error that was met while fetching.
 func (s *session) failed(_ string, n int32, err error) {
 	var dataLoss *kgo.ErrDataLoss
-	var group *kgo.ErrGroupSession
 	var answer *kerr.Error
 	s.m.mu.Lock()
 	defer s.m.mu.Unlock()
@@ -233,11 +232,7 @@ func (s *session) failed(_ string, n int32, err error) {
 	case s.closing || errors.Is(err, context.Canceled) || errors.Is(err, kgo.ErrClientClosed):
 	case errors.As(err, &dataLoss):
 		log.Warn("events: the cluster has lost events of a partition", "partition", n, "error", err)
-	case errors.As(err, &group), errors.As(err, &answer) && answer.Retriable, isDial(err), kgo.IsRetryableBrokerErr(err):
-		if errors.As(err, &answer) && !answer.Retriable && !fenced(answer) {
-			s.m.fail(s.m.denied(err))
-			return
-		}
+	case passing(err) || errors.As(err, &answer) && fenced(answer):
 		if !s.troubled {
 			log.Warn("events: events cannot be fetched; trying on", "error", err)
 		}

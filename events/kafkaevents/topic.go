@@ -54,6 +54,7 @@ func (b *Broker) Declare(ctx context.Context, info events.TopicInfo) error {
 	if err := b.patiently(ctx, func(ctx context.Context, a *kadm.Client) error { return b.makeTopic(ctx, a, t) }); err != nil {
 		return err
 	}
+	t.declared = true
 	if _, again := b.topics.Swap(info.Name, t); !again && !info.Limits.DropOldest && (info.Limits.MaxBytes > 0 || info.Limits.MaxMessages > 0) {
 		b.opts.Logger.Info("events: Kafka refuses no event because a topic is full; nothing is dropped before its age, and the topic may get larger than declared",
 			"topic", info.Name, "max bytes", info.Limits.MaxBytes, "max messages", info.Limits.MaxMessages)
@@ -151,6 +152,35 @@ func (b *Broker) makeTopic(ctx context.Context, a *kadm.Client, t *topic) error 
 	if answer.Err != nil {
 		return fmt.Errorf("change the settings of topic %s: %w (%s)", t.name, answer.Err, answer.ErrMessage)
 	}
+	return nil
+}
+
+// restore makes a topic again that was deleted behind the broker's back.
+func (b *Broker) restore(ctx context.Context, t *topic) error {
+	t.making.Lock()
+	defer t.making.Unlock()
+	if !t.gone.Load() {
+		return nil
+	}
+	if !t.declared {
+		if err := b.find(ctx, t); err != nil {
+			return err
+		}
+		t.gone.Store(false)
+		return nil
+	}
+	b.opts.Logger.Warn("events: the topic was deleted on the cluster, with all its events; it is made again, empty", "topic", t.info.Name)
+	err := b.patiently(ctx, func(ctx context.Context, a *kadm.Client) error { return b.makeTopic(ctx, a, t) })
+	if err != nil {
+		return err
+	}
+	b.mu.Lock()
+	producer := b.producers[t.maxBatch]
+	b.mu.Unlock()
+	if producer != nil {
+		producer.PurgeTopicsFromProducing(t.name) // it knows the one before
+	}
+	t.gone.Store(false)
 	return nil
 }
 
