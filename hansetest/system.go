@@ -13,6 +13,7 @@ import (
 
 	"github.com/hanse-go/hanse"
 	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/events"
 	"github.com/hanse-go/hanse/internal/memnet"
 	"github.com/hanse-go/hanse/rpc"
 	"github.com/hanse-go/hanse/store"
@@ -41,7 +42,8 @@ type Options struct {
 	Log io.Writer
 
 	// App changes each app before it runs: its interceptors, its timeouts. Registry, Transports, Path and Logger are the system's
-	// own. An app that has no Store and no Backplane shares a store in memory with the others. Default: no change.
+	// own. An app that has no Backplane shares a store in memory with the others, unless it has a Store, and a broker of events in memory, unless
+	// it has a Broker. Default: no change.
 	App func(*hanse.App)
 }
 
@@ -56,6 +58,7 @@ type System struct {
 	network  memnet.Network
 	registry discovery.Memory
 	store    store.Memory
+	broker   events.Memory
 	client   *hanse.App
 	log      *testLog
 
@@ -160,6 +163,9 @@ func (s *System) newApp(host string, registry discovery.Registry) *hanse.App {
 	app.Registry = registry
 	if app.Store == nil && app.Backplane == nil {
 		app.Store = &s.store
+	}
+	if app.Broker == nil && app.Backplane == nil {
+		app.Broker = &s.broker
 	}
 	app.Logger = slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{ReplaceAttr: shortTime})).With("host", host)
 	switch s.opts.Path {
