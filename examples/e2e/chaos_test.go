@@ -23,6 +23,7 @@ var faults = []struct {
 	do    func(t *testing.T, s *system, v *verdict)
 }{
 	{"one of three instances is killed, every 2 s", false, chaosKill},
+	{"orders, email, stock and loyalty are killed, again and again", false, chaosPlaced},
 	{"one of three instances is stopped (SIGSTOP)", true, chaosFreeze},
 	{"the only instance is stopped for 10 s", false, chaosDown},
 	{"one of three instances answers 100x slower", false, chaosSlow},

@@ -124,3 +124,13 @@ func follow(t *testing.T, v *visitor, order *page) {
 	}
 	t.Fatalf("the live status ended after %q", fmt.Sprint(events))
 }
+
+// letter waits until an order is confirmed in the visitor's mailbox.
+func letter(t *testing.T, s *system, v *visitor, order *page) {
+	t.Helper()
+	id := strings.TrimPrefix(order.url.Path, "/orders/")
+	s.await(t, "the confirmation is there", func() bool {
+		p := v.get("/mailbox") // its service may just have been started again
+		return p.status == http.StatusOK && strings.Contains(p.text(), "Your order "+id) && strings.Contains(p.text(), "Dear Erika Muster")
+	})
+}

@@ -25,6 +25,7 @@ func TestSplit(t *testing.T) {
 	t.Run("crash", func(t *testing.T) { testCrash(t, s) })
 	t.Run("scale", func(t *testing.T) { testScale(t, s) })
 	t.Run("kill", func(t *testing.T) { testKill(t, s) })
+	t.Run("placed", func(t *testing.T) { testPlaced(t, s) })
 	t.Run("rolling", func(t *testing.T) { testRolling(t, s) })
 	t.Run("drain", func(t *testing.T) { testDrain(t, s) })
 	t.Run("loadgen", func(t *testing.T) { testLoadgen(t, s) })
@@ -98,6 +99,8 @@ func testPages(t *testing.T, s *system, path string) {
 	everyPage(t, v, path)
 	order := buy(t, v)
 	follow(t, v, order)
+	letter(t, s, v, order)
+	v.open(order.url.Path, "20 points for this order. You have 20.")
 	if p := v.get("/orders/nobody-has-this"); p.status != 404 {
 		t.Errorf("an order that does not exist: status %d", p.status)
 	}
@@ -123,6 +126,9 @@ func testMissing(t *testing.T, s *system) {
 			"/products/east-frisian-blend": "Our recommendations are not to be had at the moment",
 		}},
 		{"currency", map[string]string{"/": "Other currencies are not to be had at the moment"}},
+		{"stock", map[string]string{"/products/east-frisian-blend": "How many there are cannot be said at the moment"}},
+		{"loyalty", nil},
+		{"email", nil},
 		{"shipping", map[string]string{"/products/east-frisian-blend": "What delivery costs cannot be said at the moment"}},
 	} {
 		t.Run(tt.service, func(t *testing.T) {
@@ -135,6 +141,8 @@ func testMissing(t *testing.T, s *system) {
 			s.hanse(t, "start", tt.service)
 			s.allReady(t)
 			follow(t, v, order) // what waited for shipping goes on
+			letter(t, s, v, order)
+			s.await(t, "the points are there", func() bool { return strings.Contains(v.open(order.url.Path).text(), "20 points for this order") })
 			for path, says := range tt.says {
 				if p := v.open(path); strings.Contains(p.text(), says) {
 					t.Errorf("%s runs again, and %s still says %q", tt.service, path, says)

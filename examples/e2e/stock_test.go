@@ -17,10 +17,13 @@ import (
 	catalogv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/catalog/v1"
 	checkoutv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/checkout/v1"
 	currencyv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/currency/v1"
+	emailv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/email/v1"
+	loyaltyv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/loyalty/v1"
 	ordersv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/orders/v1"
 	paymentv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/payment/v1"
 	recommendationv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/recommendation/v1"
 	shippingv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/shipping/v1"
+	stockv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/stock/v1"
 	"github.com/hanse-go/hanse/identity"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -65,6 +68,7 @@ func callStock(t *testing.T, perSecond int) *stock {
 	catalog, carts, checkout := catalogv1.NewCatalogClient(conn("catalog")), cartv1.NewCartsClient(conn("cart")), checkoutv1.NewCheckoutClient(conn("checkout"))
 	currencies, orders, payments := currencyv1.NewCurrenciesClient(conn("currency")), ordersv1.NewOrdersClient(conn("orders")), paymentv1.NewPaymentsClient(conn("payment"))
 	recommendations, shipping := recommendationv1.NewRecommendationsClient(conn("recommendation")), shippingv1.NewShippingClient(conn("shipping"))
+	emails, points, goods := emailv1.NewEmailsClient(conn("email")), loyaltyv1.NewLoyaltyClient(conn("loyalty")), stockv1.NewStockClient(conn("stock"))
 	calls := []func(ctx context.Context) error{
 		func(ctx context.Context) error {
 			_, err := catalog.ListProducts(ctx, &catalogv1.ListProductsRequest{})
@@ -96,6 +100,18 @@ func callStock(t *testing.T, perSecond int) *stock {
 		},
 		func(ctx context.Context) error {
 			_, err := shipping.ListDestinations(ctx, &shippingv1.ListDestinationsRequest{})
+			return err
+		},
+		func(ctx context.Context) error {
+			_, err := emails.ListMails(ctx, &emailv1.ListMailsRequest{Customer: "stock"})
+			return err
+		},
+		func(ctx context.Context) error {
+			_, err := points.GetAccount(ctx, &loyaltyv1.GetAccountRequest{Customer: "stock"})
+			return err
+		},
+		func(ctx context.Context) error {
+			_, err := goods.GetStock(ctx, &stockv1.GetStockRequest{ProductIds: []string{"kontor-mug"}})
 			return err
 		},
 	}

@@ -21,7 +21,9 @@ import (
 const patience = 90 * time.Second
 
 // services of the shop.
-var services = []string{"cart", "catalog", "checkout", "currency", "orders", "payment", "recommendation", "shipping", "storefront"}
+var services = []string{
+	"cart", "catalog", "checkout", "currency", "email", "loyalty", "orders", "payment", "recommendation", "shipping", "stock", "storefront",
+}
 
 // system is the shop, run by hanse dev.
 type system struct {

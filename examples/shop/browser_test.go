@@ -17,6 +17,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 	"github.com/hanse-go/hanse"
+	"github.com/hanse-go/hanse/events"
 )
 
 // screenshots is where pictures of the pages are kept. It is not committed.
@@ -54,7 +55,7 @@ func serve(t *testing.T) string {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	app := &hanse.App{Listener: lis, ConfigFile: config, Docs: true}
+	app := &hanse.App{Listener: lis, ConfigFile: config, Docs: true, Broker: new(events.Memory)}
 	go func() { ended <- app.Run(ctx, services()...) }()
 	t.Cleanup(func() {
 		cancel()
@@ -199,7 +200,11 @@ func TestBrowser(t *testing.T) {
 			follow("#order button.large")
 			look("order")
 			do("live status, without a reload", chromedp.WaitVisible(chromedp.CSS(".steps li:last-child.now")))
+			do("points, without a reload", chromedp.WaitVisible(chromedp.CSS("#points b")))
 			look("delivered")
+			follow(`.own a[href="/mailbox"]`)
+			do("a letter", chromedp.WaitVisible(chromedp.CSS(".letter .body")))
+			look("mailbox")
 			follow(`.own a[href="/orders"]`)
 			look("orders")
 			do("words", chromedp.SendKeys(chromedp.CSS("#q"), "amber"))

@@ -1,10 +1,11 @@
-// Command shop is a whole shop: nine services in one program.
+// Command shop is a whole shop: twelve services in one program.
 //
+//	hanse dev ./shop                         # each in a process of its own
+//	hanse hub                                # carries the events of those that are started by hand:
 //	go run ./shop                            # all of them in one process
 //	go run ./shop --services=cart,catalog    # two of them; the others are found over the network
-//	hanse dev ./shop                         # each in a process of its own
 //
-// Open the address of the storefront and buy something. What the shop keeps (carts, payments, orders) is in SQLite files in the folder
+// Open the address of the storefront and buy something. What the shop keeps (carts, payments, orders, mail) is in SQLite files in the folder
 // that SHOP_DATA names, else in the user's cache folder.
 package main
 
@@ -14,10 +15,13 @@ import (
 	"github.com/hanse-go/hanse/examples/shop/catalog"
 	"github.com/hanse-go/hanse/examples/shop/checkout"
 	"github.com/hanse-go/hanse/examples/shop/currency"
+	"github.com/hanse-go/hanse/examples/shop/email"
+	"github.com/hanse-go/hanse/examples/shop/loyalty"
 	"github.com/hanse-go/hanse/examples/shop/orders"
 	"github.com/hanse-go/hanse/examples/shop/payment"
 	"github.com/hanse-go/hanse/examples/shop/recommendation"
 	"github.com/hanse-go/hanse/examples/shop/shipping"
+	"github.com/hanse-go/hanse/examples/shop/stock"
 	"github.com/hanse-go/hanse/examples/shop/storefront"
 )
 
@@ -32,5 +36,8 @@ func main() {
 		orders.Service(),
 		checkout.Service(),
 		recommendation.Service(),
+		stock.Service(),
+		email.Service(),
+		loyalty.Service(),
 	)
 }

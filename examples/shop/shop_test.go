@@ -17,10 +17,13 @@ import (
 	"github.com/hanse-go/hanse/examples/shop/catalog"
 	"github.com/hanse-go/hanse/examples/shop/checkout"
 	"github.com/hanse-go/hanse/examples/shop/currency"
+	"github.com/hanse-go/hanse/examples/shop/email"
+	"github.com/hanse-go/hanse/examples/shop/loyalty"
 	"github.com/hanse-go/hanse/examples/shop/orders"
 	"github.com/hanse-go/hanse/examples/shop/payment"
 	"github.com/hanse-go/hanse/examples/shop/recommendation"
 	"github.com/hanse-go/hanse/examples/shop/shipping"
+	"github.com/hanse-go/hanse/examples/shop/stock"
 	"github.com/hanse-go/hanse/examples/shop/storefront"
 	"github.com/hanse-go/hanse/hansetest"
 	"go.uber.org/goleak"
@@ -31,7 +34,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 var makers = map[string]func() *hanse.Service{
 	"storefront": storefront.Service, "catalog": catalog.Service, "cart": cart.Service, "currency": currency.Service,
 	"shipping": shipping.Service, "payment": payment.Service, "orders": orders.Service, "checkout": checkout.Service,
-	"recommendation": recommendation.Service,
+	"recommendation": recommendation.Service, "stock": stock.Service, "email": email.Service, "loyalty": loyalty.Service,
 }
 
 // services returns all services of the shop but some.
@@ -52,7 +55,11 @@ maker:
 // settings keeps the shop's files in the test's folder and lets orders hurry.
 func settings(t *testing.T) string {
 	dir := t.TempDir()
-	return fmt.Sprintf("cart: {data: %q}\npayment: {data: %q}\norders: {data: %q, step: 100ms}\n", dir, dir, dir)
+	text := fmt.Sprintf("orders: {data: %q, step: 100ms}\n", dir)
+	for _, name := range []string{"cart", "payment", "stock", "email", "loyalty"} {
+		text += fmt.Sprintf("%s: {data: %q}\n", name, dir)
+	}
+	return text
 }
 
 // browser is a visitor of the storefront.
@@ -207,6 +214,7 @@ func TestPurchase(t *testing.T) {
 		b.has(b.get("/cart"), "It is empty")
 		b.has(b.get("/checkout"), "Your cart is empty")
 		b.has(b.get("/orders"), "None yet")
+		b.has(b.get("/mailbox"), "There is none yet")
 		b.has(b.add("kontor-mug", "2"), "kontor-mug is in your cart.", "POST /cart/items", "AddItem")
 		b.add("kontor-mug", "2") // the same form again
 		b.add("east-frisian-blend", "1")
@@ -246,8 +254,14 @@ func TestPurchase(t *testing.T) {
 		b.has(b.get("/cart"), "It is empty")
 
 		events := b.follow("/orders/" + id)
-		b.has(events, "Packed", "Shipped", "Delivered", "KT")
-		b.has(b.get("/orders/"+id), "Delivered", "At your door")
+		b.has(events, "Packed", "Shipped", "Delivered", "KT", "event: points", "<b>20 points</b> for this order. You have 20.")
+		b.has(b.get("/orders/"+id), "Delivered", "At your door", "<b>20 points</b> for this order. You have 20.")
+		mails := b.get("/mailbox")
+		b.has(mails, "Your order "+id, "orders@kontor.example", "johann@example.com", "Dear Johann Buddenbrook", "1 × Kontor mug, $23.55 each", "Total: $42.61", "Mengstraße 4")
+		if n := strings.Count(mails, "<details class=\"letter\""); n != 1 {
+			t.Errorf("%d letters, want 1:\n%s", n, mails)
+		}
+		b.has(b.get("/products/kontor-mug"), "<dt>In stock</dt><dd>239</dd>")
 		list := b.get("/orders")
 		b.has(list, id, "Delivered")
 		if n := strings.Count(list, `<a href="/orders/`); n != 1 {
@@ -256,6 +270,8 @@ func TestPurchase(t *testing.T) {
 
 		stranger := newBrowser(t, sys)
 		stranger.read(http.StatusNotFound)(stranger.http.Get(site + "/orders/" + id))
+		stranger.add("kontor-mug", "1") // has a session, and no mail
+		b.hasNot(stranger.get("/mailbox"), id)
 	})
 }
 
@@ -270,6 +286,9 @@ func TestMissing(t *testing.T) {
 	}{
 		{"recommendation", "Our recommendations are not to be had", "Our recommendations are not to be had", "Our recommendations are not to be had", "Buy for €26.90"},
 		{"shipping", "", "What delivery costs cannot be said", "Shipping quotes are not to be had", "Buy for €31.90"},
+		{"stock", "", "How many there are cannot be said", "", "Buy for €26.90"},
+		{"loyalty", "", "", "", "Buy for €26.90"},
+		{"email", "", "", "", "Buy for €26.90"},
 		{"currency", "Other currencies are not to be had", "Prices are in euros: USD is not to be had", "Prices are in euros: USD is not to be had", "Buy for €26.90"},
 	} {
 		t.Run(test.service, func(t *testing.T) {
@@ -279,12 +298,20 @@ func TestMissing(t *testing.T) {
 				b.post("/settings", url.Values{"currency": {"USD"}, "back": {"/"}})
 			}
 			b.has(b.get("/goods/table"), "Kontor mug", "€22.00")
-			b.has(b.get("/products/kontor-mug"), "€22.00", test.product, "failed")
+			product := b.get("/products/kontor-mug")
+			b.has(product, "€22.00", test.product)
+			if test.product != "" {
+				b.has(product, "failed")
+			}
 			b.has(b.add("kontor-mug", "1"), "kontor-mug is in your cart")
 			b.has(b.get("/cart"), "€22.00", test.cart)
 			page := b.get("/checkout")
 			b.has(page, test.total)
-			b.has(b.post("/checkout", b.checkoutForm(page)), "Thank you")
+			done := b.post("/checkout", b.checkoutForm(page))
+			b.has(done, "Thank you")
+			if away := strings.Contains(done, "Your points cannot be said at the moment"); away != (test.service == "loyalty") {
+				t.Errorf("without %s, the points are away: %v", test.service, away)
+			}
 		})
 	}
 }
@@ -301,6 +328,7 @@ func TestAway(t *testing.T) {
 		{"cart", "/cart", "The cart does not answer", "/products/kontor-mug"},
 		{"orders", "/orders", "The order book does not answer", "/cart"},
 		{"checkout", "/checkout", "Checkout does not answer", "/cart"},
+		{"email", "/mailbox", "The mailbox does not answer", "/orders"},
 	} {
 		t.Run(test.service, func(t *testing.T) {
 			sys := hansetest.Options{Config: settings(t)}.Run(t, services()...)

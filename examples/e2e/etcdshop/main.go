@@ -11,10 +11,13 @@ import (
 	"github.com/hanse-go/hanse/examples/shop/catalog"
 	"github.com/hanse-go/hanse/examples/shop/checkout"
 	"github.com/hanse-go/hanse/examples/shop/currency"
+	"github.com/hanse-go/hanse/examples/shop/email"
+	"github.com/hanse-go/hanse/examples/shop/loyalty"
 	"github.com/hanse-go/hanse/examples/shop/orders"
 	"github.com/hanse-go/hanse/examples/shop/payment"
 	"github.com/hanse-go/hanse/examples/shop/recommendation"
 	"github.com/hanse-go/hanse/examples/shop/shipping"
+	"github.com/hanse-go/hanse/examples/shop/stock"
 	"github.com/hanse-go/hanse/examples/shop/storefront"
 )
 
@@ -30,5 +33,8 @@ func main() {
 		orders.Service(),
 		checkout.Service(),
 		recommendation.Service(),
+		stock.Service(),
+		email.Service(),
+		loyalty.Service(),
 	)
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/hanse-go/hanse"
+	"github.com/hanse-go/hanse/events"
 	"github.com/hanse-go/hanse/examples/shop/cart"
 	"github.com/hanse-go/hanse/examples/shop/catalog"
 	"github.com/hanse-go/hanse/examples/shop/checkout"
@@ -36,7 +37,7 @@ func open(t *testing.T, intercept grpc.UnaryServerInterceptor, streams ...grpc.S
 	if err := os.WriteFile(settings, []byte("orders: {step: 50ms}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	app := &hanse.App{Logger: slog.New(slog.DiscardHandler), ConfigFile: settings, StreamInterceptors: streams}
+	app := &hanse.App{Logger: slog.New(slog.DiscardHandler), ConfigFile: settings, StreamInterceptors: streams, Broker: new(events.Memory)}
 	if intercept != nil {
 		app.UnaryInterceptors = []grpc.UnaryServerInterceptor{intercept}
 	}

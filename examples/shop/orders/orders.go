@@ -2,6 +2,9 @@
 //
 // Orders are in a SQLite file that all replicas on a host share. Each replica moves orders along and each watches the file, so it does
 // not matter which one made a change and which one tells of it, and a restart loses nothing.
+//
+// That an order was placed is an event, which is stored with the order that it is about and published from there: there is no order without
+// it, and none for an order that is not there.
 package orders
 
 import (
@@ -12,6 +15,7 @@ import (
 	"time"
 
 	"github.com/hanse-go/hanse"
+	"github.com/hanse-go/hanse/events/outbox"
 	"github.com/hanse-go/hanse/examples/shop/database"
 	"github.com/hanse-go/hanse/examples/shop/problem"
 	ordersv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/orders/v1"
@@ -69,6 +73,7 @@ func Service() *hanse.Service {
 			Logger:   s.Logger(),
 		}
 		s.Go("clerk", clerk.Run)
+		(&outbox.Relay{DB: orders.store.db}).Attach(s, Placed)
 		ordersv1.RegisterOrdersServer(s, orders)
 		return nil
 	}}
@@ -86,6 +91,9 @@ func New(ctx context.Context, dir string) (*Orders, error) {
 	db, err := database.Open(ctx, dir, "orders", schema)
 	if err != nil {
 		return nil, err
+	}
+	if err := outbox.Migrate(ctx, db); err != nil {
+		return nil, errors.Join(err, db.Close())
 	}
 	return &Orders{store: &store{db: db}}, nil
 }
@@ -111,7 +119,7 @@ func (o *Orders) CreateOrder(ctx context.Context, req *ordersv1.CreateOrderReque
 	return &ordersv1.CreateOrderResponse{Order: stored}, nil
 }
 
-// ConfirmPayment turns a received order into a paid one.
+// ConfirmPayment turns a received order into a paid one: it is placed.
 func (o *Orders) ConfirmPayment(ctx context.Context, req *ordersv1.ConfirmPaymentRequest) (*ordersv1.ConfirmPaymentResponse, error) {
 	order, err := o.change(ctx, req.GetId(), func(order *ordersv1.Order) error {
 		switch order.GetStatus() {
@@ -124,7 +132,7 @@ func (o *Orders) ConfirmPayment(ctx context.Context, req *ordersv1.ConfirmPaymen
 		default:
 			return errUnchanged // paid before
 		}
-	})
+	}, publishPlaced)
 	if err != nil {
 		return nil, err
 	}
@@ -187,8 +195,8 @@ func (o *Orders) get(ctx context.Context, id string) (*ordersv1.Order, int64, er
 }
 
 // change applies f to an order in a transaction and wakes those who watch.
-func (o *Orders) change(ctx context.Context, id string, f func(*ordersv1.Order) error) (*ordersv1.Order, error) {
-	order, err := o.store.change(ctx, id, f)
+func (o *Orders) change(ctx context.Context, id string, f func(*ordersv1.Order) error, then ...after) (*ordersv1.Order, error) {
+	order, err := o.store.change(ctx, id, f, then...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, problem.NotFound("order", id)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/hanse-go/hanse/examples/shop/database"
 	ordersv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/orders/v1"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -97,34 +98,39 @@ func (s *store) settle(ctx context.Context, id string) error {
 	return err
 }
 
-// change applies f to an order and stores it, in one transaction that no other can come between.
-func (s *store) change(ctx context.Context, id string, f func(*ordersv1.Order) error) (*ordersv1.Order, error) {
-	tx, err := s.db.BeginTx(ctx, nil)
-	if err != nil {
-		return nil, err
-	}
-	defer tx.Rollback() // after Commit it does nothing
-	order, _, err := scan(tx.QueryRowContext(ctx, `SELECT body, revision FROM orders WHERE id = ?`, id))
-	if err != nil {
-		return nil, err
-	}
-	if err := f(order); err != nil {
-		if errors.Is(err, errUnchanged) {
-			return order, nil
+// change applies f to an order and stores it, and does what else is to be done then, in one transaction that no other can come between.
+func (s *store) change(ctx context.Context, id string, f func(*ordersv1.Order) error, then ...after) (order *ordersv1.Order, err error) {
+	err = database.InTx(ctx, s.db, func(tx *sql.Tx) error {
+		if order, _, err = scan(tx.QueryRowContext(ctx, `SELECT body, revision FROM orders WHERE id = ?`, id)); err != nil {
+			return err
 		}
-		return nil, err
+		if err := f(order); err != nil {
+			return err
+		}
+		body, err := proto.Marshal(order)
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `UPDATE orders SET status = ?, entered = ?, body = ?,
+			revision = (SELECT max(revision) + 1 FROM orders) WHERE id = ?`, order.GetStatus(), entered(order).UnixMilli(), body, id)
+		for _, do := range then {
+			if err == nil {
+				err = do(ctx, tx, order)
+			}
+		}
+		return err
+	})
+	if errors.Is(err, errUnchanged) {
+		return order, nil
 	}
-	body, err := proto.Marshal(order)
 	if err != nil {
 		return nil, err
 	}
-	_, err = tx.ExecContext(ctx, `UPDATE orders SET status = ?, entered = ?, body = ?,
-		revision = (SELECT max(revision) + 1 FROM orders) WHERE id = ?`, order.GetStatus(), entered(order).UnixMilli(), body, id)
-	if err != nil {
-		return nil, err
-	}
-	return order, tx.Commit()
+	return order, nil
 }
+
+// after is what a change of an order brings with it.
+type after func(ctx context.Context, tx *sql.Tx, order *ordersv1.Order) error
 
 // revision returns the highest one, 0 when there is no order.
 func (s *store) revision(ctx context.Context) (int64, error) {

@@ -13,6 +13,7 @@ import (
 	recommendationv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/recommendation/v1"
 	reviewsv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/reviews/v1"
 	shippingv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/shipping/v1"
+	stockv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/stock/v1"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -181,6 +182,7 @@ type productData struct {
 	Recommended recommended
 	Reviews     *reviewsv1.ListReviewsResponse // nil: they are not to be had
 	HasReviews  bool                           // somebody runs them
+	Stock       *stockv1.Level                 // nil: nobody knows
 }
 
 func (s *Shop) product(w http.ResponseWriter, r *http.Request) {
@@ -191,6 +193,7 @@ func (s *Shop) product(w http.ResponseWriter, r *http.Request) {
 		var wg sync.WaitGroup
 		wg.Go(func() { data.Recommended = s.recommend(ctx, p, "Goes well with it", 4, id) })
 		wg.Go(func() { data.Reviews, data.HasReviews = s.reviews(ctx, id) })
+		wg.Go(func() { data.Stock = s.stock(ctx, id) })
 		defer wg.Wait()
 
 		reply, err := s.Catalog.GetProduct(ctx, &catalogv1.GetProductRequest{Id: id})
@@ -226,6 +229,17 @@ func (s *Shop) reviews(ctx context.Context, id string) (reply *reviewsv1.ListRev
 		return nil, true
 	}
 	return reply, true
+}
+
+// stock asks how much there is of a product.
+func (s *Shop) stock(ctx context.Context, id string) *stockv1.Level {
+	ctx, cancel := context.WithTimeout(ctx, softTimeout)
+	defer cancel()
+	reply, err := s.Stock.GetStock(ctx, &stockv1.GetStockRequest{ProductIds: []string{id}})
+	if err != nil || len(reply.GetLevels()) != 1 {
+		return nil
+	}
+	return reply.GetLevels()[0]
 }
 
 // quote asks what it costs to ship goods to the visitor's country.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hanse-go/hanse/examples/shop/problem"
+	loyaltyv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/loyalty/v1"
 	ordersv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/orders/v1"
 )
 
@@ -45,9 +46,42 @@ func (s *Shop) order(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return err
 		}
-		p.Title, p.Data = "Order "+order.GetId(), order
+		data := &orderData{Order: order}
+		p.Title, p.Data = "Order "+order.GetId(), data
+		if order.GetPaymentId() != "" {
+			data.Points = s.points(ctx, order)
+		}
 		return nil
 	})
+}
+
+type orderData struct {
+	Order  *ordersv1.Order
+	Points *points // nil: it is not paid
+}
+
+// points is what an order brought. It follows from an event, so it may be a moment behind.
+type points struct {
+	Away  bool // nobody knows
+	Order int64
+	All   int64
+}
+
+// points asks what an order brought.
+func (s *Shop) points(ctx context.Context, order *ordersv1.Order) *points {
+	ctx, cancel := context.WithTimeout(ctx, softTimeout)
+	defer cancel()
+	reply, err := s.Loyalty.GetAccount(ctx, &loyaltyv1.GetAccountRequest{Customer: order.GetCustomer(), Limit: 100})
+	if err != nil {
+		return &points{Away: true}
+	}
+	got := &points{All: reply.GetPoints()}
+	for _, e := range reply.GetEntries() {
+		if e.GetOrderId() == order.GetId() {
+			got.Order = e.GetPoints()
+		}
+	}
+	return got
 }
 
 // ownOrder returns the order that a request names, if it is the visitor's. Those of others do not exist.
@@ -67,7 +101,8 @@ func (s *Shop) ownOrder(ctx context.Context, r *http.Request) (*ordersv1.Order, 
 	return reply.GetOrder(), nil
 }
 
-// orderEvents sends the status of an order as server-sent events, each the HTML of the status, until the order has arrived.
+// orderEvents sends the status of an order as server-sent events, each the HTML of the status, until the order has arrived, and with each the
+// HTML of the points, until there are some.
 func (s *Shop) orderEvents(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), maxEvents)
 	defer cancel()
@@ -88,7 +123,7 @@ func (s *Shop) orderEvents(w http.ResponseWriter, r *http.Request) {
 	if _, err := io.WriteString(w, "retry: 1000\n\n"); err != nil {
 		return
 	}
-	for {
+	for credited := false; ; {
 		reply, err := stream.Recv()
 		if err != nil {
 			// The stream ends also when its replica does. The browser comes back by itself and finds another one.
@@ -97,17 +132,18 @@ func (s *Shop) orderEvents(w http.ResponseWriter, r *http.Request) {
 			}
 			return
 		}
-		var b bytes.Buffer
-		if err := s.templates["order"].ExecuteTemplate(&b, "status", reply.GetOrder()); err != nil {
-			s.Logger.Error("template failed", "template", "status", "error", err)
-			return
-		}
-		event := "status"
-		if final(reply.GetOrder()) {
+		event, order := "status", reply.GetOrder()
+		if final(order) {
 			event = "final" // the script stops listening
 		}
-		data := strings.ReplaceAll(strings.TrimSpace(b.String()), "\n", "\ndata: ")
-		if _, err := fmt.Fprintf(w, "event: %s\ndata: %s\n\n", event, data); err != nil {
+		if !credited && order.GetPaymentId() != "" {
+			points := s.points(ctx, order)
+			credited = points.Order > 0
+			if !s.sendPart(w, "points", "points", points) {
+				return
+			}
+		}
+		if !s.sendPart(w, event, "status", order) {
 			return
 		}
 		if err := out.Flush(); err != nil {
@@ -117,6 +153,17 @@ func (s *Shop) orderEvents(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+}
+
+// sendPart sends a part of the order's page as an event, and reports whether it could.
+func (s *Shop) sendPart(w io.Writer, event, template string, data any) bool {
+	var b bytes.Buffer
+	if err := s.templates["order"].ExecuteTemplate(&b, template, data); err != nil {
+		s.Logger.Error("template failed", "template", template, "error", err)
+		return false
+	}
+	_, err := fmt.Fprintf(w, "event: %s\ndata: %s\n\n", event, strings.ReplaceAll(strings.TrimSpace(b.String()), "\n", "\ndata: "))
+	return err == nil
 }
 
 func final(o *ordersv1.Order) bool {

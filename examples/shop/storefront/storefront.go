@@ -3,7 +3,7 @@
 // Every page works without scripts; a few lines of JavaScript add live order status, keep the count of the cart right in all pages by a
 // call of contract Visits, and spare some clicks. A page asks the other
 // services in parallel. What it cannot do without fails it, with a page that says what is away; what it can do without
-// (recommendations, reviews, currencies, shipping quotes) gets half a second and is then left out, and the page says so.
+// (recommendations, reviews, currencies, shipping quotes, stock, points) gets half a second and is then left out, and the page says so.
 package storefront
 
 import (
@@ -16,10 +16,13 @@ import (
 	catalogv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/catalog/v1"
 	checkoutv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/checkout/v1"
 	currencyv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/currency/v1"
+	emailv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/email/v1"
+	loyaltyv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/loyalty/v1"
 	ordersv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/orders/v1"
 	recommendationv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/recommendation/v1"
 	reviewsv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/reviews/v1"
 	shippingv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/shipping/v1"
+	stockv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/stock/v1"
 	storefrontv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/storefront/v1"
 	"github.com/hanse-go/hanse/examples/shop/served"
 	"google.golang.org/grpc"
@@ -42,6 +45,9 @@ func Service() *hanse.Service {
 				Orders:          ordersv1.NewOrdersClient(s.Conn("orders")),
 				Recommendations: recommendationv1.NewRecommendationsClient(s.Conn("recommendation")),
 				Reviews:         reviewsv1.NewReviewsClient(reviews),
+				Stock:           stockv1.NewStockClient(s.Conn("stock")),
+				Loyalty:         loyaltyv1.NewLoyaltyClient(s.Conn("loyalty")),
+				Emails:          emailv1.NewEmailsClient(s.Conn("email")),
 				HasReviews:      func() bool { return reviews.GetState() == connectivity.Ready },
 				Logger:          s.Logger(),
 			}
@@ -66,6 +72,9 @@ type Shop struct {
 	Orders          ordersv1.OrdersClient
 	Recommendations recommendationv1.RecommendationsClient
 	Reviews         reviewsv1.ReviewsClient
+	Stock           stockv1.StockClient
+	Loyalty         loyaltyv1.LoyaltyClient
+	Emails          emailv1.EmailsClient
 	HasReviews      func() bool // whether there is a service of reviews at all: a shop may run without
 	Logger          *slog.Logger
 
@@ -92,6 +101,7 @@ func (s *Shop) Handler() (http.Handler, error) {
 	mux.HandleFunc("GET /orders", s.orders)
 	mux.HandleFunc("GET /orders/{id}", s.order)
 	mux.HandleFunc("GET /orders/{id}/events", s.orderEvents)
+	mux.HandleFunc("GET /mailbox", s.mailbox)
 	mux.HandleFunc("POST /settings", s.settings)
 	mux.Handle("GET /assets/{version}/{file}", assets)
 	mux.HandleFunc("GET /favicon.ico", favicon)

@@ -73,5 +73,9 @@ if (live) {
   const events = new EventSource(live.dataset.events);
   const update = (event) => { live.innerHTML = event.data; };
   events.addEventListener("status", update);
+  events.addEventListener("points", (event) => {
+    const points = document.getElementById("points");
+    if (points) points.innerHTML = event.data;
+  });
   events.addEventListener("final", (event) => { update(event); events.close(); });
 }

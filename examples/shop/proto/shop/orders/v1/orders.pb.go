@@ -428,6 +428,52 @@ func (x *Order) GetTrackingId() string {
 	return ""
 }
 
+// Placed is the event that an order is paid and will be sent. It is published with the change that makes it paid, or neither happens.
+type Placed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As it was when it was paid.
+	Order         *Order `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Placed) Reset() {
+	*x = Placed{}
+	mi := &file_shop_orders_v1_orders_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Placed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Placed) ProtoMessage() {}
+
+func (x *Placed) ProtoReflect() protoreflect.Message {
+	mi := &file_shop_orders_v1_orders_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Placed.ProtoReflect.Descriptor instead.
+func (*Placed) Descriptor() ([]byte, []int) {
+	return file_shop_orders_v1_orders_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Placed) GetOrder() *Order {
+	if x != nil {
+		return x.Order
+	}
+	return nil
+}
+
 type CreateOrderRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its status, history, payment and tracking are ignored.
@@ -438,7 +484,7 @@ type CreateOrderRequest struct {
 
 func (x *CreateOrderRequest) Reset() {
 	*x = CreateOrderRequest{}
-	mi := &file_shop_orders_v1_orders_proto_msgTypes[4]
+	mi := &file_shop_orders_v1_orders_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -450,7 +496,7 @@ func (x *CreateOrderRequest) String() string {
 func (*CreateOrderRequest) ProtoMessage() {}
 
 func (x *CreateOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shop_orders_v1_orders_proto_msgTypes[4]
+	mi := &file_shop_orders_v1_orders_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -463,7 +509,7 @@ func (x *CreateOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateOrderRequest.ProtoReflect.Descriptor instead.
 func (*CreateOrderRequest) Descriptor() ([]byte, []int) {
-	return file_shop_orders_v1_orders_proto_rawDescGZIP(), []int{4}
+	return file_shop_orders_v1_orders_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *CreateOrderRequest) GetOrder() *Order {
@@ -482,7 +528,7 @@ type CreateOrderResponse struct {
 
 func (x *CreateOrderResponse) Reset() {
 	*x = CreateOrderResponse{}
-	mi := &file_shop_orders_v1_orders_proto_msgTypes[5]
+	mi := &file_shop_orders_v1_orders_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -494,7 +540,7 @@ func (x *CreateOrderResponse) String() string {
 func (*CreateOrderResponse) ProtoMessage() {}
 
 func (x *CreateOrderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shop_orders_v1_orders_proto_msgTypes[5]
+	mi := &file_shop_orders_v1_orders_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -507,7 +553,7 @@ func (x *CreateOrderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateOrderResponse.ProtoReflect.Descriptor instead.
 func (*CreateOrderResponse) Descriptor() ([]byte, []int) {
-	return file_shop_orders_v1_orders_proto_rawDescGZIP(), []int{5}
+	return file_shop_orders_v1_orders_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *CreateOrderResponse) GetOrder() *Order {
@@ -528,7 +574,7 @@ type ConfirmPaymentRequest struct {
 
 func (x *ConfirmPaymentRequest) Reset() {
 	*x = ConfirmPaymentRequest{}
-	mi := &file_shop_orders_v1_orders_proto_msgTypes[6]
+	mi := &file_shop_orders_v1_orders_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -540,7 +586,7 @@ func (x *ConfirmPaymentRequest) String() string {
 func (*ConfirmPaymentRequest) ProtoMessage() {}
 
 func (x *ConfirmPaymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shop_orders_v1_orders_proto_msgTypes[6]
+	mi := &file_shop_orders_v1_orders_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -553,7 +599,7 @@ func (x *ConfirmPaymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmPaymentRequest.ProtoReflect.Descriptor instead.
 func (*ConfirmPaymentRequest) Descriptor() ([]byte, []int) {
-	return file_shop_orders_v1_orders_proto_rawDescGZIP(), []int{6}
+	return file_shop_orders_v1_orders_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ConfirmPaymentRequest) GetId() string {
@@ -586,7 +632,7 @@ type ConfirmPaymentResponse struct {
 
 func (x *ConfirmPaymentResponse) Reset() {
 	*x = ConfirmPaymentResponse{}
-	mi := &file_shop_orders_v1_orders_proto_msgTypes[7]
+	mi := &file_shop_orders_v1_orders_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -598,7 +644,7 @@ func (x *ConfirmPaymentResponse) String() string {
 func (*ConfirmPaymentResponse) ProtoMessage() {}
 
 func (x *ConfirmPaymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shop_orders_v1_orders_proto_msgTypes[7]
+	mi := &file_shop_orders_v1_orders_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -611,7 +657,7 @@ func (x *ConfirmPaymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmPaymentResponse.ProtoReflect.Descriptor instead.
 func (*ConfirmPaymentResponse) Descriptor() ([]byte, []int) {
-	return file_shop_orders_v1_orders_proto_rawDescGZIP(), []int{7}
+	return file_shop_orders_v1_orders_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ConfirmPaymentResponse) GetOrder() *Order {
@@ -630,7 +676,7 @@ type CancelOrderRequest struct {
 
 func (x *CancelOrderRequest) Reset() {
 	*x = CancelOrderRequest{}
-	mi := &file_shop_orders_v1_orders_proto_msgTypes[8]
+	mi := &file_shop_orders_v1_orders_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -642,7 +688,7 @@ func (x *CancelOrderRequest) String() string {
 func (*CancelOrderRequest) ProtoMessage() {}
 
 func (x *CancelOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shop_orders_v1_orders_proto_msgTypes[8]
+	mi := &file_shop_orders_v1_orders_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -655,7 +701,7 @@ func (x *CancelOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelOrderRequest.ProtoReflect.Descriptor instead.
 func (*CancelOrderRequest) Descriptor() ([]byte, []int) {
-	return file_shop_orders_v1_orders_proto_rawDescGZIP(), []int{8}
+	return file_shop_orders_v1_orders_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *CancelOrderRequest) GetId() string {
@@ -674,7 +720,7 @@ type CancelOrderResponse struct {
 
 func (x *CancelOrderResponse) Reset() {
 	*x = CancelOrderResponse{}
-	mi := &file_shop_orders_v1_orders_proto_msgTypes[9]
+	mi := &file_shop_orders_v1_orders_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -686,7 +732,7 @@ func (x *CancelOrderResponse) String() string {
 func (*CancelOrderResponse) ProtoMessage() {}
 
 func (x *CancelOrderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shop_orders_v1_orders_proto_msgTypes[9]
+	mi := &file_shop_orders_v1_orders_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -699,7 +745,7 @@ func (x *CancelOrderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelOrderResponse.ProtoReflect.Descriptor instead.
 func (*CancelOrderResponse) Descriptor() ([]byte, []int) {
-	return file_shop_orders_v1_orders_proto_rawDescGZIP(), []int{9}
+	return file_shop_orders_v1_orders_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *CancelOrderResponse) GetOrder() *Order {
@@ -718,7 +764,7 @@ type GetOrderRequest struct {
 
 func (x *GetOrderRequest) Reset() {
 	*x = GetOrderRequest{}
-	mi := &file_shop_orders_v1_orders_proto_msgTypes[10]
+	mi := &file_shop_orders_v1_orders_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -730,7 +776,7 @@ func (x *GetOrderRequest) String() string {
 func (*GetOrderRequest) ProtoMessage() {}
 
 func (x *GetOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shop_orders_v1_orders_proto_msgTypes[10]
+	mi := &file_shop_orders_v1_orders_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -743,7 +789,7 @@ func (x *GetOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOrderRequest.ProtoReflect.Descriptor instead.
 func (*GetOrderRequest) Descriptor() ([]byte, []int) {
-	return file_shop_orders_v1_orders_proto_rawDescGZIP(), []int{10}
+	return file_shop_orders_v1_orders_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetOrderRequest) GetId() string {
@@ -762,7 +808,7 @@ type GetOrderResponse struct {
 
 func (x *GetOrderResponse) Reset() {
 	*x = GetOrderResponse{}
-	mi := &file_shop_orders_v1_orders_proto_msgTypes[11]
+	mi := &file_shop_orders_v1_orders_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -774,7 +820,7 @@ func (x *GetOrderResponse) String() string {
 func (*GetOrderResponse) ProtoMessage() {}
 
 func (x *GetOrderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shop_orders_v1_orders_proto_msgTypes[11]
+	mi := &file_shop_orders_v1_orders_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -787,7 +833,7 @@ func (x *GetOrderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOrderResponse.ProtoReflect.Descriptor instead.
 func (*GetOrderResponse) Descriptor() ([]byte, []int) {
-	return file_shop_orders_v1_orders_proto_rawDescGZIP(), []int{11}
+	return file_shop_orders_v1_orders_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GetOrderResponse) GetOrder() *Order {
@@ -808,7 +854,7 @@ type ListOrdersRequest struct {
 
 func (x *ListOrdersRequest) Reset() {
 	*x = ListOrdersRequest{}
-	mi := &file_shop_orders_v1_orders_proto_msgTypes[12]
+	mi := &file_shop_orders_v1_orders_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -820,7 +866,7 @@ func (x *ListOrdersRequest) String() string {
 func (*ListOrdersRequest) ProtoMessage() {}
 
 func (x *ListOrdersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shop_orders_v1_orders_proto_msgTypes[12]
+	mi := &file_shop_orders_v1_orders_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -833,7 +879,7 @@ func (x *ListOrdersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrdersRequest.ProtoReflect.Descriptor instead.
 func (*ListOrdersRequest) Descriptor() ([]byte, []int) {
-	return file_shop_orders_v1_orders_proto_rawDescGZIP(), []int{12}
+	return file_shop_orders_v1_orders_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListOrdersRequest) GetCustomer() string {
@@ -859,7 +905,7 @@ type ListOrdersResponse struct {
 
 func (x *ListOrdersResponse) Reset() {
 	*x = ListOrdersResponse{}
-	mi := &file_shop_orders_v1_orders_proto_msgTypes[13]
+	mi := &file_shop_orders_v1_orders_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -871,7 +917,7 @@ func (x *ListOrdersResponse) String() string {
 func (*ListOrdersResponse) ProtoMessage() {}
 
 func (x *ListOrdersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shop_orders_v1_orders_proto_msgTypes[13]
+	mi := &file_shop_orders_v1_orders_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -884,7 +930,7 @@ func (x *ListOrdersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrdersResponse.ProtoReflect.Descriptor instead.
 func (*ListOrdersResponse) Descriptor() ([]byte, []int) {
-	return file_shop_orders_v1_orders_proto_rawDescGZIP(), []int{13}
+	return file_shop_orders_v1_orders_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListOrdersResponse) GetOrders() []*Order {
@@ -903,7 +949,7 @@ type WatchOrderRequest struct {
 
 func (x *WatchOrderRequest) Reset() {
 	*x = WatchOrderRequest{}
-	mi := &file_shop_orders_v1_orders_proto_msgTypes[14]
+	mi := &file_shop_orders_v1_orders_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -915,7 +961,7 @@ func (x *WatchOrderRequest) String() string {
 func (*WatchOrderRequest) ProtoMessage() {}
 
 func (x *WatchOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shop_orders_v1_orders_proto_msgTypes[14]
+	mi := &file_shop_orders_v1_orders_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -928,7 +974,7 @@ func (x *WatchOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchOrderRequest.ProtoReflect.Descriptor instead.
 func (*WatchOrderRequest) Descriptor() ([]byte, []int) {
-	return file_shop_orders_v1_orders_proto_rawDescGZIP(), []int{14}
+	return file_shop_orders_v1_orders_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *WatchOrderRequest) GetId() string {
@@ -947,7 +993,7 @@ type WatchOrderResponse struct {
 
 func (x *WatchOrderResponse) Reset() {
 	*x = WatchOrderResponse{}
-	mi := &file_shop_orders_v1_orders_proto_msgTypes[15]
+	mi := &file_shop_orders_v1_orders_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -959,7 +1005,7 @@ func (x *WatchOrderResponse) String() string {
 func (*WatchOrderResponse) ProtoMessage() {}
 
 func (x *WatchOrderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shop_orders_v1_orders_proto_msgTypes[15]
+	mi := &file_shop_orders_v1_orders_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -972,7 +1018,7 @@ func (x *WatchOrderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchOrderResponse.ProtoReflect.Descriptor instead.
 func (*WatchOrderResponse) Descriptor() ([]byte, []int) {
-	return file_shop_orders_v1_orders_proto_rawDescGZIP(), []int{15}
+	return file_shop_orders_v1_orders_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *WatchOrderResponse) GetOrder() *Order {
@@ -1018,7 +1064,9 @@ const file_shop_orders_v1_orders_proto_rawDesc = "" +
 	" \x01(\tR\tpaymentId\x12\x1b\n" +
 	"\tpaid_with\x18\v \x01(\tR\bpaidWith\x12\x1f\n" +
 	"\vtracking_id\x18\f \x01(\tR\n" +
-	"trackingId\"A\n" +
+	"trackingId\"5\n" +
+	"\x06Placed\x12+\n" +
+	"\x05order\x18\x01 \x01(\v2\x15.shop.orders.v1.OrderR\x05order\"A\n" +
 	"\x12CreateOrderRequest\x12+\n" +
 	"\x05order\x18\x01 \x01(\v2\x15.shop.orders.v1.OrderR\x05order\"B\n" +
 	"\x13CreateOrderResponse\x12+\n" +
@@ -1078,64 +1126,66 @@ func file_shop_orders_v1_orders_proto_rawDescGZIP() []byte {
 }
 
 var file_shop_orders_v1_orders_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_shop_orders_v1_orders_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_shop_orders_v1_orders_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_shop_orders_v1_orders_proto_goTypes = []any{
 	(Status)(0),                    // 0: shop.orders.v1.Status
 	(*Address)(nil),                // 1: shop.orders.v1.Address
 	(*Line)(nil),                   // 2: shop.orders.v1.Line
 	(*Event)(nil),                  // 3: shop.orders.v1.Event
 	(*Order)(nil),                  // 4: shop.orders.v1.Order
-	(*CreateOrderRequest)(nil),     // 5: shop.orders.v1.CreateOrderRequest
-	(*CreateOrderResponse)(nil),    // 6: shop.orders.v1.CreateOrderResponse
-	(*ConfirmPaymentRequest)(nil),  // 7: shop.orders.v1.ConfirmPaymentRequest
-	(*ConfirmPaymentResponse)(nil), // 8: shop.orders.v1.ConfirmPaymentResponse
-	(*CancelOrderRequest)(nil),     // 9: shop.orders.v1.CancelOrderRequest
-	(*CancelOrderResponse)(nil),    // 10: shop.orders.v1.CancelOrderResponse
-	(*GetOrderRequest)(nil),        // 11: shop.orders.v1.GetOrderRequest
-	(*GetOrderResponse)(nil),       // 12: shop.orders.v1.GetOrderResponse
-	(*ListOrdersRequest)(nil),      // 13: shop.orders.v1.ListOrdersRequest
-	(*ListOrdersResponse)(nil),     // 14: shop.orders.v1.ListOrdersResponse
-	(*WatchOrderRequest)(nil),      // 15: shop.orders.v1.WatchOrderRequest
-	(*WatchOrderResponse)(nil),     // 16: shop.orders.v1.WatchOrderResponse
-	(*v1.Money)(nil),               // 17: shop.money.v1.Money
-	(*timestamppb.Timestamp)(nil),  // 18: google.protobuf.Timestamp
-	(v11.Speed)(0),                 // 19: shop.shipping.v1.Speed
+	(*Placed)(nil),                 // 5: shop.orders.v1.Placed
+	(*CreateOrderRequest)(nil),     // 6: shop.orders.v1.CreateOrderRequest
+	(*CreateOrderResponse)(nil),    // 7: shop.orders.v1.CreateOrderResponse
+	(*ConfirmPaymentRequest)(nil),  // 8: shop.orders.v1.ConfirmPaymentRequest
+	(*ConfirmPaymentResponse)(nil), // 9: shop.orders.v1.ConfirmPaymentResponse
+	(*CancelOrderRequest)(nil),     // 10: shop.orders.v1.CancelOrderRequest
+	(*CancelOrderResponse)(nil),    // 11: shop.orders.v1.CancelOrderResponse
+	(*GetOrderRequest)(nil),        // 12: shop.orders.v1.GetOrderRequest
+	(*GetOrderResponse)(nil),       // 13: shop.orders.v1.GetOrderResponse
+	(*ListOrdersRequest)(nil),      // 14: shop.orders.v1.ListOrdersRequest
+	(*ListOrdersResponse)(nil),     // 15: shop.orders.v1.ListOrdersResponse
+	(*WatchOrderRequest)(nil),      // 16: shop.orders.v1.WatchOrderRequest
+	(*WatchOrderResponse)(nil),     // 17: shop.orders.v1.WatchOrderResponse
+	(*v1.Money)(nil),               // 18: shop.money.v1.Money
+	(*timestamppb.Timestamp)(nil),  // 19: google.protobuf.Timestamp
+	(v11.Speed)(0),                 // 20: shop.shipping.v1.Speed
 }
 var file_shop_orders_v1_orders_proto_depIdxs = []int32{
-	17, // 0: shop.orders.v1.Line.price:type_name -> shop.money.v1.Money
+	18, // 0: shop.orders.v1.Line.price:type_name -> shop.money.v1.Money
 	0,  // 1: shop.orders.v1.Event.status:type_name -> shop.orders.v1.Status
-	18, // 2: shop.orders.v1.Event.time:type_name -> google.protobuf.Timestamp
+	19, // 2: shop.orders.v1.Event.time:type_name -> google.protobuf.Timestamp
 	1,  // 3: shop.orders.v1.Order.address:type_name -> shop.orders.v1.Address
 	2,  // 4: shop.orders.v1.Order.lines:type_name -> shop.orders.v1.Line
-	17, // 5: shop.orders.v1.Order.shipping:type_name -> shop.money.v1.Money
-	19, // 6: shop.orders.v1.Order.speed:type_name -> shop.shipping.v1.Speed
-	17, // 7: shop.orders.v1.Order.total:type_name -> shop.money.v1.Money
+	18, // 5: shop.orders.v1.Order.shipping:type_name -> shop.money.v1.Money
+	20, // 6: shop.orders.v1.Order.speed:type_name -> shop.shipping.v1.Speed
+	18, // 7: shop.orders.v1.Order.total:type_name -> shop.money.v1.Money
 	3,  // 8: shop.orders.v1.Order.history:type_name -> shop.orders.v1.Event
 	0,  // 9: shop.orders.v1.Order.status:type_name -> shop.orders.v1.Status
-	4,  // 10: shop.orders.v1.CreateOrderRequest.order:type_name -> shop.orders.v1.Order
-	4,  // 11: shop.orders.v1.CreateOrderResponse.order:type_name -> shop.orders.v1.Order
-	4,  // 12: shop.orders.v1.ConfirmPaymentResponse.order:type_name -> shop.orders.v1.Order
-	4,  // 13: shop.orders.v1.CancelOrderResponse.order:type_name -> shop.orders.v1.Order
-	4,  // 14: shop.orders.v1.GetOrderResponse.order:type_name -> shop.orders.v1.Order
-	4,  // 15: shop.orders.v1.ListOrdersResponse.orders:type_name -> shop.orders.v1.Order
-	4,  // 16: shop.orders.v1.WatchOrderResponse.order:type_name -> shop.orders.v1.Order
-	5,  // 17: shop.orders.v1.Orders.CreateOrder:input_type -> shop.orders.v1.CreateOrderRequest
-	7,  // 18: shop.orders.v1.Orders.ConfirmPayment:input_type -> shop.orders.v1.ConfirmPaymentRequest
-	9,  // 19: shop.orders.v1.Orders.CancelOrder:input_type -> shop.orders.v1.CancelOrderRequest
-	11, // 20: shop.orders.v1.Orders.GetOrder:input_type -> shop.orders.v1.GetOrderRequest
-	13, // 21: shop.orders.v1.Orders.ListOrders:input_type -> shop.orders.v1.ListOrdersRequest
-	15, // 22: shop.orders.v1.Orders.WatchOrder:input_type -> shop.orders.v1.WatchOrderRequest
-	6,  // 23: shop.orders.v1.Orders.CreateOrder:output_type -> shop.orders.v1.CreateOrderResponse
-	8,  // 24: shop.orders.v1.Orders.ConfirmPayment:output_type -> shop.orders.v1.ConfirmPaymentResponse
-	10, // 25: shop.orders.v1.Orders.CancelOrder:output_type -> shop.orders.v1.CancelOrderResponse
-	12, // 26: shop.orders.v1.Orders.GetOrder:output_type -> shop.orders.v1.GetOrderResponse
-	14, // 27: shop.orders.v1.Orders.ListOrders:output_type -> shop.orders.v1.ListOrdersResponse
-	16, // 28: shop.orders.v1.Orders.WatchOrder:output_type -> shop.orders.v1.WatchOrderResponse
-	23, // [23:29] is the sub-list for method output_type
-	17, // [17:23] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	4,  // 10: shop.orders.v1.Placed.order:type_name -> shop.orders.v1.Order
+	4,  // 11: shop.orders.v1.CreateOrderRequest.order:type_name -> shop.orders.v1.Order
+	4,  // 12: shop.orders.v1.CreateOrderResponse.order:type_name -> shop.orders.v1.Order
+	4,  // 13: shop.orders.v1.ConfirmPaymentResponse.order:type_name -> shop.orders.v1.Order
+	4,  // 14: shop.orders.v1.CancelOrderResponse.order:type_name -> shop.orders.v1.Order
+	4,  // 15: shop.orders.v1.GetOrderResponse.order:type_name -> shop.orders.v1.Order
+	4,  // 16: shop.orders.v1.ListOrdersResponse.orders:type_name -> shop.orders.v1.Order
+	4,  // 17: shop.orders.v1.WatchOrderResponse.order:type_name -> shop.orders.v1.Order
+	6,  // 18: shop.orders.v1.Orders.CreateOrder:input_type -> shop.orders.v1.CreateOrderRequest
+	8,  // 19: shop.orders.v1.Orders.ConfirmPayment:input_type -> shop.orders.v1.ConfirmPaymentRequest
+	10, // 20: shop.orders.v1.Orders.CancelOrder:input_type -> shop.orders.v1.CancelOrderRequest
+	12, // 21: shop.orders.v1.Orders.GetOrder:input_type -> shop.orders.v1.GetOrderRequest
+	14, // 22: shop.orders.v1.Orders.ListOrders:input_type -> shop.orders.v1.ListOrdersRequest
+	16, // 23: shop.orders.v1.Orders.WatchOrder:input_type -> shop.orders.v1.WatchOrderRequest
+	7,  // 24: shop.orders.v1.Orders.CreateOrder:output_type -> shop.orders.v1.CreateOrderResponse
+	9,  // 25: shop.orders.v1.Orders.ConfirmPayment:output_type -> shop.orders.v1.ConfirmPaymentResponse
+	11, // 26: shop.orders.v1.Orders.CancelOrder:output_type -> shop.orders.v1.CancelOrderResponse
+	13, // 27: shop.orders.v1.Orders.GetOrder:output_type -> shop.orders.v1.GetOrderResponse
+	15, // 28: shop.orders.v1.Orders.ListOrders:output_type -> shop.orders.v1.ListOrdersResponse
+	17, // 29: shop.orders.v1.Orders.WatchOrder:output_type -> shop.orders.v1.WatchOrderResponse
+	24, // [24:30] is the sub-list for method output_type
+	18, // [18:24] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_shop_orders_v1_orders_proto_init() }
@@ -1149,7 +1199,7 @@ func file_shop_orders_v1_orders_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shop_orders_v1_orders_proto_rawDesc), len(file_shop_orders_v1_orders_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   16,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -14,7 +14,7 @@ var _ = protoimpl.DescBuilder{
 	GoPackagePath: "github.com/hanse-go/hanse/examples/shop/proto/shop/orders/v1",
 	RawDescriptor: []byte("" +
 		"\n" +
-		"$shop/orders/v1/orders.proto.commentsB\xc8\b\xf2\xf8#\xc3\b\n" +
+		"$shop/orders/v1/orders.proto.commentsB\xfe\t\xf2\xf8#\xf9\t\n" +
 		"_\n" +
 		"\x02\x06\x00\x1aY Orders stores orders and sees them through: received, paid, packed, shipped, delivered.\n" +
 		"\n" +
@@ -56,10 +56,16 @@ var _ = protoimpl.DescBuilder{
 		"\x1d\n" +
 		"\x04\x04\x03\x02\v\x1a\x15 Known once shipped.\n" +
 		"\n" +
+		"\x8c\x01\n" +
+		"\x02\x04\x04\x1a\x85\x01 Placed is the event that an order is paid and will be sent. It is published with the change that makes it paid, or neither happens.\n" +
+		"\n" +
+		"%\n" +
+		"\x04\x04\x04\x02\x00\x1a\x1d As it was when it was paid.\n" +
+		"\n" +
 		"@\n" +
-		"\x04\x04\x04\x02\x00\x1a8 Its status, history, payment and tracking are ignored.\n" +
+		"\x04\x04\x05\x02\x00\x1a8 Its status, history, payment and tracking are ignored.\n" +
 		"\n" +
 		"\x1f\n" +
-		"\x04\x04\f\x02\x01\x1a\x17 At most 100; 0 is 20.\n" +
+		"\x04\x04\r\x02\x01\x1a\x17 At most 100; 0 is 20.\n" +
 		"b\x06proto3"),
 }.Build()
