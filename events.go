@@ -72,7 +72,12 @@ func (m *member) checkEvents() (mistakes []error) {
 		mistakes = append(mistakes, fmt.Errorf("service %s: %w", m.Name, err))
 	}
 	if names := m.bus.Declared(); !m.run.app.hasBroker() && len(names) > 0 {
-		mistakes = append(mistakes, fmt.Errorf("service %s uses events (%s), and %s", m.Name, strings.Join(names, ", "), noBroker))
+		what := "and " + noBroker
+		if m.run.lacksBroker { // that was said
+			what = "too"
+		}
+		m.run.lacksBroker = true
+		mistakes = append(mistakes, fmt.Errorf("service %s uses events (%s), %s", m.Name, strings.Join(names, ", "), what))
 	}
 	if names := m.bus.DeclaredJobs(); !m.run.app.keepsJobs() && len(names) > 0 {
 		mistakes = append(mistakes, fmt.Errorf("service %s has jobs (%s), which a store keeps, and %w", m.Name, strings.Join(names, ", "), errNoStore))

@@ -90,7 +90,7 @@ func TestEventsWithoutBroker(t *testing.T) {
 	}
 	for _, before := range []bool{true, false} {
 		r := begin(t, new(hanse.App), uses("shop", before, declare), uses("mailer", before, subscribe), greeter())
-		wantError(t, r.wait(), "service shop uses events (orders.placed), and the app has no broker for events: run it by hanse dev", "service mailer uses events (orders.placed)")
+		wantError(t, r.wait(), "service shop uses events (orders.placed), and the app has no broker for events: run it by hanse dev", "service mailer uses events (orders.placed), too")
 	}
 	r := begin(t, new(hanse.App), uses("shop", false, publish))
 	wantError(t, r.wait(), "service shop: set-up failed: events: publish to orders.placed: the app has no broker for events")

@@ -68,6 +68,8 @@ type run struct {
 	failed    chan error         // what stops the app; the first wins
 	began     time.Time
 
+	lacksBroker bool // a service uses events, there is no broker, and the mistakes say so
+
 	httpContext context.Context // of all HTTP requests
 	cancelHTTP  context.CancelFunc
 

@@ -130,7 +130,8 @@ func stopGroup(cmd *exec.Cmd) error {
 
 // replaceRoot makes the module in dir use the checkout at root.
 func replaceRoot(dir, root string) error {
-	cmd := exec.Command("go", "mod", "edit", "-replace=github.com/hanse-go/hanse="+root)
+	cmd := exec.Command("go", "mod", "edit", "-replace=github.com/hanse-go/hanse="+root,
+		"-replace=github.com/hanse-go/hanse/events/outbox="+filepath.Join(root, "events", "outbox"))
 	cmd.Dir = dir
 	if msg, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go mod edit in %s: %w\n%s", dir, err, msg)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hanse-go/hanse/embednats"
 	"github.com/hanse-go/hanse/identity"
 )
 
@@ -40,22 +42,27 @@ func purchase(ctx context.Context, env *environment) (*section, error) {
 	}
 	shapes := []*shape{
 		{name: "one process"},
-		{name: "nine processes, unix sockets", split: true, env: []string{"HANSE_PATH=unix"}},
-		{name: "nine processes, TCP", split: true, env: []string{"HANSE_PATH=tcp"}},
-		{name: "nine processes, TCP, mutual TLS", split: true, mutual: true, env: []string{"HANSE_PATH=tcp"}},
-		{name: "nine processes, TCP, grpc-go's transport", split: true, env: []string{"HANSE_PATH=tcp", "HANSE_WIRE=grpc-go"}},
+		{name: "twelve processes, unix sockets", split: true, env: []string{"HANSE_PATH=unix"}},
+		{name: "twelve processes, TCP", split: true, env: []string{"HANSE_PATH=tcp"}},
+		{name: "twelve processes, TCP, mutual TLS", split: true, mutual: true, env: []string{"HANSE_PATH=tcp"}},
+		{name: "twelve processes, TCP, grpc-go's transport", split: true, env: []string{"HANSE_PATH=tcp", "HANSE_WIRE=grpc-go"}},
 	}
 	services, err := exec.CommandContext(ctx, bin, "--list-services").Output()
 	if err != nil {
 		return nil, err
 	}
+	backplane, stopBackplane, err := startBackplane(ctx, env)
+	if err != nil {
+		return nil, err
+	}
+	defer stopBackplane()
 	rounds, each := 20, 25
 	if env.quick {
 		rounds, each = 2, 5
 	}
 	run := func() error {
 		for i, s := range shapes {
-			if err := s.start(ctx, env, bin, i, strings.Fields(string(services))); err != nil {
+			if err := s.start(ctx, env, bin, i, backplane, strings.Fields(string(services))); err != nil {
 				return err
 			}
 		}
@@ -78,7 +85,7 @@ func purchase(ctx context.Context, env *environment) (*section, error) {
 
 	sec := &section{
 		intro: fmt.Sprintf("A purchase is what a browser sends: product page, into the cart, checkout page, order (six requests; "+
-			"carts, payments and orders are in SQLite). Each shape did %d purchases, four customers at a time, in interleaved rounds; the same binary, only the environment differs. "+
+			"carts, payments and orders are in SQLite). What an order brings with it (a confirmation by e-mail, stock, points) follows by an event, by way of a backplane in the process of the benchmark. Each shape did %d purchases, four customers at a time, in interleaved rounds; the same binary, only the environment differs. "+
 			"*Between services* is what the processes wrote beyond what one process writes (to its files and its customers).", rounds*each),
 		header: []string{"shape", "p50", "p99", "CPU per purchase", "between services, per purchase", "resident memory"},
 	}
@@ -92,6 +99,25 @@ func purchase(ctx context.Context, env *environment) (*section, error) {
 		sec.add(s.name, ms(percentile(s.took, 0.5)), ms(percentile(s.took, 0.99)), ms(s.cpu/time.Duration(len(s.took))), between, mib(s.memory))
 	}
 	return sec, nil
+}
+
+// startBackplane runs what carries the events of all shapes, each of which is a system of its own.
+func startBackplane(ctx context.Context, env *environment) (url string, stop func(), err error) {
+	server := &embednats.Server{Dir: filepath.Join(env.tmp, "shop-backplane"), Addr: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler)}
+	running, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		server.Run(running) // its error is that of URL
+	}()
+	stop = func() {
+		cancel()
+		<-done
+	}
+	if url, err = server.URL(ctx); err != nil {
+		stop()
+	}
+	return url, stop, err
 }
 
 // buildShop builds examples/shop with grpc-go's transport in reserve, which the shop itself does not link.
@@ -120,7 +146,7 @@ func buildShop(ctx context.Context, env *environment) (bin string, err error) {
 	return bin, goBuild(ctx, dir, bin, "./shop", "-tags", "grpcnotrace")
 }
 
-func (s *shape) start(ctx context.Context, env *environment, bin string, n int, services []string) error {
+func (s *shape) start(ctx context.Context, env *environment, bin string, n int, backplane string, services []string) error {
 	var err error
 	if s.addr, err = freeAddr(); err != nil {
 		return err
@@ -133,6 +159,7 @@ func (s *shape) start(ctx context.Context, env *environment, bin string, n int, 
 	common := append(os.Environ(), append(s.env,
 		"HANSE_REGISTRY=local:"+system,
 		"HANSE_SYSTEM="+system,
+		"HANSE_BACKPLANE="+backplane,
 		"HANSE_LOG_LEVEL=warn",
 		"SHOP_DATA="+filepath.Join(env.tmp, fmt.Sprintf("shop-%d", n)),
 	)...)

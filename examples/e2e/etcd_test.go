@@ -15,7 +15,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -69,21 +68,6 @@ func run(t *testing.T, bin string, env map[string]string, args ...string) *progr
 		}
 	})
 	return p
-}
-
-// hub runs a backplane, and returns what programs are told of it.
-func hub(t *testing.T) string {
-	t.Helper()
-	p := run(t, "hanse", nil, "hub", "--system", "hub", "--addr", "127.0.0.1:0", "--dir", t.TempDir())
-	for deadline := time.Now().Add(patience); ; wait(20 * time.Millisecond) {
-		if _, rest, ok := strings.Cut(p.out.String(), "--backplane '"); ok {
-			url, _, _ := strings.Cut(rest, "'")
-			return url
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("the hub does not run:\n%s", p.out.String())
-		}
-	}
 }
 
 // build builds a program of this folder.
@@ -228,9 +212,10 @@ func chaosEtcd(t *testing.T, s *system, v *verdict) {
 			t.Fatal(err)
 		}
 	}
-	backplane := hub(t)
+	backplane := newHub(t)
+	backplane.start()
 	start := func(service string) *program {
-		return run(t, bin, map[string]string{"HANSE_BACKPLANE": backplane, "HANSE_REGISTRY": e.url(), "HANSE_SYSTEM": "shop", "HANSE_SERVICES": service, "SHOP_DATA": data,
+		return run(t, bin, map[string]string{"HANSE_BACKPLANE": backplane.url(), "HANSE_REGISTRY": e.url(), "HANSE_SYSTEM": "shop", "HANSE_SERVICES": service, "SHOP_DATA": data,
 			"HANSE_IDENTITY": filepath.Join(certificates, "{service}"), "HANSE_LOG_LEVEL": "warn"})
 	}
 	e.start()

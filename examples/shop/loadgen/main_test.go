@@ -10,6 +10,7 @@ import (
 
 	"github.com/hanse-go/hanse"
 	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/events"
 	"github.com/hanse-go/hanse/examples/shop/cart"
 	"github.com/hanse-go/hanse/examples/shop/catalog"
 	"github.com/hanse-go/hanse/examples/shop/checkout"
@@ -38,7 +39,7 @@ func open(t *testing.T, broken string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	app := &hanse.App{Logger: slog.New(slog.DiscardHandler), Registry: registry}
+	app := &hanse.App{Logger: slog.New(slog.DiscardHandler), Registry: registry, Broker: new(events.Memory)}
 	app.UnaryInterceptors = append(app.UnaryInterceptors, func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 		if broken != "" && strings.HasSuffix(info.FullMethod, broken) {
 			return nil, status.Error(codes.Internal, "broken for the test")

@@ -15,12 +15,15 @@ import (
 	"github.com/hanse-go/hanse/examples/shop/cart"
 	"github.com/hanse-go/hanse/examples/shop/catalog"
 	"github.com/hanse-go/hanse/examples/shop/currency"
+	"github.com/hanse-go/hanse/examples/shop/email"
+	"github.com/hanse-go/hanse/examples/shop/loyalty"
 	checkoutv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/checkout/v1"
 	moneyv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/money/v1"
 	ordersv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/orders/v1"
 	reviewsv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/reviews/v1"
 	"github.com/hanse-go/hanse/examples/shop/recommendation"
 	"github.com/hanse-go/hanse/examples/shop/shipping"
+	"github.com/hanse-go/hanse/examples/shop/stock"
 	"github.com/hanse-go/hanse/examples/shop/storefront"
 	"github.com/hanse-go/hanse/hansetest"
 	"go.uber.org/goleak"
@@ -84,7 +87,11 @@ type shop struct {
 func open(t *testing.T, more ...*hanse.Service) *shop {
 	t.Helper()
 	s := &shop{t: t, clerk: &clerk{}}
-	sys := hansetest.Options{Config: fmt.Sprintf("cart: {data: %q}\n", t.TempDir())}.Run(t, append(more,
+	var config strings.Builder
+	for _, name := range []string{"cart", "stock", "loyalty", "email"} {
+		fmt.Fprintf(&config, "%s: {data: %q}\n", name, t.TempDir())
+	}
+	sys := hansetest.Options{Config: config.String()}.Run(t, append(more, stock.Service(), loyalty.Service(), email.Service(),
 		storefront.Service(), catalog.Service(), cart.Service(), currency.Service(), shipping.Service(), recommendation.Service(),
 		hansetest.Fake("checkout", func(r grpc.ServiceRegistrar) { checkoutv1.RegisterCheckoutServer(r, s.clerk) }),
 		hansetest.Fake("orders", func(r grpc.ServiceRegistrar) { ordersv1.RegisterOrdersServer(r, s.clerk) }))...)
@@ -365,15 +372,15 @@ func TestStrip(t *testing.T) {
 		t.Fatal("the page has no strip")
 	}
 	for _, want := range []string{
-		"GET /products/kontor-mug", "5 calls to 4 services", "5 TCP", // catalog twice; no session, so no cart
-		">GetProduct<", ">ListCategories<", ">Quote<", ">ListCurrencies<", ">ListRecommendations<", "<td>OK", " ms</td>",
+		"GET /products/kontor-mug", "6 calls to 5 services", "6 TCP", // catalog twice; no session, so no cart
+		">GetProduct<", ">ListCategories<", ">Quote<", ">ListCurrencies<", ">ListRecommendations<", ">GetStock<", "<td>OK", " ms</td>",
 	} {
 		if !strings.Contains(strip, want) {
 			t.Errorf("the strip does not say %q:\n%s", want, strip)
 		}
 	}
-	if ids := regexp.MustCompile(`class="mono">([0-9a-z]{8})<`).FindAllString(strip, -1); len(ids) != 5 {
-		t.Errorf("%d instances, want 5:\n%s", len(ids), strip)
+	if ids := regexp.MustCompile(`class="mono">([0-9a-z]{8})<`).FindAllString(strip, -1); len(ids) != 6 {
+		t.Errorf("%d instances, want 6:\n%s", len(ids), strip)
 	}
 }
 
