@@ -51,6 +51,16 @@ func commandHelp(u *ui.UI, cmd *cobra.Command) {
 		text = cmd.Short + "."
 	}
 	fmt.Fprintf(u.Out, "%s\n\n%s\n  %s\n", text, heading("Usage"), cmd.UseLine())
+	table := ui.NewTable("", "")
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() {
+			table.Row("  "+ui.Accent.Sprint(c.Name()), c.Short)
+		}
+	}
+	if table.Len() > 0 {
+		fmt.Fprintf(u.Out, "\n%s\n", heading("Commands"))
+		table.WriteTo(u.Out)
+	}
 	if cmd.Example != "" {
 		fmt.Fprintf(u.Out, "\n%s\n%s\n", heading("Examples"), cmd.Example)
 	}

@@ -310,8 +310,7 @@ func watchPs(ctx context.Context, u *ui.UI, where *place, names []string) error 
 		now := states(rows)
 		switch {
 		case u.OutTerminal && !u.JSON:
-			// From the upper left corner, each line over the one that was there.
-			u.Printf("\x1b[H%s\x1b[J", strings.ReplaceAll(text, "\n", "\x1b[K\n"))
+			redraw(u, text)
 		case now == shown:
 		case u.JSON:
 			if err := u.PrintJSON(rows); err != nil {
@@ -322,6 +321,11 @@ func watchPs(ctx context.Context, u *ui.UI, where *place, names []string) error 
 		}
 		shown = now
 	}
+}
+
+// redraw shows text on a terminal from the upper left corner, each line over the one that was there.
+func redraw(u *ui.UI, text string) {
+	u.Printf("\x1b[H%s\x1b[J", strings.ReplaceAll(text, "\n", "\x1b[K\n"))
 }
 
 // states is what must differ for the list to be printed again where it cannot be redrawn.

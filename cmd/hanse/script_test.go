@@ -13,7 +13,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"hanse": main, "served": served, "foreign": foreign})
+	testscript.Main(m, map[string]func(){"hanse": main, "served": served, "foreign": foreign, "evented": evented})
 }
 
 // TestScript runs the terminal sessions in testdata/script.

@@ -112,7 +112,7 @@ func (c *Call) stream(ctx context.Context, name string, in *input) (metadata.MD,
 }
 
 func (c *Call) reply(m proto.Message) error {
-	data, err := formatJSON(m, c.Method.Types, c.Indent)
+	data, err := FormatJSON(m, c.Method.Types, c.Indent)
 	if err != nil {
 		return err
 	}

@@ -110,7 +110,7 @@ func (f *fields) assignMap(m protoreflect.Message, fd protoreflect.FieldDescript
 		}
 		return f.parseJSONField(m, fd, value)
 	}
-	key, err := parseScalar(fd.MapKey(), rest[0])
+	key, err := ParseScalar(fd.MapKey(), rest[0])
 	if err != nil {
 		return fmt.Errorf("the key %w", err)
 	}
@@ -176,7 +176,7 @@ func (f *fields) assignList(m protoreflect.Message, fd protoreflect.FieldDescrip
 // parse reads one value of the field's type; fresh is a new one.
 func (f *fields) parse(fresh protoreflect.Value, fd protoreflect.FieldDescriptor, text string) (protoreflect.Value, error) {
 	if fd.Message() == nil {
-		v, err := parseScalar(fd, text)
+		v, err := ParseScalar(fd, text)
 		if err != nil {
 			return v, fmt.Errorf("%s %w", fd.Name(), err)
 		}
@@ -197,7 +197,7 @@ func (f *fields) parse(fresh protoreflect.Value, fd protoreflect.FieldDescriptor
 		js = quoteJSON(text)
 	case "google.protobuf.DoubleValue", "google.protobuf.FloatValue", "google.protobuf.Int64Value", "google.protobuf.UInt64Value",
 		"google.protobuf.Int32Value", "google.protobuf.UInt32Value", "google.protobuf.BoolValue":
-		v, err := parseScalar(fd.Message().Fields().ByNumber(1), text)
+		v, err := ParseScalar(fd.Message().Fields().ByNumber(1), text)
 		if err != nil {
 			return fresh, fmt.Errorf("%s %w", fd.Name(), err)
 		}
@@ -240,8 +240,8 @@ func (f *fields) parseJSONField(m protoreflect.Message, fd protoreflect.FieldDes
 	return nil
 }
 
-// parseScalar reads a number, a truth value, text, bytes or an enum. Its error continues a sentence that begins with the field.
-func parseScalar(fd protoreflect.FieldDescriptor, text string) (protoreflect.Value, error) {
+// ParseScalar reads a number, a truth value, text, bytes or an enum. Its error continues a sentence that begins with the field.
+func ParseScalar(fd protoreflect.FieldDescriptor, text string) (protoreflect.Value, error) {
 	switch {
 	case fd.Kind() == protoreflect.BoolKind && text == "yes":
 		text = "true"
@@ -290,6 +290,14 @@ func lookup(md protoreflect.MessageDescriptor, name string) protoreflect.FieldDe
 		return fd
 	}
 	return md.Fields().ByJSONName(name)
+}
+
+// FindField finds a field by its name or its JSON name. Its error says what may have been meant.
+func FindField(md protoreflect.MessageDescriptor, name string) (protoreflect.FieldDescriptor, error) {
+	if fd := lookup(md, name); fd != nil {
+		return fd, nil
+	}
+	return nil, noField(md, name)
 }
 
 // noField is the error for a field that the message does not have.

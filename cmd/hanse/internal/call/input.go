@@ -9,6 +9,7 @@ import (
 
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/dynamicpb"
 )
 
@@ -32,7 +33,7 @@ func newInput(m *Method, args []string, in io.Reader) (*input, error) {
 	for _, arg := range args {
 		trimmed := strings.TrimSpace(arg)
 		if strings.HasPrefix(trimmed, "{") {
-			msg, err := parseJSON([]byte(trimmed), md, m.Types)
+			msg, err := ParseJSON([]byte(trimmed), md, m.Types)
 			if err != nil {
 				return nil, usage(err, arg)
 			}
@@ -74,12 +75,24 @@ func newInput(m *Method, args []string, in io.Reader) (*input, error) {
 	}}, nil
 }
 
+// Assigned returns the message that field=value arguments make.
+func Assigned(md protoreflect.MessageDescriptor, args []string) (proto.Message, error) {
+	f := newFields(dynamicpb.NewMessage(md), nil)
+	for _, arg := range args {
+		path, value, ok := strings.Cut(arg, "=")
+		if !ok || path == "" {
+			return nil, ui.Usagef("%q is neither field=value nor JSON in braces", arg)
+		}
+		if err := f.assign(path, value); err != nil {
+			return nil, usage(err, arg)
+		}
+	}
+	return f.msg, nil
+}
+
 // usage says which argument is wrong.
 func usage(err error, arg string) error {
-	const most = 60
-	if r := []rune(arg); len(r) > most {
-		arg = string(r[:most]) + "…"
-	}
+	arg = ui.Shorten(arg, 60)
 	var e *ui.Error
 	if errors.As(err, &e) {
 		out := ui.Usagef("%s: %s", arg, e.What)
@@ -110,7 +123,7 @@ func fromReader(m *Method, in io.Reader) func() (proto.Message, error) {
 		case err != nil:
 			return nil, ui.Usagef("message %d of standard input: %w", n, err)
 		}
-		msg, err := parseJSON(raw, m.Desc.Input(), m.Types)
+		msg, err := ParseJSON(raw, m.Desc.Input(), m.Types)
 		if err != nil {
 			return nil, usage(err, fmt.Sprintf("message %d of standard input", n))
 		}

@@ -14,8 +14,8 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 )
 
-// parseJSON reads a message in protobuf's JSON form.
-func parseJSON(data []byte, md protoreflect.MessageDescriptor, types *reflection.Types) (*dynamicpb.Message, error) {
+// ParseJSON reads a message in protobuf's JSON form.
+func ParseJSON(data []byte, md protoreflect.MessageDescriptor, types *reflection.Types) (*dynamicpb.Message, error) {
 	if err := checkNames(data, md); err != nil {
 		return nil, err
 	}
@@ -26,9 +26,9 @@ func parseJSON(data []byte, md protoreflect.MessageDescriptor, types *reflection
 	return m, nil
 }
 
-// formatJSON writes a message in protobuf's JSON form: on one line, or indented. protojson puts blanks at random, so that nobody
+// FormatJSON writes a message in protobuf's JSON form: on one line, or indented. protojson puts blanks at random, so that nobody
 // relies on them; here they are regular.
-func formatJSON(m proto.Message, types *reflection.Types, indent bool) ([]byte, error) {
+func FormatJSON(m proto.Message, types *reflection.Types, indent bool) ([]byte, error) {
 	data, err := protojson.MarshalOptions{Resolver: types, AllowPartial: true}.Marshal(m)
 	if err != nil {
 		return nil, err

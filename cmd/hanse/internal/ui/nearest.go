@@ -77,3 +77,11 @@ func List(names []string, word string) string {
 		return strings.Join(names[:n-1], ", ") + " " + word + " " + names[n-1]
 	}
 }
+
+// Shorten cuts a text that is longer than so many characters.
+func Shorten(text string, most int) string {
+	if r := []rune(text); len(r) > most {
+		return string(r[:most]) + "…"
+	}
+	return text
+}
