@@ -50,6 +50,9 @@ func (d *declaration) encode(msg proto.Message) ([]byte, string, error) {
 
 // decode reads the data of m into msg.
 func (d *declaration) decode(m *Message, msg proto.Message) error {
+	if _, err := m.Unpack(); err != nil {
+		return err
+	}
 	if m.Type != d.typeName() {
 		return fmt.Errorf("it carries a %q, and the topic's messages are %s", m.Type, d.typeName())
 	}

@@ -138,7 +138,11 @@ func (s *Subscription) adapt(lasted time.Duration) {
 func (s *Subscription) takeIn(deliveries []Delivery, now time.Time) {
 	items := make([]item, len(deliveries))
 	for i, d := range deliveries {
-		items[i].delivery, items[i].message, items[i].attempt = d, d.Message(), max(1, d.Attempt())
+		it := &items[i]
+		it.delivery, it.message, it.attempt = d, d.Message(), max(1, d.Attempt())
+		if unpacked, err := it.message.Unpack(); err == nil { // else decode says it
+			it.message = unpacked
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

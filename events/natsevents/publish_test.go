@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 	"github.com/hanse-go/hanse/events"
 	"github.com/hanse-go/hanse/events/natsevents"
 	"github.com/nats-io/nats.go"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
 // Another language sees CloudEvents in the binary mode of NATS.
@@ -89,6 +91,43 @@ func TestWireIn(t *testing.T) {
 		if m := got["plain"]; m == nil || m.ID != "test_t/2" || m.Time.IsZero() {
 			t.Errorf("%s: got %+v", name, m)
 		}
+	}
+}
+
+// One that publishes in structured mode is read by who subscribes a topic.
+func TestWireInStructured(t *testing.T) {
+	n := newNode(t)
+	bus := &events.Bus{Broker: n.broker(), Logger: slog.New(slog.DiscardHandler)}
+	topic := events.NewTopic[*wrapperspb.StringValue]("t", events.Key((*wrapperspb.StringValue).GetValue))
+	got := make(chan *events.Event[*wrapperspb.StringValue], 10)
+	topic.Subscribe(bus, "g", func(_ context.Context, e *events.Event[*wrapperspb.StringValue]) error {
+		got <- e
+		return nil
+	}, events.Start{All: true})
+	if err := bus.Declare(within(t, 20*time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ran := make(chan error, 1)
+	go func() { ran <- bus.Run(ctx) }()
+	defer func() {
+		stop()
+		if err := <-ran; err != nil {
+			t.Error(err)
+		}
+	}()
+	_, err := n.jetstream().PublishMsg(t.Context(), &nats.Msg{Subject: "test.events.t", Header: nats.Header{"Content-Type": {"application/cloudevents+json"}, "x-own": {"1"}},
+		Data: []byte(`{"specversion":"1.0","id":"4711","source":"/py","type":"google.protobuf.StringValue","partitionkey":"k","data":"tea"}`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case e := <-got:
+		if e.ID != "4711" || e.Source != "/py" || e.Key != "k" || e.Data.GetValue() != "tea" || e.Metadata["x-own"] != "1" || e.Time.IsZero() {
+			t.Errorf("got %+v", e)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("it does not come")
 	}
 }
 
