@@ -128,6 +128,8 @@ func TestGuides(t *testing.T) {
 		}
 	}
 	command(t, dir, hanse, "gen")
+	command(t, dir, "go", "mod", "edit", "-require", module+"/events/outbox@v0.0.0", "-replace", module+"/events/outbox="+filepath.Join(root, "events", "outbox"))
+	command(t, dir, "go", "mod", "tidy")
 	command(t, dir, hanse, "gen", "--check")
 	command(t, dir, "go", "vet", "./...")
 	command(t, dir, "go", "test", "./...")
