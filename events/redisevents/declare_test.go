@@ -17,6 +17,7 @@ func noSync(o *redisevents.Options) { o.NoSync = true }
 
 // TestServerSettings holds that a server that loses events is refused, and with which words.
 func TestServerSettings(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name  string
 		flags []string
@@ -59,6 +60,7 @@ func TestServerSettings(t *testing.T) {
 
 // TestUsers holds that a user of the server needs no more than is documented, and that the password is in no error.
 func TestUsers(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	rules := "shop on >geheim ~{shop:* &{shop:* +@read +@write +@scripting +@pubsub +info +config|get +ping +time"
 	command := []any{"acl", "setuser"}
@@ -99,6 +101,7 @@ func TestUsers(t *testing.T) {
 }
 
 func TestDrift(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	b := s.broker()
 	limits := func(change func(*events.Limits)) func(*events.TopicInfo) {
@@ -126,6 +129,8 @@ func TestDrift(t *testing.T) {
 				t.Fatal(err)
 			}
 			mustPublish(t, b, name, event("1", "a"), event("2", "b"), event("3", ""))
+			published := time.Now()
+			discoverytest.Eventually(t, "they are some milliseconds old", func() bool { return time.Since(published) > 5*time.Millisecond })
 			err := s.broker().Declare(within(t, 20*time.Second), topicInfo(name, tt.second))
 			switch {
 			case tt.want == "" && err != nil:
@@ -142,6 +147,7 @@ func TestDrift(t *testing.T) {
 
 // TestGroupDrift holds that a group does not change between the ways of delivery.
 func TestGroupDrift(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	b := s.declared("t")
 	subscribe(t, b, "t", "g", "a", ordered)
@@ -152,6 +158,7 @@ func TestGroupDrift(t *testing.T) {
 }
 
 func TestNewerRecord(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	s.declared("t")
 	if err := s.client().HSet(t.Context(), "{test:t}:topic", "version", 2).Err(); err != nil {
@@ -163,6 +170,7 @@ func TestNewerRecord(t *testing.T) {
 }
 
 func TestWrongOptions(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	for want, change := range map[string]func(*redisevents.Options){
 		"Lease":      func(o *redisevents.Options) { o.Lease = time.Millisecond },

@@ -20,6 +20,9 @@ import (
 
 func TestMain(m *testing.M) {
 	redis.SetLogger(quiet{}) // servers that are away are what is tested
+	if address := os.Getenv("REDISEVENTS_TEST_MEMBER"); address != "" {
+		beMember(address)
+	}
 	goleak.VerifyTestMain(m)
 }
 

@@ -234,8 +234,8 @@ func (m *member) Close(ctx context.Context) (err error) {
 		m.settled, m.came = nil, nil
 		m.mu.Unlock()
 		err = m.kind.leave(ctx, settled, came)
-		if passing(err) {
-			err = nil // the server is away, and others will find out
+		if passing(err) || isGone(err) {
+			err = nil // the server is away, and others will find out; or there is nothing to leave
 		}
 	})
 	return explain(err)

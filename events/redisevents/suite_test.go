@@ -9,6 +9,7 @@ import (
 )
 
 func TestSuite(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	var mu sync.Mutex
 	systems := make(map[events.Broker]string)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 
 // TestWire holds what others find on the server.
 func TestWire(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	b := s.declared("orders.placed", inSystem("shop"))
 	m := event("1", "")
@@ -36,9 +38,7 @@ func TestWire(t *testing.T) {
 	if len(all[0].Values) != len(want) {
 		t.Errorf("there is more: %v", all[0].Values)
 	}
-	h := fnv.New32a()
-	h.Write([]byte("key-1"))
-	keyed, err := c.XRange(t.Context(), fmt.Sprintf("{shop:orders.placed}:%d", h.Sum32()%16), "-", "+").Result()
+	keyed, err := c.XRange(t.Context(), strings.Replace(partitionOf("orders.placed", "key-1"), "test", "shop", 1), "-", "+").Result()
 	if err != nil || len(keyed) != 1 || keyed[0].Values["ce-partitionkey"] != "key-1" {
 		t.Errorf("the partition of key-1 has %v, %v", keyed, err)
 	}
@@ -53,6 +53,7 @@ func TestWire(t *testing.T) {
 
 // TestForeign holds that what others add by XADD is delivered, with an order and without.
 func TestForeign(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	b := s.declared("orders.placed", inSystem("shop"), func(o *redisevents.Options) { o.Poll = 50 * time.Millisecond })
 	sources := []events.Source{
@@ -100,4 +101,11 @@ func TestForeign(t *testing.T) {
 	if got := take(t, late, 1); got[0].Message().ID != "9" {
 		t.Errorf("from number 2 on comes %v", ids(got))
 	}
+}
+
+// partitionOf returns the stream of a key, as it is documented.
+func partitionOf(topic, key string) string {
+	h := fnv.New32a()
+	h.Write([]byte(key))
+	return fmt.Sprintf("{test:%s}:%d", topic, h.Sum32()%16)
 }

@@ -74,6 +74,7 @@ while at <= #ARGV do
   local answer
   if identity and call('EXISTS', identity) == 1 then
     answer = 0
+    call('PEXPIRE', identity, ARGV[2]) -- a write, so that WAIT has something to wait for
   else
     local add = 0
     for i = 1, n do add = add + #fields[i] end

@@ -1,0 +1,53 @@
+//go:build unix
+
+package redisevents_test
+
+import (
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hanse-go/hanse/events"
+)
+
+// TestMemberFrozen holds that a member that was frozen for longer than its lease gets nothing any more of what others have taken, and settles none of it.
+func TestMemberFrozen(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	b := s.declared("t")
+	c := startMember(t, s, true)
+	c.await("joined", 1)
+	mustPublish(t, b, "t", event("1", "k"), event("2", "k"))
+	got := c.await("got", 1)
+	if got[0] != "1" {
+		t.Fatalf("the child got %v", got)
+	}
+	if err := c.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	src := subscribe(t, b, "t", "g", "b", ordered, func(s *events.SubscriptionInfo) { s.AckWait = 30 * time.Second })
+	held := take(t, src, 2)
+	if order := ids(held); !slices.Equal(order, []string{"1", "2"}) {
+		t.Errorf("got %v", order)
+	}
+	if _, err := c.in.Write([]byte("go on\n")); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	c.await("refused", 1)
+	if settled := c.said("settled"); settled != nil {
+		t.Errorf("the frozen member settled %v", settled)
+	}
+	if lost := c.said("lost"); len(lost) == 0 || lost[0] != "1" {
+		t.Errorf("the frozen member was told that it lost %v", lost)
+	}
+	// They are this one's, still pending, and come again to the next owner when this one does not settle them.
+	pending, err := s.client().XPending(t.Context(), partitionOf("t", "k"), "g").Result()
+	if err != nil || pending.Count != 2 {
+		t.Errorf("pending: %+v, %v", pending, err)
+	}
+	ack(t, held...)
+}
