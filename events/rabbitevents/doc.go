@@ -28,6 +28,11 @@
 // groups whose members share the work and give back single events. Dead letters are no exception in what they are but in how they are kept: a topic
 // whose name ends in .dead has a queue of its own name from the start, shop.orders.placed.dead, where they wait to be looked at.
 //
+// No event is delivered at a time: [events.Delayed] is an error of the declaration. RabbitMQ has chains of queues whose messages expire for that, in
+// which a full queue of one group holds up the events of all topics. An event that failed stays with its member until it is given back, so
+// waits of [events.Retry] beyond a quarter of an hour are cut; RabbitMQ ends a channel on which an event is unsettled for half an
+// hour (consumer_timeout), which handlers that take longer need to be raised.
+//
 // Nothing is told from its repetition: an event that was sent again because its confirmation got lost is there twice. Handlers bear that, see package
 // events/outbox for a way.
 //

@@ -110,7 +110,7 @@ func (l *line) later(d *delivery, after time.Duration) {
 		return // the server has taken it back
 	}
 	l.stuck++
-	l.waits[d] = time.AfterFunc(after, func() {
+	l.waits[d] = time.AfterFunc(min(after, mostLater), func() {
 		s.mu.Lock()
 		_, waits := l.waits[d]
 		delete(l.waits, d)

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/hanse-go/hanse/events"
 	"github.com/hanse-go/hanse/events/driver"
@@ -52,12 +53,14 @@ func (b *Broker) outgoing(t *topic, m *events.Message) (*outgoing, error) {
 		return nil, fmt.Errorf("%w: %d bytes, and the topic %s takes %d: raise Limits.MaxSize, or publish a reference to the data",
 			events.ErrTooLarge, len(m.Data), t.info.Name, limit)
 	}
+	if m.Due.After(time.Now()) {
+		return nil, errDelay
+	}
 	msg, err := publishing(m)
 	if err != nil {
 		return nil, err
 	}
-	o := &outgoing{topic: t, exchange: t.exchange, key: routingKey(m.Key, m.ID, b.opts.Partitions), msg: msg, size: len(m.Data) + 512}
-	return o, b.delay(o, m)
+	return &outgoing{topic: t, exchange: t.exchange, key: routingKey(m.Key, m.ID, b.opts.Partitions), msg: msg, size: len(m.Data) + 512}, nil
 }
 
 func newPublisher(b *Broker) *publisher {

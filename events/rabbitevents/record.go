@@ -22,7 +22,6 @@ type record struct {
 	Topic          string                 `json:"topic"`
 	Limits         limits                 `json:"limits"`
 	Keyed          bool                   `json:"keyed,omitempty"`
-	Delayed        bool                   `json:"delayed,omitempty"`
 	Partitions     int                    `json:"partitions"`
 	Groups         map[string]groupRecord `json:"groups,omitempty"`
 	Schema         []byte                 `json:"schema,omitempty"`
@@ -47,7 +46,7 @@ type limits struct {
 
 // info is what the topic was declared as.
 func (r *record) info() events.TopicInfo {
-	return events.TopicInfo{Name: r.Topic, Keyed: r.Keyed, Delayed: r.Delayed, Limits: events.Limits(r.Limits)}
+	return events.TopicInfo{Name: r.Topic, Keyed: r.Keyed, Limits: events.Limits(r.Limits)}
 }
 
 func (r *record) encode() ([]byte, error) {
@@ -63,7 +62,7 @@ func (r *record) encode() ([]byte, error) {
 	if err := json.Unmarshal(known, &mine); err != nil {
 		return nil, err
 	}
-	for _, name := range [...]string{"keyed", "delayed", "groups", "schema", "schema_revision"} { // which are left out when they are empty
+	for _, name := range [...]string{"keyed", "groups", "schema", "schema_revision"} { // which are left out when they are empty
 		delete(all, name)
 	}
 	for name, value := range mine {

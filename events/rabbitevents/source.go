@@ -11,8 +11,17 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-// mostAhead is the most deliveries that the server may have sent over one channel and that are not settled.
-const mostAhead = 2000
+const (
+	// mostAhead is the most deliveries that the server may have sent over one channel and that are not settled.
+	mostAhead = 2000
+
+	// partAhead is that of a partition. It cannot change while that is taken from, and the server counts all that it has sent as delivered
+	// once more, so it is not too large.
+	partAhead = 256
+
+	// mostLater is how long a delivery may be kept to be given back: the server ends a channel on which one is unsettled for half an hour.
+	mostLater = 15 * time.Minute
+)
 
 // source is a member of a group: it takes from one queue with the other members, or, if the group keeps the order of keys, from the queues of the
 // partitions that are its own. A subscription without a group takes from a queue of its own.
@@ -77,7 +86,12 @@ func (s *source) start(l *line) {
 }
 
 // most is the most deliveries that a line may have.
-func (s *source) most() int { return min(s.info.MaxInFlight, mostAhead) }
+func (s *source) most() int {
+	if s.team != nil {
+		return min(s.info.MaxInFlight, partAhead)
+	}
+	return min(s.info.MaxInFlight, mostAhead)
+}
 
 // shared says whether other members take from the same queue.
 func (s *source) shared() bool { return s.info.Group != "" && s.team == nil }
@@ -285,7 +299,8 @@ func (d *delivery) Ack(context.Context) error {
 	return d.settle(func() error { return d.ch.Ack(d.tag, false) })
 }
 
-// Retry implements [events.Delivery]. The event stays with this member until it is given back, and goes to others at once when the member leaves.
+// Retry implements [events.Delivery]. The event stays with this member until it is given back, after a quarter of an hour at most, and goes to others at
+// once when the member leaves.
 func (d *delivery) Retry(_ context.Context, after time.Duration) error {
 	return d.settle(func() error {
 		if after <= 0 {

@@ -19,11 +19,16 @@ const (
 	deadSuffix = ".dead"
 )
 
+var errDelay = fmt.Errorf("%w: RabbitMQ delivers no event at a later time: leave events.Delayed out", events.ErrUnsupported)
+
 // Declare implements [events.Broker]. The limits of a topic that has groups are settings of their queues, which RabbitMQ cannot change: other ones
 // are refused with [events.ErrDrift].
 func (b *Broker) Declare(ctx context.Context, info events.TopicInfo) error {
 	if err := b.use(); err != nil {
 		return err
+	}
+	if info.Delayed {
+		return fmt.Errorf("declare the topic %s: %w", info.Name, errDelay)
 	}
 	info.Limits = info.Limits.WithDefaults()
 	t := b.newTopic(info)
@@ -61,7 +66,7 @@ func (b *Broker) makeTopic(ch *amqp.Channel, t *topic, r *record) (*record, erro
 }
 
 func (r *record) declared(info events.TopicInfo) {
-	r.Limits, r.Keyed, r.Delayed = limits(info.Limits), info.Keyed, info.Delayed
+	r.Limits, r.Keyed = limits(info.Limits), info.Keyed
 }
 
 // compare says what of a declaration cannot be, because the queues of groups are there.

@@ -5,11 +5,14 @@ package rabbitevents_test
 import (
 	"context"
 	"errors"
+	"net"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/hanse-go/hanse/discovery/discoverytest"
 	"github.com/hanse-go/hanse/events"
+	"github.com/hanse-go/hanse/events/rabbitevents"
 )
 
 func within(t *testing.T, d time.Duration) context.Context {
@@ -132,4 +135,138 @@ func TestDrift(t *testing.T) {
 	n.eval(`rabbit_amqqueue:declare(rabbit_misc:r(<<"/">>, queue, <<"` + system + `.mine:mailer">>), true, false, [], none, <<"test">>).`)
 	_, err = b.Subscribe(t.Context(), subscription("mine", "mailer", "m"))
 	drifts(err, system+".mine:mailer", "inequivalent arg", "delete it")
+}
+
+// TestDelayed holds that what RabbitMQ cannot do is an error before anything waits for it.
+func TestDelayed(t *testing.T) {
+	n := rabbit(t)
+	b := newBroker(t, n.url(), newSystem())
+	if err := b.Declare(t.Context(), topicInfo("orders", func(i *events.TopicInfo) { i.Delayed = true })); !errors.Is(err, events.ErrUnsupported) {
+		t.Errorf("Declare: %v, want ErrUnsupported", err)
+	}
+	declare(t, b, "orders")
+	m := event("1", "")
+	m.Due = time.Now().Add(time.Hour)
+	if err := <-send(t.Context(), b, "orders", m); !errors.Is(err, events.ErrUnsupported) {
+		t.Errorf("publish: %v, want ErrUnsupported", err)
+	}
+}
+
+// TestMaxAge holds that what is too old goes, and that a topic may keep its events for years, or for ever.
+func TestMaxAge(t *testing.T) {
+	n := rabbit(t)
+	b := newBroker(t, n.url(), newSystem())
+	for name, age := range map[string]time.Duration{"short": 300 * time.Millisecond, "years": 5 * 365 * 24 * time.Hour, "ever": -1} {
+		declare(t, b, name, func(i *events.TopicInfo) { i.Limits.MaxAge = age })
+		s := subscribe(t, b, subscription(name, "mailer", "m"))
+		publish(t, b, name, event("1", ""))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		<-ctx.Done()
+		cancel()
+		publish(t, b, name, event("2", ""))
+		want := "1"
+		if name == "short" {
+			want = "2"
+		}
+		if got := take(t, s, 1); got[0].Message().ID != want {
+			t.Errorf("%s: got %s, want %s", name, got[0].Message().ID, want)
+		}
+	}
+}
+
+// TestLost holds that a member is told when the server takes its deliveries back, and that they come again, to a subscription without a
+// group, too, for which nothing that was published meanwhile is missed.
+func TestLost(t *testing.T) {
+	n := rabbit(t)
+	system := newSystem()
+	b, publisher := newBroker(t, n.url(), system), newBroker(t, n.url(), system)
+	declare(t, b, "orders")
+	declare(t, publisher, "orders")
+	shared, each := subscribe(t, b, subscription("orders", "mailer", "m")), subscribe(t, b, subscription("orders", "", "m"))
+	publish(t, publisher, "orders", event("1", ""))
+	var held []events.Delivery
+	for _, s := range []events.Source{shared, each} {
+		held = append(held, take(t, s, 1)...)
+	}
+	n.eval(`rabbit_networking:close_all_connections(<<"a test">>).`)
+	publish(t, publisher, "orders", event("2", ""))
+	for i, s := range []events.Source{shared, each} {
+		select {
+		case <-held[i].Lost():
+		case <-time.After(20 * time.Second):
+			t.Fatal("nobody says that it is lost")
+		}
+		if err := held[i].Ack(t.Context()); err == nil {
+			t.Error("a delivery of before is acknowledged")
+		}
+		got := take(t, s, 2)
+		if got[0].Message().ID != "1" || got[0].Attempt() != 2 || got[1].Message().ID != "2" || got[1].Attempt() != 1 {
+			t.Errorf("got %s, attempt %d, and %s, attempt %d; want 1, attempt 2, and 2, attempt 1",
+				got[0].Message().ID, got[0].Attempt(), got[1].Message().ID, got[1].Attempt())
+		}
+		ack(t, got...)
+	}
+}
+
+// TestEachLeavesNothing holds that the queue of a subscription without a group goes with it.
+func TestEachLeavesNothing(t *testing.T) {
+	n := rabbit(t)
+	system := newSystem()
+	b := newBroker(t, n.url(), system)
+	declare(t, b, "orders")
+	s, err := b.Subscribe(t.Context(), subscription("orders", "", "m"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := func() bool {
+		_, err := foreign(t, n).QueueDeclarePassive(system+".orders::m", true, false, false, false, nil)
+		return err == nil
+	}
+	if !there() {
+		t.Error("there is no queue")
+	}
+	if err := s.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if there() {
+		t.Error("the queue is there still")
+	}
+}
+
+// TestOtherPartitions holds that programs that divide keys differently do not share a topic.
+func TestOtherPartitions(t *testing.T) {
+	n := rabbit(t)
+	system := newSystem()
+	b := newBroker(t, n.url(), system)
+	other := newBroker(t, n.url(), system, func(o *rabbitevents.Options) { o.Partitions = 4 })
+	declare(t, b, "orders")
+	declare(t, other, "orders") // there is nothing yet that it concerns
+	if _, err := b.Subscribe(t.Context(), subscription("orders", "mailer", "m")); !errors.Is(err, events.ErrDrift) {
+		t.Errorf("Subscribe: %v, want ErrDrift", err)
+	}
+	declare(t, b, "orders")
+	info := subscription("orders", "mailer", "m")
+	info.Ordered = true
+	subscribe(t, b, info)
+	if err := other.Declare(t.Context(), topicInfo("orders")); !errors.Is(err, events.ErrDrift) || !strings.Contains(err.Error(), "Partitions is 8 there and 4") {
+		t.Errorf("Declare: %v, want ErrDrift", err)
+	}
+}
+
+// TestTLS holds that an amqps URL is TLS with certificates that are verified.
+func TestTLS(t *testing.T) {
+	n := rabbit(t)
+	c := discoverytest.NewCredentials(t)
+	_, port, err := net.SplitHostPort(discoverytest.FreeAddress(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.eval(`ok = rabbit_networking:start_ssl_listener({"127.0.0.1", ` + port + `}, [{cacertfile, "` + c.CAFile + `"}, {certfile, "` + c.CertFile + `"}, {keyfile, "` + c.KeyFile + `"}], 2).`)
+	url := "amqps://guest:guest@127.0.0.1:" + port
+	b := newBroker(t, url, newSystem(), func(o *rabbitevents.Options) { o.TLS = c.Client("") })
+	declare(t, b, "orders")
+	publish(t, b, "orders", event("1", ""))
+	if err := newBroker(t, url, newSystem()).Declare(within(t, 20*time.Second), topicInfo("orders")); err == nil || !strings.Contains(err.Error(), "unknown authority") {
+		t.Errorf("without the authority: %v", err)
+	}
 }
