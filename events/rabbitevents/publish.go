@@ -258,15 +258,15 @@ func (p *publisher) session() (progress bool, err error) {
 
 // feed sends until the channel ends.
 func (p *publisher) feed(ctx context.Context, ch *amqp.Channel, closed <-chan *amqp.Error) error {
-	why := func() error {
+	why := func(err error) error {
 		select {
-		case err, ok := <-closed:
-			if ok && err != nil {
-				return err
+		case e, ok := <-closed:
+			if ok && e != nil {
+				return e
 			}
 		default:
 		}
-		return amqp.ErrClosed
+		return err
 	}
 	for {
 		free := p.b.out.free()
@@ -275,15 +275,9 @@ func (p *publisher) feed(ctx context.Context, ch *amqp.Channel, closed <-chan *a
 			o = p.next()
 		}
 		if o != nil {
-			err := ch.PublishWithContext(ctx, o.exchange, o.key, o.topic != nil, false, o.msg)
-			if err == nil {
-				continue
+			if err := ch.PublishWithContext(ctx, o.exchange, o.key, o.topic != nil, false, o.msg); err != nil {
+				return why(err) // there is nothing in it that the library would not send, so it is the connection
 			}
-			if ch.IsClosed() || ctx.Err() != nil {
-				return why()
-			}
-			p.unsend(o) // it never went
-			p.finish(o, err)
 			continue
 		}
 		select {
@@ -291,11 +285,8 @@ func (p *publisher) feed(ctx context.Context, ch *amqp.Channel, closed <-chan *a
 		case <-free:
 		case <-ctx.Done():
 			return errClosed
-		case err, ok := <-closed:
-			if ok && err != nil {
-				return err
-			}
-			return amqp.ErrClosed
+		case err := <-closed:
+			return closing(err)
 		}
 	}
 }
@@ -315,15 +306,6 @@ func (p *publisher) next() *outgoing {
 	}
 	p.waiting = nil
 	return nil
-}
-
-// unsend takes back the message that was moved last.
-func (p *publisher) unsend(o *outgoing) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if n := len(p.sent) - 1; n >= 0 && p.sent[n] == o {
-		p.sent = p.sent[:n]
-	}
 }
 
 // answered takes what the server says to the oldest message that it has not answered: the library passes that on in order.

@@ -5,6 +5,7 @@ package rabbitevents_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/hanse-go/hanse/discovery/discoverytest"
 	"github.com/hanse-go/hanse/events"
 	"github.com/hanse-go/hanse/events/rabbitevents"
+	amqp "github.com/rabbitmq/amqp091-go"
 )
 
 func within(t *testing.T, d time.Duration) context.Context {
@@ -269,4 +271,125 @@ func TestTLS(t *testing.T) {
 	if err := newBroker(t, url, newSystem()).Declare(within(t, 20*time.Second), topicInfo("orders")); err == nil || !strings.Contains(err.Error(), "unknown authority") {
 		t.Errorf("without the authority: %v", err)
 	}
+}
+
+// TestAckThenClose holds that what was acknowledged right before a member leaves counts, however much it is.
+func TestAckThenClose(t *testing.T) {
+	n := rabbit(t)
+	b := newBroker(t, n.url(), newSystem())
+	declare(t, b, "orders")
+	for _, ordered := range []bool{false, true} {
+		info := subscription("orders", fmt.Sprint("mailer-", ordered), "m")
+		info.Ordered, info.MaxInFlight = ordered, 1000
+		s, err := b.Subscribe(t.Context(), info)
+		if err != nil {
+			t.Fatal(err)
+		}
+		const many = 600
+		var all []<-chan error
+		for i := range many {
+			all = append(all, send(t.Context(), b, "orders", event(fmt.Sprint(i), "k")))
+		}
+		for _, done := range all {
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+		}
+		for left := many; left > 0; {
+			got := take(t, s, min(left, 200))
+			ack(t, got...)
+			left -= len(got)
+		}
+		if err := s.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		info.Member = "n"
+		other := subscribe(t, b, info)
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		if got, err := other.Next(ctx, 100); err == nil {
+			t.Errorf("ordered %v: %s and more come again, which were acknowledged", ordered, got[0].Message().ID)
+		}
+		cancel()
+	}
+}
+
+// TestExpiresAlone holds that of what a member holds, that comes again which was not extended, and no other.
+func TestExpiresAlone(t *testing.T) {
+	n := rabbit(t)
+	b := newBroker(t, n.url(), newSystem())
+	declare(t, b, "orders")
+	info := subscription("orders", "mailer", "m")
+	info.AckWait = time.Second
+	s := subscribe(t, b, info)
+	publish(t, b, "orders", event("1", ""), event("2", ""))
+	held := take(t, s, 2)
+	extended := make(chan struct{})
+	go func() {
+		defer close(extended)
+		tick := time.NewTicker(250 * time.Millisecond)
+		defer tick.Stop()
+		for range 8 {
+			<-tick.C
+			_ = held[1].Extend(t.Context())
+		}
+	}()
+	if got := take(t, s, 1)[0]; got.Message().ID != "1" || got.Attempt() != 2 {
+		t.Errorf("got %s, attempt %d, want 1, attempt 2", got.Message().ID, got.Attempt())
+	} else {
+		ack(t, got)
+	}
+	<-extended
+	if err := held[0].Ack(t.Context()); err == nil {
+		t.Error("what is not held is acknowledged")
+	}
+	ack(t, held[1])
+}
+
+// TestOneConsumer holds that the server gives an ordered queue to one consumer at a time, whatever members think: here another program
+// has all of them, and no member knows.
+func TestOneConsumer(t *testing.T) {
+	n := rabbit(t)
+	system := newSystem()
+	b := newBroker(t, n.url(), system)
+	declare(t, b, "orders")
+	info := subscription("orders", "mailer", "m")
+	info.Ordered = true
+	s := subscribe(t, b, info)
+	ch := foreign(t, n)
+	got := make(chan amqp.Delivery, 10)
+	for i := range 8 {
+		came, err := ch.Consume(fmt.Sprint(system, ".orders:mailer:", i), "", false, false, false, false, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			for d := range came {
+				got <- d
+			}
+		}()
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if _, err := s.Next(ctx, 1); err == nil {
+		t.Error("there is an event")
+	}
+	publish(t, b, "orders", event("1", "k"), event("2", "k"), event("3", "k"))
+	first := <-got
+	<-got
+	if err := first.Ack(false); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel = context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if all, err := s.Next(ctx, 1); err == nil {
+		t.Errorf("%s came, while another consumer has what is before it", all[0].Message().ID)
+	}
+	if err := ch.Close(); err != nil {
+		t.Fatal(err)
+	}
+	all := take(t, s, 2)
+	if all[0].Message().ID != "2" || all[1].Message().ID != "3" {
+		t.Errorf("got %s and %s, want 2 and 3", all[0].Message().ID, all[1].Message().ID)
+	}
+	ack(t, all...)
 }
