@@ -226,7 +226,7 @@ type helps struct {
 
 func (h *helps) help(command string) string {
 	if h.of[command] == "" {
-		out, err := exec.Command(h.hanse, command, "--help").CombinedOutput()
+		out, err := exec.Command(h.hanse, append(strings.Fields(command), "--help")...).CombinedOutput()
 		if err != nil {
 			return ""
 		}
@@ -272,13 +272,20 @@ func (h *helps) check(path, line string) {
 			h.t.Errorf("%s: there is no command %s", path, where)
 			return
 		}
+		for _, w := range words[2:] { // a command below that
+			if !strings.Contains(help, "\n  "+w+" ") {
+				break
+			}
+			where += " " + w
+			help = h.help(strings.TrimPrefix(where, "hanse "))
+		}
 	case len(words) > 2 && words[0] == "go" && words[1] == "run" && strings.HasPrefix(words[2], "./cmd/"):
 		where = words[2]
 		help = h.ofProgram(where)
 	case strings.HasPrefix(words[0], "--"), strings.HasPrefix(words[0], "./"), words[0] == "go" && len(words) > 2 && words[1] == "run":
 		where, help = "program", h.program
 		if len(words) == 1 { // a flag alone may be anybody's
-			for _, c := range []string{"new", "gen", "dev", "run", "call", "ps", "logs"} {
+			for _, c := range []string{"new", "gen", "dev", "run", "call", "ps", "logs", "events replay"} {
 				help += h.help(c)
 			}
 		}
