@@ -100,6 +100,9 @@ func TestUnfold(t *testing.T) {
 				if err == nil || !strings.HasPrefix(err.Error(), c.err) {
 					t.Errorf("%v, want %q", err, c.err)
 				}
+				if want := (&events.Message{ContentType: c.kind, Data: []byte(c.data)}); !reflect.DeepEqual(m, want) {
+					t.Errorf("it became %+v", m)
+				}
 			case err != nil:
 				t.Error(err)
 			case !reflect.DeepEqual(m, c.want):

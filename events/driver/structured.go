@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -12,12 +13,18 @@ import (
 )
 
 // Unfold reads a message that came in the structured mode of CloudEvents, whose data is the whole event: attributes and data become those of the event.
-// Messages of other content types stay as they are. The error is of what is no event.
+// Messages of other content types stay as they are, and so does what is no event, of which the error is.
 func Unfold(m *events.Message) error {
 	kind, _, _ := strings.Cut(strings.ToLower(m.ContentType), ";")
 	switch strings.TrimSpace(kind) {
 	case "application/cloudevents+json", "application/cloudevents":
-		return unfold(m)
+		e := *m
+		e.Extensions = maps.Clone(m.Extensions)
+		if err := unfold(&e); err != nil {
+			return err
+		}
+		*m = e
+		return nil
 	case "application/cloudevents-batch+json":
 		return errors.New("it is a batch of events, and each must be a message of its own")
 	}

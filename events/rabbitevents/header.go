@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hanse-go/hanse/events"
+	"github.com/hanse-go/hanse/events/driver"
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
@@ -25,29 +26,14 @@ const shortText = 255
 // publishing writes an event as the binding of CloudEvents wants it.
 func publishing(m *events.Message) (amqp.Publishing, error) {
 	h := make(amqp.Table, 9+len(m.Extensions)+len(m.Metadata))
-	attribute := func(name, value string) {
-		if value != "" {
-			h[prefix+name] = value
-		}
-	}
-	attribute("specversion", "1.0")
-	attribute("id", m.ID)
-	attribute("source", m.Source)
-	attribute("type", m.Type)
-	attribute("subject", m.Subject)
-	attribute("dataschema", m.DataSchema)
-	attribute("partitionkey", m.Key)
-	if !m.Time.IsZero() {
-		attribute("time", m.Time.UTC().Format(time.RFC3339Nano)) // AMQP's own form has no fractions of seconds
-	}
-	for name, value := range m.Extensions {
-		switch {
-		case known(name):
-			return amqp.Publishing{}, fmt.Errorf("extension %q: it is an attribute, set its field", name)
-		case len(prefix)+len(name) > shortText:
+	for name := range m.Extensions {
+		if len(prefix)+len(name) > shortText {
 			return amqp.Publishing{}, fmt.Errorf("extension %.20q…: the name has more than %d bytes", name, shortText-len(prefix))
 		}
-		h[prefix+name] = value
+	}
+	// The time is text, for AMQP's own form has no fractions of seconds.
+	if err := driver.EachAttribute(m, func(name, value string) { h[prefix+name] = value }); err != nil {
+		return amqp.Publishing{}, err
 	}
 	for name, value := range m.Metadata {
 		switch {
@@ -73,14 +59,6 @@ func short(text string) string {
 		return ""
 	}
 	return text
-}
-
-func known(attribute string) bool {
-	switch attribute {
-	case "specversion", "id", "source", "type", "subject", "time", "dataschema", "datacontenttype", "partitionkey":
-		return true
-	}
-	return false
 }
 
 // reserved says whether a header has a meaning for RabbitMQ, or is an attribute.
@@ -109,15 +87,15 @@ func message(d *amqp.Delivery) *events.Message {
 		switch {
 		case !readable:
 		case ok:
-			read(e, strings.ToLower(attribute), text)
+			if attribute = strings.ToLower(attribute); attribute != "datacontenttype" || e.ContentType == "" {
+				_ = driver.SetAttribute(e, attribute, text) // of a time that cannot be read, that of the property is taken
+			}
 		case reserved(name):
 		default:
-			if e.Metadata == nil {
-				e.Metadata = make(map[string]string)
-			}
-			e.Metadata[strings.ToLower(name)] = text
+			driver.Add(&e.Metadata, strings.ToLower(name), text)
 		}
 	}
+	_ = driver.Unfold(e) // what is no event stays as it is, for its handler to refuse
 	if e.ID == "" {
 		e.ID = d.MessageId
 	}
@@ -136,38 +114,6 @@ func message(d *amqp.Delivery) *events.Message {
 		e.Time = time.Now()
 	}
 	return e
-}
-
-// read takes an attribute.
-func read(e *events.Message, name, value string) {
-	switch name {
-	case "specversion":
-	case "id":
-		e.ID = value
-	case "source":
-		e.Source = value
-	case "type":
-		e.Type = value
-	case "subject":
-		e.Subject = value
-	case "dataschema":
-		e.DataSchema = value
-	case "partitionkey":
-		e.Key = value
-	case "datacontenttype":
-		if e.ContentType == "" {
-			e.ContentType = value
-		}
-	case "time":
-		if at, err := time.Parse(time.RFC3339Nano, value); err == nil { // else that of the property
-			e.Time = at
-		}
-	default:
-		if e.Extensions == nil {
-			e.Extensions = make(map[string]string)
-		}
-		e.Extensions[name] = value
-	}
 }
 
 // asText returns the canonical text of a value in a header. Lists and tables have none.
