@@ -28,6 +28,8 @@ type mover struct {
 	source string // of the events
 	wake   chan struct{}
 
+	others map[string]bool // topics of which tellOfOthers has told
+
 	workers sync.WaitGroup
 	mu      sync.Mutex
 	topics  map[string]*topic
@@ -87,7 +89,7 @@ func (m *mover) loop(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	look := firstLook
-	var last time.Time
+	var last, others time.Time
 	fruitless := 0 // looks since one found something
 	for {
 		select {
@@ -105,6 +107,10 @@ func (m *mover) loop(ctx context.Context) {
 		fruitless++
 		if m.scan(ctx) {
 			look, fruitless = firstLook, 0
+		}
+		if last.Sub(others) > othersAfter {
+			others = last
+			m.tellOfOthers(ctx, last)
 		}
 		pause := m.poll
 		if look <= lastLook {
@@ -170,24 +176,51 @@ func (m *mover) scan(ctx context.Context) (found bool) {
 }
 
 // pending returns those of some topics that have events.
-func (m *mover) pending(ctx context.Context, names []string) (with []string, err error) {
+func (m *mover) pending(ctx context.Context, names []string) ([]string, error) {
 	list, err := json.Marshal(names)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := m.db.QueryContext(ctx, m.sql.pending, string(list))
+	return m.strings(ctx, m.sql.pending, string(list))
+}
+
+// strings returns the rows of a query of one text.
+func (m *mover) strings(ctx context.Context, query string, args ...any) (all []string, err error) {
+	rows, err := m.db.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var name string
-		if err := rows.Scan(&name); err != nil {
+		var s string
+		if err := rows.Scan(&s); err != nil {
 			return nil, err
 		}
-		with = append(with, name)
+		all = append(all, s)
 	}
-	return with, rows.Err()
+	return all, rows.Err()
+}
+
+// othersAfter is how long an event of a topic that the host does not declare may wait for another service before that is logged.
+const othersAfter = time.Minute
+
+// tellOfOthers logs which topics have events that this relay does not move, once for each: their declaration may have been forgotten.
+func (m *mover) tellOfOthers(ctx context.Context, now time.Time) {
+	list, err := json.Marshal(m.bus.Declared())
+	if err != nil {
+		return
+	}
+	topics, err := m.strings(ctx, m.sql.others, string(list), now.Add(-othersAfter).UnixMilli())
+	if err != nil {
+		m.databaseFailed(ctx, err)
+		return
+	}
+	for _, name := range topics {
+		if !m.others[name] {
+			m.others[name] = true
+			m.log.Warn("outbox: events have waited for a minute, for this service does not declare their topic: give it to Attach, or run the service that does", "topic", name)
+		}
+	}
 }
 
 // hear calls what tells of events, again when it fails.

@@ -127,7 +127,7 @@ func (r *Relay) open(ctx context.Context, bus *events.Bus) (*mover, error) {
 	m := &mover{
 		relay: r, db: r.DB, bus: bus, log: log,
 		batch: max(cmp.Or(r.Batch, defaultBatch), 1), lease: max(cmp.Or(r.Lease, defaultLease), minLease),
-		owner: newOwner(), wake: make(chan struct{}, 1), topics: make(map[string]*topic),
+		owner: newOwner(), wake: make(chan struct{}, 1), topics: make(map[string]*topic), others: make(map[string]bool),
 	}
 	var d Dialect
 	for attempt := 1; ; attempt++ {

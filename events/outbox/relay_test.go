@@ -286,10 +286,15 @@ func TestUndeclared(t *testing.T) {
 		if err := outbox.Publish(t.Context(), db, others, wrapperspb.String("x")); err != nil {
 			t.Fatal(err)
 		}
+		run(t, db, `UPDATE hanse_outbox SET created_at = created_at - 120000`)
 		broker := &recorder{}
 		bus := hostOf(t, broker)
-		relay(t, &outbox.Relay{DB: db}, bus)
+		var log lines
+		relay(t, &outbox.Relay{DB: db, Logger: slog.New(slog.NewTextHandler(&log, nil))}, bus)
 		publish(t, db, "a 0")
+		eventually(t, "a hint", func() bool {
+			return strings.Contains(log.String(), "does not declare their topic") && strings.Contains(log.String(), "topic=others")
+		})
 		eventually(t, "an event", func() bool { return len(broker.texts(t)) == 1 })
 		if n := count(t, db, "hanse_outbox WHERE topic = 'others'"); n != 1 {
 			t.Errorf("%d of the other topic are left, want 1", n)

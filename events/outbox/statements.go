@@ -7,6 +7,7 @@ type statements struct {
 	read    string // the first events of a topic
 	readBut string // those of some lanes left out
 	remove  string // events by number
+	others  string // topics other than some, with events of before a time
 }
 
 func statementsOf(d Dialect) statements {
@@ -19,6 +20,7 @@ func statementsOf(d Dialect) statements {
 			readBut: readRows + ` AND lane NOT IN (SELECT t.name FROM jsonb_array_elements_text($3::text::jsonb) AS t (name))
 				ORDER BY seq LIMIT $2`,
 			remove: `DELETE FROM hanse_outbox WHERE seq IN (SELECT t.seq::bigint FROM jsonb_array_elements_text($1::text::jsonb) AS t (seq))`,
+			others: `SELECT DISTINCT topic FROM hanse_outbox WHERE created_at < $2 AND topic NOT IN (SELECT t.name FROM jsonb_array_elements_text($1::text::jsonb) AS t (name))`,
 		}
 	}
 	return statements{
@@ -28,6 +30,7 @@ func statementsOf(d Dialect) statements {
 		read:    readRows + ` ORDER BY seq LIMIT $2`,
 		readBut: readRows + ` AND lane NOT IN (SELECT t.value FROM json_each($3) AS t) ORDER BY seq LIMIT $2`,
 		remove:  `DELETE FROM hanse_outbox WHERE seq IN (SELECT t.value FROM json_each($1) AS t)`,
+		others:  `SELECT DISTINCT topic FROM hanse_outbox WHERE created_at < $2 AND topic NOT IN (SELECT t.value FROM json_each($1) AS t)`,
 	}
 }
 
