@@ -60,7 +60,7 @@ type skipped struct {
 const (
 	// The pauses between looks at the outbox after something happened: what tells of it may come before it can be seen. Each is twice the last one.
 	firstLook = time.Millisecond / 2
-	lastLook  = 64 * time.Millisecond
+	lastLook  = 256 * time.Millisecond
 
 	// mostSpacing is the least time between two looks while a database is busy with other things than the outbox.
 	mostSpacing = 4 * time.Millisecond

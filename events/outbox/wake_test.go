@@ -20,7 +20,7 @@ func TestWokenByTheFile(t *testing.T) {
 	broker := &recorder{}
 	relay(t, &outbox.Relay{DB: db, Poll: time.Hour}, hostOf(t, broker))
 	for i := range 5 {
-		<-time.After(300 * time.Millisecond) // in which the relay ends to look by itself
+		<-time.After(700 * time.Millisecond) // in which the relay ends to look by itself
 		publish(t, d.open(t), "a "+itoa(i))
 		eventually(t, "an event", func() bool { return len(broker.texts(t)) == i+1 })
 	}

@@ -27,16 +27,19 @@ $$;
 -- +goose StatementEnd
 CREATE TRIGGER hanse_outbox_number BEFORE INSERT ON hanse_outbox FOR EACH ROW EXECUTE FUNCTION hanse_outbox_number('hanse_outbox_seq');
 
--- Wakes the relays when the transaction is committed.
+-- Wakes the relays when a transaction is committed. Transactions with a NOTIFY are committed one after the other, each with its own sync of the disk, so of
+-- those that are committed at the same time only one notifies: the relays look several times after that, and find the others, too.
 -- +goose StatementBegin
 CREATE FUNCTION hanse_outbox_wake() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM pg_notify('hanse_outbox', '');
+    IF pg_try_advisory_xact_lock(hashtextextended('hanse_outbox_wake', 0)) THEN
+        PERFORM pg_notify('hanse_outbox', '');
+    END IF;
     RETURN NULL;
 END
 $$;
 -- +goose StatementEnd
-CREATE TRIGGER hanse_outbox_wake AFTER INSERT ON hanse_outbox FOR EACH STATEMENT EXECUTE FUNCTION hanse_outbox_wake();
+CREATE CONSTRAINT TRIGGER hanse_outbox_wake AFTER INSERT ON hanse_outbox DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION hanse_outbox_wake();
 
 -- Who moves the events of a topic, and until when nobody else does.
 CREATE TABLE hanse_outbox_lease (
