@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hanse-go/hanse/events"
@@ -52,7 +53,8 @@ type Broker struct {
 	err   error // what is wrong with the options
 	out   *publisher
 
-	topics sync.Map // name → *topic, those that were declared here
+	topics sync.Map    // name → *topic, those that were declared here
+	up     atomic.Bool // the connection is there, as far as is known: asking it may take as long as it tries to come back
 
 	mu       sync.Mutex
 	sources  map[source]struct{}
@@ -147,6 +149,7 @@ func (b *Broker) use() error {
 		return fmt.Errorf("listen for acknowledgements: %w", err)
 	}
 	b.status = b.conn.StatusChanged(nats.CONNECTED, nats.RECONNECTING, nats.DISCONNECTED, nats.CLOSED)
+	b.up.Store(b.conn.IsConnected())
 	b.link, b.broke = context.WithCancel(b.work)
 	b.routines.Go(func() { b.follow(b.status) })
 	b.routines.Go(b.out.run)
@@ -164,6 +167,7 @@ func (b *Broker) follow(status <-chan nats.Status) {
 			if !ok {
 				return
 			}
+			b.up.Store(s == nats.CONNECTED)
 			switch s {
 			case nats.RECONNECTING, nats.DISCONNECTED:
 				b.mu.Lock()
@@ -190,6 +194,9 @@ func (b *Broker) follow(status <-chan nats.Status) {
 		}
 	}
 }
+
+// isUp says whether the connection is there.
+func (b *Broker) isUp() bool { return b.up.Load() && b.conn.IsConnected() }
 
 func (b *Broker) join(s source) error {
 	b.mu.Lock()

@@ -153,11 +153,8 @@ func (p *publisher) enter(ctx context.Context, o *outgoing) error {
 	o.msg.Reply = p.inbox + strconv.FormatUint(o.number, 36)
 	p.waiting[o.number] = o
 	p.bytes += o.size
-	if !p.held && p.b.conn.Stats().Reconnects != p.lives {
+	if !p.held && (!p.b.isUp() || p.b.conn.Stats().Reconnects != p.lives) {
 		p.hold() // there may be something to be sent again first
-	}
-	if !p.held && !p.b.conn.IsConnected() {
-		p.hold()
 	}
 	if p.held {
 		o.again = true
@@ -263,7 +260,7 @@ func (p *publisher) giveUp(o *outgoing, cause error) {
 	why := o.why
 	switch {
 	case why != nil:
-	case !p.b.conn.IsConnected():
+	case !p.b.up.Load():
 		why = errors.New("the broker is away")
 	default:
 		why = errors.New("the broker did not answer")
@@ -337,13 +334,14 @@ func (p *publisher) findLost() {
 // complete says whether it is known of all events that they must be sent again, so that this can be done in their order. The
 // connection must be there for that.
 func (p *publisher) complete() bool {
-	if !p.b.conn.IsConnected() {
+	if !p.b.isUp() {
 		return false
 	}
+	lives := p.b.conn.Stats().Reconnects
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	// What was sent over a connection that is gone will not be answered. Some of it arrived, but of what arrived all that was before it did.
-	broke := p.b.conn.Stats().Reconnects != p.lives
+	broke := lives != p.lives
 	for _, o := range p.waiting {
 		if !o.again && !broke && time.Since(p.since) < ackWait && time.Since(o.sent) < ackWait {
 			return false
@@ -386,8 +384,9 @@ var errOvertaken = errors.New("the broker did not acknowledge it, but a later ev
 func (p *publisher) resend() {
 	p.send.Lock()
 	defer p.send.Unlock()
+	lives := p.b.conn.Stats().Reconnects
 	p.mu.Lock()
-	p.lives = p.b.conn.Stats().Reconnects
+	p.lives = lives
 	p.held = false
 	var all []*outgoing
 	for _, o := range p.waiting {

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hanse-go/hanse/discovery/discoverytest"
 	"github.com/hanse-go/hanse/events"
 	"github.com/hanse-go/hanse/events/natsevents"
 	"github.com/nats-io/nats.go"
@@ -180,6 +181,30 @@ func TestAwayPublisher(t *testing.T) {
 	if joined := strings.Join(got, " "); !strings.HasPrefix(joined, "before ") || !strings.HasSuffix(joined, " after") {
 		t.Errorf("got %v", got)
 	}
+}
+
+// They do so while the client waits for a server that takes connections and says nothing, as one does that is stopped: meanwhile the client
+// answers no question.
+func TestStoppedServerPublisher(t *testing.T) {
+	n := newNode(t)
+	p := newProxy(t, n.addr)
+	var log discoverytest.Log
+	b := broker(t, connect(t, p.url(), nats.Timeout(20*time.Second)), func(o *natsevents.Options) { o.Logger = log.Logger() })
+	declare(t, b, "t")
+	p.freeze()
+	p.cut()
+	log.Await(t, "the broker is away")
+	for i := range 10 {
+		began := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		err := publish(ctx, b, "t", event(fmt.Sprint("late", i), "k"))
+		cancel()
+		if took := time.Since(began); took > 5*time.Second || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "the broker is away") {
+			t.Errorf("got %v after %v", err, took)
+		}
+	}
+	p.thaw()
+	mustPublish(t, b, "t", event("next", "k"))
 }
 
 func TestCloseWhileAway(t *testing.T) {

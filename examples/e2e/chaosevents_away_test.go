@@ -66,24 +66,22 @@ func chaosEventsAway(t *testing.T, v *verdict, takeAway func(*hub) (back func())
 	end()
 
 	late, vague := time.Duration(0), error(nil)
-	l.mu.Lock()
-	failed := len(l.failed)
-	for _, f := range l.failed {
+	all := l.failures()
+	for _, f := range all {
 		late = max(late, f.took-deadline)
 		if !errors.Is(f.err, context.DeadlineExceeded) {
 			vague = f.err
 		}
 	}
 	var first error
-	if failed > 0 {
-		first = l.failed[failed/2].err
+	if len(all) > 0 {
+		first = all[len(all)/2].err
 	}
-	l.mu.Unlock()
-	v.hold(failed > 0 && late < 500*time.Millisecond && vague == nil, "those with 2 s fail by then", "%d failed, at most %v late: %s", failed, late.Round(time.Millisecond), why(first))
+	v.hold(len(all) > 0 && late < 500*time.Millisecond && vague == nil, "those with 2 s fail by then", "%d failed, at most %v late: %s", len(all), late.Round(time.Millisecond), why(first))
 	committed, _ := o.written(time.Time{})
 	acknowledged := append(append(l.marks(), mark), committed...)
-	all, took := awaitHandled(t, acknowledged, o.handled)
-	v.judge(judge(acknowledged, all), false)
+	marks, took := awaitHandled(t, acknowledged, o.handled)
+	v.judge(judge(acknowledged, marks), false)
 	v.hold(true, "all goes on", "the broker was away for %v; after it was back events were acknowledged in %v, and the backlog of the outbox was handled in %v; all was handled %v after the last event",
 		returned.Sub(away).Round(time.Second), l.since(returned).Sub(returned).Round(10*time.Millisecond), drained.Round(10*time.Millisecond), took.Round(10*time.Millisecond))
 }

@@ -209,6 +209,13 @@ func (l *ledger) counts() (acknowledged, failed int) {
 	return len(l.acknowledged), len(l.failed)
 }
 
+// failures returns what failed.
+func (l *ledger) failures() []failure {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append([]failure{}, l.failed...)
+}
+
 // marks returns what was acknowledged.
 func (l *ledger) marks() []tally.Mark {
 	l.mu.Lock()
