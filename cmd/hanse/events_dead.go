@@ -209,7 +209,8 @@ func printLetters(u *ui.UI, topic string, r *reader, all []letter) error {
 	}
 	table := ui.NewTable("NUMBER", "EVENT", "KEY", "GROUP", "ATTEMPTS", "SINCE", "ERROR")
 	for _, l := range all {
-		table.Row(ui.Accent.Sprint(fmt.Sprintf("%d", l.Sequence)), l.dead.ID, l.Message.Key, groupLabel(l.dead.Group), strconv.Itoa(l.dead.Attempts), since(l.dead.Time), ui.Bad.Sprint(ui.Shorten(l.dead.Error, 80)))
+		table.Row(ui.Accent.Sprint(fmt.Sprintf("%d", l.Sequence)), printable(l.dead.ID), printable(l.Message.Key), groupLabel(l.dead.Group), strconv.Itoa(l.dead.Attempts), since(l.dead.Time),
+			ui.Bad.Sprint(printable(ui.Shorten(l.dead.Error, 80))))
 	}
 	_, err := table.WriteTo(u.Out)
 	return err
@@ -371,7 +372,8 @@ func (c *deadChange) run(ctx context.Context, u *ui.UI, l *letters, topic string
 	if ok {
 		for _, one := range list {
 			if err := c.change(l, ctx, one); err != nil {
-				return ui.Errorf("%d of %s %s, and not number %d: %w", report.Done, plural(uint64(len(list)), "dead letter"), c.done, one.Sequence, err)
+				e := ui.Errorf("%d of %s %s, and not number %d: %w", report.Done, plural(uint64(len(list)), "dead letter"), c.done, one.Sequence, err)
+				return halfDone(ctx, u, e)
 			}
 			report.Done++
 			report.IDs = append(report.IDs, one.dead.ID)

@@ -236,6 +236,14 @@ func (p *replay) count(ctx context.Context) (*replayReport, error) {
 	})
 }
 
+// halfDone returns the error of something of which a part is done. It is told also after Ctrl-C.
+func halfDone(ctx context.Context, u *ui.UI, e *ui.Error) error {
+	if ctx.Err() == nil {
+		return e
+	}
+	return ui.Silent{Exit: u.Fail(e)}
+}
+
 // replayWindow is how many redeliveries are on their way at the same time.
 const replayWindow = 256
 
@@ -289,8 +297,9 @@ func (p *replay) redeliver(ctx context.Context, r *replayReport) error {
 		return nil
 	}
 	e := ui.Errorf("%d of %d events were redelivered: %w", r.Redelivered, r.Events, err)
-	if failedAt == 0 {
-		return e
+	if failedAt > 0 {
+		e = e.Then("go on with --from %d", failedAt)
 	}
-	return e.Then("go on with --from %d", failedAt)
+	progress.Done()
+	return halfDone(ctx, p.ui, e)
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/hanse-go/hanse/cmd/hanse/internal/call"
@@ -163,6 +164,16 @@ func showEvent(u *ui.UI, e eventReport) error {
 	return nil
 }
 
+// printable leaves out what could make a terminal do something: what events say is not to be trusted.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return '\uFFFD'
+		}
+		return r
+	}, text)
+}
+
 // eventText is an event as people read it.
 func eventText(e eventReport, whole bool) string {
 	var b strings.Builder
@@ -172,28 +183,29 @@ func eventText(e eventReport, whole bool) string {
 	}
 	parts := []string{ui.Faint.Sprint(at.Local().Format("15:04:05.000")), ui.Accent.Sprint(fmt.Sprintf("#%d", e.Sequence))}
 	if e.Key != "" {
-		parts = append(parts, ui.Strong.Sprint(e.Key))
+		parts = append(parts, ui.Strong.Sprint(printable(e.Key)))
 	}
-	parts = append(parts, e.Type, ui.Faint.Sprint("from "+e.Source))
+	parts = append(parts, printable(e.Type), ui.Faint.Sprint(printable("from "+e.Source)))
 	if e.Trace != "" {
-		parts = append(parts, ui.Faint.Sprint("trace "+e.Trace))
+		parts = append(parts, ui.Faint.Sprint(printable("trace "+e.Trace)))
 	}
 	if e.OnlyFor != nil {
-		parts = append(parts, ui.Warning.Sprint("once more for "+groupLabel(*e.OnlyFor)))
+		parts = append(parts, ui.Warning.Sprint(printable("once more for "+groupLabel(*e.OnlyFor))))
 	}
 	fmt.Fprintln(&b, strings.Join(parts, "  "))
-	field := func(name, value string) {
+	styled := func(style ui.Style, name, value string) {
 		if value != "" {
-			fmt.Fprintf(&b, "  %s %s\n", ui.Faint.Sprint(name+":"), value)
+			fmt.Fprintf(&b, "  %s %s\n", ui.Faint.Sprint(printable(name)+":"), style.Sprint(printable(value)))
 		}
 	}
+	field := func(name, value string) { styled(ui.Plain, name, value) }
 	if whole {
 		field("id", e.ID)
 		field("subject", e.Subject)
 		field("time", e.Time.Local().Format(time.RFC3339Nano))
 	}
 	if d := e.Dead; d != nil {
-		field("error", ui.Bad.Sprint(d.Error))
+		styled(ui.Bad, "error", d.Error)
 		field("group", fmt.Sprintf("%s, after %s", groupLabel(d.Group), plural(uint64(d.Attempts), "attempt")))
 		if whole {
 			field("event", fmt.Sprintf("%s, #%d of %s", d.ID, d.Sequence, d.Topic))
@@ -213,13 +225,13 @@ func eventText(e eventReport, whole bool) string {
 		if err != nil {
 			text = e.Data
 		}
-		fmt.Fprintf(&b, "  %s\n", text)
+		fmt.Fprintf(&b, "  %s\n", printable(string(text)))
 	case e.Data != nil:
-		fmt.Fprintf(&b, "  %s\n", e.Data)
-	case utf8.Valid(e.DataBase64) && !strings.ContainsFunc(string(e.DataBase64), func(r rune) bool { return r < ' ' && r != '\n' && r != '\t' }):
+		fmt.Fprintf(&b, "  %s\n", printable(string(e.Data)))
+	case utf8.Valid(e.DataBase64) && printable(string(e.DataBase64)) == string(e.DataBase64):
 		fmt.Fprintf(&b, "  %s\n", e.DataBase64)
 	default:
-		fmt.Fprintf(&b, "  %s\n", ui.Faint.Sprint(fmt.Sprintf("%d bytes of %s", len(e.DataBase64), e.ContentType)))
+		fmt.Fprintf(&b, "  %s\n", ui.Faint.Sprint(printable(fmt.Sprintf("%d bytes of %s", len(e.DataBase64), e.ContentType))))
 	}
 	return b.String()
 }
