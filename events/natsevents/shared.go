@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -171,7 +172,7 @@ func (s *shared) Next(ctx context.Context, limit int) ([]events.Delivery, error)
 		}
 		s.asking, s.rests = time.Now(), false
 		// As much again as is wanted comes ahead, so that the next call finds it here.
-		s.ahead = max(2*min(limit, s.info.MaxInFlight), 1)
+		s.ahead = max(min(2*limit, s.info.MaxInFlight), 1)
 		msgs := s.pop(min(limit, s.info.MaxInFlight-s.held.n))
 		s.more()
 		s.waits = len(msgs) == 0
@@ -181,6 +182,7 @@ func (s *shared) Next(ctx context.Context, limit int) ([]events.Delivery, error)
 		}
 		select {
 		case <-s.ready:
+			runtime.Gosched() // let more come, so that a wake is for many
 		case <-ctx.Done():
 		}
 		s.mu.Lock()
