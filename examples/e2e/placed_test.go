@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -39,13 +40,15 @@ func killHandlers(t *testing.T, s *system, rounds int) (kills int) {
 	defer every.Stop()
 	for n := range rounds {
 		victims := handlers[n%len(handlers):][:1]
-		if n%6 == 5 {
+		if n%7 == 6 {
 			victims = handlers
 		}
 		for _, name := range victims {
 			for _, i := range s.ready(t, name) {
-				if n%2 == 1 && syscall.Kill(i.PID, syscall.SIGSTOP) == nil { // frozen for a moment, so that it surely dies with something in its hands
-					wait(50 * time.Millisecond)
+				if n%2 == 1 && syscall.Kill(i.PID, syscall.SIGSTOP) == nil { // so that it has much to do when it dies
+					wait(1200 * time.Millisecond)
+					syscall.Kill(i.PID, syscall.SIGCONT)
+					wait(rand.N(30 * time.Millisecond))
 				}
 				if err := syscall.Kill(i.PID, syscall.SIGKILL); err == nil {
 					kills++

@@ -12,9 +12,9 @@
 package email
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -167,7 +167,7 @@ func (e *Emails) Close() error {
 	if e.db != nil {
 		errs = append(errs, e.db.Close())
 	}
-	return cmp.Or(errs...)
+	return errors.Join(errs...)
 }
 
 // Placed confirms an order.

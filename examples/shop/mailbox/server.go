@@ -34,7 +34,6 @@ type Server struct {
 // acknowledged is theirs to send again.
 func (s *Server) Serve(ctx context.Context, lis net.Listener) error {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	var talks sync.WaitGroup
 	defer talks.Wait()
 	defer cancel()
