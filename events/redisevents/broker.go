@@ -66,6 +66,7 @@ type Broker struct {
 var (
 	_ events.Broker       = (*Broker)(nil)
 	_ events.SchemaKeeper = (*Broker)(nil)
+	_ events.Admin        = (*Broker)(nil)
 )
 
 // New returns a broker over a client, which stays the caller's and is closed after the broker. A *redis.Ring is refused, for its servers know
@@ -153,7 +154,7 @@ func (b *Broker) topic(ctx context.Context, name string) (*topic, error) {
 		}
 		if err == nil {
 			info := r.TopicInfo
-			info.Name, info.Delayed = name, true
+			info.Name = name
 			found = newTopic(b.system, info)
 		}
 		return err

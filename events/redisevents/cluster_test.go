@@ -118,7 +118,7 @@ func TestCluster(t *testing.T) {
 		t.Errorf("replicas on a cluster: %v, want ErrUnsupported", err)
 	}
 
-	var l load
+	l := newLoad()
 	got := newSink(t)
 	loading, stop := context.WithCancel(context.Background())
 	handling, end := context.WithCancel(context.Background())

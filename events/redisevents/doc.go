@@ -35,7 +35,11 @@
 //	{shop:orders.placed}:due, :later  a sorted set and a hash of the events that are due later
 //	{shop:orders.placed}:id:…         an event that was published lately; vanishes after Options.Dedup
 //	{shop:orders.placed}:group:…      of a group: its mode, who is there, which partition is whose, what it holds
+//	{shop:orders.placed}:groups       a set: the names of its groups
+//	{shop:orders.placed}:waiting      is there when a member waits for events
 //	{shop:orders.placed}:schema       a hash: the schema of its messages
+//
+// The set {shop:}:topics has the names of the topics.
 //
 // An entry has the attributes of CloudEvents in fields that begin with ce- (ce-specversion, ce-id, ce-source, ce-type, ce-time, ce-subject,
 // ce-dataschema, ce-partitionkey, extensions), datacontenttype in the field content-type, the payload in the field data, and metadata, such as
@@ -50,5 +54,10 @@
 // PUBLISH {shop:orders.placed}:topic ” at once. One with a key must go to the stream of its partition. Whatever speaks Redis can consume, too, with XREAD or a consumer
 // group of its own. A consumer group of Hanse has one consumer, called hanse, whoever the members are; no other program should join it.
 //
-// The work that must be done at once is in Lua scripts, which are called by their hash. All times are the server's.
+// The work that must be done at once is in Lua scripts, which are called by their hash. All times are the server's. A user of the server needs the rights
+//
+//	~{shop:* &{shop:* +@read +@write +@scripting +@pubsub +info +config|get +time +ping
+//
+// What is over Limits.MaxAge goes while a program that uses the topic runs: after a twentieth of that time, at least 1 s and at most 30 s; and at once
+// where a limit would refuse an event. What a limit counts is the bytes of names and values of the fields; the server takes more memory.
 package redisevents

@@ -45,6 +45,7 @@ func (b *Broker) subscribeEach(ctx context.Context, t *topic, info events.Subscr
 }
 
 func (s *each) free(*delivery) bool { return true }
+func (s *each) hand(*delivery)      {}
 func (s *each) settle(*delivery)    {}
 
 func (s *each) turn(ctx context.Context, settled []settlement, n int) (time.Duration, error) {
@@ -60,7 +61,7 @@ func (s *each) turn(ctx context.Context, settled []settlement, n int) (time.Dura
 	for _, x := range settled {
 		if x.what == "retry" {
 			d := *x.d
-			d.handed, d.over = false, false
+			d.over = false
 			d.attempt++
 			s.again = append(s.again, again{&d, now.Add(x.wait)})
 		}

@@ -24,8 +24,9 @@ type load struct {
 
 const loadKeys = 8
 
+func newLoad() *load { return &load{acked: make(map[string]bool)} }
+
 func (l *load) run(ctx context.Context, b events.Broker, topic string) {
-	l.acked = make(map[string]bool)
 	var each sync.WaitGroup
 	for k := range loadKeys {
 		each.Go(func() {
@@ -118,7 +119,7 @@ func TestServerKilled(t *testing.T) {
 	defer stop()
 	handling, end := context.WithCancel(context.Background())
 	defer end()
-	var l load
+	l := newLoad()
 	got := newSink(t)
 	var running, handlers sync.WaitGroup
 	running.Go(func() { l.run(loading, publisher, "t") })
@@ -380,7 +381,7 @@ func TestScriptsForgotten(t *testing.T) {
 	s := startServer(t)
 	b := s.declared("t")
 	src := subscribe(t, b, "t", "g", "a", ordered)
-	var l load
+	l := newLoad()
 	loading, stop := context.WithCancel(context.Background())
 	handling, end := context.WithCancel(context.Background())
 	defer end()

@@ -36,7 +36,7 @@ type member struct {
 	out     []events.Delivery
 }
 
-// kind is what tells the kinds of subscriptions apart. Its methods but free and lost are called by one goroutine.
+// kind is what tells the kinds of subscriptions apart. Only one goroutine calls turn and leave.
 type kind interface {
 	// turn settles and fetches up to n, and returns how long it is at most until there is something to do, unless the member is woken.
 	turn(ctx context.Context, settled []settlement, n int) (wait time.Duration, err error)
@@ -47,7 +47,8 @@ type kind interface {
 	// free says whether a delivery may be handed out. The member is locked.
 	free(d *delivery) bool
 
-	// settle is told that a delivery that was handed out is not any more. The member is locked.
+	// hand and settle are told that a delivery is handed out, and that it is settled. The member is locked.
+	hand(d *delivery)
 	settle(d *delivery)
 }
 
@@ -213,8 +214,8 @@ func (m *member) pop(limit int) []events.Delivery {
 			rest = append(rest, d)
 			continue
 		}
-		d.handed = true
 		m.held++
+		m.kind.hand(d)
 		m.out = append(m.out, d)
 	}
 	clear(m.came[len(rest):])
@@ -253,9 +254,7 @@ type delivery struct {
 	message  *events.Message
 	sequence uint64
 
-	// The lock of the member guards what follows.
-	handed bool
-	over   bool // it was settled
+	over bool // it was settled; the lock of the member guards it
 }
 
 // deliveries reads what a script answers.

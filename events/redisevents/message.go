@@ -106,12 +106,17 @@ func message(lane, id string, fields []any) (m *events.Message, sequence uint64)
 		}
 	}
 	if m.Time.IsZero() {
-		at, _, _ := strings.Cut(id, "-")
-		ms, _ := strconv.ParseInt(at, 10, 64)
-		m.Time = time.UnixMilli(ms).UTC()
+		m.Time = time.UnixMilli(milliseconds(id)).UTC()
 	}
 	if m.ID == "" {
 		m.ID = lane + "/" + id
 	}
 	return m, sequence
+}
+
+// milliseconds returns when an entry was stored.
+func milliseconds(id string) int64 {
+	at, _, _ := strings.Cut(id, "-")
+	ms, _ := strconv.ParseInt(at, 10, 64) // the server makes it
+	return ms
 }

@@ -48,6 +48,12 @@ func (t *topic) keys(keys ...string) []string { return append(keys, t.lanes...) 
 
 func (t *topic) schema() string { return t.base + ":schema" }
 
+// groups is the set of the names of groups.
+func (t *topic) groups() string { return t.base + ":groups" }
+
+// topicsKey is the set of the names of topics. No topic has an empty name.
+func (b *Broker) topicsKey() string { return "{" + b.system + ":}:topics" }
+
 // identity is the key that says that an event was published. It is a hash, for IDs may have any length.
 func (t *topic) identity(m *events.Message) string {
 	sum := sha256.Sum256([]byte(m.Identity()))

@@ -52,6 +52,7 @@ type part struct {
 	last    string               // ID of the last delivery that came
 	pending map[string]*delivery // that came and were not settled, by ID
 	held    int                  // of these, what was handed out
+	unsent  int                  // what was settled, and the server does not know yet
 	leaving time.Time            // by when it is given up though some is held; zero when it stays. It delivers nothing any more
 	dead    bool
 	lost    chan struct{} // closed with it
@@ -74,9 +75,12 @@ func (s *ordered) free(d *delivery) bool {
 	return !d.part.dead && d.part.leaving.IsZero() && time.Now().Before(s.until)
 }
 
+func (s *ordered) hand(d *delivery) { d.part.held++ }
+
 func (s *ordered) settle(d *delivery) {
 	delete(d.part.pending, d.id)
 	d.part.held--
+	d.part.unsent++
 }
 
 func (s *ordered) turn(ctx context.Context, settled []settlement, n int) (time.Duration, error) {
@@ -186,9 +190,9 @@ func (s *ordered) balance(ctx context.Context) (time.Duration, error) {
 			p.leaving = time.Time{}
 		default:
 			if p.leaving.IsZero() {
-				p.leaving = now.Add(min(s.info.AckWait, mostHandOver))
+				p.leaving = now.Add(mostHandOver)
 			}
-			if p.held == 0 || !now.Before(p.leaving) {
+			if p.held+p.unsent == 0 || !now.Before(p.leaving) {
 				leave = append(leave, p)
 			} else {
 				wait = min(wait, p.leaving.Sub(now))
@@ -256,6 +260,7 @@ func (s *ordered) exchange(ctx context.Context, settled []settlement, n int) (ti
 	s.mu.Unlock()
 	wait := s.b.opts.Poll
 	if acks+asked == 0 {
+		s.sent(settled)
 		return wait, nil
 	}
 	answer, err := s.b.eval(ctx, orderedScript, t.keys(t.record, t.waiting, t.due, t.later, s.group.parts), args...)
@@ -280,6 +285,7 @@ func (s *ordered) exchange(ctx context.Context, settled []settlement, n int) (ti
 		gone = append(gone, int(number))
 	}
 	s.lose(gone)
+	s.sent(settled)
 	fresh := got[:0]
 	s.mu.Lock()
 	for _, d := range got {
@@ -290,6 +296,7 @@ func (s *ordered) exchange(ctx context.Context, settled []settlement, n int) (ti
 		d.part = p
 		if !later(d.id, p.last) { // the server has lost that it was delivered
 			if p.pending[d.id] == nil {
+				p.unsent++
 				s.settled = append(s.settled, settlement{d, "ack", 0})
 			}
 			continue
@@ -303,6 +310,17 @@ func (s *ordered) exchange(ctx context.Context, settled []settlement, n int) (ti
 		s.beatAt = time.Time{}
 	}
 	return soon(all[0], wait), nil
+}
+
+// sent notes that the server knows of settlements.
+func (s *ordered) sent(settled []settlement) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, x := range settled {
+		if x.what != "extend" {
+			x.d.part.unsent--
+		}
+	}
 }
 
 // later compares the IDs of entries.

@@ -40,6 +40,16 @@ var (
 	statsText string
 	//go:embed lua/trim.lua
 	trimText string
+	//go:embed lua/position.lua
+	positionText string
+	//go:embed lua/find.lua
+	findText string
+	//go:embed lua/delete.lua
+	deleteText string
+	//go:embed lua/state.lua
+	stateText string
+	//go:embed lua/group.lua
+	groupText string
 	//go:embed lua/schema.lua
 	schemaText string
 )
@@ -51,7 +61,7 @@ var (
 	publishScript = newScript(common, publishText)
 	sharedScript  = newScript(evenFull, common, sharedText)
 	settleScript  = newScript(evenFull, common, settleText)
-	joinScript    = newScript(common, joinText)
+	joinScript    = newScript(common, positionText, joinText)
 	beatScript    = newScript(evenFull, common, beatText)
 	claimScript   = newScript(evenFull, common, claimText)
 	releaseScript = newScript(evenFull, common, releaseText)
@@ -61,6 +71,10 @@ var (
 	statsScript   = newScript(statsText)
 	trimScript    = newScript(evenFull, common, trimText)
 	schemaScript  = newScript(schemaText)
+	findScript    = newScript(common, positionText, findText)
+	deleteScript  = newScript(common, positionText, deleteText)
+	stateScript   = newScript(common, positionText, stateText)
+	groupScript   = newScript(common, groupText)
 )
 
 func newScript(parts ...string) *script {

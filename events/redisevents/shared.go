@@ -28,18 +28,26 @@ func (b *Broker) subscribeShared(ctx context.Context, t *topic, info events.Subs
 	return s, nil
 }
 
-// join makes a group, or finds it.
-func (b *Broker) join(ctx context.Context, t *topic, g group, mode string, start events.Start) error {
-	from, value := "new", int64(0)
+// place is what scripts are told of where to begin.
+func place(start events.Start) (from string, value int64) {
 	switch {
 	case start.All:
-		from = "all"
+		return "all", 0
 	case !start.Time.IsZero():
-		from, value = "time", start.Time.UnixMilli()
+		return "time", start.Time.UnixMilli()
 	case start.Sequence > 0:
-		from, value = "sequence", int64(start.Sequence)
+		return "sequence", int64(start.Sequence)
 	}
+	return "new", 0
+}
+
+// join makes a group, or finds it.
+func (b *Broker) join(ctx context.Context, t *topic, g group, mode string, start events.Start) error {
+	from, value := place(start)
 	err := b.patiently(ctx, func(ctx context.Context) error {
+		if err := b.link.note(b.client.SAdd(ctx, t.groups(), g.name).Err()); err != nil {
+			return err
+		}
 		is, err := b.eval(ctx, joinScript, t.keys(t.record, t.waiting, g.record), len(t.lanes), g.name, mode, from, value)
 		switch {
 		case err == nil && is != mode:
@@ -56,6 +64,7 @@ func (b *Broker) join(ctx context.Context, t *topic, g group, mode string, start
 }
 
 func (s *shared) free(*delivery) bool { return true }
+func (s *shared) hand(*delivery)      {}
 func (s *shared) settle(d *delivery)  { delete(s.held, d) }
 
 func (s *shared) turn(ctx context.Context, settled []settlement, n int) (time.Duration, error) {

@@ -16,8 +16,7 @@ import (
 // recordVersion is that of the record of a topic, and of what else a topic has on the server.
 const recordVersion = 1
 
-// record is what the server has of a topic's declaration. Of the info it has no name, and not whether events may be due later, which takes no
-// preparation.
+// record is what the server has of a topic's declaration, but for its name.
 type record struct {
 	events.TopicInfo
 	revision uint64 // 0: there is none
@@ -68,7 +67,7 @@ func (b *Broker) load(ctx context.Context, t *topic) (record, error) {
 		return n
 	}
 	r.revision = uint64(read("revision"))
-	r.Keyed = read("partitions") > 0
+	r.Keyed, r.Delayed = read("partitions") > 0, is["delayed"] == "1"
 	if n := read("partitions"); n != 0 && n != partitions {
 		return r, fmt.Errorf("%w: the topic has %d partitions, and this program knows %d", events.ErrDrift, n, partitions)
 	}
@@ -82,10 +81,14 @@ func (b *Broker) load(ctx context.Context, t *topic) (record, error) {
 	return r, bad
 }
 
-// settings are the fields of the record that a declaration makes.
-func (t *topic) settings() []any {
+// settings are the fields of the record that a declaration makes of the one that is there.
+func (t *topic) settings(is record) []any {
 	l := t.info.Limits
 	age, drop := int64(-1), 0
+	delayed := 0
+	if t.info.Delayed || is.Delayed {
+		delayed = 1
+	}
 	if l.MaxAge > 0 {
 		age = max(l.MaxAge.Milliseconds(), 1)
 	}
@@ -94,12 +97,15 @@ func (t *topic) settings() []any {
 	}
 	return []any{
 		"version", recordVersion, "partitions", len(t.lanes) - 1, "max_age", age, "max_bytes", l.MaxBytes, "max_messages", l.MaxMessages,
-		"max_size", l.MaxSize, "drop_oldest", drop,
+		"max_size", l.MaxSize, "drop_oldest", drop, "delayed", delayed,
 	}
 }
 
 // makeTopic makes the record of a topic, or changes it where no event is lost by that.
 func (b *Broker) makeTopic(ctx context.Context, t *topic) error {
+	if err := b.link.note(b.client.SAdd(ctx, b.topicsKey(), t.info.Name).Err()); err != nil {
+		return err
+	}
 	for {
 		is, err := b.load(ctx, t)
 		if err != nil {
@@ -111,7 +117,7 @@ func (b *Broker) makeTopic(ctx context.Context, t *topic) error {
 				return err
 			}
 		}
-		answer, err := b.eval(ctx, declareScript, []string{t.record}, append([]any{is.revision}, t.settings()...)...)
+		answer, err := b.eval(ctx, declareScript, []string{t.record}, append([]any{is.revision}, t.settings(is)...)...)
 		if err != nil {
 			return err
 		}
@@ -137,6 +143,7 @@ func (b *Broker) compare(ctx context.Context, t *topic, is record) (changes []st
 	change("MaxMessages", was.MaxMessages, want.MaxMessages)
 	change("MaxSize", was.MaxSize, want.MaxSize)
 	change("DropOldest", was.DropOldest, want.DropOldest)
+	change("Delayed", is.Delayed, is.Delayed || t.info.Delayed)
 	var drift []string
 	refuse := func(format string, args ...any) { drift = append(drift, fmt.Sprintf(format, args...)) }
 	if is.Keyed != t.info.Keyed {

@@ -81,7 +81,7 @@ while at <= #ARGV do
     answer = room(add)
     if not answer then
       if due > now then
-        local name = number(call('HINCRBY', KEYS[1], 'delayed', 1))
+        local name = number(call('HINCRBY', KEYS[1], 'later', 1))
         call('HSET', KEYS[4], name, cmsgpack.pack({ tonumber(lane), fields }))
         call('ZADD', KEYS[3], number(due), name)
         answer = 'later'
