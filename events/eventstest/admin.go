@@ -173,22 +173,41 @@ func (e *env) adminOrderedGroups() {
 	a := e.admin()
 	topic := e.declare(events.TopicInfo{Keyed: true})
 	m := e.member(events.SubscriptionInfo{Group: "mailer", Ordered: true, AckWait: e.Timeout})
-	for n := range 20 {
-		e.publishKey(topic, fmt.Sprint("k", n%5), fmt.Sprint(n))
+	for n := range 15 {
+		e.publishKey(topic, fmt.Sprint("k", n%5), fmt.Sprint("early-", n))
 	}
-	held := m.next(20)
-	e.ack(held[:15]...)
-	e.groupBecomes(a, topic, "mailer", "five to do", func(g events.GroupState) bool {
-		return g.Lag == 5 && g.InFlight == 5 && g.Ordered && !g.Oldest.IsZero() && (g.Members == nil || slices.Equal(g.Members, []string{m.name}))
+	e.wait(aLittle)
+	middle := time.Now()
+	e.wait(aLittle)
+	for n := range 5 {
+		e.publishKey(topic, fmt.Sprint("k", n), fmt.Sprint("late-", n))
+	}
+	var late []events.Delivery
+	for _, d := range m.next(20) {
+		if strings.HasPrefix(d.Message().ID, "late-") {
+			late = append(late, d)
+		} else {
+			e.ack(d)
+		}
+	}
+	e.groupBecomes(a, topic, "mailer", "five to do, the oldest of which came late", func(g events.GroupState) bool {
+		return g.Lag == 5 && g.InFlight == 5 && g.Ordered && g.Oldest.After(middle) && (g.Members == nil || slices.Equal(g.Members, []string{m.name}))
 	})
-	e.ack(held[15:]...)
+	e.ack(late...)
 	e.groupBecomes(a, topic, "mailer", "nothing to do", func(g events.GroupState) bool { return g.Lag == 0 && g.Oldest.IsZero() })
+	if all, err := a.Groups(e.ctx, topic); err != nil || len(all) != 1 {
+		e.Errorf("the groups are %+v, %v; want one", all, err)
+	}
+
+	e.publishKey(topic, "k1", "one", "two")
+	e.ack(m.next(2)[1]) // and not the one before it
 	m.close()
+	e.groupBecomes(a, topic, "mailer", "what its member left behind", func(g events.GroupState) bool {
+		return g.Lag == 1 && g.InFlight == 0 && !g.Oldest.IsZero() && len(g.Members) == 0
+	})
 	e.publishKey(topic, "k1", "more", "and more")
 	e.publish(topic, "without a key")
-	e.groupBecomes(a, topic, "mailer", "what came since its member left", func(g events.GroupState) bool {
-		return g.Lag == 3 && g.InFlight == 0 && !g.Oldest.IsZero() && len(g.Members) == 0
-	})
+	e.groupBecomes(a, topic, "mailer", "what came since its member left, besides", func(g events.GroupState) bool { return g.Lag == 4 })
 }
 
 func (e *env) adminRead() {
