@@ -333,6 +333,63 @@ func (e *env) extend() {
 	other.none(e.AckWait + aLittle)
 }
 
+// extendOne holds that of two messages that a member holds, the one that it does not extend comes again, and the other does not.
+func (e *env) extendOne() {
+	topic := e.declare(events.TopicInfo{})
+	m := e.member(events.SubscriptionInfo{Group: "mailer"})
+	e.publish(topic, "1", "2")
+	held := m.next(2)
+	ctx, stop := context.WithCancel(e.ctx)
+	var extending sync.WaitGroup
+	extending.Go(func() {
+		tick := time.NewTicker(e.AckWait / 4)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				_ = held[1].Extend(ctx)
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	got := m.next(1)
+	stop()
+	extending.Wait()
+	if got[0].Message().ID != held[0].Message().ID {
+		e.Errorf("%s comes again, which was extended", ids(got))
+	}
+	e.ack(got...)
+	e.ack(held[1])
+	m.none(e.AckWait + aLittle)
+}
+
+// ackThenClose holds that what a member settled right before it left is done, however much that is.
+func (e *env) ackThenClose() {
+	for _, ordered := range []bool{false, true} {
+		topic := e.declare(events.TopicInfo{Name: fmt.Sprint("orders.", ordered), Keyed: ordered})
+		info := events.SubscriptionInfo{Topic: topic, Group: "mailer", Ordered: ordered, MaxInFlight: 500, AckWait: e.Timeout}
+		leaves := e.member(info)
+		var all []string
+		for i := range 400 {
+			all = append(all, fmt.Sprint("m", i))
+		}
+		e.publishKey(topic, "k", all...)
+		for range len(all) / 50 {
+			e.ack(leaves.next(50)...)
+		}
+		leaves.close()
+		e.publishKey(topic, "k", "last")
+		m := e.member(info)
+		if got := m.next(1); got[0].Message().ID != "last" {
+			e.Errorf("ordered %v: %s comes again, which was settled", ordered, got[0].Message().ID)
+		} else {
+			e.ack(got...)
+		}
+		m.none(aLittle)
+	}
+}
+
 func (e *env) handOver() {
 	topic := e.declare(events.TopicInfo{})
 	leaves := e.member(events.SubscriptionInfo{Group: "mailer", AckWait: e.Timeout})

@@ -205,7 +205,9 @@ func (l *line) serve() error {
 // more: its answer comes after the word that it took them, on which the channel sends the rest.
 func (l *line) conclude(ch *amqp.Channel, tag string) {
 	if tag != "" && !ch.IsClosed() {
-
+		if err := ch.Cancel(tag, false); err == nil {
+			_, _ = ch.QueueDeclarePassive(l.queue, true, false, false, false, nil) // its answer says nothing else
+		}
 	}
 	_ = ch.Close() // the server may have closed it
 }
