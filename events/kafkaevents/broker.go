@@ -22,7 +22,8 @@ type Broker struct {
 	err     error // what is wrong with the options
 	trouble *trouble
 
-	topics sync.Map // name → *topic, those that were declared here, or used
+	topics  sync.Map // name → *topic, those that were declared here, or used
+	schemas schemas
 
 	mu        sync.Mutex
 	admin     *kgo.Client // nil until the broker is used

@@ -3,6 +3,7 @@ package kafkaevents
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/hanse-go/hanse/events"
 	"github.com/hanse-go/hanse/events/driver"
@@ -25,7 +26,12 @@ func (CloudEvents) Encode(m *events.Message) (*kgo.Record, error) {
 	set := func(name, value string) {
 		r.Headers = append(r.Headers, kgo.RecordHeader{Key: name, Value: []byte(value)})
 	}
-	if err := driver.EachAttribute(m, func(name, value string) { set(attributePrefix+name, value) }); err != nil {
+	err := driver.EachAttribute(m, func(name, value string) {
+		if name != "partitionkey" || utf8.ValidString(value) { // else it is the record's key alone
+			set(attributePrefix+name, strings.ToValidUTF8(value, "�"))
+		}
+	})
+	if err != nil {
 		return nil, err
 	}
 	if m.ContentType != "" {

@@ -19,6 +19,8 @@
 // An event is acknowledged when all replicas that are in sync have it. Kafka does not write it to the disk before that, unless the topic's
 // flush.messages is 1: it trusts in that not all of these machines crash at once.
 //
+// What the messages of topics look like is kept in a topic of its own, SYSTEM._schemas, so that a type that breaks what a topic carries is refused.
+//
 // # Groups
 //
 // Each partition belongs to one member of a group at a time, so a group has at most as many members at work as the topic has partitions.

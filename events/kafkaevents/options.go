@@ -45,6 +45,10 @@ type Options struct {
 	// crashes. Default: 200 ms.
 	CommitEvery time.Duration
 
+	// NoSchemas has the types of messages not checked against what topics carried before, and the topic SYSTEM._schemas, which keeps that,
+	// not made.
+	NoSchemas bool
+
 	// Opts are further options of all clients, such as kgo.SASL and kgo.DialTLSConfig.
 	Opts []kgo.Opt
 
