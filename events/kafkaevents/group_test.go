@@ -2,7 +2,9 @@ package kafkaevents_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,6 +12,7 @@ import (
 	"github.com/hanse-go/hanse/events/kafkaevents"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -163,8 +166,9 @@ func TestHandOver(t *testing.T) {
 // TestHandOverIsBounded has an event never settled: after Options.HandOver it is another member's.
 func TestHandOverIsBounded(t *testing.T) {
 	c := newCluster(t)
+	var log lines
 	quick := func(o *kafkaevents.Options) { o.HandOver = 300 * time.Millisecond; o.Partitions = 2 }
-	first, second := c.broker(quick), c.broker(quick)
+	first, second := c.broker(quick, log.option), c.broker(quick)
 	declare(t, first, "t")
 	m := subscribe(t, first, subscription("g", "1", ordered))
 	for _, key := range []string{"a", "b", "c", "d"} {
@@ -186,6 +190,129 @@ func TestHandOverIsBounded(t *testing.T) {
 	if got.Attempt() != 2 {
 		t.Errorf("attempt %d, want 2", got.Attempt())
 	}
+	if !strings.Contains(log.String(), "partitions go to another member") {
+		t.Errorf("it did not give them away, but was taken for dead:\n%s", log.String())
+	}
+}
+
+// TestTwoCrashes has a member crash before it got to all that the one before it left.
+func TestTwoCrashes(t *testing.T) {
+	c := newCluster(t)
+	a := kadm.NewClient(c.client())
+	left := []string{"0", "1", "2", "3", "4", "5", "6", "7"}
+	settled := [][]int{{0, 2, 4, 5, 7}, {0}, {1}} // of those that each member gets
+	limits := []int{8, 1, 2}
+	b := c.declared(short)
+	mustPublish(t, b, "t", left...)
+	for n, each := range settled {
+		way := newLink()
+		m := subscribe(t, c.broker(short, way.option), subscription("g", fmt.Sprint(n), func(s *events.SubscriptionInfo) { s.MaxInFlight = limits[n] }))
+		got := take(t, m, limits[n])
+		if !slices.Equal(ids(got), left[:limits[n]]) {
+			t.Errorf("member %d got %v, want the first of %v", n, ids(got), left)
+		}
+		before, rest := c.position(a, "g")
+		for i := len(each) - 1; i >= 0; i-- {
+			ack(t, got[each[i]])
+			left = slices.Delete(left, each[i], each[i]+1)
+		}
+		eventually(t, "its position is committed", func() bool {
+			now, other := c.position(a, "g")
+			return now != before || other != rest
+		})
+		eventually(t, "and what was handed out", func() bool {
+			at, _ := c.position(a, "g")
+			return fmt.Sprint(at) == left[0]
+		})
+		way.sever()
+	}
+	got := take(t, subscribe(t, b, subscription("g", "last")), len(left))
+	if !slices.Equal(ids(got), left) {
+		t.Errorf("got %v, want %v", ids(got), left)
+	}
+}
+
+// TestSilentHandler has what is handed out and not heard of come again, to the one member that there is.
+func TestSilentHandler(t *testing.T) {
+	c := newCluster(t)
+	b := c.declared()
+	for _, group := range []string{"g", ""} {
+		m := subscribe(t, b, subscription(group, "1", func(s *events.SubscriptionInfo) { s.AckWait = 300 * time.Millisecond }))
+		mustPublish(t, b, "t", "1", "2")
+		held := take(t, m, 2)
+		again := take(t, m, 2)
+		slices.SortFunc(again, func(x, y events.Delivery) int { return strings.Compare(x.Message().ID, y.Message().ID) })
+		if !slices.Equal(ids(again), []string{"1", "2"}) || again[0].Attempt() != 2 {
+			t.Errorf("got %v, attempt %d", ids(again), again[0].Attempt())
+		}
+		if err := held[1].Retry(t.Context(), 0); err != nil { // which is not its any more
+			t.Error(err)
+		}
+		ack(t, held[0], again[1]) // also by the one that was late
+		nothing(t, m, 600*time.Millisecond)
+		leave(t, m)
+	}
+}
+
+// TestManyLater has so many events wait to be handled again that no new ones are taken, until there are fewer.
+func TestManyLater(t *testing.T) {
+	c := newCluster(t)
+	b := c.declared()
+	m := subscribe(t, b, subscription("g", "1"))
+	const most, n = 4096, 4300
+	stored := make(chan error, n)
+	for _, id := range numbers(0, n) {
+		b.Publish(within(t, 20*time.Second), "t", event(id, "k"), func(err error) { stored <- err })
+	}
+	for range n {
+		if err := <-stored; err != nil {
+			t.Fatal(err)
+		}
+	}
+	last := fmt.Sprint(most - 1)
+	for range most {
+		d := take(t, m, 1)[0]
+		after := time.Hour
+		if d.Message().ID == last {
+			after = time.Second
+		}
+		if err := d.Retry(t.Context(), after); err != nil {
+			t.Fatal(err)
+		}
+	}
+	nothing(t, m, 200*time.Millisecond)
+	for _, want := range []string{last, fmt.Sprint(most)} {
+		d := take(t, m, 1)[0]
+		if d.Message().ID != want {
+			t.Errorf("got %s, want %s", d.Message().ID, want)
+		}
+		ack(t, d)
+	}
+}
+
+// TestAborted holds that what another program published in a transaction is delivered when that is committed.
+func TestAborted(t *testing.T) {
+	c := newCluster(t)
+	b := c.declared()
+	m := subscribe(t, b, subscription("g", "1"))
+	other := c.client(kgo.TransactionalID("x"))
+	for _, end := range []kgo.TransactionEndTry{kgo.TryAbort, kgo.TryCommit} {
+		if err := other.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		if err := other.ProduceSync(t.Context(), &kgo.Record{Topic: "test.t", Value: fmt.Append(nil, bool(end))}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		nothing(t, m, 100*time.Millisecond)
+		if err := other.EndTransaction(t.Context(), end); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d := take(t, m, 1)[0]
+	if string(d.Message().Data) != "true" {
+		t.Errorf("got %q of the transaction that was aborted", d.Message().Data)
+	}
+	ack(t, d)
 }
 
 // TestNoMetadata has the cluster refuse metadata of positions: the offsets are committed still.

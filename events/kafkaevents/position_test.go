@@ -2,7 +2,10 @@ package kafkaevents
 
 import (
 	"reflect"
+	"slices"
 	"testing"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 func TestPosition(t *testing.T) {
@@ -70,4 +73,45 @@ func FuzzPosition(f *testing.F) {
 			t.Errorf("read %+v, then %+v", p, again)
 		}
 	})
+}
+
+// TestPositionOfPart has a member take a partition over of which events were settled out of order. Before it got to the others, what it commits
+// leaves them unsettled.
+func TestPositionOfPart(t *testing.T) {
+	before := position{offset: 1, limit: 10, open: []unsettled{{1, 1}, {3, 2}, {6, 1}}}
+	s := &session{m: &member{wake: make(chan struct{}, 1)}}
+	p := &part{s: s, before: before, top: 1, lost: make(chan struct{})}
+	for offset := int64(1); offset < 12; offset++ {
+		p.takeIn(&kgo.Record{Offset: offset}, nil)
+	}
+	if len(p.queue) != 5 { // 1, 3, 6, 10 and 11
+		t.Fatalf("%d events are to be delivered, want 5", len(p.queue))
+	}
+	var taken []*entry
+	for _, step := range []struct {
+		settle int // which one of those taken, -1: take one
+		want   position
+	}{
+		{-1, before},
+		{0, position{3, 10, before.open[1:]}},
+		{-1, position{3, 10, before.open[1:]}},
+		{-1, position{3, 10, before.open[1:]}},
+		{2, position{3, 10, before.open[1:2]}},
+		{-1, position{3, 11, append(slices.Clone(before.open[1:2]), unsettled{10, 0})}},
+		{1, position{10, 11, []unsettled{{10, 0}}}},
+		{3, position{11, 11, nil}},
+		{-1, position{11, 12, []unsettled{{11, 0}}}},
+	} {
+		if step.settle < 0 {
+			taken = append(taken, p.take())
+		} else {
+			p.held++
+			s.m.held++
+			taken[step.settle].stage = handed
+			p.settle(taken[step.settle])
+		}
+		if got, known := p.position(); !known || !reflect.DeepEqual(got, step.want) {
+			t.Errorf("after %+v: %+v, want %+v", step, got, step.want)
+		}
+	}
 }
