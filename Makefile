@@ -85,6 +85,7 @@ chaos: ## what happens to systems, done to the shop under load, with a table of 
 .PHONY: chaos-events
 chaos-events: ## what happens to publishers, handlers and brokers, done to them under load, with a table of what became of the events (about 10 minutes; the short form is in test)
 	HANSE_E2E=chaos-events $(GO) -C examples test -count=1 -v -timeout 20m -run '^TestChaosEvents' ./e2e
+	HANSE_CLUSTER=1 $(GO) test -count=1 -run '^TestSuiteOnCluster$$' ./events/natsevents
 
 .PHONY: conformance
 conformance: ## suites of others against our server and client: gRPC conformance, interoperability, h2spec, grpc-js, nghttpx (needs the network)

@@ -47,10 +47,10 @@ func chaosEventsKill(t *testing.T, v *verdict) {
 
 	// Handlers take turns, for what a dead one had is another's only after 6 s.
 	turns := []*actor{publisher, handlers[0], server, relay, writer, publisher, handlers[1], server, relay, writer}
-	every := time.NewTicker(long(1200*time.Millisecond, 600*time.Millisecond))
+	every := time.NewTicker(long(1200*time.Millisecond, 400*time.Millisecond))
 	defer every.Stop()
 	kills := 0
-	for began := time.Now(); time.Since(began) < long(2*time.Minute, 6*time.Second); kills++ {
+	for began := time.Now(); time.Since(began) < long(2*time.Minute, 4*time.Second); kills++ {
 		<-every.C
 		a := turns[kills%len(turns)]
 		a.kill(t)
@@ -207,7 +207,7 @@ func chaosEventsPoison(t *testing.T, v *verdict) {
 }
 
 // spellOfEvents is how long each state is looked at.
-func spellOfEvents() time.Duration { return long(10*time.Second, 3*time.Second) }
+func spellOfEvents() time.Duration { return long(10*time.Second, 2*time.Second) }
 
 func tenths(d time.Duration) time.Duration { return d.Round(100 * time.Microsecond) }
 
