@@ -179,7 +179,9 @@ func (m *mover) round(ctx context.Context, t *topic, rows []row) bool {
 		m.databaseFailed(sending, err)
 		return false
 	}
-	m.told(t, failure)
+	if ctx.Err() == nil { // else it is about the stop
+		m.told(t, failure)
+	}
 	return failure == nil || !halted && published > 0 && len(t.skipped) < maxSkipped
 }
 
