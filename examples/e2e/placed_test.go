@@ -4,6 +4,7 @@ package e2e_test
 
 import (
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -77,6 +78,31 @@ func testPlaced(t *testing.T, s *system) {
 	}
 	if orders == 0 {
 		t.Error("nothing was bought")
+	}
+
+	// All of it comes once more, and nothing happens.
+	for _, group := range handlers[1:] {
+		s.hanse(t, "events", "replay", "orders.placed", "--group", group, "--from", "beginning", "--yes")
+	}
+	s.await(t, "the events are handled again", func() bool {
+		var topics []struct {
+			Topic  string
+			Groups []struct{ Lag, InFlight uint64 }
+		}
+		if err := json.Unmarshal([]byte(s.hanse(t, "events", "ls", "--json")), &topics); err != nil {
+			t.Fatal(err)
+		}
+		for _, topic := range topics {
+			for _, g := range topic.Groups {
+				if topic.Topic == "orders.placed" && g.Lag+g.InFlight > 0 {
+					return false
+				}
+			}
+		}
+		return len(topics) > 0
+	})
+	if again := readBooks(t); again.wrong() != "" || again.String() != b.String() {
+		t.Errorf("handled again: %s, and %s before\n%s", again, b, again.wrong())
 	}
 }
 
