@@ -405,3 +405,24 @@ func TestScriptsForgotten(t *testing.T) {
 	end()
 	running.Wait()
 }
+
+// TestLateRetry holds that a member that was too slow does not take an event from the one that got it meanwhile.
+func TestLateRetry(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	b := s.declared("t")
+	brief := func(i *events.SubscriptionInfo) { i.AckWait = time.Second }
+	slow := subscribe(t, b, "t", "g", "slow", brief)
+	mustPublish(t, b, "t", event("1", ""))
+	d := take(t, slow, 1)[0]
+	other := subscribe(t, b, "t", "g", "other")
+	again := take(t, other, 1)[0]
+	if again.Attempt() != 2 {
+		t.Errorf("attempt %d, want 2", again.Attempt())
+	}
+	if err := d.Retry(t.Context(), 0); err != nil {
+		t.Error(err)
+	}
+	none(t, slow, 700*time.Millisecond)
+	ack(t, again)
+}
