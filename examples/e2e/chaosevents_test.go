@@ -36,7 +36,7 @@ var eventFaults = []struct {
 	{"handlers take longer than AckWait", false, chaosEventsSlow},
 	{"a topic is full", true, chaosEventsTopicFull},
 	{"the broker has stored as much as it may", false, chaosEventsStoreFull},
-	{"the broker's disk is full", true, chaosEventsDiskFull},
+	{"the broker's disk is full", false, chaosEventsDiskFull},
 	{"handlers are scaled 1 → 4 → 1", true, chaosEventsScale},
 	{"one node of three is killed and wiped", false, chaosEventsWiped},
 	{"the leader of three nodes is stopped (SIGSTOP)", false, chaosEventsLeaderStopped},
