@@ -201,11 +201,18 @@ func (l *line) serve() error {
 }
 
 // conclude closes the channel. A quorum queue takes acknowledgements from its channel a few at a time, and what the channel has kept back is lost when it is
-// closed. So the consumer is ended first, which the queue answers after it took what was sent before, and then the queue is asked once
-// more: its answer comes after the word that it took them, on which the channel sends the rest.
+// closed. So the queue is asked for something first that it answers after it took what was sent before, and then once more: that answer comes after the
+// word that it took them, on which the channel sends the rest. The first is to end the consumer; but to end that of a partition would give
+// the next member what is behind all that came here, so there it is another consumer, which waits its turn.
 func (l *line) conclude(ch *amqp.Channel, tag string) {
 	if tag != "" && !ch.IsClosed() {
-		if err := ch.Cancel(tag, false); err == nil {
+		var err error
+		if l.s.team != nil {
+			_, err = ch.Consume(l.queue, tag+"+", false, false, false, false, nil)
+		} else {
+			err = ch.Cancel(tag, false)
+		}
+		if err == nil {
 			_, _ = ch.QueueDeclarePassive(l.queue, true, false, false, false, nil) // its answer says nothing else
 		}
 	}

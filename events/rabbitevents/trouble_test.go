@@ -321,3 +321,45 @@ func TestOneConsumer(t *testing.T) {
 	}
 	ack(t, all...)
 }
+
+// TestHandOverKeepsOrder holds that a partition that goes to another member goes with what had come to the first one and was not begun: nothing behind
+// that is there before it.
+func TestHandOverKeepsOrder(t *testing.T) {
+	n := rabbit(t)
+	b := newBroker(t, n.url(), newSystem())
+	declare(t, b, "orders")
+	info := subscription("orders", "mailer", "m")
+	info.Ordered, info.MaxInFlight = true, 20
+	first := subscribe(t, b, info)
+	const keys, each = 16, 30
+	var all []<-chan error
+	for i := range keys * each {
+		key := fmt.Sprint("k", i%keys)
+		all = append(all, send(t.Context(), b, "orders", event(fmt.Sprintf("%s:%d", key, i/keys+1), key)))
+	}
+	for _, done := range all {
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	}
+	last := make(map[string]int)
+	handle := func(s events.Source, count int) {
+		t.Helper()
+		for _, d := range take(t, s, count) {
+			var number int
+			key := d.Message().Key
+			fmt.Sscanf(d.Message().ID, key+":%d", &number)
+			if number != last[key]+1 {
+				t.Errorf("%s comes after %d", d.Message().ID, last[key])
+			}
+			last[key] = max(last[key], number)
+			ack(t, d)
+		}
+	}
+	handle(first, 10)
+	info.Member = "n"
+	second := subscribe(t, b, info)
+	for range 10 {
+		handle(second, 5)
+	}
+}
