@@ -343,9 +343,9 @@ func TestHandOverKeepsOrder(t *testing.T) {
 		}
 	}
 	last := make(map[string]int)
-	handle := func(s events.Source, count int) {
+	handle := func(all []events.Delivery) {
 		t.Helper()
-		for _, d := range take(t, s, count) {
+		for _, d := range all {
 			var number int
 			key := d.Message().Key
 			fmt.Sscanf(d.Message().ID, key+":%d", &number)
@@ -356,10 +356,18 @@ func TestHandOverKeepsOrder(t *testing.T) {
 			ack(t, d)
 		}
 	}
-	handle(first, 10)
+	var held []events.Delivery
+	for range 16 { // of each partition, so that none moves yet
+		held = append(held, take(t, first, 1)...)
+	}
 	info.Member = "n"
 	second := subscribe(t, b, info)
+	ctx, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond) // in which it gets in line
+	defer cancel()
+	early, _ := second.Next(ctx, 5)
+	handle(held)
+	handle(early)
 	for range 10 {
-		handle(second, 5)
+		handle(take(t, second, 5))
 	}
 }
