@@ -72,7 +72,7 @@ func (s *Subscription) deadLetter(it *item) (topic string, m *Message) {
 		deadTopicHeader: s.decl.info.Name, deadGroupHeader: s.group, deadAttemptsHeader: strconv.Itoa(it.attempt), deadErrorHeader: oneLine(it.failed.Error()),
 		deadIDHeader: it.message.ID, deadSequenceHeader: strconv.FormatUint(it.delivery.Sequence(), 10), deadTimeHeader: time.Now().UTC().Format(time.RFC3339Nano),
 	} {
-		dead.setMetadata(name, value)
+		dead.SetMetadata(name, value)
 	}
 	return s.decl.info.Name + deadSuffix, &dead
 }

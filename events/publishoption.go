@@ -45,7 +45,7 @@ func Metadata(name, value string) PublishOption {
 		if !headerName(name) || strings.HasPrefix(name, "hanse-") || strings.HasPrefix(name, "ce-") || name == "content-type" {
 			return fmt.Errorf("metadata %q: a name consists of a-z, 0-9, '-', '_' and '.', and does not begin with hanse- or ce-", name)
 		}
-		m.setMetadata(name, value)
+		m.SetMetadata(name, value)
 		return checkText("metadata "+name, value)
 	}
 }

@@ -17,8 +17,8 @@ func (m *Message) Redelivery(group, name string) *Message {
 	again := *m
 	again.Metadata = maps.Clone(m.Metadata)
 	maps.DeleteFunc(again.Metadata, func(name, _ string) bool { return strings.HasPrefix(name, deadHeader) })
-	again.setMetadata(groupHeader, group)
-	again.setMetadata(redeliveryHeader, name)
+	again.SetMetadata(groupHeader, group)
+	again.SetMetadata(redeliveryHeader, name)
 	return &again
 }
 

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 )
 
 // structuredPrefix is how the content type of a message begins that has all of its event in the data.
@@ -35,10 +34,10 @@ func (m *Message) Unpack() (*Message, error) {
 		}
 		value, err := attributeText(all[name])
 		if err == nil && value != nil {
-			err = e.setAttribute(name, *value)
+			err = e.setUnpacked(name, *value)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("its attribute %q %w", name, err)
+			return nil, fmt.Errorf("its attribute %q: %w", name, err)
 		}
 	}
 	for name, value := range map[string]string{"id": e.ID, "source": e.Source, "type": e.Type} {
@@ -57,50 +56,21 @@ func (m *Message) Unpack() (*Message, error) {
 	return e, nil
 }
 
-// setAttribute takes an attribute of an event in JSON.
-func (m *Message) setAttribute(name, value string) error {
-	if err := checkText("has a value that", value); err != nil {
+// setUnpacked takes an attribute of an event in JSON.
+func (m *Message) setUnpacked(name, value string) error {
+	if err := checkText("its value", value); err != nil {
 		return err
 	}
-	switch name {
-	case "specversion":
-		if value != "1" && !strings.HasPrefix(value, "1.") {
-			return fmt.Errorf("is %q: 1.0 can be read", value)
-		}
-	case "id":
-		m.ID = value
-	case "source":
-		m.Source = value
-	case "type":
-		m.Type = value
-	case "subject":
-		m.Subject = value
-	case "dataschema":
-		m.DataSchema = value
-	case "datacontenttype":
-		m.ContentType = value
-	case "partitionkey":
-		m.Key = value
-	case "time":
-		t, err := time.Parse(time.RFC3339Nano, value)
-		if err != nil {
-			return fmt.Errorf("is no time of RFC 3339: %q", value)
-		}
-		m.Time = t
-	case "traceparent", "tracestate": // the extension for tracing: headers, elsewhere
+	switch {
+	case name == "traceparent" || name == "tracestate": // the extension for tracing: headers, elsewhere
 		if m.Metadata[name] == "" {
-			m.setMetadata(name, value)
+			m.SetMetadata(name, value)
 		}
-	default:
-		if strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789") != "" {
-			return errors.New("has a name that is not of a-z and 0-9")
-		}
-		if m.Extensions == nil {
-			m.Extensions = make(map[string]string)
-		}
-		m.Extensions[name] = value
+		return nil
+	case strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789") != "":
+		return errors.New("the name is not of a-z and 0-9")
 	}
-	return nil
+	return m.SetAttribute(name, value)
 }
 
 // attributeText returns the text of an attribute in JSON, nil when it is not set.
@@ -120,7 +90,7 @@ func attributeText(raw json.RawMessage) (*string, error) {
 		text := fmt.Sprint(v)
 		return &text, nil
 	}
-	return nil, errors.New("is no text, number or boolean")
+	return nil, errors.New("it is no text, number or boolean")
 }
 
 // structuredData returns the data of an event in JSON.

@@ -57,19 +57,19 @@ func TestUnpack(t *testing.T) {
 		})
 	}
 	for want, text := range map[string]string{
-		"no event in JSON":           `[1]`,
-		"unexpected end":             `{` + least,
-		"no attribute id":            `{"specversion":"1.0","source":"/till","type":"t"}`,
-		"no attribute source":        `{"specversion":"1.0","id":"1","source":null,"type":"t"}`,
-		"no attribute type":          `{"specversion":"1.0","id":"1","source":"/till","type":""}`,
-		"no attribute specversion":   `{"id":"1","source":"/till","type":"t"}`,
-		`"specversion" is "0.3"`:     `{"specversion":"0.3","id":"1","source":"/till","type":"t"}`,
-		"is no time of RFC 3339":     `{` + least + `,"time":"yesterday"}`,
-		"no text, number or boolean": `{` + least + `,"tenant":{}}`,
-		"is not of a-z and 0-9":      `{` + least + `,"Tenant":"1"}`,
-		"has a line break":           `{` + least + `,"tenant":"1\n2"}`,
-		"data and data_base64":       `{` + least + `,"data":1,"data_base64":""}`,
-		"data_base64 cannot be read": `{` + least + `,"data_base64":"?"}`,
+		"no event in JSON":         `[1]`,
+		"unexpected end":           `{` + least,
+		"no attribute id":          `{"specversion":"1.0","source":"/till","type":"t"}`,
+		"no attribute source":      `{"specversion":"1.0","id":"1","source":null,"type":"t"}`,
+		"no attribute type":        `{"specversion":"1.0","id":"1","source":"/till","type":""}`,
+		"no attribute specversion": `{"id":"1","source":"/till","type":"t"}`,
+		`"specversion": the version of CloudEvents is "0.3"`: `{"specversion":"0.3","id":"1","source":"/till","type":"t"}`,
+		"is not that of RFC 3339":                            `{` + least + `,"time":"yesterday"}`,
+		"no text, number or boolean":                         `{` + least + `,"tenant":{}}`,
+		"the name is not of a-z and 0-9":                     `{` + least + `,"Tenant":"1"}`,
+		"has a line break":                                   `{` + least + `,"tenant":"1\n2"}`,
+		"data and data_base64":                               `{` + least + `,"data":1,"data_base64":""}`,
+		"data_base64 cannot be read":                         `{` + least + `,"data_base64":"?"}`,
 	} {
 		if got, err := structured(text).Unpack(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %+v, %v, want an error with %q", text, got, err, want)

@@ -38,7 +38,7 @@ func joinTrace(ctx context.Context, m *Message) {
 	}
 	for _, name := range traceHeaders {
 		if v, ok := of(ctx, name); ok {
-			m.setMetadata(name, v)
+			m.SetMetadata(name, v)
 		}
 	}
 }
@@ -49,11 +49,4 @@ func incoming(ctx context.Context, name string) (string, bool) {
 		return "", false
 	}
 	return values[0], true
-}
-
-func (m *Message) setMetadata(name, value string) {
-	if m.Metadata == nil {
-		m.Metadata = make(map[string]string)
-	}
-	m.Metadata[name] = value
 }

@@ -6,7 +6,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/hanse-go/hanse/events"
-	"github.com/hanse-go/hanse/events/driver"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -26,7 +25,7 @@ func (CloudEvents) Encode(m *events.Message) (*kgo.Record, error) {
 	set := func(name, value string) {
 		r.Headers = append(r.Headers, kgo.RecordHeader{Key: name, Value: []byte(value)})
 	}
-	err := driver.EachAttribute(m, func(name, value string) {
+	err := m.EachAttribute(func(name, value string) {
 		if name != "partitionkey" || utf8.ValidString(value) { // else it is the record's key alone
 			set(attributePrefix+name, strings.ToValidUTF8(value, "�"))
 		}
@@ -59,12 +58,14 @@ func (CloudEvents) Decode(r *kgo.Record) (*events.Message, error) {
 		case name == "content-type":
 			m.ContentType = value
 		case !is:
-			driver.Add(&m.Metadata, name, value)
+			m.SetMetadata(name, value)
+		case !utf8.ValidString(value):
+			return nil, fmt.Errorf("its attribute %s is no UTF-8", attribute)
 		default:
-			if err := driver.SetAttribute(m, attribute, value); err != nil {
+			if err := m.SetAttribute(attribute, value); err != nil {
 				return nil, err
 			}
 		}
 	}
-	return m, driver.Unfold(m)
+	return m.Unpack()
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/hanse-go/hanse/events"
-	"github.com/hanse-go/hanse/events/driver"
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
@@ -32,7 +31,7 @@ func publishing(m *events.Message) (amqp.Publishing, error) {
 		}
 	}
 	// The time is text, for AMQP's own form has no fractions of seconds.
-	if err := driver.EachAttribute(m, func(name, value string) { h[prefix+name] = value }); err != nil {
+	if err := m.EachAttribute(func(name, value string) { h[prefix+name] = value }); err != nil {
 		return amqp.Publishing{}, err
 	}
 	for name, value := range m.Metadata {
@@ -88,14 +87,13 @@ func message(d *amqp.Delivery) *events.Message {
 		case !readable:
 		case ok:
 			if attribute = strings.ToLower(attribute); attribute != "datacontenttype" || e.ContentType == "" {
-				_ = driver.SetAttribute(e, attribute, text) // of a time that cannot be read, that of the property is taken
+				_ = e.SetAttribute(attribute, text) // of a time that cannot be read, that of the property is taken
 			}
 		case reserved(name):
 		default:
-			driver.Add(&e.Metadata, strings.ToLower(name), text)
+			e.SetMetadata(strings.ToLower(name), text)
 		}
 	}
-	_ = driver.Unfold(e) // what is no event stays as it is, for its handler to refuse
 	if e.ID == "" {
 		e.ID = d.MessageId
 	}
