@@ -90,7 +90,7 @@ func (b *Broker) Groups(ctx context.Context, topic string) ([]events.GroupState,
 	var groups []events.GroupState
 	for _, name := range names {
 		g := t.group(name)
-		n, all, err := b.numbers(ctx, groupScript, t.keys(t.record, t.waiting, g.record, g.members), 5, name)
+		n, all, err := b.numbers(ctx, groupScript, t.keys(t.record, t.waiting, g.record, g.members, g.parts, g.held), 5, name)
 		if err != nil {
 			return nil, err
 		}

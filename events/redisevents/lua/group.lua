@@ -1,13 +1,14 @@
--- KEYS: record, waiting, group, members, the lanes. ARGV: group.
--- Answers its mode, how much it has to do and how much of that was delivered, the time of the oldest in milliseconds, or 0, and its members, of an
+-- KEYS: record, waiting, group, members, parts, held, the lanes. ARGV: group.
+-- Answers its mode, how much it has to do and how much of that a member has, the time of the oldest in milliseconds, or 0, and its members, of an
 -- ordered group.
 local group = ARGV[1]
 local lag, held, oldest = 0, 0, 0
+local mode, now = call('HGET', KEYS[3], 'mode') or '', clock()
 local function old(id)
   local ms = tonumber(string.match(id, '%d+'))
   if oldest == 0 or ms < oldest then oldest = ms end
 end
-for i = 5, #KEYS do
+for i = 7, #KEYS do
   local groups = redis.pcall('XINFO', 'GROUPS', KEYS[i])
   for _, g in ipairs(groups.err and {} or groups) do
     local is = {}
@@ -15,7 +16,9 @@ for i = 5, #KEYS do
     if is['name'] == group then
       local pending = call('XPENDING', KEYS[i], group)
       if pending[1] > 0 then
-        held = held + pending[1]
+        lag = lag + pending[1]
+        local owner = call('HGET', KEYS[5], 'owner' .. (i - 7))
+        if owner and (tonumber(call('ZSCORE', KEYS[4], owner) or 0)) > now then held = held + pending[1] end
         old(pending[2])
       end
       local next = call('XRANGE', KEYS[i], '(' .. is['last-delivered-id'], '+', 'COUNT', 1)[1]
@@ -30,4 +33,5 @@ for i = 5, #KEYS do
     end
   end
 end
-return { call('HGET', KEYS[3], 'mode') or '', lag + held, held, oldest, call('ZRANGEBYSCORE', KEYS[4], number(clock()), '+inf') }
+if mode ~= 'ordered' then held = call('ZCOUNT', KEYS[6], '(' .. number(now), '+inf') end
+return { mode, lag, held, oldest, call('ZRANGEBYSCORE', KEYS[4], number(now), '+inf') }

@@ -19,14 +19,16 @@ local function messages()
 end
 local kept = max_messages >= 0 and messages() or 0
 
--- drop drops the oldest event of all lanes.
+-- drop drops the oldest event of all lanes: the one with the least time, and of one millisecond that with the least number.
 local function drop()
   local oldest, ms, seq
   for i = 1, count do
     local e = call('XRANGE', lanes[i], '-', '+', 'COUNT', 1)[1]
     if e then
-      local a, b = string.match(e[1], '(%d+)-(%d+)')
-      a, b = tonumber(a), tonumber(b)
+      local a, b = tonumber(string.match(e[1], '%d+')), 0
+      for j = 1, #e[2], 2 do
+        if e[2][j] == 'hanse-sequence' then b = tonumber(e[2][j + 1]) or 0 end
+      end
       if not oldest or a < ms or a == ms and b < seq then oldest, ms, seq = { lanes[i], e }, a, b end
     end
   end
