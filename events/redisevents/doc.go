@@ -22,6 +22,9 @@
 // is taken as it is. Replicas get events after they were acknowledged, so one that takes over may lack the last of them;
 // Limits.Replicas has Publish wait until so many servers have the event in their memory (not with a cluster).
 //
+// A server that was killed while it wrote cuts what it had half written off its file ("Truncating the AOF" in its log). Redis 7.0 may then store events twice
+// that were not acknowledged yet, though Dedup should prevent that: an inbox does.
+//
 // A server that may evict keys for lack of memory (maxmemory-policy allkeys-…) is always refused. One that has reached its maxmemory
 // refuses events, and Publish returns [events.ErrFull].
 //
