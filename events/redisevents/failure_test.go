@@ -168,11 +168,11 @@ func TestServerKilled(t *testing.T) {
 	for _, n := range all.seen {
 		twice += n - 1
 	}
-	log, err := os.ReadFile(filepath.Join(s.dir, "log"))
+	told, err := os.ReadFile(filepath.Join(s.dir, "log"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if twice > 0 && !strings.Contains(string(log), "Truncating the AOF") {
+	if twice > 0 && !strings.Contains(string(told), "Truncating the AOF") {
 		t.Errorf("%d events are stored twice", twice)
 	}
 	t.Logf("%d events acknowledged of %d, through %d kills: none lost, %d handled again, %d stored twice", len(l.acked), l.sent, kills, again, twice)
