@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"strconv"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/hanse-go/hanse/events"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -75,5 +77,51 @@ func BenchmarkMemory(b *testing.B) {
 				b.Fatalf("%+v", s)
 			}
 		})
+	}
+}
+
+// BenchmarkMemoryBroker is the broker alone, below topics: messages are stored, delivered and settled, and neither encoded nor handled.
+func BenchmarkMemoryBroker(b *testing.B) {
+	const batch = 256
+	memory := new(events.Memory)
+	limits := events.Limits{MaxMessages: 1 << 16, DropOldest: true}
+	info := events.TopicInfo{Name: "bench", Limits: limits.WithDefaults()}
+	if err := memory.Declare(b.Context(), info); err != nil {
+		b.Fatal(err)
+	}
+	source, err := memory.Subscribe(b.Context(), events.SubscriptionInfo{Topic: "bench", Group: "g", Member: "m", AckWait: time.Minute, MaxInFlight: batch})
+	if err != nil {
+		b.Fatal(err)
+	}
+	stored := func(err error) {
+		if err != nil {
+			b.Error(err)
+		}
+	}
+	data := []byte("order 4711")
+	b.ReportAllocs()
+	b.ResetTimer()
+	for taken := 0; taken < b.N; {
+		n := min(batch, b.N-taken)
+		for i := range n {
+			memory.Publish(b.Context(), "bench", &events.Message{ID: strconv.Itoa(taken + i), Source: "/bench", Type: "t", Data: data}, stored)
+		}
+		for end := taken + n; taken < end; {
+			deliveries, err := source.Next(b.Context(), batch)
+			if err != nil {
+				b.Fatal(err)
+			}
+			for _, d := range deliveries {
+				if err := d.Ack(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+			}
+			taken += len(deliveries)
+		}
+	}
+	b.StopTimer()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+	if err := source.Close(b.Context()); err != nil {
+		b.Fatal(err)
 	}
 }
