@@ -146,9 +146,13 @@ func (w *world) serve(service string, impl librarypb.LibraryServer, more ...func
 	port := &rpc.Port{Servers: []*rpc.Server{srv}, Logger: slog.New(slog.DiscardHandler)}
 	served := make(chan error, 1)
 	go func() { served <- port.Serve(lis) }()
+	contracts := []discovery.Contract{{Name: "library.Library"}}
+	if _, ok := srv.GetServiceInfo()["grpc.testing.TestService"]; ok {
+		contracts = append(contracts, discovery.Contract{Name: "grpc.testing.TestService"})
+	}
 	lease, err := w.registry.Register(w.t.Context(), discovery.Instance{
 		Service: service, ID: service, State: discovery.Ready, Endpoints: []string{"tcp://" + lis.Addr().String()},
-		Contracts: []discovery.Contract{{Name: "library.Library", Hash: fmt.Sprint(len(more))}},
+		Contracts: contracts,
 	})
 	if err != nil {
 		w.t.Fatal(err)
