@@ -217,6 +217,7 @@ func TestServerKilled(t *testing.T) {
 	}
 	n.start()
 	l.more(300)
+	eventually(t, "it is said that the server is back", func() bool { return log.count("is back") > 0 }) // all connections
 	l.stop()
 	publish(t, each, "ticks", event("after", ""))
 	if got := take(t, s, 2); got[0].Message().ID != "before" || got[1].Message().ID != "after" {
