@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hanse-go/hanse/discovery/discoverytest"
 	"github.com/hanse-go/hanse/examples/shop/cart"
 	"github.com/hanse-go/hanse/examples/shop/catalog"
 	"github.com/hanse-go/hanse/examples/shop/currency"
@@ -393,15 +394,23 @@ func TestReviews(t *testing.T) {
 	if _, page := s.do("GET", "/products/kontor-mug", nil); !strings.Contains(page, "Reviews are not available here") || !strings.Contains(page, "Put into the cart") {
 		t.Errorf("without a service of reviews:\n%s", page)
 	}
-	s = open(t, hansetest.Fake("reviews", func(r grpc.ServiceRegistrar) { reviewsv1.RegisterReviewsServer(r, critic{}) }))
-	_, page := s.do("GET", "/products/kontor-mug", nil)
+	// found is the page when the storefront has found the reviews, which others do not wait for.
+	found := func(r reviewsv1.ReviewsServer) (page string) {
+		t.Helper()
+		s := open(t, hansetest.Fake("reviews", func(to grpc.ServiceRegistrar) { reviewsv1.RegisterReviewsServer(to, r) }))
+		discoverytest.Eventually(t, "the storefront finds the reviews", func() bool {
+			_, page = s.do("GET", "/products/kontor-mug", nil)
+			return !strings.Contains(page, "Reviews are not available here")
+		})
+		return page
+	}
+	page := found(critic{})
 	for _, want := range []string{"4.5 of 5 stars in 2 reviews", "A &lt;good&gt; mug.", "Anneke, 2026-10-31: 5 of 5"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page of a product does not say %q", want)
 		}
 	}
-	s = open(t, hansetest.Fake("reviews", func(r grpc.ServiceRegistrar) { reviewsv1.RegisterReviewsServer(r, speechless{}) }))
-	if _, page := s.do("GET", "/products/kontor-mug", nil); !strings.Contains(page, "Reviews are not available at the moment") {
+	if page := found(speechless{}); !strings.Contains(page, "Reviews are not available at the moment") {
 		t.Errorf("with reviews that fail:\n%s", page)
 	}
 }
