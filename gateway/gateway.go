@@ -151,7 +151,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		if !h.serveREST(w, r, t) {
-			h.writeFailure(w, r, status.Newf(codes.Unimplemented, "nothing here answers %s %s", r.Method, r.URL.EscapedPath()), http.StatusNotFound)
+			h.notFound(w, r)
 		}
 		return
 	}
@@ -173,6 +173,16 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 	default:
 		h.notAllowed(w, rt)
 	}
+}
+
+// notFound answers a request for what is not there. gRPC-Web has no errors in JSON.
+func (h *Handler) notFound(w http.ResponseWriter, r *http.Request) {
+	what := fmt.Sprintf("nothing here answers %s %s", r.Method, r.URL.EscapedPath())
+	if strings.HasPrefix(mediaTypeOf(r.Header), webType) {
+		http.Error(w, what, http.StatusNotFound)
+		return
+	}
+	h.writeFailure(w, r, status.New(codes.Unimplemented, what), http.StatusNotFound)
 }
 
 // servePost serves a POST by its content type. It reports false when that is none for the method.
