@@ -83,6 +83,7 @@ type setup struct {
 	serverStats  stats.Handler
 	clientStats  stats.Handler
 	faults       *resilience.Faults
+	policy       resilience.Policy // of the server
 }
 
 // eachPath runs a test on the path within the process and over TCP.
@@ -90,7 +91,7 @@ func eachPath(t *testing.T, build func() *setup, run func(t *testing.T, c pb.Tes
 	for _, path := range []rpc.Path{rpc.InProcess, rpc.TCP} {
 		t.Run(string(path), func(t *testing.T) {
 			s := build()
-			srv := &rpc.Server{Name: "test", UnaryInterceptors: s.serverUnary, StreamInterceptors: s.serverStream, Faults: s.faults, Logger: slog.New(slog.DiscardHandler)}
+			srv := &rpc.Server{Name: "test", UnaryInterceptors: s.serverUnary, StreamInterceptors: s.serverStream, Faults: s.faults, Policy: s.policy, Logger: slog.New(slog.DiscardHandler)}
 			if s.serverStats != nil {
 				srv.StatsHandlers = []stats.Handler{s.serverStats}
 			}

@@ -70,3 +70,43 @@ func TestReasonsOnSpans(t *testing.T) {
 		}
 	})
 }
+
+// TestRefusalsOnSpans holds that the span of a server has why the call was refused, or that its answer is an old one. Over a wire a call that comes too
+// often is refused before there is a span.
+func TestRefusalsOnSpans(t *testing.T) {
+	var spans *tracetest.SpanRecorder
+	var done spanEnds
+	eachPath(t, func() *setup {
+		spans, done = tracetest.NewSpanRecorder(), make(spanEnds, 16)
+		provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans), sdktrace.WithSpanProcessor(done))
+		return &setup{
+			policy:      resilience.Policy{Rate: resilience.Rate{PerSecond: 0.01, Burst: 2}},
+			serverStats: otelgrpc.NewServerHandler(otelgrpc.WithTracerProvider(provider), otelgrpc.WithPropagators(propagation.TraceContext{})),
+		}
+	}, func(t *testing.T, c pb.TestServiceClient) {
+		ctx := metadata.AppendToOutgoingContext(t.Context(), resilience.IdempotencyKey, "1")
+		want, ends := []string{"", "hanse.idempotent-replayed", "hanse.rate-limited"}, 3
+		if strings.HasSuffix(t.Name(), string(rpc.TCP)) {
+			want, ends = want[:2], 2
+		}
+		for i := range 3 {
+			if _, err := c.UnaryCall(ctx, &pb.SimpleRequest{}); (err == nil) != (i < 2) {
+				t.Errorf("call %d: %v", i, err)
+			}
+			if i < ends {
+				<-done
+			}
+		}
+		var have []string
+		for _, s := range spans.Ended() {
+			name := ""
+			for _, e := range s.Events() {
+				name += e.Name
+			}
+			have = append(have, name)
+		}
+		if !reflect.DeepEqual(have, want) {
+			t.Errorf("events of spans: %q, want %q", have, want)
+		}
+	})
+}
