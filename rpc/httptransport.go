@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/hanse-go/hanse/discovery"
@@ -130,7 +129,10 @@ func (t *HTTPTransport) send(req *http.Request, body *replayed) (*http.Response,
 		resp, err := a.member.roundTrip(req, body, a.report)
 		failed := judge(resp, err, a.report)
 		c.outcome = a.end(ctx, failed, true)
-		if failed == nil || !body.rewind() || !c.again(a, failed) {
+		if failed == nil || !body.repeatable() || !c.again(a, failed) || !body.rewind() {
+			if resp != nil {
+				resp.Body.(*heldBody).sent = body
+			}
 			return resp, err
 		}
 		if resp != nil {
@@ -177,48 +179,80 @@ func idempotent(req *http.Request) bool {
 	return req.Header.Get(resilience.IdempotencyKey) != ""
 }
 
-// replayed is the body of a request that may be sent several times.
+// replayed is the body of a request that may be sent several times. An attempt may still send it when its answer is here.
 type replayed struct {
-	req  *http.Request
-	used atomic.Bool // some of the body was read since it was last had anew
-	own  io.ReadCloser
+	req *http.Request
+
+	mu   sync.Mutex
+	own  io.ReadCloser // what GetBody has given, instead of the request's own
+	turn *bodyReader   // of the last attempt; the others get nothing any more
+	used bool          // some was read since it was last had anew
+
+	closed bool
 }
 
 // reader returns the body for an attempt. It is closed at the end only.
 func (b *replayed) reader() io.ReadCloser {
-	if b.req.Body == nil || b.req.Body == http.NoBody {
+	if b.none() {
 		return b.req.Body
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	from := b.req.Body
 	if b.own != nil {
 		from = b.own
 	}
-	return &bodyReader{b, from}
+	b.turn = &bodyReader{b, from}
+	return b.turn
 }
 
-// rewind reports whether the body can be sent once more, from its beginning.
-func (b *replayed) rewind() bool {
-	if b.req.Body == nil || b.req.Body == http.NoBody || !b.used.Load() {
+func (b *replayed) none() bool { return b.req.Body == nil || b.req.Body == http.NoBody }
+
+// repeatable reports whether it looks as if the body could be sent once more.
+func (b *replayed) repeatable() bool {
+	if b.none() || b.req.GetBody != nil {
 		return true
 	}
-	if b.req.GetBody == nil {
-		return false
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !b.used
+}
+
+// rewind takes the body from the attempt that had it. It reports whether it can be sent once more, from its beginning.
+func (b *replayed) rewind() bool {
+	if b.none() {
+		return true
 	}
-	again, err := b.req.GetBody()
-	if err != nil {
-		return false
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.used {
+		if b.req.GetBody == nil {
+			return false
+		}
+		again, err := b.req.GetBody()
+		if err != nil {
+			return false
+		}
+		if b.own != nil {
+			b.own.Close()
+		}
+		b.own, b.used = again, false
 	}
-	if b.own != nil {
-		b.own.Close()
-	}
-	b.own = again
-	b.used.Store(false)
+	b.turn = nil
 	return true
 }
 
+// close closes what there is of the body, once.
 func (b *replayed) close() {
-	if b.own != nil {
-		b.own.Close()
+	b.mu.Lock()
+	own, closed := b.own, b.closed
+	b.closed = true
+	b.mu.Unlock()
+	if closed {
+		return
+	}
+	if own != nil {
+		own.Close()
 	}
 	if b.req.Body != nil {
 		b.req.Body.Close()
@@ -230,8 +264,17 @@ type bodyReader struct {
 	from io.ReadCloser
 }
 
+// errSentAgain ends the sending of a body that another attempt sends now.
+var errSentAgain = errors.New("rpc: the request was sent again")
+
 func (r *bodyReader) Read(p []byte) (int, error) {
-	r.all.used.Store(true)
+	r.all.mu.Lock()
+	if r.all.turn != r {
+		r.all.mu.Unlock()
+		return 0, errSentAgain
+	}
+	r.all.used = true
+	r.all.mu.Unlock()
 	return r.from.Read(p)
 }
 
@@ -243,7 +286,8 @@ func (m *member) roundTrip(req *http.Request, body *replayed, r *wire.Report) (*
 	if !m.hold() {
 		return nil, status.Error(codes.Unavailable, "the instance has left")
 	}
-	out := req.Clone(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{WroteHeaders: func() { r.Sent.Store(true) }}))
+	// Headers are told of one by one before they leave, and as a whole after that, when the answer may have come already.
+	out := req.Clone(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{WroteHeaderField: func(string, []string) { r.Sent.Store(true) }}))
 	transport := m.httpTransport()
 	out.URL.Scheme, out.URL.Host = "http", m.pool.service
 	if c := m.pool.client; c.Identity != nil || c.TLS != nil {
@@ -268,27 +312,35 @@ func (m *member) roundTrip(req *http.Request, body *replayed, r *wire.Report) (*
 		return nil, err
 	}
 	resp.Request = req
-	resp.Body = &heldBody{ReadCloser: resp.Body, release: sync.OnceFunc(func() { m.release(); body.close() })}
+	resp.Body = &heldBody{ReadCloser: resp.Body, release: sync.OnceFunc(m.release)}
 	return resp, nil
 }
 
-// heldBody keeps the connection to the instance until the answer is read.
+// heldBody keeps the connection to the instance until the answer is read, and closes what was sent then.
 type heldBody struct {
 	io.ReadCloser
 	release func()
+	sent    *replayed // nil: the answer is not the one that counts
 }
 
 func (b *heldBody) Close() error {
-	defer b.release()
+	defer b.end()
 	return b.ReadCloser.Close()
 }
 
 func (b *heldBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if err != nil {
-		b.release()
+		b.end()
 	}
 	return n, err
+}
+
+func (b *heldBody) end() {
+	b.release()
+	if b.sent != nil {
+		b.sent.close()
+	}
 }
 
 func (m *member) id() string {

@@ -175,6 +175,67 @@ func TestHTTPAgain(t *testing.T) {
 	}
 }
 
+// upload is a body that cannot be read any more when it is closed.
+type upload struct {
+	io.Reader
+	closed atomic.Int64
+}
+
+func (u *upload) Read(p []byte) (int, error) {
+	if u.closed.Load() > 0 {
+		return 0, errors.New("read after it was closed")
+	}
+	return u.Reader.Read(p)
+}
+
+func (u *upload) Close() error {
+	u.closed.Add(1)
+	return nil
+}
+
+// A body that is sent again is one of its own, and is open until the answer was read.
+func TestHTTPBodyAgain(t *testing.T) {
+	s := &sites{t: t}
+	var calls atomic.Int64
+	text := strings.Repeat("0123456789", 100_000)
+	h := func(w http.ResponseWriter, r *http.Request) {
+		if calls.Add(1) < 3 {
+			io.CopyN(io.Discard, r.Body, 1000) // and what is still on its way is not wanted
+			w.Header().Set("Hanse-Not-Processed", "1")
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		b, err := io.ReadAll(r.Body)
+		fmt.Fprint(w, string(b) == text, " ", err)
+	}
+	for i := range 3 {
+		s.open(fmt.Sprint("i", i), h)
+	}
+	var bodies []*upload
+	again := func() (io.ReadCloser, error) {
+		u := &upload{Reader: strings.NewReader(text)}
+		bodies = append(bodies, u)
+		return u, nil
+	}
+	first, _ := again()
+	req, err := http.NewRequestWithContext(t.Context(), "POST", "http://site/", first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.GetBody, req.ContentLength = again, int64(len(text))
+	if got, err := read(s.client().Do(req)); err != nil || got != "200 true <nil>" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if len(bodies) != 3 {
+		t.Errorf("%d bodies", len(bodies))
+	}
+	for i, u := range bodies {
+		if n := u.closed.Load(); n != 1 {
+			t.Errorf("body %d was closed %d times", i, n)
+		}
+	}
+}
+
 // An address that another instance has now is not taken for the one that was meant.
 func TestHTTPMeant(t *testing.T) {
 	s := &sites{t: t}
