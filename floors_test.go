@@ -29,6 +29,7 @@ var floors = map[string]float64{
 	"internal/reflection": 0.5,  // on internal/everywhere
 	"internal/systems":    0.5,  // a record kept by internal/lease in internal/rundir
 	"discovery":           1, "resilience": 1, "telemetry": 1, "identity": 1, "config": 1, "embednats": 1,
+	"telemetry/collector":     1.75, // on telemetry/filter
 	"balancer":                2,
 	"discovery/natsdiscovery": 4,   // a driver: on discovery/driver
 	"events/natsevents":       4,   // a driver: on events/driver
