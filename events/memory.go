@@ -188,7 +188,8 @@ func (t *memoryTopic) publish(m *Message) error {
 		t.stats.Refused++
 		return fmt.Errorf("%w: %d bytes, and Limits.MaxSize is %d", ErrTooLarge, len(m.Data), most)
 	}
-	if t.known.has(m, now) {
+	identity := t.known.identity(m)
+	if t.known.has(identity, now) {
 		t.stats.Duplicates++
 		return nil
 	}
@@ -207,7 +208,7 @@ func (t *memoryTopic) publish(m *Message) error {
 	} else {
 		t.append(m, size, now)
 	}
-	t.known.add(m, now)
+	t.known.add(identity, now)
 	return nil
 }
 

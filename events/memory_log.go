@@ -2,7 +2,6 @@ package events
 
 import (
 	"container/heap"
-	"hash/maphash"
 	"sort"
 	"time"
 )
@@ -101,72 +100,3 @@ func (h *dueHeap) Pop() any {
 
 func (h *dueHeap) push(m *Message) { heap.Push(h, m) }
 func (h *dueHeap) pop() *Message   { return heap.Pop(h).(*Message) }
-
-// dedup remembers which messages came lately, in two generations, so that forgetting costs nothing.
-type dedup struct {
-	window   time.Duration // 0: nothing is remembered
-	seed     maphash.Seed
-	now, old *generation
-	began    time.Time // of the younger generation
-}
-
-// generation is messages that came one after the other.
-type generation struct {
-	at     map[uint64]time.Time // when, by a hash of the identity
-	filter [1 << 11]uint64      // one bit for each message: most that are new are told by it, without a look into the map
-}
-
-func newGeneration() *generation { return &generation{at: make(map[uint64]time.Time)} }
-
-// bit returns where the filter has the bit of a hash.
-func (g *generation) bit(h uint64) (word *uint64, mask uint64) {
-	return &g.filter[h>>53], 1 << (h >> 47 & 63)
-}
-
-// dedupMin is how many messages a generation has before it may be forgotten for their number.
-const dedupMin = 1 << 14
-
-// hash returns a hash of the message's identity.
-func (d *dedup) hash(m *Message) uint64 {
-	h := maphash.String(d.seed, m.ID) ^ maphash.String(d.seed, m.Source)*3
-	if again := m.Metadata[redeliveryHeader]; again != "" {
-		h ^= maphash.String(d.seed, again) * 5
-	}
-	return h
-}
-
-// has reports whether the message came within the window.
-func (d *dedup) has(m *Message, now time.Time) bool {
-	if d.now == nil {
-		return false
-	}
-	h := d.hash(m)
-	for _, g := range [...]*generation{d.now, d.old} {
-		if word, mask := g.bit(h); *word&mask == 0 {
-			continue
-		}
-		if at, ok := g.at[h]; ok && now.Sub(at) < d.window {
-			return true
-		}
-	}
-	return false
-}
-
-// add remembers the message.
-func (d *dedup) add(m *Message, now time.Time) {
-	if d.window == 0 {
-		return
-	}
-	if d.now == nil {
-		d.seed, d.now, d.old, d.began = maphash.MakeSeed(), newGeneration(), newGeneration(), now
-	}
-	if len(d.now.at) >= dedupMin || now.Sub(d.began) >= d.window {
-		clear(d.old.at)
-		clear(d.old.filter[:])
-		d.now, d.old, d.began = d.old, d.now, now
-	}
-	h := d.hash(m)
-	word, mask := d.now.bit(h)
-	*word |= mask
-	d.now.at[h] = now
-}
