@@ -26,6 +26,7 @@ var floors = map[string]float64{
 	"internal/http2":      0.5,  // on internal/hpack
 	"internal/httprule":   0.5,  // on internal/nearest and internal/scalar
 	"internal/openapi":    0.75, // on internal/comments and internal/httprule
+	"internal/otlp":       0.5,  // on internal/backoff
 	"internal/reflection": 0.5,  // on internal/everywhere
 	"telemetry/filter":    0.5,  // a grammar, on internal/nearest
 	"internal/systems":    0.5,  // a record kept by internal/lease in internal/rundir
