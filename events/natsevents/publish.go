@@ -39,8 +39,7 @@ type publisher struct {
 	mu      sync.Mutex
 	waiting map[uint64]*outgoing // sent, or to be sent, and not answered
 	last    uint64               // number
-	bytes   int
-	room    chan struct{} // closed when there is room again; nil when nobody waits
+	window  driver.Window
 	held    bool
 	since   time.Time // when it began to be held
 	lives   uint64    // of the connection, when events were last sent in order
@@ -65,7 +64,9 @@ type outgoing struct {
 }
 
 func newPublisher(b *Broker) *publisher {
-	return &publisher{b: b, waiting: make(map[uint64]*outgoing), wake: make(chan struct{}, 1)}
+	return &publisher{
+		b: b, waiting: make(map[uint64]*outgoing), wake: make(chan struct{}, 1), window: driver.Window{Events: b.opts.MaxPending, Bytes: mostBytes},
+	}
 }
 
 func (p *publisher) listen() (err error) {
@@ -129,13 +130,10 @@ func (p *publisher) enter(ctx context.Context, o *outgoing) error {
 			p.send.Unlock()
 			return errClosed
 		}
-		if len(p.waiting) < p.b.opts.MaxPending && (p.bytes+o.size <= mostBytes || len(p.waiting) == 0) {
+		room, held := p.window.Enter(o.size), p.held
+		if room == nil {
 			break
 		}
-		if p.room == nil {
-			p.room = make(chan struct{})
-		}
-		room, held := p.room, p.held
 		p.mu.Unlock()
 		p.send.Unlock()
 		select {
@@ -152,7 +150,6 @@ func (p *publisher) enter(ctx context.Context, o *outgoing) error {
 	o.number = p.last
 	o.msg.Reply = p.inbox + strconv.FormatUint(o.number, 36)
 	p.waiting[o.number] = o
-	p.bytes += o.size
 	if !p.held && (!p.b.isUp() || p.b.conn.Stats().Reconnects != p.lives) {
 		p.hold() // there may be something to be sent again first
 	}
@@ -226,12 +223,8 @@ func (p *publisher) answered(m *nats.Msg) {
 // remove takes an event from those that wait. The caller holds p.mu, and calls o.finish without it.
 func (p *publisher) remove(o *outgoing) {
 	delete(p.waiting, o.number)
-	p.bytes -= o.size
+	p.window.Leave(o.size)
 	o.over = true
-	if p.room != nil && (len(p.waiting) <= p.b.opts.MaxPending*3/4 && p.bytes <= mostBytes*3/4) {
-		close(p.room)
-		p.room = nil
-	}
 }
 
 // finish ends the wait of an event, unless that is over already.

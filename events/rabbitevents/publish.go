@@ -24,11 +24,9 @@ type publisher struct {
 	wake chan struct{} // for run
 
 	mu      sync.Mutex
-	waiting []*outgoing // to be sent
-	sent    []*outgoing // over the channel, in the order of their tags
-	n       int         // of both, that are not over
-	bytes   int
-	room    chan struct{} // closed when there is room again; nil when nobody waits
+	waiting []*outgoing   // to be sent
+	sent    []*outgoing   // over the channel, in the order of their tags
+	window  driver.Window // of those of both that are not over
 	away    bool          // there is no channel
 	closed  bool
 }
@@ -64,7 +62,7 @@ func (b *Broker) outgoing(t *topic, m *events.Message) (*outgoing, error) {
 }
 
 func newPublisher(b *Broker) *publisher {
-	return &publisher{b: b, wake: make(chan struct{}, 1), away: true}
+	return &publisher{b: b, wake: make(chan struct{}, 1), away: true, window: driver.Window{Events: b.opts.MaxPending, Bytes: mostBytes}}
 }
 
 func (p *publisher) close() {
@@ -115,18 +113,13 @@ func (p *publisher) enter(ctx context.Context, o *outgoing) error {
 			p.mu.Unlock()
 			return errClosed
 		}
-		if p.n < p.b.opts.MaxPending && (p.bytes+o.size <= mostBytes || p.n == 0) {
-			p.n++
-			p.bytes += o.size
+		room := p.window.Enter(o.size)
+		if room == nil {
 			p.waiting = append(p.waiting, o)
 			p.mu.Unlock()
 			signal(p.wake)
 			return nil
 		}
-		if p.room == nil {
-			p.room = make(chan struct{})
-		}
-		room := p.room
 		p.mu.Unlock()
 		select {
 		case <-room:
@@ -153,12 +146,7 @@ func (p *publisher) trouble() error {
 // remove ends the wait of a message. The caller holds p.mu, and calls o.finish without it.
 func (p *publisher) remove(o *outgoing) {
 	o.over = true
-	p.n--
-	p.bytes -= o.size
-	if p.room != nil && p.n <= p.b.opts.MaxPending*3/4 && p.bytes <= mostBytes*3/4 {
-		close(p.room)
-		p.room = nil
-	}
+	p.window.Leave(o.size)
 }
 
 // finish ends the wait of a message, unless that is over already.

@@ -30,10 +30,8 @@ type publisher struct {
 	wake chan struct{} // for run
 
 	mu     sync.Mutex
-	queue  []*outgoing // in order; those of the batch under way are first
-	n      int         // of these, how many are not over
-	bytes  int
-	room   chan struct{} // closed when there is room again; nil when nobody waits
+	queue  []*outgoing   // in order; those of the batch under way are first
+	window driver.Window // of those that are not over
 	closed bool
 }
 
@@ -51,7 +49,9 @@ type outgoing struct {
 	over bool        // done was called, or is about to be
 }
 
-func newPublisher(b *Broker) *publisher { return &publisher{b: b, wake: make(chan struct{}, 1)} }
+func newPublisher(b *Broker) *publisher {
+	return &publisher{b: b, wake: make(chan struct{}, 1), window: driver.Window{Events: b.opts.MaxPending, Bytes: mostBytes}}
+}
 
 // close ends the wait of all events. run has returned.
 func (p *publisher) close() {
@@ -127,18 +127,13 @@ func (p *publisher) enter(ctx context.Context, o *outgoing) error {
 			p.mu.Unlock()
 			return errClosed
 		}
-		if p.n < p.b.opts.MaxPending && (p.bytes+o.size <= mostBytes || p.n == 0) {
+		room := p.window.Enter(o.size)
+		if room == nil {
 			p.queue = append(p.queue, o)
-			p.n++
-			p.bytes += o.size
 			p.mu.Unlock()
 			signal(p.wake)
 			return nil
 		}
-		if p.room == nil {
-			p.room = make(chan struct{})
-		}
-		room := p.room
 		p.mu.Unlock()
 		select {
 		case <-room:
@@ -156,12 +151,7 @@ func (p *publisher) finish(o *outgoing, err error) {
 		return
 	}
 	o.over = true
-	p.n--
-	p.bytes -= o.size
-	if p.room != nil && p.n <= p.b.opts.MaxPending*3/4 && p.bytes <= mostBytes*3/4 {
-		close(p.room)
-		p.room = nil
-	}
+	p.window.Leave(o.size)
 	p.mu.Unlock()
 	if o.stop != nil {
 		o.stop()
