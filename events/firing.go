@@ -5,9 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"math/rand/v2"
-	"runtime/debug"
 	"time"
 
 	"github.com/hanse-go/hanse/internal/backoff"
@@ -202,8 +202,7 @@ func (j *Job) call(ctx context.Context, f Firing) error {
 		defer func() {
 			if p := recover(); p != nil {
 				j.count(func(s *JobStats) { s.Panics++ })
-				j.log.Error("events: panic in a job", "id", f.ID, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-				err = fmt.Errorf("panic: %v", p)
+				err = newPanicked(p)
 			}
 			done <- err
 		}()
@@ -221,19 +220,20 @@ func (j *Job) judge(r *jobRecord, id string, err error) bool {
 		return true
 	}
 	if j.handlers.Err() != nil { // it was cut short, so another begins it again
+		logPanic(j.log, "events: a job failed", err, "id", id, "attempt", r.Attempt)
 		return false
 	}
 	r.Error = err.Error()
 	j.count(func(s *JobStats) { s.Failed++; s.LastError = r.Error })
 	if most := j.retry.attempts(); IsPermanent(err) || most > 0 && r.Attempt >= most {
 		j.count(func(s *JobStats) { s.GivenUp++ })
-		j.log.Error("events: a firing of a job is given up", "id", id, "attempt", r.Attempt, "error", err)
+		logFailure(j.log, slog.LevelError, "events: a firing of a job is given up", err, "id", id, "attempt", r.Attempt)
 		r.Done = r.Firing
 		r.Firing, r.Attempt = time.Time{}, 0
 		return true
 	}
 	wait := j.retry.delay(r.Attempt)
-	j.log.Warn("events: a job failed", "id", id, "attempt", r.Attempt, "error", err, "again in", wait)
+	logFailure(j.log, slog.LevelWarn, "events: a job failed", err, "id", id, "attempt", r.Attempt, "again in", wait)
 	r.Again = time.Now().Add(wait).UTC()
 	return true
 }

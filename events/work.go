@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
+	"log/slog"
 	"time"
 
 	"github.com/hanse-go/hanse/internal/backoff"
@@ -95,8 +95,7 @@ func (s *Subscription) call(it *item) (err error) {
 			s.mu.Lock()
 			s.stats.Panics++
 			s.mu.Unlock()
-			s.log.Error("events: panic in a handler", "id", it.message.ID, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			err = fmt.Errorf("panic: %v", p)
+			err = newPanicked(p)
 		}
 	}()
 	return s.handle(ctx, it)
@@ -108,8 +107,10 @@ func (s *Subscription) judge(it *item, err error) {
 	case err == nil:
 		s.ack(it, &s.stats.Handled)
 	case it.lost():
+		logPanic(s.log, "events: a handler failed", err, "id", it.message.ID, "attempt", it.attempt)
 		s.finish(it, &s.stats.Lost)
 	case s.handlers.Err() != nil: // it was cut short
+		logPanic(s.log, "events: a handler failed", err, "id", it.message.ID, "attempt", it.attempt)
 		s.putBack(it, 0)
 	default:
 		s.mu.Lock()
@@ -122,7 +123,7 @@ func (s *Subscription) judge(it *item, err error) {
 			return
 		}
 		wait := s.retry.delay(it.attempt)
-		s.log.Warn("events: a handler failed", "id", it.message.ID, "attempt", it.attempt, "error", err, "again in", wait)
+		logFailure(s.log, slog.LevelWarn, "events: a handler failed", err, "id", it.message.ID, "attempt", it.attempt, "again in", wait)
 		if s.ordered {
 			it.attempt++
 			s.later(it, wait)
@@ -190,7 +191,7 @@ func (s *Subscription) bury(it *item) {
 	topic, m := s.deadLetter(it)
 	err := s.bus.publishDead(s.settling, topic, m)
 	if err == nil {
-		log.Error("events: an event became a dead letter", "error", it.failed)
+		logFailure(log, slog.LevelError, "events: an event became a dead letter", it.failed)
 		s.ack(it, &s.stats.DeadLettered)
 		return
 	}
