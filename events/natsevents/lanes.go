@@ -58,6 +58,7 @@ type lanes struct {
 	records map[int]entry
 	seen    map[string]time.Time // members, and when they were last heard of
 	echo    time.Time            // when this one was last heard of by itself
+	unheard time.Time            // since when there is a sign of life that was stored and did not come back; zero when all did
 	mute    bool                 // that its signs of life are not stored was logged
 }
 

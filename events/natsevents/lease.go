@@ -27,6 +27,7 @@ func (s *lanes) run(ctx context.Context) {
 		s.mu.Lock()
 		s.stale = false
 		s.mu.Unlock()
+		s.unheard = time.Time{}
 		w, err := s.kv.Watch(ctx, s.key+".>")
 		if err == nil {
 			err = s.tend(ctx, w.Updates())
@@ -41,7 +42,7 @@ func (s *lanes) run(ctx context.Context) {
 		switch {
 		case ctx.Err() != nil:
 			return
-		case errors.Is(err, errStale):
+		case errors.Is(err, errStale), errors.Is(err, errDeaf):
 			continue
 		case errors.Is(err, jetstream.ErrStreamNotFound):
 			s.fail(fmt.Errorf("the bucket %s was deleted on the broker, and with it the records of the group %s: %w", s.b.names.bucket(), s.info.Group, err))
@@ -62,6 +63,10 @@ var (
 	// errStale is for a watch that began before the connection broke. The server may have forgotten it, which the client would find out late; nobody's
 	// partitions would be taken until then.
 	errStale = errors.New("the connection is another one")
+
+	// errDeaf is for a watch that does not tell what this member itself has written: a server that was in trouble may have forgotten it on a
+	// connection that stays.
+	errDeaf = errors.New("the watch does not tell of own signs of life")
 )
 
 // tend sees to the parts until ctx ends, or the updates do; these are nil without a group.
@@ -101,6 +106,9 @@ func (s *lanes) tend(ctx context.Context, updates <-chan jetstream.KeyValueEntry
 			s.mu.Unlock()
 		case <-beat.C:
 			if complete && s.kv != nil && !s.rest(ctx) {
+				if len(updates) == 0 && !s.unheard.IsZero() && time.Since(s.unheard) > s.b.opts.Lease/2 {
+					return errDeaf
+				}
 				if err := s.beat(ctx); err != nil {
 					return err
 				}
@@ -140,6 +148,9 @@ func (s *lanes) beat(ctx context.Context) error {
 		s.mu.Lock()
 		s.until = sent.Add(lease * 3 / 4) // others wait for the whole, from when they got it
 		s.mu.Unlock()
+		if s.unheard.IsZero() {
+			s.unheard = sent
+		}
 		signal(s.ready)
 		if s.mute {
 			s.mute = false
@@ -220,7 +231,7 @@ func (s *lanes) note(e jetstream.KeyValueEntry) {
 					s.seen[member] = now
 				}
 			}
-			s.echo = now
+			s.echo, s.unheard = now, time.Time{}
 		default:
 			s.seen[name] = now
 		}
