@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/hanse-go/hanse/events"
+	"github.com/hanse-go/hanse/events/eventstest"
 	"github.com/hanse-go/hanse/events/kafkaevents"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -43,7 +44,7 @@ func TestPlain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	got := take(t, subscribe(t, b, subscription("g", "1", ordered)), len(records))
+	got := eventstest.Take(t, eventstest.Subscribe(t, b, subscription("g", "1", eventstest.Ordered)), len(records))
 	first := got[0].Message()
 	if first.ID != "id-1" || first.Type != "shop.v1.Order" || first.Source != "legacy:" || first.Key != "customer-1" || first.ContentType != "application/json" ||
 		first.Metadata["traceparent"] == "" || first.Time.IsZero() {
@@ -53,14 +54,14 @@ func TestPlain(t *testing.T) {
 		t.Errorf("without an ID it is %s, want its place", id)
 	}
 	for _, d := range got {
-		if err := publish(within(t, 10*time.Second), b, "t", d.Message()); err != nil {
+		if err := eventstest.Send(eventstest.Within(t, 10*time.Second), b, "t", d.Message()); err != nil {
 			t.Fatal(err)
 		}
-		ack(t, d)
+		eventstest.Ack(t, d)
 	}
 	var all []*kgo.Record
 	for len(all) < 2*len(records) {
-		fetches := other.PollFetches(within(t, 10*time.Second))
+		fetches := other.PollFetches(eventstest.Within(t, 10*time.Second))
 		if err := fetches.Err(); err != nil {
 			t.Fatal(err)
 		}
@@ -108,8 +109,8 @@ func TestPlainEvents(t *testing.T) {
 	if e := <-got; e.Data.GetValue() != "theirs" || e.Key != "k" || !strings.HasPrefix(e.ID, "Orders/") {
 		t.Errorf("got %+v", e)
 	}
-	proto := event("1", "")
-	if err := publish(t.Context(), b, "orders.placed", proto); err == nil {
+	proto := eventstest.Event("1", "")
+	if err := eventstest.Send(t.Context(), b, "orders.placed", proto); err == nil {
 		t.Error("protobuf is published where all is JSON")
 	}
 }
@@ -117,7 +118,7 @@ func TestPlainEvents(t *testing.T) {
 // run runs a bus until the test ends.
 func run(t *testing.T, bus *events.Bus) {
 	t.Helper()
-	if err := bus.Declare(within(t, 20*time.Second)); err != nil {
+	if err := bus.Declare(eventstest.Within(t, 20*time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -150,8 +151,8 @@ func TestUndecodable(t *testing.T) {
 			})
 			run(t, bus)
 			dead := c.broker(func(o *kafkaevents.Options) { o.System, o.Partitions = strings.ToLower(name), 1 })
-			declare(t, dead, "t.dead")
-			letters := subscribe(t, dead, subscription("watch", "1", func(s *events.SubscriptionInfo) { s.Topic = "t.dead" }))
+			eventstest.Declare(t, dead, "t.dead")
+			letters := eventstest.Subscribe(t, dead, subscription("watch", "1", func(s *events.SubscriptionInfo) { s.Topic = "t.dead" }))
 			raw := c.client()
 			for _, r := range []*kgo.Record{
 				{Key: []byte("k"), Value: []byte("{\x00 no JSON"), Headers: []kgo.RecordHeader{header("content-type", "application/cloudevents+json; charset=utf-8"), header("X-Own", "1")}},
@@ -169,12 +170,12 @@ func TestUndecodable(t *testing.T) {
 				}
 				<-handled
 				<-handled
-				d := take(t, letters, 1)[0]
+				d := eventstest.Take(t, letters, 1)[0]
 				letter, ok := events.DeadLetterOf(d.Message())
 				if !ok || string(d.Message().Data) != string(r.Value) || letter.Attempts != 1 || d.Message().Metadata["kafka-error"] == "" || !strings.Contains(letter.Error, "kafka.undecodable") {
 					t.Errorf("the dead letter is %+v of %+v", letter, d.Message())
 				}
-				ack(t, d)
+				eventstest.Ack(t, d)
 			}
 		})
 	}
@@ -252,7 +253,7 @@ func (bad) Encode(*events.Message) (*kgo.Record, error) { return nil, errors.New
 
 func TestEncodeFails(t *testing.T) {
 	b := newCluster(t).declared(func(o *kafkaevents.Options) { o.Topics = map[string]kafkaevents.Topic{"t": {Codec: bad{}}} })
-	if err := publish(t.Context(), b, "t", event("1", "")); err == nil || !strings.Contains(err.Error(), "no schema") {
+	if err := eventstest.Send(t.Context(), b, "t", eventstest.Event("1", "")); err == nil || !strings.Contains(err.Error(), "no schema") {
 		t.Errorf("publish: %v", err)
 	}
 }

@@ -16,7 +16,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hanse-go/hanse/discovery/discoverytest"
 	"github.com/hanse-go/hanse/events"
+	"github.com/hanse-go/hanse/events/eventstest"
 	"github.com/hanse-go/hanse/events/kafkaevents"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -38,27 +40,27 @@ func TestRestart(t *testing.T) {
 	n, _ := strconv.Atoi(port)
 	var log lines
 	b := c.declared(log.option)
-	m := subscribe(t, b, subscription("g", "1", ordered))
+	m := eventstest.Subscribe(t, b, subscription("g", "1", eventstest.Ordered))
 	mustPublish(t, b, "t", "1", "2")
-	held := take(t, m, 2)
-	ack(t, held[0])
+	held := eventstest.Take(t, m, 2)
+	eventstest.Ack(t, held[0])
 	a := kadm.NewClient(c.client())
-	eventually(t, "its position is committed", func() bool { at, _ := c.position(a, "g"); return at == 1 })
+	discoverytest.Eventually(t, "its position is committed", func() bool { at, _ := c.position(a, "g"); return at == 1 })
 	c.Cluster.Close()
 
 	ended, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	late := make(chan error, 1)
-	b.Publish(ended, "t", event("late", "k2"), func(err error) { late <- err })
+	b.Publish(ended, "t", eventstest.Event("late", "k2"), func(err error) { late <- err })
 	patient := make(chan error, 2)
 	for _, id := range []string{"3", "4"} {
-		b.Publish(within(t, 60*time.Second), "t", event(id, "k"), func(err error) { patient <- err })
+		b.Publish(eventstest.Within(t, 60*time.Second), "t", eventstest.Event(id, "k"), func(err error) { patient <- err })
 	}
 	if err := <-late; !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("published with a deadline: %v", err)
 	}
-	nothing(t, m, 200*time.Millisecond)
-	eventually(t, "it is logged", func() bool { return strings.Contains(log.String(), "a broker cannot be reached") })
+	eventstest.Nothing(t, m, 200*time.Millisecond)
+	discoverytest.Eventually(t, "it is logged", func() bool { return strings.Contains(log.String(), "a broker cannot be reached") })
 
 	again, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.GroupMinSessionTimeout(100*time.Millisecond), kfake.DataDir(dir), kfake.Ports(n))
 	if err != nil {
@@ -72,8 +74,8 @@ func TestRestart(t *testing.T) {
 	}
 	var got []string
 	for len(got) < 2 {
-		for _, d := range take(t, m, 1) {
-			ack(t, d)
+		for _, d := range eventstest.Take(t, m, 1) {
+			eventstest.Ack(t, d)
 			if id := d.Message().ID; id != "late" && id != "2" { // which may be there, and come again
 				got = append(got, id)
 			}
@@ -82,7 +84,7 @@ func TestRestart(t *testing.T) {
 	if !slices.Equal(got, []string{"3", "4"}) {
 		t.Errorf("got %v, want 3 and 4", got)
 	}
-	eventually(t, "it is logged that the broker is back", func() bool { return strings.Contains(log.String(), "a broker is back") })
+	discoverytest.Eventually(t, "it is logged that the broker is back", func() bool { return strings.Contains(log.String(), "a broker is back") })
 	for _, line := range []string{"a broker cannot be reached", "a broker is back", "events cannot be fetched"} {
 		if n := strings.Count(log.String(), line); n > 1 {
 			t.Errorf("%q is logged %d times:\n%s", line, n, log.String())
@@ -145,7 +147,7 @@ func TestFaults(t *testing.T) {
 			}
 			return nil
 		})
-		if err := bus.Declare(within(t, 60*time.Second)); err != nil {
+		if err := bus.Declare(eventstest.Within(t, 60*time.Second)); err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancel(context.Background())
@@ -170,7 +172,7 @@ func TestFaults(t *testing.T) {
 			}
 		}
 		for _, r := range receipts {
-			if err := r.Wait(within(t, 60*time.Second)); err != nil {
+			if err := r.Wait(eventstest.Within(t, 60*time.Second)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -198,21 +200,21 @@ func TestFaults(t *testing.T) {
 func TestGoneBroker(t *testing.T) {
 	c := newCluster(t, kfake.NumBrokers(3))
 	b := c.broker()
-	declare(t, b, "t", func(i *events.TopicInfo) { i.Limits.Replicas = 3 })
-	m := subscribe(t, b, subscription("g", "1"))
+	eventstest.Declare(t, b, "t", func(i *events.TopicInfo) { i.Limits.Replicas = 3 })
+	m := eventstest.Subscribe(t, b, subscription("g", "1"))
 	mustPublish(t, b, "t", numbers(0, 5)...)
-	ack(t, take(t, m, 5)...)
+	eventstest.Ack(t, eventstest.Take(t, m, 5)...)
 	if err := c.RemoveNode(c.LeaderFor("test.t", 0)); err != nil {
 		t.Fatal(err)
 	}
 	mustPublish(t, b, "t", numbers(5, 10)...)
 	seen := make(map[string]bool)
 	for len(seen) < 5 {
-		d := take(t, m, 1)[0]
+		d := eventstest.Take(t, m, 1)[0]
 		if n, _ := strconv.Atoi(d.Message().ID); n >= 5 {
 			seen[d.Message().ID] = true
 		}
-		ack(t, d)
+		eventstest.Ack(t, d)
 	}
 }
 
@@ -230,8 +232,8 @@ func TestAway(t *testing.T) {
 	b := kafkaevents.New(o)
 	defer b.Close()
 	for what, f := range map[string]func(ctx context.Context) error{
-		"Declare":   func(ctx context.Context) error { return b.Declare(ctx, topicInfo("t")) },
-		"Publish":   func(ctx context.Context) error { return publish(ctx, b, "t", event("1", "")) },
+		"Declare":   func(ctx context.Context) error { return b.Declare(ctx, eventstest.Topic("t")) },
+		"Publish":   func(ctx context.Context) error { return eventstest.Send(ctx, b, "t", eventstest.Event("1", "")) },
 		"Subscribe": func(ctx context.Context) error { _, err := b.Subscribe(ctx, subscription("g", "1")); return err },
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
@@ -251,9 +253,9 @@ func TestCloseAway(t *testing.T) {
 	c := newCluster(t)
 	way := newLink()
 	b := c.declared(way.option)
-	m := subscribe(t, b, subscription("g", "1"))
+	m := eventstest.Subscribe(t, b, subscription("g", "1"))
 	mustPublish(t, b, "t", "1", "2")
-	ack(t, take(t, m, 1)...)
+	eventstest.Ack(t, eventstest.Take(t, m, 1)...)
 	way.sever()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
@@ -265,13 +267,13 @@ func TestCloseAway(t *testing.T) {
 	if took := time.Since(began); took > 15*time.Second {
 		t.Errorf("closing took %v", took)
 	}
-	if err := publish(t.Context(), b, "t", event("3", "")); !errors.Is(err, events.ErrClosed) {
+	if err := eventstest.Send(t.Context(), b, "t", eventstest.Event("3", "")); !errors.Is(err, events.ErrClosed) {
 		t.Errorf("publish after Close: %v, want ErrClosed", err)
 	}
 	if _, err := m.Next(t.Context(), 1); !errors.Is(err, events.ErrClosed) {
 		t.Errorf("Next after Close: %v, want ErrClosed", err)
 	}
-	if err := b.Declare(t.Context(), topicInfo("u")); !errors.Is(err, events.ErrClosed) {
+	if err := b.Declare(t.Context(), eventstest.Topic("u")); !errors.Is(err, events.ErrClosed) {
 		t.Errorf("Declare after Close: %v, want ErrClosed", err)
 	}
 }
@@ -286,10 +288,10 @@ func TestSecrets(t *testing.T) {
 	}
 	var log lines
 	b := login("right-password", &log)
-	declare(t, b, "t")
+	eventstest.Declare(t, b, "t")
 	mustPublish(t, b, "t", "1")
-	ack(t, take(t, subscribe(t, b, subscription("g", "1")), 1)...)
-	err := login("wrong-password", &log).Declare(within(t, time.Second), topicInfo("t"))
+	eventstest.Ack(t, eventstest.Take(t, eventstest.Subscribe(t, b, subscription("g", "1")), 1)...)
+	err := login("wrong-password", &log).Declare(eventstest.Within(t, time.Second), eventstest.Topic("t"))
 	if err == nil {
 		t.Error("a wrong password is right")
 	}
@@ -306,13 +308,13 @@ func TestTopicGone(t *testing.T) {
 	if answer, err := kadm.NewClient(c.client()).DeleteTopic(t.Context(), "test.t"); err != nil || answer.Err != nil {
 		t.Fatal(err, answer.Err)
 	}
-	err := publish(within(t, 30*time.Second), b, "t", event("2", "k"))
+	err := eventstest.Send(eventstest.Within(t, 30*time.Second), b, "t", eventstest.Event("2", "k"))
 	if err == nil || !strings.Contains(err.Error(), "is gone from the cluster") {
 		t.Errorf("publish: %v", err)
 	}
 	mustPublish(t, b, "t", "3")
-	got := take(t, subscribe(t, b, subscription("g", "1")), 1)
+	got := eventstest.Take(t, eventstest.Subscribe(t, b, subscription("g", "1")), 1)
 	if got[0].Message().ID != "3" {
-		t.Errorf("got %v", ids(got))
+		t.Errorf("got %v", eventstest.IDs(got))
 	}
 }

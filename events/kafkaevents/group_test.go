@@ -8,7 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hanse-go/hanse/discovery/discoverytest"
 	"github.com/hanse-go/hanse/events"
+	"github.com/hanse-go/hanse/events/eventstest"
 	"github.com/hanse-go/hanse/events/kafkaevents"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -20,34 +22,34 @@ func short(o *kafkaevents.Options) { o.Session = 500 * time.Millisecond }
 
 // TestCrash cuts a member off for good: the next one gets what was not settled, and nothing else, though it was settled out of order.
 func TestCrash(t *testing.T) {
-	for name, change := range map[string]func(*events.SubscriptionInfo){"Ordered": ordered, "Unordered": func(*events.SubscriptionInfo) {}} {
+	for name, change := range map[string]func(*events.SubscriptionInfo){"Ordered": eventstest.Ordered, "Unordered": func(*events.SubscriptionInfo) {}} {
 		t.Run(name, func(t *testing.T) {
 			c := newCluster(t)
 			way := newLink()
 			first, second := c.declared(short, way.option), c.declared(short)
 			a := kadm.NewClient(c.client())
-			m := subscribe(t, first, subscription("g", "1", change))
+			m := eventstest.Subscribe(t, first, subscription("g", "1", change))
 			mustPublish(t, second, "t", numbers(0, 10)...)
-			all := take(t, m, 8)
-			ack(t, all[0], all[2], all[4], all[5], all[7])
-			eventually(t, "its position is committed", func() bool {
+			all := eventstest.Take(t, m, 8)
+			eventstest.Ack(t, all[0], all[2], all[4], all[5], all[7])
+			discoverytest.Eventually(t, "its position is committed", func() bool {
 				at, rest := c.position(a, "g")
 				return at == 1 && rest != ""
 			})
 			way.sever()
-			next := subscribe(t, second, subscription("g", "2", change))
-			got := take(t, next, 5)
-			if want := []string{"1", "3", "6", "8", "9"}; !slices.Equal(ids(got), want) {
-				t.Errorf("got %v, want %v", ids(got), want)
+			next := eventstest.Subscribe(t, second, subscription("g", "2", change))
+			got := eventstest.Take(t, next, 5)
+			if want := []string{"1", "3", "6", "8", "9"}; !slices.Equal(eventstest.IDs(got), want) {
+				t.Errorf("got %v, want %v", eventstest.IDs(got), want)
 			}
 			for i, attempt := range []int{2, 2, 2, 1, 1} {
 				if got[i].Attempt() != attempt {
 					t.Errorf("%s: attempt %d, want %d", got[i].Message().ID, got[i].Attempt(), attempt)
 				}
 			}
-			ack(t, got...)
-			nothing(t, next, 200*time.Millisecond)
-			eventually(t, "all is committed", func() bool {
+			eventstest.Ack(t, got...)
+			eventstest.Nothing(t, next, 200*time.Millisecond)
+			discoverytest.Eventually(t, "all is committed", func() bool {
 				at, rest := c.position(a, "g")
 				return at == 10 && rest == ""
 			})
@@ -66,64 +68,64 @@ func TestZombie(t *testing.T) {
 	first, second := c.declared(short, way.option), c.declared(short)
 	t.Cleanup(way.thaw)
 	a := kadm.NewClient(c.client())
-	m := subscribe(t, first, subscription("g", "1", ordered))
+	m := eventstest.Subscribe(t, first, subscription("g", "1", eventstest.Ordered))
 	mustPublish(t, second, "t", numbers(0, 6)...)
-	held := take(t, m, 6)
+	held := eventstest.Take(t, m, 6)
 	way.freeze()
-	ack(t, held[0], held[1])
-	other := subscribe(t, second, subscription("g", "2", ordered))
-	got := take(t, other, 6)
-	if !slices.Equal(ids(got), numbers(0, 6)) {
-		t.Errorf("got %v", ids(got))
+	eventstest.Ack(t, held[0], held[1])
+	other := eventstest.Subscribe(t, second, subscription("g", "2", eventstest.Ordered))
+	got := eventstest.Take(t, other, 6)
+	if !slices.Equal(eventstest.IDs(got), numbers(0, 6)) {
+		t.Errorf("got %v", eventstest.IDs(got))
 	}
-	ack(t, got...)
-	eventually(t, "all is committed", func() bool { at, _ := c.position(a, "g"); return at == 6 })
-	ack(t, held[2])
+	eventstest.Ack(t, got...)
+	discoverytest.Eventually(t, "all is committed", func() bool { at, _ := c.position(a, "g"); return at == 6 })
+	eventstest.Ack(t, held[2])
 	way.thaw()
 	<-held[5].Lost()
 	if at, _ := c.position(a, "g"); at != 6 {
 		t.Errorf("the position is %d: the zombie has set it", at)
 	}
 	mustPublish(t, second, "t", "6")
-	ack(t, take(t, other, 1)...)
-	leave(t, other)
+	eventstest.Ack(t, eventstest.Take(t, other, 1)...)
+	eventstest.Leave(t, other)
 	mustPublish(t, second, "t", "7")
-	again := take(t, m, 1) // it is a member again
+	again := eventstest.Take(t, m, 1) // it is a member again
 	if again[0].Message().ID != "7" {
-		t.Errorf("got %v, want 7", ids(again))
+		t.Errorf("got %v, want 7", eventstest.IDs(again))
 	}
-	ack(t, again...)
+	eventstest.Ack(t, again...)
 }
 
 // TestLaterHoldsUpNothing has an event wait for hours: all others of its partition are handled, and the next member gets it alone.
 func TestLaterHoldsUpNothing(t *testing.T) {
 	c := newCluster(t)
 	b := c.declared()
-	m := subscribe(t, b, subscription("g", "1"))
+	m := eventstest.Subscribe(t, b, subscription("g", "1"))
 	const n = 3000
 	mustPublish(t, b, "t", "first")
-	first := take(t, m, 1)[0]
+	first := eventstest.Take(t, m, 1)[0]
 	if err := first.Retry(t.Context(), time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	stored := make(chan error, n)
 	for _, id := range numbers(0, n) {
-		b.Publish(within(t, 20*time.Second), "t", event(id, "k"), func(err error) { stored <- err })
+		b.Publish(eventstest.Within(t, 20*time.Second), "t", eventstest.Event(id, "k"), func(err error) { stored <- err })
 	}
 	for range n {
 		if err := <-stored; err != nil {
 			t.Fatal(err)
 		}
-		ack(t, take(t, m, 1)...)
+		eventstest.Ack(t, eventstest.Take(t, m, 1)...)
 	}
-	leave(t, m)
-	next := subscribe(t, b, subscription("g", "2"))
-	d := take(t, next, 1)[0]
+	eventstest.Leave(t, m)
+	next := eventstest.Subscribe(t, b, subscription("g", "2"))
+	d := eventstest.Take(t, next, 1)[0]
 	if d.Message().ID != "first" || d.Attempt() != 2 {
 		t.Errorf("got %s, attempt %d; want the first, attempt 2", d.Message().ID, d.Attempt())
 	}
-	ack(t, d)
-	nothing(t, next, 200*time.Millisecond)
+	eventstest.Ack(t, d)
+	eventstest.Nothing(t, next, 200*time.Millisecond)
 }
 
 // TestHandOver has a member join while another one holds events of all partitions: those that move do so when what is held of them is settled.
@@ -131,17 +133,17 @@ func TestHandOver(t *testing.T) {
 	c := newCluster(t)
 	two := func(o *kafkaevents.Options) { o.Partitions, o.HandOver = 2, 20*time.Second }
 	first, second := c.broker(two), c.broker(two)
-	declare(t, first, "t")
-	m := subscribe(t, first, subscription("g", "1", ordered))
+	eventstest.Declare(t, first, "t")
+	m := eventstest.Subscribe(t, first, subscription("g", "1", eventstest.Ordered))
 	for _, key := range []string{"a", "b", "c", "d"} {
-		if err := publish(within(t, 10*time.Second), first, "t", event(key, key)); err != nil {
+		if err := eventstest.Send(eventstest.Within(t, 10*time.Second), first, "t", eventstest.Event(key, key)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	held := take(t, m, 4)
+	held := eventstest.Take(t, m, 4)
 	joined := make(chan events.Source, 1)
-	go func() { joined <- subscribe(t, second, subscription("g", "2", ordered)) }()
-	nothing(t, m, 2500*time.Millisecond) // time in which a partition would move
+	go func() { joined <- eventstest.Subscribe(t, second, subscription("g", "2", eventstest.Ordered)) }()
+	eventstest.Nothing(t, m, 2500*time.Millisecond) // time in which a partition would move
 	for _, d := range held {
 		select {
 		case <-d.Lost():
@@ -149,18 +151,18 @@ func TestHandOver(t *testing.T) {
 		default:
 		}
 	}
-	ack(t, held...)
+	eventstest.Ack(t, held...)
 	other := <-joined
 	for _, key := range []string{"a", "b", "c", "d"} {
-		if err := publish(within(t, 10*time.Second), first, "t", event("2"+key, key)); err != nil {
+		if err := eventstest.Send(eventstest.Within(t, 10*time.Second), first, "t", eventstest.Event("2"+key, key)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	got := append(take(t, m, 1), take(t, other, 1)...) // both have a part
-	if ids := ids(got); len(ids[0]) != 2 || len(ids[1]) != 2 {
+	got := append(eventstest.Take(t, m, 1), eventstest.Take(t, other, 1)...) // both have a part
+	if ids := eventstest.IDs(got); len(ids[0]) != 2 || len(ids[1]) != 2 {
 		t.Errorf("got %v, and what was settled is among it", ids)
 	}
-	ack(t, got...)
+	eventstest.Ack(t, got...)
 }
 
 // TestHandOverIsBounded has an event never settled: after Options.HandOver it is another member's.
@@ -169,16 +171,16 @@ func TestHandOverIsBounded(t *testing.T) {
 	var log lines
 	quick := func(o *kafkaevents.Options) { o.HandOver = 300 * time.Millisecond; o.Partitions = 2 }
 	first, second := c.broker(quick, log.option), c.broker(quick)
-	declare(t, first, "t")
-	m := subscribe(t, first, subscription("g", "1", ordered))
+	eventstest.Declare(t, first, "t")
+	m := eventstest.Subscribe(t, first, subscription("g", "1", eventstest.Ordered))
 	for _, key := range []string{"a", "b", "c", "d"} {
-		if err := publish(within(t, 10*time.Second), first, "t", event(key, key)); err != nil {
+		if err := eventstest.Send(eventstest.Within(t, 10*time.Second), first, "t", eventstest.Event(key, key)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	held := take(t, m, 4)
-	other := subscribe(t, second, subscription("g", "2", ordered))
-	got := take(t, other, 1)[0]
+	held := eventstest.Take(t, m, 4)
+	other := eventstest.Subscribe(t, second, subscription("g", "2", eventstest.Ordered))
+	got := eventstest.Take(t, other, 1)[0]
 	for _, d := range held {
 		if d.Message().ID == got.Message().ID {
 			<-d.Lost()
@@ -206,29 +208,29 @@ func TestTwoCrashes(t *testing.T) {
 	mustPublish(t, b, "t", left...)
 	for n, each := range settled {
 		way := newLink()
-		m := subscribe(t, c.broker(short, way.option), subscription("g", fmt.Sprint(n), func(s *events.SubscriptionInfo) { s.MaxInFlight = limits[n] }))
-		got := take(t, m, limits[n])
-		if !slices.Equal(ids(got), left[:limits[n]]) {
-			t.Errorf("member %d got %v, want the first of %v", n, ids(got), left)
+		m := eventstest.Subscribe(t, c.broker(short, way.option), subscription("g", fmt.Sprint(n), func(s *events.SubscriptionInfo) { s.MaxInFlight = limits[n] }))
+		got := eventstest.Take(t, m, limits[n])
+		if !slices.Equal(eventstest.IDs(got), left[:limits[n]]) {
+			t.Errorf("member %d got %v, want the first of %v", n, eventstest.IDs(got), left)
 		}
 		before, rest := c.position(a, "g")
 		for i := len(each) - 1; i >= 0; i-- {
-			ack(t, got[each[i]])
+			eventstest.Ack(t, got[each[i]])
 			left = slices.Delete(left, each[i], each[i]+1)
 		}
-		eventually(t, "its position is committed", func() bool {
+		discoverytest.Eventually(t, "its position is committed", func() bool {
 			now, other := c.position(a, "g")
 			return now != before || other != rest
 		})
-		eventually(t, "and what was handed out", func() bool {
+		discoverytest.Eventually(t, "and what was handed out", func() bool {
 			at, _ := c.position(a, "g")
 			return fmt.Sprint(at) == left[0]
 		})
 		way.sever()
 	}
-	got := take(t, subscribe(t, b, subscription("g", "last")), len(left))
-	if !slices.Equal(ids(got), left) {
-		t.Errorf("got %v, want %v", ids(got), left)
+	got := eventstest.Take(t, eventstest.Subscribe(t, b, subscription("g", "last")), len(left))
+	if !slices.Equal(eventstest.IDs(got), left) {
+		t.Errorf("got %v, want %v", eventstest.IDs(got), left)
 	}
 }
 
@@ -237,20 +239,20 @@ func TestSilentHandler(t *testing.T) {
 	c := newCluster(t)
 	b := c.declared()
 	for _, group := range []string{"g", ""} {
-		m := subscribe(t, b, subscription(group, "1", func(s *events.SubscriptionInfo) { s.AckWait = 300 * time.Millisecond }))
+		m := eventstest.Subscribe(t, b, subscription(group, "1", func(s *events.SubscriptionInfo) { s.AckWait = 300 * time.Millisecond }))
 		mustPublish(t, b, "t", "1", "2")
-		held := take(t, m, 2)
-		again := take(t, m, 2)
+		held := eventstest.Take(t, m, 2)
+		again := eventstest.Take(t, m, 2)
 		slices.SortFunc(again, func(x, y events.Delivery) int { return strings.Compare(x.Message().ID, y.Message().ID) })
-		if !slices.Equal(ids(again), []string{"1", "2"}) || again[0].Attempt() != 2 {
-			t.Errorf("got %v, attempt %d", ids(again), again[0].Attempt())
+		if !slices.Equal(eventstest.IDs(again), []string{"1", "2"}) || again[0].Attempt() != 2 {
+			t.Errorf("got %v, attempt %d", eventstest.IDs(again), again[0].Attempt())
 		}
 		if err := held[1].Retry(t.Context(), 0); err != nil { // which is not its any more
 			t.Error(err)
 		}
-		ack(t, held[0], again[1]) // also by the one that was late
-		nothing(t, m, 600*time.Millisecond)
-		leave(t, m)
+		eventstest.Ack(t, held[0], again[1]) // also by the one that was late
+		eventstest.Nothing(t, m, 600*time.Millisecond)
+		eventstest.Leave(t, m)
 	}
 }
 
@@ -258,11 +260,11 @@ func TestSilentHandler(t *testing.T) {
 func TestManyLater(t *testing.T) {
 	c := newCluster(t)
 	b := c.declared()
-	m := subscribe(t, b, subscription("g", "1"))
+	m := eventstest.Subscribe(t, b, subscription("g", "1"))
 	const most, n = 4096, 4300
 	stored := make(chan error, n)
 	for _, id := range numbers(0, n) {
-		b.Publish(within(t, 20*time.Second), "t", event(id, "k"), func(err error) { stored <- err })
+		b.Publish(eventstest.Within(t, 20*time.Second), "t", eventstest.Event(id, "k"), func(err error) { stored <- err })
 	}
 	for range n {
 		if err := <-stored; err != nil {
@@ -271,7 +273,7 @@ func TestManyLater(t *testing.T) {
 	}
 	last := fmt.Sprint(most - 1)
 	for range most {
-		d := take(t, m, 1)[0]
+		d := eventstest.Take(t, m, 1)[0]
 		after := time.Hour
 		if d.Message().ID == last {
 			after = time.Second
@@ -280,13 +282,13 @@ func TestManyLater(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	nothing(t, m, 200*time.Millisecond)
+	eventstest.Nothing(t, m, 200*time.Millisecond)
 	for _, want := range []string{last, fmt.Sprint(most)} {
-		d := take(t, m, 1)[0]
+		d := eventstest.Take(t, m, 1)[0]
 		if d.Message().ID != want {
 			t.Errorf("got %s, want %s", d.Message().ID, want)
 		}
-		ack(t, d)
+		eventstest.Ack(t, d)
 	}
 }
 
@@ -294,7 +296,7 @@ func TestManyLater(t *testing.T) {
 func TestAborted(t *testing.T) {
 	c := newCluster(t)
 	b := c.declared()
-	m := subscribe(t, b, subscription("g", "1"))
+	m := eventstest.Subscribe(t, b, subscription("g", "1"))
 	other := c.client(kgo.TransactionalID("x"))
 	for _, end := range []kgo.TransactionEndTry{kgo.TryAbort, kgo.TryCommit} {
 		if err := other.BeginTransaction(); err != nil {
@@ -303,16 +305,16 @@ func TestAborted(t *testing.T) {
 		if err := other.ProduceSync(t.Context(), &kgo.Record{Topic: "test.t", Value: fmt.Append(nil, bool(end))}).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
-		nothing(t, m, 100*time.Millisecond)
+		eventstest.Nothing(t, m, 100*time.Millisecond)
 		if err := other.EndTransaction(t.Context(), end); err != nil {
 			t.Fatal(err)
 		}
 	}
-	d := take(t, m, 1)[0]
+	d := eventstest.Take(t, m, 1)[0]
 	if string(d.Message().Data) != "true" {
 		t.Errorf("got %q of the transaction that was aborted", d.Message().Data)
 	}
-	ack(t, d)
+	eventstest.Ack(t, d)
 }
 
 // TestNoMetadata has the cluster refuse metadata of positions: the offsets are committed still.
@@ -341,11 +343,11 @@ func TestNoMetadata(t *testing.T) {
 		return answer, nil, true
 	})
 	a := kadm.NewClient(c.client())
-	m := subscribe(t, b, subscription("g", "1"))
+	m := eventstest.Subscribe(t, b, subscription("g", "1"))
 	mustPublish(t, b, "t", numbers(0, 5)...)
-	all := take(t, m, 5)
-	ack(t, all[0], all[1], all[3])
-	eventually(t, "the offset is committed", func() bool { at, _ := c.position(a, "g"); return at == 2 })
+	all := eventstest.Take(t, m, 5)
+	eventstest.Ack(t, all[0], all[1], all[3])
+	discoverytest.Eventually(t, "the offset is committed", func() bool { at, _ := c.position(a, "g"); return at == 2 })
 	if refused == 0 {
 		t.Error("no metadata was sent")
 	}
@@ -366,9 +368,9 @@ func TestGroupOfAnother(t *testing.T) {
 	if answers, err := a.CommitOffsets(t.Context(), "legacy-g", at); err != nil || answers.Error() != nil {
 		t.Fatal(err, answers.Error())
 	}
-	got := take(t, subscribe(t, b, subscription("g", "1")), 2)
-	if !slices.Equal(ids(got), []string{"3", "4"}) {
-		t.Errorf("got %v, want 3 and 4", ids(got))
+	got := eventstest.Take(t, eventstest.Subscribe(t, b, subscription("g", "1")), 2)
+	if !slices.Equal(eventstest.IDs(got), []string{"3", "4"}) {
+		t.Errorf("got %v, want 3 and 4", eventstest.IDs(got))
 	}
 }
 
@@ -387,7 +389,7 @@ func TestDenied(t *testing.T) {
 		}
 		return answer, nil, true
 	})
-	_, err := b.Subscribe(within(t, 10*time.Second), subscription("g", "1"))
+	_, err := b.Subscribe(eventstest.Within(t, 10*time.Second), subscription("g", "1"))
 	if !errors.Is(err, kerr.GroupAuthorizationFailed) {
 		t.Errorf("Subscribe: %v", err)
 	}

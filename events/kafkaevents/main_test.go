@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hanse-go/hanse/events"
+	"github.com/hanse-go/hanse/events/eventstest"
 	"github.com/hanse-go/hanse/events/kafkaevents"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -55,7 +56,7 @@ func (c *cluster) broker(opts ...func(*kafkaevents.Options)) *kafkaevents.Broker
 func (c *cluster) declared(opts ...func(*kafkaevents.Options)) *kafkaevents.Broker {
 	c.t.Helper()
 	b := c.broker(append([]func(*kafkaevents.Options){func(o *kafkaevents.Options) { o.Partitions = 1 }}, opts...)...)
-	declare(c.t, b, "t")
+	eventstest.Declare(c.t, b, "t")
 	return b
 }
 
@@ -73,7 +74,7 @@ func (c *cluster) client(opts ...kgo.Opt) *kgo.Client {
 // position returns what a group has committed of partition 0 of the topic t.
 func (c *cluster) position(a *kadm.Client, group string) (int64, string) {
 	c.t.Helper()
-	all, err := a.FetchOffsets(within(c.t, 10*time.Second), "test.t:"+group)
+	all, err := a.FetchOffsets(eventstest.Within(c.t, 10*time.Second), "test.t:"+group)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -81,44 +82,10 @@ func (c *cluster) position(a *kadm.Client, group string) (int64, string) {
 	return o.At, o.Metadata
 }
 
-func within(t *testing.T, d time.Duration) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), d)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-func declare(t *testing.T, b events.Broker, name string, change ...func(*events.TopicInfo)) {
-	t.Helper()
-	if err := b.Declare(within(t, 20*time.Second), topicInfo(name, change...)); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func topicInfo(name string, change ...func(*events.TopicInfo)) events.TopicInfo {
-	info := events.TopicInfo{Name: name, Keyed: true, Limits: events.Limits{}.WithDefaults()}
-	for _, c := range change {
-		c(&info)
-	}
-	return info
-}
-
-func event(id, key string) *events.Message {
-	return &events.Message{
-		ID: id, Source: "hanse:///test", Type: "test.v1.Thing", Time: time.Now().UTC(), ContentType: "application/protobuf", Key: key, Data: []byte(id),
-	}
-}
-
-// publish returns when the event is stored, or known not to be.
-func publish(ctx context.Context, b events.Broker, topic string, m *events.Message) error {
-	done := make(chan error, 1)
-	b.Publish(ctx, topic, m, func(err error) { done <- err })
-	return <-done
-}
-
 func mustPublish(t *testing.T, b events.Broker, topic string, ids ...string) {
 	t.Helper()
 	for _, id := range ids {
-		if err := publish(within(t, 20*time.Second), b, topic, event(id, "k")); err != nil {
+		if err := eventstest.Send(eventstest.Within(t, 20*time.Second), b, topic, eventstest.Event(id, "k")); err != nil {
 			t.Fatalf("publish %s: %v", id, err)
 		}
 	}
@@ -139,84 +106,6 @@ func subscription(group, member string, change ...func(*events.SubscriptionInfo)
 		c(&info)
 	}
 	return info
-}
-
-func ordered(s *events.SubscriptionInfo) { s.Ordered = true }
-
-// subscribe joins a group. The source is closed at the end of the test.
-func subscribe(t *testing.T, b events.Broker, info events.SubscriptionInfo) events.Source {
-	t.Helper()
-	s, err := b.Subscribe(within(t, 20*time.Second), info)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { leave(t, s) })
-	return s
-}
-
-func leave(t *testing.T, s events.Source) {
-	t.Helper()
-	if err := s.Close(within(t, 10*time.Second)); err != nil {
-		t.Errorf("close: %v", err)
-	}
-}
-
-// take returns n deliveries. It does not settle them.
-func take(t *testing.T, s events.Source, n int) []events.Delivery {
-	t.Helper()
-	ctx := within(t, 30*time.Second)
-	var all []events.Delivery
-	for len(all) < n {
-		some, err := s.Next(ctx, n-len(all))
-		if err != nil {
-			t.Fatalf("after %v of %d: %v", ids(all), n, err)
-		}
-		all = append(all, some...)
-	}
-	return all
-}
-
-func ack(t *testing.T, all ...events.Delivery) {
-	t.Helper()
-	for _, d := range all {
-		if err := d.Ack(t.Context()); err != nil {
-			t.Errorf("Ack of %s: %v", d.Message().ID, err)
-		}
-	}
-}
-
-func ids(all []events.Delivery) (ids []string) {
-	for _, d := range all {
-		ids = append(ids, d.Message().ID)
-	}
-	return ids
-}
-
-// nothing checks that nothing comes for a while.
-func nothing(t *testing.T, s events.Source, d time.Duration) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), d)
-	defer cancel()
-	some, err := s.Next(ctx, 1)
-	if err == nil {
-		t.Fatalf("got %s, want nothing", some[0].Message().ID)
-	}
-	if !errors.Is(err, context.DeadlineExceeded) {
-		t.Fatal(err)
-	}
-}
-
-// eventually waits for a condition of the cluster, or of a client of its own.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	ctx := within(t, 30*time.Second)
-	for !ok() {
-		select {
-		case <-time.After(10 * time.Millisecond):
-		case <-ctx.Done():
-			t.Fatalf("not so after 30 s: %s", what)
-		}
-	}
 }
 
 // link is the way of a broker to the cluster, which a test can freeze or cut.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hanse-go/hanse/events"
+	"github.com/hanse-go/hanse/events/eventstest"
 	"github.com/hanse-go/hanse/events/kafkaevents"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -21,10 +22,10 @@ func TestSchemasOfMany(t *testing.T) {
 	var brokers []*kafkaevents.Broker
 	for range programs {
 		b := c.broker()
-		declare(t, b, "t")
+		eventstest.Declare(t, b, "t")
 		brokers = append(brokers, b)
 	}
-	ctx := within(t, 60*time.Second)
+	ctx := eventstest.Within(t, 60*time.Second)
 	var mu sync.Mutex
 	after := make(map[uint64]string) // what succeeded, by the revision before
 	var all sync.WaitGroup

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hanse-go/hanse/events"
+	"github.com/hanse-go/hanse/events/eventstest"
 	"github.com/hanse-go/hanse/events/kafkaevents"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -66,7 +67,7 @@ func TestTopicIsMade(t *testing.T) {
 			c := newCluster(t, kfake.NumBrokers(test.brokers))
 			b := c.broker(test.options)
 			for range 2 {
-				declare(t, b, "t", func(i *events.TopicInfo) { i.Limits = test.limits })
+				eventstest.Declare(t, b, "t", func(i *events.TopicInfo) { i.Limits = test.limits })
 			}
 			a := kadm.NewClient(c.client())
 			there, err := a.ListTopics(t.Context(), test.topic)
@@ -132,7 +133,7 @@ func TestDrift(t *testing.T) {
 			if test.options == nil {
 				test.options = func(o *kafkaevents.Options) { o.Partitions = 1 }
 			}
-			err := c.broker(test.options).Declare(within(t, 10*time.Second), topicInfo("t", test.change))
+			err := c.broker(test.options).Declare(eventstest.Within(t, 10*time.Second), eventstest.Topic("t", test.change))
 			switch {
 			case test.drift == "" && err != nil:
 				t.Errorf("Declare: %v", err)
@@ -175,7 +176,7 @@ func TestDeclareRefused(t *testing.T) {
 			if test.change == nil {
 				test.change = func(*events.TopicInfo) {}
 			}
-			err := c.broker(test.options).Declare(within(t, 10*time.Second), topicInfo("t", test.change))
+			err := c.broker(test.options).Declare(eventstest.Within(t, 10*time.Second), eventstest.Topic("t", test.change))
 			if err == nil || test.is != nil && !errors.Is(err, test.is) || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("Declare: %v; want %v that says %q", err, test.is, test.says)
 			}
@@ -192,7 +193,7 @@ func TestForeign(t *testing.T) {
 	})
 	a := kadm.NewClient(c.client())
 	before := settings(t, a, "theirs")
-	declare(t, b, "t", func(i *events.TopicInfo) {
+	eventstest.Declare(t, b, "t", func(i *events.TopicInfo) {
 		i.Limits.MaxAge, i.Limits.MaxSize, i.Limits.Replicas = time.Minute, 5<<20, 3
 	})
 	for name, is := range settings(t, a, "theirs") {
@@ -200,9 +201,9 @@ func TestForeign(t *testing.T) {
 			t.Errorf("%s was %s and is %s", name, before[name], is)
 		}
 	}
-	big := event("big", "k")
+	big := eventstest.Event("big", "k")
 	big.Data = make([]byte, 3<<20)
-	if err := publish(within(t, 10*time.Second), b, "t", big); !errors.Is(err, events.ErrTooLarge) {
+	if err := eventstest.Send(eventstest.Within(t, 10*time.Second), b, "t", big); !errors.Is(err, events.ErrTooLarge) {
 		t.Errorf("more than their topic takes: %v, want ErrTooLarge", err)
 	}
 	mustPublish(t, b, "t", "1")
@@ -213,20 +214,20 @@ func TestLargest(t *testing.T) {
 	c := newCluster(t)
 	b := c.broker()
 	for name, size := range map[string]int{"small": 1 << 20, "large": 5 << 20} {
-		declare(t, b, name, func(i *events.TopicInfo) { i.Limits.MaxSize = size })
-		m := event("1", "k")
+		eventstest.Declare(t, b, name, func(i *events.TopicInfo) { i.Limits.MaxSize = size })
+		m := eventstest.Event("1", "k")
 		m.Data = make([]byte, size)
-		if err := publish(within(t, 20*time.Second), b, name, m); err != nil {
+		if err := eventstest.Send(eventstest.Within(t, 20*time.Second), b, name, m); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		m.Data = make([]byte, size+1)
-		if err := publish(within(t, 20*time.Second), b, name, m); !errors.Is(err, events.ErrTooLarge) {
+		if err := eventstest.Send(eventstest.Within(t, 20*time.Second), b, name, m); !errors.Is(err, events.ErrTooLarge) {
 			t.Errorf("%s, a byte more: %v, want ErrTooLarge", name, err)
 		}
-		got := take(t, subscribe(t, b, subscription("g", "1", func(s *events.SubscriptionInfo) { s.Topic = name })), 1)[0]
+		got := eventstest.Take(t, eventstest.Subscribe(t, b, subscription("g", "1", func(s *events.SubscriptionInfo) { s.Topic = name })), 1)[0]
 		if len(got.Message().Data) != size {
 			t.Errorf("%s: got %d bytes, want %d", name, len(got.Message().Data), size)
 		}
-		ack(t, got)
+		eventstest.Ack(t, got)
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/hanse-go/hanse/embednats"
 	"github.com/hanse-go/hanse/events"
+	"github.com/hanse-go/hanse/events/eventstest"
 )
 
 // serveChild is what this program does when it is started as a server: it says its URL, and runs until it is killed or its input ends.
@@ -100,14 +101,14 @@ func startChild(t *testing.T, dir string, env ...string) *child {
 // acknowledged publishes until the server is killed, and returns the IDs of the events that were acknowledged.
 func acknowledged(t *testing.T, c *child, enough int) (ids []string) {
 	b := broker(t, connect(t, c.url))
-	declare(t, b, "t")
+	eventstest.Declare(t, b, "t")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	stored := make(chan string, 1<<20)
 	go func() {
 		for i := 0; ctx.Err() == nil; i++ {
 			id := fmt.Sprint(i)
-			b.Publish(ctx, "t", event(id, id), func(err error) {
+			b.Publish(ctx, "t", eventstest.Event(id, id), func(err error) {
 				if err == nil {
 					stored <- id
 				}
@@ -137,8 +138,8 @@ func missing(t *testing.T, dir string, ids []string) (gone []string) {
 	c := startChild(t, dir)
 	defer c.kill()
 	b := broker(t, connect(t, c.url))
-	declare(t, b, "t")
-	s := subscribe(t, b, subscription("t", "g", "m", fromFirst, func(s *events.SubscriptionInfo) { s.MaxInFlight = 1000 }))
+	eventstest.Declare(t, b, "t")
+	s := eventstest.Subscribe(t, b, eventstest.Member("t", "g", "m", eventstest.FromFirst, func(s *events.SubscriptionInfo) { s.MaxInFlight = 1000 }))
 	has := make(map[string]bool)
 	for {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
@@ -152,7 +153,7 @@ func missing(t *testing.T, dir string, ids []string) (gone []string) {
 			_ = d.Ack(t.Context())
 		}
 	}
-	leave(t, s)
+	eventstest.Leave(t, s)
 	for _, id := range ids {
 		if !has[id] {
 			gone = append(gone, id)

@@ -2,7 +2,6 @@ package natsevents_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -13,7 +12,7 @@ import (
 	"time"
 
 	"github.com/hanse-go/hanse/embednats"
-	"github.com/hanse-go/hanse/events"
+	"github.com/hanse-go/hanse/events/eventstest"
 	"github.com/hanse-go/hanse/events/natsevents"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -56,7 +55,7 @@ func (n *node) start() {
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
 	var err error
-	if n.url, err = s.URL(within(n.t, 20*time.Second)); err != nil {
+	if n.url, err = s.URL(eventstest.Within(n.t, 20*time.Second)); err != nil {
 		cancel()
 		n.t.Fatalf("start: %v, %v", err, <-done)
 	}
@@ -105,7 +104,7 @@ func broker(t *testing.T, conn *nats.Conn, opts ...func(*natsevents.Options)) *n
 // declared returns a broker of its own connection, with the topic t.
 func (n *node) declared(opts ...func(*natsevents.Options)) *natsevents.Broker {
 	b := n.broker(opts...)
-	declare(n.t, b, "t")
+	eventstest.Declare(n.t, b, "t")
 	return b
 }
 
@@ -119,141 +118,6 @@ func (n *node) jetstream() jetstream.JetStream {
 		n.t.Fatal(err)
 	}
 	return js
-}
-
-func within(t *testing.T, d time.Duration) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), d)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-// declare declares a topic with defaults.
-func declare(t *testing.T, b events.Broker, name string, change ...func(*events.TopicInfo)) {
-	t.Helper()
-	if err := b.Declare(within(t, 20*time.Second), topicInfo(name, change...)); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func topicInfo(name string, change ...func(*events.TopicInfo)) events.TopicInfo {
-	info := events.TopicInfo{Name: name, Keyed: true, Limits: events.Limits{MaxBytes: 64 << 20}.WithDefaults()}
-	for _, c := range change {
-		c(&info)
-	}
-	return info
-}
-
-func event(id, key string) *events.Message {
-	return &events.Message{
-		ID: id, Source: "hanse:///test", Type: "test.v1.Thing", Time: time.Now().UTC(), ContentType: "application/protobuf", Key: key, Data: []byte(id),
-	}
-}
-
-// publish returns when the event is stored, or known not to be.
-func publish(ctx context.Context, b events.Broker, topic string, m *events.Message) error {
-	done := make(chan error, 1)
-	b.Publish(ctx, topic, m, func(err error) { done <- err })
-	return <-done
-}
-
-func mustPublish(t *testing.T, b events.Broker, topic string, ms ...*events.Message) {
-	t.Helper()
-	for _, m := range ms {
-		if err := publish(within(t, 20*time.Second), b, topic, m); err != nil {
-			t.Fatalf("publish %s: %v", m.ID, err)
-		}
-	}
-}
-
-func subscription(topic, group, member string, change ...func(*events.SubscriptionInfo)) events.SubscriptionInfo {
-	info := events.SubscriptionInfo{Topic: topic, Group: group, Member: member, AckWait: 20 * time.Second, MaxInFlight: 100}
-	for _, c := range change {
-		c(&info)
-	}
-	return info
-}
-
-func ordered(s *events.SubscriptionInfo)   { s.Ordered = true }
-func fromFirst(s *events.SubscriptionInfo) { s.Start.All = true }
-
-// subscribe joins a group. The source is closed at the end of the test.
-func subscribe(t *testing.T, b events.Broker, info events.SubscriptionInfo) events.Source {
-	t.Helper()
-	s, err := b.Subscribe(within(t, 20*time.Second), info)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { leave(t, s) })
-	return s
-}
-
-func leave(t *testing.T, s events.Source) {
-	t.Helper()
-	if err := s.Close(within(t, 10*time.Second)); err != nil {
-		t.Errorf("close: %v", err)
-	}
-}
-
-// take returns n deliveries. It does not settle them.
-func take(t *testing.T, s events.Source, n int) []events.Delivery {
-	t.Helper()
-	ctx := within(t, 30*time.Second)
-	var all []events.Delivery
-	for len(all) < n {
-		some, err := s.Next(ctx, n-len(all))
-		if err != nil {
-			t.Fatalf("after %d of %d: %v", len(all), n, err)
-		}
-		all = append(all, some...)
-	}
-	return all
-}
-
-// handle acknowledges n deliveries, and returns their IDs.
-func handle(t *testing.T, s events.Source, n int) []string {
-	t.Helper()
-	var ids []string
-	for len(ids) < n {
-		ctx := within(t, 30*time.Second)
-		all, err := s.Next(ctx, n-len(ids))
-		if err != nil {
-			t.Fatalf("after %d of %d: %v", len(ids), n, err)
-		}
-		for _, d := range all {
-			ids = append(ids, d.Message().ID)
-			if err := d.Ack(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	return ids
-}
-
-// nothing checks that nothing comes for a while.
-func nothing(t *testing.T, s events.Source, d time.Duration) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), d)
-	defer cancel()
-	some, err := s.Next(ctx, 1)
-	if err == nil {
-		t.Fatalf("got %s, want nothing", some[0].Message().ID)
-	}
-	if !errors.Is(err, context.DeadlineExceeded) {
-		t.Fatal(err)
-	}
-}
-
-// eventually waits for a condition of another process, or of the server.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	ctx := within(t, 30*time.Second)
-	for !ok() {
-		select {
-		case <-time.After(10 * time.Millisecond):
-		case <-ctx.Done():
-			t.Fatalf("not so after 30 s: %s", what)
-		}
-	}
 }
 
 func ids(n int, format string) (all []string) {

@@ -12,7 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hanse-go/hanse/discovery/discoverytest"
 	"github.com/hanse-go/hanse/events"
+	"github.com/hanse-go/hanse/events/eventstest"
 	"github.com/hanse-go/hanse/events/natsevents"
 )
 
@@ -67,7 +69,7 @@ func (l *ledger) end(m *events.Message) {
 // reach waits until so many events were handled.
 func (l *ledger) reach(n int) {
 	l.t.Helper()
-	ctx := within(l.t, 60*time.Second)
+	ctx := eventstest.Within(l.t, 60*time.Second)
 	for {
 		l.mu.Lock()
 		total := l.total
@@ -95,8 +97,8 @@ type member struct {
 
 func startMember(t *testing.T, b events.Broker, l *ledger, name string, change ...func(*events.SubscriptionInfo)) *member {
 	t.Helper()
-	info := subscription("t", "g", name, append([]func(*events.SubscriptionInfo){ordered}, change...)...)
-	s, err := b.Subscribe(within(t, 20*time.Second), info)
+	info := eventstest.Member("t", "g", name, append([]func(*events.SubscriptionInfo){eventstest.Ordered}, change...)...)
+	s, err := b.Subscribe(eventstest.Within(t, 20*time.Second), info)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +132,7 @@ func startMember(t *testing.T, b events.Broker, l *ledger, name string, change .
 
 // withTopic declares the topic t.
 func withTopic(b *natsevents.Broker) *natsevents.Broker {
-	if err := b.Declare(context.Background(), topicInfo("t")); err != nil {
+	if err := b.Declare(context.Background(), eventstest.Topic("t")); err != nil {
 		panic(err)
 	}
 	return b
@@ -141,9 +143,9 @@ func (m *member) stop(leaves bool) {
 	m.cancel()
 	<-m.done
 	if leaves {
-		leave(m.t, m.source)
+		eventstest.Leave(m.t, m.source)
 	} else {
-		m.t.Cleanup(func() { _ = m.source.Close(within(m.t, 10*time.Second)) })
+		m.t.Cleanup(func() { _ = m.source.Close(eventstest.Within(m.t, 10*time.Second)) })
 	}
 }
 
@@ -151,9 +153,9 @@ func (m *member) stop(leaves bool) {
 func TestOrderedScale(t *testing.T) {
 	n := newNode(t)
 	b := n.broker(lease(time.Second))
-	declare(t, b, "t")
+	eventstest.Declare(t, b, "t")
 	l := newLedger(t)
-	members := []*member{startMember(t, n.declared(lease(time.Second)), l, "m0", fromFirst)}
+	members := []*member{startMember(t, n.declared(lease(time.Second)), l, "m0", eventstest.FromFirst)}
 	const keys, each = 50, 200
 	published := make(chan struct{})
 	go func() {
@@ -183,7 +185,7 @@ func TestOrderedScale(t *testing.T) {
 
 // load publishes events of many keys, about 3,000 in a second.
 func load(t *testing.T, b events.Broker, keys, each int) {
-	ctx := within(t, 60*time.Second)
+	ctx := eventstest.Within(t, 60*time.Second)
 	var all sync.WaitGroup
 	all.Add(keys * each)
 	tick := time.NewTicker(time.Duration(keys) * time.Second / 3000)
@@ -191,7 +193,7 @@ func load(t *testing.T, b events.Broker, keys, each int) {
 	for i := range each {
 		for key := range keys {
 			k := strconv.Itoa(key)
-			b.Publish(ctx, "t", event(k+"/"+strconv.Itoa(i), k), func(err error) {
+			b.Publish(ctx, "t", eventstest.Event(k+"/"+strconv.Itoa(i), k), func(err error) {
 				if err != nil {
 					t.Error(err)
 				}
@@ -207,9 +209,9 @@ func load(t *testing.T, b events.Broker, keys, each int) {
 func TestOrderedCrash(t *testing.T) {
 	n := newNode(t)
 	b := n.broker(lease(time.Second))
-	declare(t, b, "t")
+	eventstest.Declare(t, b, "t")
 	l := newLedger(t)
-	stays := startMember(t, b, l, "stays", fromFirst)
+	stays := startMember(t, b, l, "stays", eventstest.FromFirst)
 	conn := n.connect()
 	dies := startMember(t, withTopic(broker(t, conn, lease(time.Second))), l, "dies")
 	const keys, each = 50, 60
@@ -234,15 +236,15 @@ func TestOrderedCrash(t *testing.T) {
 func TestOrderedCrashOverRestart(t *testing.T) {
 	n := newNode(t)
 	b := n.broker(lease(time.Second))
-	declare(t, b, "t")
-	stays := subscribe(t, b, subscription("t", "g", "stays", ordered))
+	eventstest.Declare(t, b, "t")
+	stays := eventstest.Subscribe(t, b, eventstest.Member("t", "g", "stays", eventstest.Ordered))
 	conn := n.connect()
-	dies := subscribe(t, withTopic(broker(t, conn, lease(time.Second))), subscription("t", "g", "dies", ordered))
+	dies := eventstest.Subscribe(t, withTopic(broker(t, conn, lease(time.Second))), eventstest.Member("t", "g", "dies", eventstest.Ordered))
 	for _, id := range ids(64, "%d/0") {
 		key, _, _ := strings.Cut(id, "/")
-		mustPublish(t, b, "t", event(id, key))
+		eventstest.Publish(t, b, "t", eventstest.Event(id, key))
 	}
-	take(t, dies, 1) // it has its share
+	eventstest.Take(t, dies, 1) // it has its share
 	conn.Close()
 	n.stop()
 	n.start()
@@ -267,33 +269,33 @@ func TestOrderedCrashOverRestart(t *testing.T) {
 func TestOrderedFrozen(t *testing.T) {
 	n := newNode(t)
 	b := n.broker(lease(time.Second))
-	declare(t, b, "t")
+	eventstest.Declare(t, b, "t")
 	p := newProxy(t, n.addr)
-	frozen := subscribe(t, withTopic(broker(t, connect(t, p.url()), lease(time.Second))), subscription("t", "g", "frozen", ordered, func(s *events.SubscriptionInfo) { s.MaxInFlight = 10 }))
+	frozen := eventstest.Subscribe(t, withTopic(broker(t, connect(t, p.url()), lease(time.Second))), eventstest.Member("t", "g", "frozen", eventstest.Ordered, func(s *events.SubscriptionInfo) { s.MaxInFlight = 10 }))
 	for _, id := range ids(64, "%d/0") {
 		key, _, _ := strings.Cut(id, "/")
-		mustPublish(t, b, "t", event(id, key))
+		eventstest.Publish(t, b, "t", eventstest.Event(id, key))
 	}
-	held := take(t, frozen, 10)
+	held := eventstest.Take(t, frozen, 10)
 	stream, err := n.jetstream().Stream(t.Context(), "test_t")
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it has fetched all", func() bool {
+	discoverytest.Eventually(t, "it has fetched all", func() bool {
 		fetched := 0
 		for info := range stream.ListConsumers(t.Context()).Info() {
 			fetched += info.NumAckPending
 		}
 		return fetched == 64
 	})
-	nothing(t, frozen, 100*time.Millisecond) // it holds all that it may
+	eventstest.Nothing(t, frozen, 100*time.Millisecond) // it holds all that it may
 	p.freeze()
 	if err := held[0].Ack(t.Context()); err != nil { // which makes room, and does not arrive
 		t.Error(err)
 	}
-	other := subscribe(t, b, subscription("t", "g", "other", ordered))
-	got := take(t, other, 64)
-	nothing(t, frozen, 100*time.Millisecond) // though it has fetched more ahead
+	other := eventstest.Subscribe(t, b, eventstest.Member("t", "g", "other", eventstest.Ordered))
+	got := eventstest.Take(t, other, 64)
+	eventstest.Nothing(t, frozen, 100*time.Millisecond) // though it has fetched more ahead
 	p.thaw()
 	for _, d := range held[1:] {
 		select {
@@ -311,11 +313,11 @@ func TestOrderedFrozen(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	nothing(t, frozen, 2*time.Second)
-	nothing(t, other, 100*time.Millisecond)
+	eventstest.Nothing(t, frozen, 2*time.Second)
+	eventstest.Nothing(t, other, 100*time.Millisecond)
 	for _, id := range ids(64, "%d/1") {
 		key, _, _ := strings.Cut(id, "/")
-		mustPublish(t, b, "t", event(id, key))
+		eventstest.Publish(t, b, "t", eventstest.Event(id, key))
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	counts := make(chan int, 64)
@@ -354,10 +356,10 @@ func TestOrderedFrozen(t *testing.T) {
 func TestOrderedOverBrokenConnections(t *testing.T) {
 	n := newNode(t)
 	b := n.broker(lease(2 * time.Second))
-	declare(t, b, "t")
+	eventstest.Declare(t, b, "t")
 	p := newProxy(t, n.addr)
 	l := newLedger(t)
-	m := startMember(t, withTopic(broker(t, connect(t, p.url()), lease(2*time.Second))), l, "m", fromFirst)
+	m := startMember(t, withTopic(broker(t, connect(t, p.url()), lease(2*time.Second))), l, "m", eventstest.FromFirst)
 	const keys, each = 50, 60
 	published := make(chan struct{})
 	go func() {
@@ -380,20 +382,20 @@ func TestOrderedOverBrokenConnections(t *testing.T) {
 func TestOrderedPoison(t *testing.T) {
 	n := newNode(t)
 	b := n.broker(lease(time.Second))
-	declare(t, b, "t")
+	eventstest.Declare(t, b, "t")
 	short := func(s *events.SubscriptionInfo) { s.AckWait = 5 * time.Second }
-	one := subscribe(t, b, subscription("t", "g", "one", ordered, fromFirst, short))
-	mustPublish(t, b, "t", event("poison/0", "poison"))
-	poison := take(t, one, 1)[0]
+	one := eventstest.Subscribe(t, b, eventstest.Member("t", "g", "one", eventstest.Ordered, eventstest.FromFirst, short))
+	eventstest.Publish(t, b, "t", eventstest.Event("poison/0", "poison"))
+	poison := eventstest.Take(t, one, 1)[0]
 	for i := range 200 {
-		mustPublish(t, b, "t", event(fmt.Sprintf("%d/0", i), fmt.Sprint(i)))
+		eventstest.Publish(t, b, "t", eventstest.Event(fmt.Sprintf("%d/0", i), fmt.Sprint(i)))
 	}
-	if got := handle(t, one, 200); slices.Contains(got, "poison/0") {
+	if got := eventstest.Handle(t, one, 200); slices.Contains(got, "poison/0") {
 		t.Error("it comes again though it is held")
 	}
-	two := subscribe(t, n.declared(lease(time.Second)), subscription("t", "g", "two", ordered, short))
+	two := eventstest.Subscribe(t, n.declared(lease(time.Second)), eventstest.Member("t", "g", "two", eventstest.Ordered, short))
 	for i := range 200 {
-		mustPublish(t, b, "t", event(fmt.Sprintf("%d/1", i), fmt.Sprint(i)))
+		eventstest.Publish(t, b, "t", eventstest.Event(fmt.Sprintf("%d/1", i), fmt.Sprint(i)))
 	}
 	results := make(chan events.Delivery, 500)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -450,30 +452,30 @@ func TestOrderedPoison(t *testing.T) {
 func TestOrderedHandOver(t *testing.T) {
 	n := newNode(t)
 	b := n.broker(lease(time.Second))
-	declare(t, b, "t")
-	one := subscribe(t, b, subscription("t", "g", "one", ordered, fromFirst, func(s *events.SubscriptionInfo) { s.MaxInFlight = 300 }))
+	eventstest.Declare(t, b, "t")
+	one := eventstest.Subscribe(t, b, eventstest.Member("t", "g", "one", eventstest.Ordered, eventstest.FromFirst, func(s *events.SubscriptionInfo) { s.MaxInFlight = 300 }))
 	var want []string
 	for i := range 100 {
 		id := fmt.Sprintf("%d/0", i)
-		mustPublish(t, b, "t", event(id, fmt.Sprint(i)))
+		eventstest.Publish(t, b, "t", eventstest.Event(id, fmt.Sprint(i)))
 	}
-	for i, d := range take(t, one, 100) {
+	for i, d := range eventstest.Take(t, one, 100) {
 		if i%10 == 0 {
 			want = append(want, d.Message().ID)
 		} else if err := d.Ack(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	leave(t, one)
-	two := subscribe(t, b, subscription("t", "g", "two", ordered))
-	got := handle(t, two, len(want))
+	eventstest.Leave(t, one)
+	two := eventstest.Subscribe(t, b, eventstest.Member("t", "g", "two", eventstest.Ordered))
+	got := eventstest.Handle(t, two, len(want))
 	slices.Sort(got)
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
-	nothing(t, two, 300*time.Millisecond)
-	leave(t, two)
+	eventstest.Nothing(t, two, 300*time.Millisecond)
+	eventstest.Leave(t, two)
 	s, err := n.jetstream().Stream(t.Context(), "test_t")
 	if err != nil {
 		t.Fatal(err)
@@ -487,19 +489,19 @@ func TestOrderedHandOver(t *testing.T) {
 func TestOrderedLostDelivery(t *testing.T) {
 	n := newNode(t)
 	b := n.declared(lease(time.Second))
-	s := subscribe(t, b, subscription("t", "g", "m", ordered, func(s *events.SubscriptionInfo) { s.AckWait = time.Hour }))
+	s := eventstest.Subscribe(t, b, eventstest.Member("t", "g", "m", eventstest.Ordered, func(s *events.SubscriptionInfo) { s.AckWait = time.Hour }))
 	var want []string
 	for i := range 20 {
 		id := fmt.Sprintf("k/%d", i)
 		want = append(want, id)
-		mustPublish(t, b, "t", event(id, "k"))
+		eventstest.Publish(t, b, "t", eventstest.Event(id, "k"))
 	}
 	stream, err := n.jetstream().Stream(t.Context(), "test_t")
 	if err != nil {
 		t.Fatal(err)
 	}
 	stolen := 0
-	eventually(t, "there are consumers for all partitions", func() bool {
+	discoverytest.Eventually(t, "there are consumers for all partitions", func() bool {
 		info, err := stream.Info(t.Context())
 		return err == nil && info.State.Consumers == 16
 	})
@@ -516,7 +518,7 @@ func TestOrderedLostDelivery(t *testing.T) {
 			stolen++
 		}
 	}
-	if got := handle(t, s, len(want)); stolen != 3 || !slices.Equal(got, want) {
+	if got := eventstest.Handle(t, s, len(want)); stolen != 3 || !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v, after %d were lost", got, want, stolen)
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/hanse-go/hanse/discovery/discoverytest"
 	"github.com/hanse-go/hanse/events"
+	"github.com/hanse-go/hanse/events/eventstest"
 	"github.com/hanse-go/hanse/events/natsevents"
 	"github.com/nats-io/nats.go"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -24,7 +25,7 @@ import (
 func TestWireOut(t *testing.T) {
 	n := newNode(t)
 	b := n.broker()
-	declare(t, b, "orders.placed")
+	eventstest.Declare(t, b, "orders.placed")
 	conn := n.connect()
 	sub, err := conn.SubscribeSync("test.events.orders.placed.>")
 	if err != nil {
@@ -38,7 +39,7 @@ func TestWireOut(t *testing.T) {
 		ContentType: "application/protobuf", DataSchema: "https://x/y", Key: `k"%`, Extensions: map[string]string{"attempts": "3"},
 		Metadata: map[string]string{"traceparent": "00-1-2-01", "tenant": "a%20b"}, Data: []byte{1, 2, 3},
 	}
-	mustPublish(t, b, "orders.placed", m)
+	eventstest.Publish(t, b, "orders.placed", m)
 	got, err := sub.NextMsg(10 * time.Second)
 	if err != nil {
 		t.Fatal(err)
@@ -55,7 +56,7 @@ func TestWireOut(t *testing.T) {
 	if string(got.Data) != "\x01\x02\x03" {
 		t.Errorf("the payload is %q", got.Data)
 	}
-	d := take(t, subscribe(t, b, subscription("orders.placed", "g", "m", fromFirst)), 1)[0]
+	d := eventstest.Take(t, eventstest.Subscribe(t, b, eventstest.Member("orders.placed", "g", "m", eventstest.FromFirst)), 1)[0]
 	if back := d.Message(); fmt.Sprint(*back) != fmt.Sprint(*m) || d.Sequence() != 1 || d.Attempt() != 1 {
 		t.Errorf("it comes back as %+v", back)
 	}
@@ -65,7 +66,7 @@ func TestWireOut(t *testing.T) {
 func TestWireIn(t *testing.T) {
 	n := newNode(t)
 	b := n.broker()
-	declare(t, b, "t")
+	eventstest.Declare(t, b, "t")
 	js := n.jetstream()
 	send := func(header nats.Header, subject, data string) {
 		t.Helper()
@@ -78,10 +79,10 @@ func TestWireIn(t *testing.T) {
 		"Content-Type": {"application/json"}, "ce-partitionkey": {"%4b%zz%"}, "ce-Region": {"eu%2D1"}, "TraceParent": {"00-3-4-00"}, "Status": {"200"},
 	}, "test.events.t", `{"a":1}`)
 	send(nil, "test.events.t._.3", "plain")
-	for name, change := range map[string]func(*events.SubscriptionInfo){"group": fromFirst, "ordered group": func(s *events.SubscriptionInfo) { s.Start.All, s.Ordered = true, true }} {
-		s := subscribe(t, b, subscription("t", strings.ReplaceAll(name, " ", "-"), "m", change))
+	for name, change := range map[string]func(*events.SubscriptionInfo){"group": eventstest.FromFirst, "ordered group": func(s *events.SubscriptionInfo) { s.Start.All, s.Ordered = true, true }} {
+		s := eventstest.Subscribe(t, b, eventstest.Member("t", strings.ReplaceAll(name, " ", "-"), "m", change))
 		got := map[string]*events.Message{}
-		for _, d := range take(t, s, 2) {
+		for _, d := range eventstest.Take(t, s, 2) {
 			got[string(d.Message().Data)] = d.Message()
 		}
 		m := got[`{"a":1}`]
@@ -105,7 +106,7 @@ func TestWireInStructured(t *testing.T) {
 		got <- e
 		return nil
 	}, events.Start{All: true})
-	if err := bus.Declare(within(t, 20*time.Second)); err != nil {
+	if err := bus.Declare(eventstest.Within(t, 20*time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
@@ -134,13 +135,13 @@ func TestWireInStructured(t *testing.T) {
 
 func TestReserved(t *testing.T) {
 	b := newNode(t).broker()
-	declare(t, b, "t")
+	eventstest.Declare(t, b, "t")
 	for what, m := range map[string]*events.Message{
 		"partitionkey": {ID: "1", Extensions: map[string]string{"partitionkey": "x"}},
 		"nats-msg-id":  {ID: "1", Metadata: map[string]string{"nats-msg-id": "x"}},
 		"ce-id":        {ID: "1", Metadata: map[string]string{"ce-id": "x"}},
 	} {
-		if err := publish(t.Context(), b, "t", m); err == nil || !strings.Contains(err.Error(), what) {
+		if err := eventstest.Send(t.Context(), b, "t", m); err == nil || !strings.Contains(err.Error(), what) {
 			t.Errorf("%s: got %v", what, err)
 		}
 	}
@@ -150,34 +151,34 @@ func TestReserved(t *testing.T) {
 func TestAwayPublisher(t *testing.T) {
 	n := newNode(t)
 	b := n.broker(func(o *natsevents.Options) { o.MaxPending = 3 })
-	declare(t, b, "t")
-	mustPublish(t, b, "t", event("before", ""))
+	eventstest.Declare(t, b, "t")
+	eventstest.Publish(t, b, "t", eventstest.Event("before", ""))
 	n.stop()
 
 	short, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	err := publish(short, b, "t", event("short", ""))
+	err := eventstest.Send(short, b, "t", eventstest.Event("short", ""))
 	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "away") {
 		t.Errorf("got %v from a broker that is away", err)
 	}
 	var all sync.WaitGroup
 	for i := range 3 {
 		all.Go(func() {
-			if err := publish(within(t, 30*time.Second), b, "t", event(strconv.Itoa(i), "k")); err != nil {
+			if err := eventstest.Send(eventstest.Within(t, 30*time.Second), b, "t", eventstest.Event(strconv.Itoa(i), "k")); err != nil {
 				t.Error(err)
 			}
 		})
 	}
-	eventually(t, "there is no room", func() bool {
+	discoverytest.Eventually(t, "there is no room", func() bool {
 		short, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 		defer cancel()
-		err := publish(short, b, "t", event("4", ""))
+		err := eventstest.Send(short, b, "t", eventstest.Event("4", ""))
 		return errors.Is(err, context.DeadlineExceeded) && strings.Contains(err.Error(), "wait already")
 	})
 	n.start()
 	all.Wait()
-	mustPublish(t, b, "t", event("after", ""))
-	got := handle(t, subscribe(t, b, subscription("t", "g", "m", fromFirst)), 5)
+	eventstest.Publish(t, b, "t", eventstest.Event("after", ""))
+	got := eventstest.Handle(t, eventstest.Subscribe(t, b, eventstest.Member("t", "g", "m", eventstest.FromFirst)), 5)
 	if joined := strings.Join(got, " "); !strings.HasPrefix(joined, "before ") || !strings.HasSuffix(joined, " after") {
 		t.Errorf("got %v", got)
 	}
@@ -190,30 +191,30 @@ func TestStoppedServerPublisher(t *testing.T) {
 	p := newProxy(t, n.addr)
 	var log discoverytest.Log
 	b := broker(t, connect(t, p.url(), nats.Timeout(20*time.Second)), func(o *natsevents.Options) { o.Logger = log.Logger() })
-	declare(t, b, "t")
+	eventstest.Declare(t, b, "t")
 	p.freeze()
 	p.cut()
 	log.Await(t, "the broker is away")
 	for i := range 10 {
 		began := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-		err := publish(ctx, b, "t", event(fmt.Sprint("late", i), "k"))
+		err := eventstest.Send(ctx, b, "t", eventstest.Event(fmt.Sprint("late", i), "k"))
 		cancel()
 		if took := time.Since(began); took > 5*time.Second || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "the broker is away") {
 			t.Errorf("got %v after %v", err, took)
 		}
 	}
 	p.thaw()
-	mustPublish(t, b, "t", event("next", "k"))
+	eventstest.Publish(t, b, "t", eventstest.Event("next", "k"))
 }
 
 func TestCloseWhileAway(t *testing.T) {
 	n := newNode(t)
 	b := n.broker()
-	declare(t, b, "t")
+	eventstest.Declare(t, b, "t")
 	n.stop()
 	done := make(chan error, 1)
-	b.Publish(t.Context(), "t", event("1", ""), func(err error) { done <- err })
+	b.Publish(t.Context(), "t", eventstest.Event("1", ""), func(err error) { done <- err })
 	b.Close()
 	if err := <-done; err == nil || !strings.Contains(err.Error(), "closed") {
 		t.Errorf("got %v", err)
@@ -226,15 +227,15 @@ func TestPublishOverBrokenConnections(t *testing.T) {
 	p := newProxy(t, n.addr)
 	conn := connect(t, p.url())
 	b := broker(t, conn)
-	declare(t, b, "t")
+	eventstest.Declare(t, b, "t")
 	const keys, each = 20, 300
-	ctx := within(t, 60*time.Second)
+	ctx := eventstest.Within(t, 60*time.Second)
 	var all sync.WaitGroup
 	all.Add(keys * each)
 	for i := range each {
 		for key := range keys {
 			k := strconv.Itoa(key)
-			b.Publish(ctx, "t", event(k+"/"+strconv.Itoa(i), k), func(err error) {
+			b.Publish(ctx, "t", eventstest.Event(k+"/"+strconv.Itoa(i), k), func(err error) {
 				if err != nil {
 					t.Error(err)
 				}
@@ -250,7 +251,7 @@ func TestPublishOverBrokenConnections(t *testing.T) {
 		t.Error("the connection was never broken")
 	}
 	seen := make(map[string]int)
-	for _, id := range handle(t, subscribe(t, n.declared(), subscription("t", "g", "m", fromFirst, func(s *events.SubscriptionInfo) { s.MaxInFlight = 1000 })), keys*each) {
+	for _, id := range eventstest.Handle(t, eventstest.Subscribe(t, n.declared(), eventstest.Member("t", "g", "m", eventstest.FromFirst, func(s *events.SubscriptionInfo) { s.MaxInFlight = 1000 })), keys*each) {
 		key, number, _ := strings.Cut(id, "/")
 		if i, _ := strconv.Atoi(number); seen[key] != i {
 			t.Fatalf("key %s: %d where %d should be", key, i, seen[key])
@@ -270,13 +271,13 @@ func TestPublishOverBrokenConnections(t *testing.T) {
 func TestDeletedTopic(t *testing.T) {
 	n := newNode(t)
 	b := n.broker()
-	declare(t, b, "t", func(i *events.TopicInfo) { i.Limits.MaxMessages = 7 })
-	mustPublish(t, b, "t", event("1", ""))
+	eventstest.Declare(t, b, "t", func(i *events.TopicInfo) { i.Limits.MaxMessages = 7 })
+	eventstest.Publish(t, b, "t", eventstest.Event("1", ""))
 	js := n.jetstream()
 	if err := js.DeleteStream(t.Context(), "test_t"); err != nil {
 		t.Fatal(err)
 	}
-	mustPublish(t, b, "t", event("2", ""))
+	eventstest.Publish(t, b, "t", eventstest.Event("2", ""))
 	s, err := js.Stream(t.Context(), "test_t")
 	if err != nil {
 		t.Fatal(err)
@@ -287,7 +288,7 @@ func TestDeletedTopic(t *testing.T) {
 	if err := js.DeleteStream(t.Context(), "test_t"); err != nil {
 		t.Fatal(err)
 	}
-	subscribe(t, b, subscription("t", "g", "m"))
+	eventstest.Subscribe(t, b, eventstest.Member("t", "g", "m"))
 	if _, err := js.Consumer(t.Context(), "test_t", "g"); err != nil {
 		t.Error(err)
 	}
@@ -298,13 +299,13 @@ func TestDoneOnce(t *testing.T) {
 	n := newNode(t)
 	p := newProxy(t, n.addr)
 	b := broker(t, connect(t, p.url()))
-	declare(t, b, "t")
+	eventstest.Declare(t, b, "t")
 	var all sync.WaitGroup
 	for i := range 1000 {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rand.N(20_000))*time.Microsecond)
 		all.Add(1)
 		calls := 0
-		b.Publish(ctx, "t", event(strconv.Itoa(i), ""), func(err error) {
+		b.Publish(ctx, "t", eventstest.Event(strconv.Itoa(i), ""), func(err error) {
 			if calls++; calls > 1 {
 				t.Error("done was called twice")
 			}

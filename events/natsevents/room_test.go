@@ -13,6 +13,7 @@ import (
 	"github.com/hanse-go/hanse/discovery/discoverytest"
 	"github.com/hanse-go/hanse/embednats"
 	"github.com/hanse-go/hanse/events"
+	"github.com/hanse-go/hanse/events/eventstest"
 	"github.com/hanse-go/hanse/events/natsevents"
 )
 
@@ -20,9 +21,9 @@ import (
 func fill(t *testing.T, b events.Broker, topic string, most int) (ids []string, err error) {
 	t.Helper()
 	for len(ids) < most {
-		m := event(fmt.Sprintf("%s-%d-%d", topic, time.Now().UnixNano(), len(ids)), "k")
+		m := eventstest.Event(fmt.Sprintf("%s-%d-%d", topic, time.Now().UnixNano(), len(ids)), "k")
 		m.Data = make([]byte, 64<<10)
-		if err := publish(within(t, 20*time.Second), b, topic, m); err != nil {
+		if err := eventstest.Send(eventstest.Within(t, 20*time.Second), b, topic, m); err != nil {
 			return ids, err
 		}
 		ids = append(ids, m.ID)
@@ -33,11 +34,11 @@ func fill(t *testing.T, b events.Broker, topic string, most int) (ids []string, 
 // has checks that exactly these events are in a topic, in their order.
 func has(t *testing.T, b events.Broker, topic, group string, ids []string) {
 	t.Helper()
-	s := subscribe(t, b, subscription(topic, group, "m", fromFirst, ordered))
-	if got := handle(t, s, len(ids)); strings.Join(got, " ") != strings.Join(ids, " ") {
+	s := eventstest.Subscribe(t, b, eventstest.Member(topic, group, "m", eventstest.FromFirst, eventstest.Ordered))
+	if got := eventstest.Handle(t, s, len(ids)); strings.Join(got, " ") != strings.Join(ids, " ") {
 		t.Errorf("%d events are in the topic, or others than the %d that were stored", len(got), len(ids))
 	}
-	nothing(t, s, 200*time.Millisecond)
+	eventstest.Nothing(t, s, 200*time.Millisecond)
 }
 
 // A server that may not keep more refuses what is published, and topics that would be allowed to take more than is left.
@@ -48,15 +49,15 @@ func TestStoreFull(t *testing.T) {
 	most := func(bytes int64) func(*events.TopicInfo) {
 		return func(i *events.TopicInfo) { i.Limits.MaxBytes = bytes }
 	}
-	declare(t, b, "first", most(6<<20))
-	err := b.Declare(within(t, 20*time.Second), topicInfo("second", most(6<<20)))
+	eventstest.Declare(t, b, "first", most(6<<20))
+	err := b.Declare(eventstest.Within(t, 20*time.Second), eventstest.Topic("second", most(6<<20)))
 	for _, want := range []string{"cannot set 6.0 MiB (Limits.MaxBytes) aside", "6.0 MiB are set aside for others", "lower Limits.MaxBytes", "--max-disk", "MaxDisk", "max_file_store"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q in it", err, want)
 		}
 	}
-	declare(t, b, "third", most(-1))
-	subscribe(t, b, subscription("third", "watch", "m", ordered))
+	eventstest.Declare(t, b, "third", most(-1))
+	eventstest.Subscribe(t, b, eventstest.Member("third", "watch", "m", eventstest.Ordered))
 	stored, err := fill(t, b, "third", 1000)
 	if !errors.Is(err, events.ErrFull) || len(stored) < 50 {
 		t.Errorf("got %v after %d events, want ErrFull", err, len(stored))
@@ -92,7 +93,7 @@ func TestDiskFull(t *testing.T) {
 	b := n.broker()
 	whole := func(i *events.TopicInfo) { i.Limits = events.Limits{}.WithDefaults() }
 	for _, name := range []string{"a", "a.dead", "b"} {
-		declare(t, b, name, whole)
+		eventstest.Declare(t, b, name, whole)
 	}
 	stored, err := fill(t, b, "a", 20)
 	if err != nil {
@@ -104,13 +105,13 @@ func TestDiskFull(t *testing.T) {
 	if stored = append(stored, more...); !errors.Is(err, events.ErrFull) {
 		t.Errorf("got %v after %d events, want ErrFull", err, len(stored))
 	}
-	if err := b.Declare(within(t, 20*time.Second), topicInfo("c", whole)); err == nil || !strings.Contains(err.Error(), "the broker's disk is full") {
+	if err := b.Declare(eventstest.Within(t, 20*time.Second), eventstest.Topic("c", whole)); err == nil || !strings.Contains(err.Error(), "the broker's disk is full") {
 		t.Errorf("got %v for a topic that is declared while the disk is full", err)
 	}
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "there is room again", func() bool {
+	discoverytest.Eventually(t, "there is room again", func() bool {
 		one, err := fill(t, b, "a", 1)
 		stored = append(stored, one...)
 		return err == nil
@@ -119,6 +120,6 @@ func TestDiskFull(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	declare(t, b, "c", whole)
+	eventstest.Declare(t, b, "c", whole)
 	has(t, b, "a", "g", append(stored, more...))
 }

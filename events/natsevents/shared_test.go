@@ -10,12 +10,13 @@ import (
 	"time"
 
 	"github.com/hanse-go/hanse/events"
+	"github.com/hanse-go/hanse/events/eventstest"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
 func shared(*events.SubscriptionInfo) {}
 
-var kinds = map[string]func(*events.SubscriptionInfo){"shared": shared, "ordered": ordered}
+var kinds = map[string]func(*events.SubscriptionInfo){"shared": shared, "ordered": eventstest.Ordered}
 
 func TestStart(t *testing.T) {
 	n := newNode(t)
@@ -31,20 +32,20 @@ func TestStart(t *testing.T) {
 			"sequence": {func(time.Time) events.Start { return events.Start{Sequence: 2} }, "2 3 4 5"},
 		} {
 			topic := kind + "." + name
-			declare(t, b, topic)
-			mustPublish(t, b, topic, event("1", "a"), event("2", "b"))
+			eventstest.Declare(t, b, topic)
+			eventstest.Publish(t, b, topic, eventstest.Event("1", "a"), eventstest.Event("2", "b"))
 			between := time.Now()
-			mustPublish(t, b, topic, event("3", "c"), event("4", ""))
-			s := subscribe(t, b, subscription(topic, "g", "m", change, func(s *events.SubscriptionInfo) { s.Start = c.start(between) }))
-			mustPublish(t, b, topic, event("5", "a"))
-			got := handle(t, s, len(strings.Fields(c.want)))
+			eventstest.Publish(t, b, topic, eventstest.Event("3", "c"), eventstest.Event("4", ""))
+			s := eventstest.Subscribe(t, b, eventstest.Member(topic, "g", "m", change, func(s *events.SubscriptionInfo) { s.Start = c.start(between) }))
+			eventstest.Publish(t, b, topic, eventstest.Event("5", "a"))
+			got := eventstest.Handle(t, s, len(strings.Fields(c.want)))
 			slices.Sort(got)
 			if strings.Join(got, " ") != c.want {
 				t.Errorf("%s: got %v, want %s", topic, got, c.want)
 			}
-			leave(t, s)
-			mustPublish(t, b, topic, event("6", "a")) // a group that is there goes on where it was
-			if got := handle(t, subscribe(t, b, subscription(topic, "g", "m2", change, fromFirst)), 1); got[0] != "6" {
+			eventstest.Leave(t, s)
+			eventstest.Publish(t, b, topic, eventstest.Event("6", "a")) // a group that is there goes on where it was
+			if got := eventstest.Handle(t, eventstest.Subscribe(t, b, eventstest.Member(topic, "g", "m2", change, eventstest.FromFirst)), 1); got[0] != "6" {
 				t.Errorf("%s: it goes on with %v", topic, got)
 			}
 		}
@@ -54,16 +55,16 @@ func TestStart(t *testing.T) {
 // Two members share the work; two groups each get all of it.
 func TestGroups(t *testing.T) {
 	b := newNode(t).broker()
-	declare(t, b, "t")
+	eventstest.Declare(t, b, "t")
 	few := func(s *events.SubscriptionInfo) { s.MaxInFlight = 5 }
-	one, two := subscribe(t, b, subscription("t", "g", "1", few)), subscribe(t, b, subscription("t", "g", "2", few))
-	other := subscribe(t, b, subscription("t", "other", "1"))
+	one, two := eventstest.Subscribe(t, b, eventstest.Member("t", "g", "1", few)), eventstest.Subscribe(t, b, eventstest.Member("t", "g", "2", few))
+	other := eventstest.Subscribe(t, b, eventstest.Member("t", "other", "1"))
 	for _, id := range ids(10, "%d") {
-		mustPublish(t, b, "t", event(id, ""))
+		eventstest.Publish(t, b, "t", eventstest.Event(id, ""))
 	}
-	first := take(t, one, 5) // all that it may hold
-	nothing(t, one, 50*time.Millisecond)
-	got := handle(t, two, 5)
+	first := eventstest.Take(t, one, 5) // all that it may hold
+	eventstest.Nothing(t, one, 50*time.Millisecond)
+	got := eventstest.Handle(t, two, 5)
 	for _, d := range first {
 		got = append(got, d.Message().ID)
 		if err := d.Ack(t.Context()); err != nil {
@@ -74,36 +75,36 @@ func TestGroups(t *testing.T) {
 	if strings.Join(got, "") != "0123456789" {
 		t.Errorf("the group got %v", got)
 	}
-	if got := handle(t, other, 10); strings.Join(got, "") != "0123456789" {
+	if got := eventstest.Handle(t, other, 10); strings.Join(got, "") != "0123456789" {
 		t.Errorf("the other group got %v", got)
 	}
-	nothing(t, one, 100*time.Millisecond)
+	eventstest.Nothing(t, one, 100*time.Millisecond)
 }
 
 func TestSettle(t *testing.T) {
 	b := newNode(t).broker()
-	declare(t, b, "t")
+	eventstest.Declare(t, b, "t")
 	ctx := t.Context()
-	s := subscribe(t, b, subscription("t", "g", "m", func(s *events.SubscriptionInfo) { s.AckWait = time.Second }))
-	mustPublish(t, b, "t", event("1", ""))
+	s := eventstest.Subscribe(t, b, eventstest.Member("t", "g", "m", func(s *events.SubscriptionInfo) { s.AckWait = time.Second }))
+	eventstest.Publish(t, b, "t", eventstest.Event("1", ""))
 	begin := time.Now()
-	d := take(t, s, 1)[0]
+	d := eventstest.Take(t, s, 1)[0]
 	if err := d.Retry(ctx, 500*time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.Ack(ctx); err == nil {
 		t.Error("it is settled twice")
 	}
-	if d = take(t, s, 1)[0]; d.Attempt() != 2 || time.Since(begin) < 500*time.Millisecond {
+	if d = eventstest.Take(t, s, 1)[0]; d.Attempt() != 2 || time.Since(begin) < 500*time.Millisecond {
 		t.Errorf("it comes again after %v as attempt %d", time.Since(begin), d.Attempt())
 	}
 	for range 4 { // it stays while it is extended
 		if err := d.Extend(ctx); err != nil {
 			t.Fatal(err)
 		}
-		nothing(t, s, 500*time.Millisecond)
+		eventstest.Nothing(t, s, 500*time.Millisecond)
 	}
-	again := take(t, s, 1)[0] // and comes again when not
+	again := eventstest.Take(t, s, 1)[0] // and comes again when not
 	if again.Attempt() != 3 {
 		t.Errorf("it is attempt %d", again.Attempt())
 	}
@@ -113,7 +114,7 @@ func TestSettle(t *testing.T) {
 	if err := again.Extend(ctx); err != nil {
 		t.Error(err)
 	}
-	nothing(t, s, 1500*time.Millisecond)
+	eventstest.Nothing(t, s, 1500*time.Millisecond)
 }
 
 // Close gives back at once what the member holds, what it fetched ahead, and what is on its way.
@@ -121,17 +122,17 @@ func TestCloseGivesBack(t *testing.T) {
 	for kind, change := range kinds {
 		t.Run(kind, func(t *testing.T) {
 			b := newNode(t).broker(lease(time.Second))
-			declare(t, b, "t")
+			eventstest.Declare(t, b, "t")
 			slow := func(s *events.SubscriptionInfo) { s.AckWait = time.Hour }
-			s := subscribe(t, b, subscription("t", "g", "1", change, slow))
+			s := eventstest.Subscribe(t, b, eventstest.Member("t", "g", "1", change, slow))
 			var want []string
 			for i := range 200 {
 				id := fmt.Sprintf("%03d", i)
 				want = append(want, id)
-				mustPublish(t, b, "t", event(id, id))
+				eventstest.Publish(t, b, "t", eventstest.Event(id, id))
 			}
 			for range 3 {
-				all := take(t, s, 30)
+				all := eventstest.Take(t, s, 30)
 				for _, d := range all[:10] {
 					id := d.Message().ID
 					want = slices.DeleteFunc(want, func(w string) bool { return w == id })
@@ -140,18 +141,18 @@ func TestCloseGivesBack(t *testing.T) {
 					}
 				}
 				held := all[10]
-				leave(t, s)
+				eventstest.Leave(t, s)
 				if err := held.Ack(t.Context()); err == nil {
 					t.Error("what was held can be acknowledged after Close")
 				}
-				s = subscribe(t, b, subscription("t", "g", t.Name()+fmt.Sprint(len(want)), change, slow))
+				s = eventstest.Subscribe(t, b, eventstest.Member("t", "g", t.Name()+fmt.Sprint(len(want)), change, slow))
 			}
-			got := handle(t, s, len(want))
+			got := eventstest.Handle(t, s, len(want))
 			slices.Sort(got)
 			if !slices.Equal(got, want) {
 				t.Errorf("got %d: %v\nwant %d: %v", len(got), got, len(want), want)
 			}
-			nothing(t, s, 200*time.Millisecond)
+			eventstest.Nothing(t, s, 200*time.Millisecond)
 		})
 	}
 }
@@ -159,55 +160,55 @@ func TestCloseGivesBack(t *testing.T) {
 // A member that nobody asks gives back what it fetched ahead.
 func TestPausedMember(t *testing.T) {
 	b := newNode(t).broker()
-	declare(t, b, "t")
+	eventstest.Declare(t, b, "t")
 	short := func(s *events.SubscriptionInfo) { s.AckWait = 500 * time.Millisecond }
-	one := subscribe(t, b, subscription("t", "g", "1", short))
+	one := eventstest.Subscribe(t, b, eventstest.Member("t", "g", "1", short))
 	for _, id := range ids(20, "%d") {
-		mustPublish(t, b, "t", event(id, ""))
+		eventstest.Publish(t, b, "t", eventstest.Event(id, ""))
 	}
-	handle(t, one, 10) // as many again are fetched
-	two := subscribe(t, b, subscription("t", "g", "2", short))
-	handle(t, two, 10)
+	eventstest.Handle(t, one, 10) // as many again are fetched
+	two := eventstest.Subscribe(t, b, eventstest.Member("t", "g", "2", short))
+	eventstest.Handle(t, two, 10)
 }
 
 // A subscription whose group was deleted fails, and says so.
 func TestDeletedGroup(t *testing.T) {
 	n := newNode(t)
 	b := n.broker()
-	declare(t, b, "t")
-	s := subscribe(t, b, subscription("t", "g", "m"))
-	mustPublish(t, b, "t", event("1", ""))
-	handle(t, s, 1)
+	eventstest.Declare(t, b, "t")
+	s := eventstest.Subscribe(t, b, eventstest.Member("t", "g", "m"))
+	eventstest.Publish(t, b, "t", eventstest.Event("1", ""))
+	eventstest.Handle(t, s, 1)
 	if err := n.jetstream().DeleteConsumer(t.Context(), "test_t", "g"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Next(within(t, 20*time.Second), 1); err == nil || !strings.Contains(err.Error(), "was deleted") {
+	if _, err := s.Next(eventstest.Within(t, 20*time.Second), 1); err == nil || !strings.Contains(err.Error(), "was deleted") {
 		t.Errorf("got %v", err)
 	}
-	subscribe(t, b, subscription("t", "g", "m2")) // begins anew
+	eventstest.Subscribe(t, b, eventstest.Member("t", "g", "m2")) // begins anew
 }
 
 func TestGroupDrift(t *testing.T) {
 	n := newNode(t)
 	b := n.broker()
-	declare(t, b, "t")
-	subscribe(t, b, subscription("t", "plain", "m"))
-	subscribe(t, b, subscription("t", "sorted", "m", ordered))
-	if _, err := b.Subscribe(t.Context(), subscription("t", "plain", "m2", ordered)); !errors.Is(err, events.ErrDrift) {
+	eventstest.Declare(t, b, "t")
+	eventstest.Subscribe(t, b, eventstest.Member("t", "plain", "m"))
+	eventstest.Subscribe(t, b, eventstest.Member("t", "sorted", "m", eventstest.Ordered))
+	if _, err := b.Subscribe(t.Context(), eventstest.Member("t", "plain", "m2", eventstest.Ordered)); !errors.Is(err, events.ErrDrift) {
 		t.Errorf("got %v, want ErrDrift", err)
 	}
-	if _, err := b.Subscribe(t.Context(), subscription("t", "sorted", "m2")); !errors.Is(err, events.ErrDrift) {
+	if _, err := b.Subscribe(t.Context(), eventstest.Member("t", "sorted", "m2")); !errors.Is(err, events.ErrDrift) {
 		t.Errorf("got %v, want ErrDrift", err)
 	}
 	js := n.jetstream()
 	if _, err := js.CreateConsumer(t.Context(), "test_t", jetstream.ConsumerConfig{Durable: "foreign", AckPolicy: jetstream.AckNonePolicy}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.Subscribe(t.Context(), subscription("t", "foreign", "m")); !errors.Is(err, events.ErrDrift) {
+	if _, err := b.Subscribe(t.Context(), eventstest.Member("t", "foreign", "m")); !errors.Is(err, events.ErrDrift) {
 		t.Errorf("got %v, want ErrDrift", err)
 	}
 	// What can change does.
-	subscribe(t, b, subscription("t", "plain", "m3", func(s *events.SubscriptionInfo) { s.AckWait = 7 * time.Second }))
+	eventstest.Subscribe(t, b, eventstest.Member("t", "plain", "m3", func(s *events.SubscriptionInfo) { s.AckWait = 7 * time.Second }))
 	c, err := js.Consumer(t.Context(), "test_t", "plain")
 	if err != nil {
 		t.Fatal(err)
@@ -223,23 +224,23 @@ func TestAwayConsumer(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			n := newNode(t)
 			b := n.broker(lease(time.Second))
-			declare(t, b, "t")
-			s := subscribe(t, b, subscription("t", "g", "m", change))
-			each := subscribe(t, b, subscription("t", "", "e"))
-			mustPublish(t, b, "t", event("1", "k"), event("2", "k"))
-			held := take(t, s, 1)[0]
-			handle(t, each, 2)
+			eventstest.Declare(t, b, "t")
+			s := eventstest.Subscribe(t, b, eventstest.Member("t", "g", "m", change))
+			each := eventstest.Subscribe(t, b, eventstest.Member("t", "", "e"))
+			eventstest.Publish(t, b, "t", eventstest.Event("1", "k"), eventstest.Event("2", "k"))
+			held := eventstest.Take(t, s, 1)[0]
+			eventstest.Handle(t, each, 2)
 			n.stop()
-			nothing(t, each, 100*time.Millisecond)
+			eventstest.Nothing(t, each, 100*time.Millisecond)
 			n.start()
-			mustPublish(t, b, "t", event("3", "k"))
+			eventstest.Publish(t, b, "t", eventstest.Event("3", "k"))
 			if err := held.Ack(t.Context()); err != nil {
 				t.Error(err)
 			}
-			if got := handle(t, s, 2); got[0] != "2" || got[1] != "3" {
+			if got := eventstest.Handle(t, s, 2); got[0] != "2" || got[1] != "3" {
 				t.Errorf("got %v", got)
 			}
-			if got := handle(t, each, 1); got[0] != "3" {
+			if got := eventstest.Handle(t, each, 1); got[0] != "3" {
 				t.Errorf("each got %v", got)
 			}
 		})
@@ -250,16 +251,16 @@ func TestAwayConsumer(t *testing.T) {
 func TestEach(t *testing.T) {
 	n := newNode(t)
 	b := n.broker()
-	declare(t, b, "t")
-	mustPublish(t, b, "t", event("before", ""))
-	one, two := subscribe(t, b, subscription("t", "", "1")), subscribe(t, b, subscription("t", "", "2", ordered))
-	mustPublish(t, b, "t", event("1", ""), event("2", "k"), event("3", "k"))
+	eventstest.Declare(t, b, "t")
+	eventstest.Publish(t, b, "t", eventstest.Event("before", ""))
+	one, two := eventstest.Subscribe(t, b, eventstest.Member("t", "", "1")), eventstest.Subscribe(t, b, eventstest.Member("t", "", "2", eventstest.Ordered))
+	eventstest.Publish(t, b, "t", eventstest.Event("1", ""), eventstest.Event("2", "k"), eventstest.Event("3", "k"))
 	for _, s := range []events.Source{one, two} {
-		ds := take(t, s, 3)
+		ds := eventstest.Take(t, s, 3)
 		if err := ds[1].Retry(t.Context(), 0); err != nil {
 			t.Fatal(err)
 		}
-		again := take(t, s, 1)[0]
+		again := eventstest.Take(t, s, 1)[0]
 		if m := again.Message(); m.ID != "2" || again.Attempt() != 2 {
 			t.Errorf("%s comes again, as attempt %d", m.ID, again.Attempt())
 		}
@@ -290,15 +291,15 @@ func TestEach(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	mustPublish(t, b, "t", event("4", ""))
+	eventstest.Publish(t, b, "t", eventstest.Event("4", ""))
 	for _, s := range []events.Source{one, two} {
-		if got := handle(t, s, 1); got[0] != "4" {
+		if got := eventstest.Handle(t, s, 1); got[0] != "4" {
 			t.Errorf("got %v after its consumer was deleted", got)
 		}
-		nothing(t, s, 50*time.Millisecond)
+		eventstest.Nothing(t, s, 50*time.Millisecond)
 	}
-	leave(t, one)
-	leave(t, two)
+	eventstest.Leave(t, one)
+	eventstest.Leave(t, two)
 	if left := consumers(); len(left) > 0 {
 		t.Errorf("consumers are left: %v", left)
 	}
@@ -307,19 +308,19 @@ func TestEach(t *testing.T) {
 // A subscription that does not take does not hold up others of the same connection.
 func TestSlowConsumer(t *testing.T) {
 	b := newNode(t).broker()
-	declare(t, b, "t")
-	slow := subscribe(t, b, subscription("t", "slow", "m"))
-	quick := subscribe(t, b, subscription("t", "quick", "m"))
-	ctx := within(t, 30*time.Second)
+	eventstest.Declare(t, b, "t")
+	slow := eventstest.Subscribe(t, b, eventstest.Member("t", "slow", "m"))
+	quick := eventstest.Subscribe(t, b, eventstest.Member("t", "quick", "m"))
+	ctx := eventstest.Within(t, 30*time.Second)
 	const total = 5000
 	failed := make(chan error, total)
 	for i := range total {
-		m := event(fmt.Sprint(i), "")
+		m := eventstest.Event(fmt.Sprint(i), "")
 		m.Data = make([]byte, 1000)
 		b.Publish(ctx, "t", m, func(err error) { failed <- err })
 	}
-	take(t, slow, 10)
-	handle(t, quick, total)
+	eventstest.Take(t, slow, 10)
+	eventstest.Handle(t, quick, total)
 	for range total {
 		if err := <-failed; err != nil {
 			t.Fatal(err)
@@ -329,15 +330,15 @@ func TestSlowConsumer(t *testing.T) {
 
 func TestNextEnds(t *testing.T) {
 	b := newNode(t).broker()
-	declare(t, b, "t")
+	eventstest.Declare(t, b, "t")
 	for kind, change := range kinds {
-		s := subscribe(t, b, subscription("t", kind, "m", change))
+		s := eventstest.Subscribe(t, b, eventstest.Member("t", kind, "m", change))
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		if _, err := s.Next(ctx, 1); !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: got %v", kind, err)
 		}
-		leave(t, s)
+		eventstest.Leave(t, s)
 		if _, err := s.Next(t.Context(), 1); err == nil || !strings.Contains(err.Error(), "closed") {
 			t.Errorf("%s: got %v", kind, err)
 		}

@@ -79,7 +79,7 @@ func TestSuiteOnCluster(t *testing.T) {
 		},
 	})
 	js := nodes[0].jetstream()
-	for info := range js.ListStreams(within(t, time.Minute)).Info() {
+	for info := range js.ListStreams(eventstest.Within(t, time.Minute)).Info() {
 		if info.Config.Replicas != 3 {
 			t.Errorf("the stream %s is kept on %d servers", info.Config.Name, info.Config.Replicas)
 		}

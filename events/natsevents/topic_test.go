@@ -7,7 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hanse-go/hanse/discovery/discoverytest"
 	"github.com/hanse-go/hanse/events"
+	"github.com/hanse-go/hanse/events/eventstest"
 	"github.com/hanse-go/hanse/events/natsevents"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -20,7 +22,7 @@ func TestDeclareByMany(t *testing.T) {
 		for range 3 {
 			all.Go(func() {
 				for range 3 {
-					if err := b.Declare(within(t, 20*time.Second), topicInfo("orders.placed", func(i *events.TopicInfo) { i.Delayed = true })); err != nil {
+					if err := b.Declare(eventstest.Within(t, 20*time.Second), eventstest.Topic("orders.placed", func(i *events.TopicInfo) { i.Delayed = true })); err != nil {
 						t.Error(err)
 					}
 				}
@@ -45,15 +47,15 @@ func TestNamesDoNotMeet(t *testing.T) {
 	b := n.broker()
 	topics := []string{"a", "a.b", "a.b.c", "a.0", "a.later", "later", "events"}
 	for _, name := range topics {
-		declare(t, b, name, func(i *events.TopicInfo) { i.Delayed = true })
+		eventstest.Declare(t, b, name, func(i *events.TopicInfo) { i.Delayed = true })
 	}
 	other := n.broker(func(o *natsevents.Options) { o.System = "test.a" })
-	declare(t, other, "b")
+	eventstest.Declare(t, other, "b")
 	for _, name := range topics {
-		mustPublish(t, b, name, event(name+"/1", ""), event(name+"/2", "key"))
+		eventstest.Publish(t, b, name, eventstest.Event(name+"/1", ""), eventstest.Event(name+"/2", "key"))
 	}
 	for _, name := range topics {
-		got := handle(t, subscribe(t, b, subscription(name, "g", "m", fromFirst)), 2)
+		got := eventstest.Handle(t, eventstest.Subscribe(t, b, eventstest.Member(name, "g", "m", eventstest.FromFirst)), 2)
 		if strings.Join(got, " ") != name+"/1 "+name+"/2" {
 			t.Errorf("%s has %v", name, got)
 		}
@@ -91,9 +93,9 @@ func TestDrift(t *testing.T) {
 			if c.after.MaxBytes == 0 {
 				c.after.MaxBytes = 64 << 20
 			}
-			declare(t, b, "t", func(i *events.TopicInfo) { i.Limits = c.before.WithDefaults() })
-			mustPublish(t, b, "t", event("1", ""), event("2", "k"), event("3", ""))
-			err := b.Declare(t.Context(), topicInfo("t", func(i *events.TopicInfo) { i.Limits = c.after.WithDefaults() }))
+			eventstest.Declare(t, b, "t", func(i *events.TopicInfo) { i.Limits = c.before.WithDefaults() })
+			eventstest.Publish(t, b, "t", eventstest.Event("1", ""), eventstest.Event("2", "k"), eventstest.Event("3", ""))
+			err := b.Declare(t.Context(), eventstest.Topic("t", func(i *events.TopicInfo) { i.Limits = c.after.WithDefaults() }))
 			if c.refuse != "" {
 				if !errors.Is(err, events.ErrDrift) || !strings.Contains(err.Error(), c.refuse) {
 					t.Errorf("got %v, want ErrDrift about %s", err, c.refuse)
@@ -127,7 +129,7 @@ func TestForeignStreams(t *testing.T) {
 		if _, err := js.CreateStream(t.Context(), config); err != nil {
 			t.Fatal(err)
 		}
-		if err := b.Declare(t.Context(), topicInfo(name)); !errors.Is(err, events.ErrDrift) || !strings.Contains(err.Error(), name) {
+		if err := b.Declare(t.Context(), eventstest.Topic(name)); !errors.Is(err, events.ErrDrift) || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: got %v, want ErrDrift", name, err)
 		}
 	}
@@ -137,7 +139,7 @@ func TestForeignStreams(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	declare(t, b, "mine")
+	eventstest.Declare(t, b, "mine")
 	s, err := js.Stream(t.Context(), "test_mine")
 	if err != nil {
 		t.Fatal(err)
@@ -150,80 +152,80 @@ func TestForeignStreams(t *testing.T) {
 func TestLimits(t *testing.T) {
 	n := newNode(t)
 	b := n.broker()
-	ctx := within(t, 30*time.Second)
+	ctx := eventstest.Within(t, 30*time.Second)
 	few := func(i *events.TopicInfo) { i.Limits.MaxMessages = 3 }
-	declare(t, b, "few", few)
-	mustPublish(t, b, "few", event("1", ""), event("2", ""), event("3", ""))
-	if err := publish(ctx, b, "few", event("4", "")); !errors.Is(err, events.ErrFull) {
+	eventstest.Declare(t, b, "few", few)
+	eventstest.Publish(t, b, "few", eventstest.Event("1", ""), eventstest.Event("2", ""), eventstest.Event("3", ""))
+	if err := eventstest.Send(ctx, b, "few", eventstest.Event("4", "")); !errors.Is(err, events.ErrFull) {
 		t.Errorf("got %v, want ErrFull", err)
 	}
-	declare(t, b, "small", func(i *events.TopicInfo) { i.Limits.MaxBytes = 1000 })
-	big := event("big", "")
+	eventstest.Declare(t, b, "small", func(i *events.TopicInfo) { i.Limits.MaxBytes = 1000 })
+	big := eventstest.Event("big", "")
 	big.Data = make([]byte, 2000)
-	if err := publish(ctx, b, "small", big); !errors.Is(err, events.ErrFull) {
+	if err := eventstest.Send(ctx, b, "small", big); !errors.Is(err, events.ErrFull) {
 		t.Errorf("got %v, want ErrFull", err)
 	}
-	declare(t, b, "last", few, func(i *events.TopicInfo) { i.Limits.DropOldest = true })
-	mustPublish(t, b, "last", event("1", ""), event("2", ""), event("3", ""), event("4", ""))
-	if got := handle(t, subscribe(t, b, subscription("last", "g", "m", fromFirst)), 3); strings.Join(got, "") != "234" {
+	eventstest.Declare(t, b, "last", few, func(i *events.TopicInfo) { i.Limits.DropOldest = true })
+	eventstest.Publish(t, b, "last", eventstest.Event("1", ""), eventstest.Event("2", ""), eventstest.Event("3", ""), eventstest.Event("4", ""))
+	if got := eventstest.Handle(t, eventstest.Subscribe(t, b, eventstest.Member("last", "g", "m", eventstest.FromFirst)), 3); strings.Join(got, "") != "234" {
 		t.Errorf("got %v", got)
 	}
 
-	declare(t, b, "tiny", func(i *events.TopicInfo) { i.Limits.MaxSize = 100 })
+	eventstest.Declare(t, b, "tiny", func(i *events.TopicInfo) { i.Limits.MaxSize = 100 })
 	big.Data = make([]byte, 101)
-	if err := publish(ctx, b, "tiny", big); !errors.Is(err, events.ErrTooLarge) {
+	if err := eventstest.Send(ctx, b, "tiny", big); !errors.Is(err, events.ErrTooLarge) {
 		t.Errorf("got %v, want ErrTooLarge", err)
 	}
-	declare(t, b, "huge", func(i *events.TopicInfo) { i.Limits.MaxSize = -1 })
+	eventstest.Declare(t, b, "huge", func(i *events.TopicInfo) { i.Limits.MaxSize = -1 })
 	big.Data = make([]byte, 2<<20)
-	if err := publish(ctx, b, "huge", big); !errors.Is(err, events.ErrTooLarge) {
+	if err := eventstest.Send(ctx, b, "huge", big); !errors.Is(err, events.ErrTooLarge) {
 		t.Errorf("got %v, want ErrTooLarge, for the server takes less", err)
 	}
-	if err := publish(ctx, b, "never", event("1", "")); err == nil || !strings.Contains(err.Error(), "not declared") {
+	if err := eventstest.Send(ctx, b, "never", eventstest.Event("1", "")); err == nil || !strings.Contains(err.Error(), "not declared") {
 		t.Errorf("got %v for a topic that was not declared", err)
 	}
 }
 
 func TestDedup(t *testing.T) {
 	b := newNode(t).broker()
-	declare(t, b, "t")
-	other := event("1", "")
+	eventstest.Declare(t, b, "t")
+	other := eventstest.Event("1", "")
 	other.Source = "hanse:///other"
-	mustPublish(t, b, "t", event("1", ""), event("1", ""), other, event("1", "k"), event("2", ""))
-	s := subscribe(t, b, subscription("t", "g", "m", fromFirst))
-	got := take(t, s, 3)
+	eventstest.Publish(t, b, "t", eventstest.Event("1", ""), eventstest.Event("1", ""), other, eventstest.Event("1", "k"), eventstest.Event("2", ""))
+	s := eventstest.Subscribe(t, b, eventstest.Member("t", "g", "m", eventstest.FromFirst))
+	got := eventstest.Take(t, s, 3)
 	for i, want := range []string{"hanse:///test 1", "hanse:///other 1", "hanse:///test 2"} {
 		if m := got[i].Message(); m.Source+" "+m.ID != want {
 			t.Errorf("%d: got %s %s, want %s", i, m.Source, m.ID, want)
 		}
 	}
-	nothing(t, s, 100*time.Millisecond)
+	eventstest.Nothing(t, s, 100*time.Millisecond)
 }
 
 func TestDelay(t *testing.T) {
 	n := newNode(t)
 	b := n.broker()
 	if err := func() error {
-		declare(t, b, "never")
-		m := event("1", "")
+		eventstest.Declare(t, b, "never")
+		m := eventstest.Event("1", "")
 		m.Due = time.Now().Add(time.Hour)
-		return publish(t.Context(), b, "never", m)
+		return eventstest.Send(t.Context(), b, "never", m)
 	}(); !errors.Is(err, events.ErrUnsupported) {
 		t.Errorf("got %v, want ErrUnsupported", err)
 	}
-	declare(t, b, "t", func(i *events.TopicInfo) { i.Delayed = true })
-	s := subscribe(t, b, subscription("t", "g", "m"))
-	o := subscribe(t, b, subscription("t", "o", "m", ordered))
+	eventstest.Declare(t, b, "t", func(i *events.TopicInfo) { i.Delayed = true })
+	s := eventstest.Subscribe(t, b, eventstest.Member("t", "g", "m"))
+	o := eventstest.Subscribe(t, b, eventstest.Member("t", "o", "m", eventstest.Ordered))
 	at := func(id, key string, due time.Time) *events.Message {
-		m := event(id, key)
+		m := eventstest.Event(id, key)
 		m.Due = due
 		return m
 	}
 	due := time.Now().Add(1500 * time.Millisecond)
-	mustPublish(t, b, "t", at("later", "k", due), at("later", "k", due), at("past", "k", time.Now().Add(-time.Hour)), event("now", ""))
+	eventstest.Publish(t, b, "t", at("later", "k", due), at("later", "k", due), at("past", "k", time.Now().Add(-time.Hour)), eventstest.Event("now", ""))
 	for name, s := range map[string]events.Source{"group": s, "ordered group": o} {
 		for range 3 {
-			d := take(t, s, 1)[0]
+			d := eventstest.Take(t, s, 1)[0]
 			m := d.Message()
 			if early := time.Until(due); m.ID == "later" && early > 0 {
 				t.Errorf("%s: it comes %v too early", name, early)
@@ -235,7 +237,7 @@ func TestDelay(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		nothing(t, s, 500*time.Millisecond)
+		eventstest.Nothing(t, s, 500*time.Millisecond)
 	}
 }
 
@@ -243,12 +245,12 @@ func TestDelay(t *testing.T) {
 func TestDueWhileFull(t *testing.T) {
 	n := newNode(t)
 	b := n.broker()
-	declare(t, b, "t", func(i *events.TopicInfo) { i.Delayed = true; i.Limits.MaxMessages = 1 })
-	m := event("later", "")
+	eventstest.Declare(t, b, "t", func(i *events.TopicInfo) { i.Delayed = true; i.Limits.MaxMessages = 1 })
+	m := eventstest.Event("later", "")
 	m.Due = time.Now().Add(500 * time.Millisecond)
-	mustPublish(t, b, "t", event("first", ""), m)
+	eventstest.Publish(t, b, "t", eventstest.Event("first", ""), m)
 	js := n.jetstream()
-	eventually(t, "it is due", func() bool {
+	discoverytest.Eventually(t, "it is due", func() bool {
 		s, err := js.Stream(t.Context(), "test__later")
 		if err != nil {
 			t.Fatal(err)
@@ -263,7 +265,7 @@ func TestDueWhileFull(t *testing.T) {
 	if err := s.Purge(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got := handle(t, subscribe(t, b, subscription("t", "g", "m", fromFirst)), 1); got[0] != "later" {
+	if got := eventstest.Handle(t, eventstest.Subscribe(t, b, eventstest.Member("t", "g", "m", eventstest.FromFirst)), 1); got[0] != "later" {
 		t.Errorf("got %v", got)
 	}
 }
@@ -276,22 +278,22 @@ func TestWrongOptions(t *testing.T) {
 		"MaxPending": func(o *natsevents.Options) { o.MaxPending = -1 },
 	} {
 		b := n.broker(change)
-		if err := b.Declare(t.Context(), topicInfo("t")); err == nil || !strings.Contains(err.Error(), what) {
+		if err := b.Declare(t.Context(), eventstest.Topic("t")); err == nil || !strings.Contains(err.Error(), what) {
 			t.Errorf("%s: declare: %v", what, err)
 		}
-		if err := publish(t.Context(), b, "t", event("1", "")); err == nil || !strings.Contains(err.Error(), what) {
+		if err := eventstest.Send(t.Context(), b, "t", eventstest.Event("1", "")); err == nil || !strings.Contains(err.Error(), what) {
 			t.Errorf("%s: publish: %v", what, err)
 		}
-		if _, err := b.Subscribe(t.Context(), subscription("t", "g", "m")); err == nil || !strings.Contains(err.Error(), what) {
+		if _, err := b.Subscribe(t.Context(), eventstest.Member("t", "g", "m")); err == nil || !strings.Contains(err.Error(), what) {
 			t.Errorf("%s: subscribe: %v", what, err)
 		}
 	}
 	b := n.broker()
-	if err := b.Declare(t.Context(), topicInfo("Not A Name")); err == nil {
+	if err := b.Declare(t.Context(), eventstest.Topic("Not A Name")); err == nil {
 		t.Error("a wrong name is taken")
 	}
 	b.Close()
-	if err := b.Declare(t.Context(), topicInfo("t")); err == nil || !strings.Contains(err.Error(), "closed") {
+	if err := b.Declare(t.Context(), eventstest.Topic("t")); err == nil || !strings.Contains(err.Error(), "closed") {
 		t.Errorf("got %v from a closed broker", err)
 	}
 }
@@ -299,7 +301,7 @@ func TestWrongOptions(t *testing.T) {
 func TestSchema(t *testing.T) {
 	n := newNode(t)
 	b := n.broker()
-	declare(t, b, "a.b")
+	eventstest.Declare(t, b, "a.b")
 	if data, revision, err := b.LoadSchema(t.Context(), "a.b"); data != nil || revision != 0 || err != nil {
 		t.Fatal(data, revision, err)
 	}

@@ -11,7 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hanse-go/hanse/discovery/discoverytest"
 	"github.com/hanse-go/hanse/events"
+	"github.com/hanse-go/hanse/events/eventstest"
 	"github.com/hanse-go/hanse/events/rabbitevents"
 	amqp "github.com/rabbitmq/amqp091-go"
 )
@@ -36,21 +38,6 @@ func (l *logged) count(part string) int {
 
 func (l *logged) to(o *rabbitevents.Options) { o.Logger = slog.New(slog.NewTextHandler(l, nil)) }
 
-// eventually waits for what the server does.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	ctx := within(t, 30*time.Second)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("not so after 30 s: %s", what)
-		}
-	}
-}
-
 // load publishes events of several keys all the time and handles them in two members, until it is stopped. What was confirmed must be handled, and
 // what is handled must be in the order of its key: an event may come again, with those after it, but none may be left out.
 type load struct {
@@ -72,20 +59,20 @@ func newLoad(t *testing.T, n *node, change ...func(*rabbitevents.Options)) *load
 	l := &load{t: t, stored: make(map[string]int), last: make(map[string]int)}
 	system := newSystem()
 	l.publisher = newBroker(t, n.url(), system, change...)
-	declare(t, l.publisher, "orders")
-	ctx, cancel := context.WithCancel(within(t, 100*time.Second))
+	eventstest.Declare(t, l.publisher, "orders")
+	ctx, cancel := context.WithCancel(eventstest.Within(t, 100*time.Second))
 	var handling, publishing sync.WaitGroup
 	for i := range l.handlers {
 		b := newBroker(t, n.url(), system)
 		l.handlers[i] = b
-		info := subscription("orders", "mailer", fmt.Sprint("m", i))
+		info := eventstest.Member("orders", "mailer", fmt.Sprint("m", i))
 		info.Ordered = true
 		s, err := b.Subscribe(ctx, info)
 		if err != nil {
 			t.Fatal(err)
 		}
 		handling.Go(func() {
-			defer s.Close(within(t, 10*time.Second))
+			defer s.Close(eventstest.Within(t, 10*time.Second))
 			for {
 				some, err := s.Next(ctx, 20)
 				if err != nil {
@@ -112,7 +99,7 @@ func newLoad(t *testing.T, n *node, change ...func(*rabbitevents.Options)) *load
 			}
 			key, number := fmt.Sprint("k", n%loadKeys), n/loadKeys+1
 			publishing.Add(1)
-			l.publisher.Publish(ctx, "orders", event(fmt.Sprintf("%s:%d", key, number), key), func(err error) {
+			l.publisher.Publish(ctx, "orders", eventstest.Event(fmt.Sprintf("%s:%d", key, number), key), func(err error) {
 				defer publishing.Done()
 				if err != nil {
 					t.Errorf("publish %s:%d: %v", key, number, err)
@@ -129,7 +116,7 @@ func newLoad(t *testing.T, n *node, change ...func(*rabbitevents.Options)) *load
 		t.Helper()
 		enough()
 		publishing.Wait()
-		eventually(t, "all that was confirmed is handled", func() bool {
+		discoverytest.Eventually(t, "all that was confirmed is handled", func() bool {
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			for key, n := range l.stored {
@@ -180,7 +167,7 @@ func (l *load) more(n int) {
 		return sum
 	}
 	was := handled()
-	eventually(l.t, fmt.Sprint(n, " more events are handled"), func() bool { return handled() >= was+n })
+	discoverytest.Eventually(l.t, fmt.Sprint(n, " more events are handled"), func() bool { return handled() >= was+n })
 }
 
 // TestConnectionsClosed holds that nothing is lost or gets out of order when the server closes all connections, again and again.
@@ -201,26 +188,26 @@ func TestServerKilled(t *testing.T) {
 	var log logged
 	l := newLoad(t, n, log.to)
 	each := newBroker(t, n.url(), newSystem())
-	declare(t, each, "ticks")
-	s := subscribe(t, each, subscription("ticks", "", "m"))
-	publish(t, each, "ticks", event("before", ""))
+	eventstest.Declare(t, each, "ticks")
+	s := eventstest.Subscribe(t, each, eventstest.Member("ticks", "", "m"))
+	eventstest.Publish(t, each, "ticks", eventstest.Event("before", ""))
 	l.more(300)
 	n.kill()
 
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
-	if err := <-send(ctx, each, "ticks", event("in vain", "")); err == nil || !strings.Contains(err.Error(), "is away") {
+	if err := <-send(ctx, each, "ticks", eventstest.Event("in vain", "")); err == nil || !strings.Contains(err.Error(), "is away") {
 		t.Errorf("with the server away: %v", err)
 	}
-	if err := each.Declare(ctx, topicInfo("other")); err == nil || !strings.Contains(err.Error(), "is away") {
+	if err := each.Declare(ctx, eventstest.Topic("other")); err == nil || !strings.Contains(err.Error(), "is away") {
 		t.Errorf("Declare with the server away: %v", err)
 	}
 	n.start()
 	l.more(300)
-	eventually(t, "it is said that the server is back", func() bool { return log.count("is back") > 0 }) // all connections
+	discoverytest.Eventually(t, "it is said that the server is back", func() bool { return log.count("is back") > 0 }) // all connections
 	l.stop()
-	publish(t, each, "ticks", event("after", ""))
-	if got := take(t, s, 2); got[0].Message().ID != "before" || got[1].Message().ID != "after" {
+	eventstest.Publish(t, each, "ticks", eventstest.Event("after", ""))
+	if got := eventstest.Take(t, s, 2); got[0].Message().ID != "before" || got[1].Message().ID != "after" {
 		t.Errorf("got %s, %s", got[0].Message().ID, got[1].Message().ID)
 	}
 	if away, back := log.count("is away"), log.count("is back"); away != 1 || back != 1 {
@@ -233,23 +220,23 @@ func TestMemoryAlarm(t *testing.T) {
 	n := rabbit(t)
 	var log logged
 	b := newBroker(t, n.url(), newSystem(), log.to)
-	declare(t, b, "orders")
-	s := subscribe(t, b, subscription("orders", "mailer", "m"))
-	publish(t, b, "orders", event("1", ""), event("2", ""))
+	eventstest.Declare(t, b, "orders")
+	s := eventstest.Subscribe(t, b, eventstest.Member("orders", "mailer", "m"))
+	eventstest.Publish(t, b, "orders", eventstest.Event("1", ""), eventstest.Event("2", ""))
 	n.eval(`vm_memory_monitor:set_vm_memory_high_watermark(0.00000001).`)
 	recover := sync.OnceFunc(func() { n.eval(`vm_memory_monitor:set_vm_memory_high_watermark(0.4).`) })
 	t.Cleanup(recover)
 
-	eventually(t, "the server is alarmed", func() bool { return n.eval(`rabbit_alarm:get_alarms().`) != "{ok, []}" })
-	waits := send(within(t, 30*time.Second), b, "orders", event("3", "")) // which has the server say so
-	eventually(t, "the alarm is heard of", func() bool { return log.count("takes no events") > 0 })
+	discoverytest.Eventually(t, "the server is alarmed", func() bool { return n.eval(`rabbit_alarm:get_alarms().`) != "{ok, []}" })
+	waits := send(eventstest.Within(t, 30*time.Second), b, "orders", eventstest.Event("3", "")) // which has the server say so
+	discoverytest.Eventually(t, "the alarm is heard of", func() bool { return log.count("takes no events") > 0 })
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
-	if err := <-send(ctx, b, "orders", event("in vain", "")); err == nil || !strings.Contains(err.Error(), "low on memory") {
+	if err := <-send(ctx, b, "orders", eventstest.Event("in vain", "")); err == nil || !strings.Contains(err.Error(), "low on memory") {
 		t.Errorf("publish: %v, want an error that says why", err)
 	}
-	ack(t, take(t, s, 2)...)
-	other := subscribe(t, b, subscription("orders", "mailer", "other")) // joining needs no memory
+	eventstest.Ack(t, eventstest.Take(t, s, 2)...)
+	other := eventstest.Subscribe(t, b, eventstest.Member("orders", "mailer", "other")) // joining needs no memory
 	select {
 	case err := <-waits:
 		t.Errorf("publish with an alarm: %v", err)
@@ -270,18 +257,18 @@ func TestExchangeDeleted(t *testing.T) {
 	n := rabbit(t)
 	system := newSystem()
 	b := newBroker(t, n.url(), system)
-	declare(t, b, "orders")
-	s := subscribe(t, b, subscription("orders", "mailer", "m"))
-	info := subscription("orders", "stock", "m")
+	eventstest.Declare(t, b, "orders")
+	s := eventstest.Subscribe(t, b, eventstest.Member("orders", "mailer", "m"))
+	info := eventstest.Member("orders", "stock", "m")
 	info.Ordered = true
-	o := subscribe(t, b, info)
+	o := eventstest.Subscribe(t, b, info)
 	conn := foreign(t, n)
 	if err := conn.ExchangeDelete(system+".orders", false, false); err != nil {
 		t.Fatal(err)
 	}
-	publish(t, b, "orders", event("1", "a"))
+	eventstest.Publish(t, b, "orders", eventstest.Event("1", "a"))
 	for _, s := range []events.Source{s, o} {
-		if got := take(t, s, 1); got[0].Message().ID != "1" {
+		if got := eventstest.Take(t, s, 1); got[0].Message().ID != "1" {
 			t.Errorf("got %s", got[0].Message().ID)
 		}
 	}
@@ -292,19 +279,19 @@ func TestGroupDeleted(t *testing.T) {
 	n := rabbit(t)
 	system := newSystem()
 	b := newBroker(t, n.url(), system)
-	declare(t, b, "orders")
-	s := subscribe(t, b, subscription("orders", "mailer", "m"))
-	publish(t, b, "orders", event("1", ""))
-	take(t, s, 1)
+	eventstest.Declare(t, b, "orders")
+	s := eventstest.Subscribe(t, b, eventstest.Member("orders", "mailer", "m"))
+	eventstest.Publish(t, b, "orders", eventstest.Event("1", ""))
+	eventstest.Take(t, s, 1)
 	if _, err := foreign(t, n).QueueDelete(system+".orders:mailer", false, false, false); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Next(within(t, 20*time.Second), 1); err == nil || !strings.Contains(err.Error(), "was deleted") {
+	if _, err := s.Next(eventstest.Within(t, 20*time.Second), 1); err == nil || !strings.Contains(err.Error(), "was deleted") {
 		t.Errorf("Next: %v", err)
 	}
-	s = subscribe(t, b, subscription("orders", "mailer", "n"))
-	publish(t, b, "orders", event("2", ""))
-	if got := take(t, s, 1); got[0].Message().ID != "2" {
+	s = eventstest.Subscribe(t, b, eventstest.Member("orders", "mailer", "n"))
+	eventstest.Publish(t, b, "orders", eventstest.Event("2", ""))
+	if got := eventstest.Take(t, s, 1); got[0].Message().ID != "2" {
 		t.Errorf("got %s", got[0].Message().ID)
 	}
 }

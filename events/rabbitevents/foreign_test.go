@@ -9,7 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hanse-go/hanse/discovery/discoverytest"
 	"github.com/hanse-go/hanse/events"
+	"github.com/hanse-go/hanse/events/eventstest"
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
@@ -18,11 +20,11 @@ func TestForeignPublisher(t *testing.T) {
 	n := rabbit(t)
 	system := newSystem()
 	b := newBroker(t, n.url(), system)
-	declare(t, b, "orders")
-	s := subscribe(t, b, subscription("orders", "mailer", "m"))
-	info := subscription("orders", "stock", "m")
+	eventstest.Declare(t, b, "orders")
+	s := eventstest.Subscribe(t, b, eventstest.Member("orders", "mailer", "m"))
+	info := eventstest.Member("orders", "stock", "m")
 	info.Ordered = true
-	o := subscribe(t, b, info)
+	o := eventstest.Subscribe(t, b, info)
 	ch := foreign(t, n)
 	at := time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
 	for _, p := range []amqp.Publishing{
@@ -36,7 +38,7 @@ func TestForeignPublisher(t *testing.T) {
 		}
 	}
 	for _, s := range []events.Source{s, o} {
-		got := take(t, s, 3)
+		got := eventstest.Take(t, s, 3)
 		first, second, third := got[0].Message(), got[1].Message(), got[2].Message()
 		if first.ID != "1" || first.Source != "/php" || first.Type != "t" || !first.Time.Equal(at) || first.Key != "k" || first.ContentType != "application/json" ||
 			first.Extensions["attempts"] != "3" || first.Extensions["urgent"] != "true" || first.Metadata["x-trace"] != "abc" || len(first.Metadata) != 1 {
@@ -48,12 +50,12 @@ func TestForeignPublisher(t *testing.T) {
 		if third.ID != "3" || third.Source != "legacy" || third.Type != "order" || !third.Time.Equal(at) || string(third.Data) != "c" {
 			t.Errorf("the third is %+v", third)
 		}
-		ack(t, got...)
+		eventstest.Ack(t, got...)
 	}
 	if err := ch.PublishWithContext(t.Context(), system+".orders", "", false, false, amqp.Publishing{Body: []byte("x")}); err != nil {
 		t.Fatal(err)
 	}
-	if m := take(t, s, 1)[0].Message(); m.ID == "" || m.Time.IsZero() {
+	if m := eventstest.Take(t, s, 1)[0].Message(); m.ID == "" || m.Time.IsZero() {
 		t.Errorf("a message that says nothing is %+v", m)
 	}
 }
@@ -63,7 +65,7 @@ func TestForeignConsumer(t *testing.T) {
 	n := rabbit(t)
 	system := newSystem()
 	b := newBroker(t, n.url(), system)
-	declare(t, b, "orders")
+	eventstest.Declare(t, b, "orders")
 	ch := foreign(t, n)
 	q, err := ch.QueueDeclare("", false, true, true, false, nil)
 	if err == nil {
@@ -76,9 +78,9 @@ func TestForeignConsumer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := event("1", "Lübeck")
+	m := eventstest.Event("1", "Lübeck")
 	m.Subject, m.Metadata, m.Extensions = "order/1", map[string]string{"traceparent": "00-x"}, map[string]string{"tenant": "t"}
-	publish(t, b, "orders", m)
+	eventstest.Publish(t, b, "orders", m)
 	d := <-came
 	for name, want := range map[string]any{
 		"cloudEvents:specversion": "1.0", "cloudEvents:id": "1", "cloudEvents:source": "hanse:///test", "cloudEvents:type": "test.v1.Thing", "cloudEvents:subject": "order/1",
@@ -98,8 +100,8 @@ func TestDeadLettersWait(t *testing.T) {
 	n := rabbit(t)
 	system := newSystem()
 	b := newBroker(t, n.url(), system)
-	declare(t, b, "orders.dead")
-	publish(t, b, "orders.dead", event("1", ""), event("2", ""))
+	eventstest.Declare(t, b, "orders.dead")
+	eventstest.Publish(t, b, "orders.dead", eventstest.Event("1", ""), eventstest.Event("2", ""))
 	q, err := foreign(t, n).QueueDeclarePassive(system+".orders.dead", true, false, false, false, nil)
 	if err != nil || q.Messages != 2 {
 		t.Errorf("%d dead letters wait, want 2: %v", q.Messages, err)
@@ -111,10 +113,10 @@ func TestNobody(t *testing.T) {
 	n := rabbit(t)
 	var log logged
 	b := newBroker(t, n.url(), newSystem(), log.to)
-	declare(t, b, "orders")
-	publish(t, b, "orders", event("1", ""), event("2", ""))
-	eventually(t, "it is said", func() bool { return log.count("has no groups") == 1 })
-	publish(t, b, "orders", event("3", ""))
+	eventstest.Declare(t, b, "orders")
+	eventstest.Publish(t, b, "orders", eventstest.Event("1", ""), eventstest.Event("2", ""))
+	discoverytest.Eventually(t, "it is said", func() bool { return log.count("has no groups") == 1 })
+	eventstest.Publish(t, b, "orders", eventstest.Event("3", ""))
 	if log.count("has no groups") != 1 {
 		t.Error(log.text.String())
 	}
@@ -136,7 +138,7 @@ func TestRefused(t *testing.T) {
 		var log logged
 		b := newBroker(t, url, "s", log.to)
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		err := b.Declare(ctx, topicInfo("orders"))
+		err := b.Declare(ctx, eventstest.Topic("orders"))
 		cancel()
 		if err == nil || errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want an error with %q", url, err, want)

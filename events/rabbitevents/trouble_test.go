@@ -13,93 +13,16 @@ import (
 
 	"github.com/hanse-go/hanse/discovery/discoverytest"
 	"github.com/hanse-go/hanse/events"
+	"github.com/hanse-go/hanse/events/eventstest"
 	"github.com/hanse-go/hanse/events/rabbitevents"
 	amqp "github.com/rabbitmq/amqp091-go"
 )
-
-func within(t *testing.T, d time.Duration) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), d)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-func topicInfo(name string, change ...func(*events.TopicInfo)) events.TopicInfo {
-	info := events.TopicInfo{Name: name, Keyed: true, Limits: events.Limits{MaxBytes: 64 << 20}.WithDefaults()}
-	for _, c := range change {
-		c(&info)
-	}
-	return info
-}
-
-func declare(t *testing.T, b events.Broker, name string, change ...func(*events.TopicInfo)) {
-	t.Helper()
-	if err := b.Declare(within(t, 20*time.Second), topicInfo(name, change...)); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func event(id, key string) *events.Message {
-	return &events.Message{
-		ID: id, Source: "hanse:///test", Type: "test.v1.Thing", Time: time.Now().UTC(), ContentType: "application/protobuf", Key: key, Data: []byte(id),
-	}
-}
 
 // send publishes without waiting.
 func send(ctx context.Context, b events.Broker, topic string, m *events.Message) <-chan error {
 	done := make(chan error, 1)
 	b.Publish(ctx, topic, m, func(err error) { done <- err })
 	return done
-}
-
-func publish(t *testing.T, b events.Broker, topic string, all ...*events.Message) {
-	t.Helper()
-	for _, m := range all {
-		if err := <-send(within(t, 20*time.Second), b, topic, m); err != nil {
-			t.Fatalf("publish %s: %v", m.ID, err)
-		}
-	}
-}
-
-func subscription(topic, group, member string) events.SubscriptionInfo {
-	return events.SubscriptionInfo{Topic: topic, Group: group, Member: member, AckWait: 20 * time.Second, MaxInFlight: 100}
-}
-
-func subscribe(t *testing.T, b events.Broker, info events.SubscriptionInfo) events.Source {
-	t.Helper()
-	s, err := b.Subscribe(within(t, 20*time.Second), info)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(within(t, 10*time.Second)); err != nil {
-			t.Errorf("close: %v", err)
-		}
-	})
-	return s
-}
-
-// take returns n deliveries. It does not settle them.
-func take(t *testing.T, s events.Source, n int) (all []events.Delivery) {
-	t.Helper()
-	ctx := within(t, 30*time.Second)
-	for len(all) < n {
-		some, err := s.Next(ctx, n-len(all))
-		if err != nil {
-			t.Fatalf("after %d of %d: %v", len(all), n, err)
-		}
-		all = append(all, some...)
-	}
-	return all
-}
-
-func ack(t *testing.T, all ...events.Delivery) {
-	t.Helper()
-	for _, d := range all {
-		if err := d.Ack(t.Context()); err != nil {
-			t.Errorf("ack %s: %v", d.Message().ID, err)
-		}
-	}
 }
 
 // TestDrift holds that what is there with other settings is an error that says what and what to do.
@@ -120,22 +43,26 @@ func TestDrift(t *testing.T) {
 			}
 		}
 	}
-	drifts(b.Declare(t.Context(), topicInfo("foreign")), system+".foreign", "fanout", "direct", "delete it")
+	drifts(b.Declare(t.Context(), eventstest.Topic("foreign")), system+".foreign", "fanout", "direct", "delete it")
 
-	declare(t, b, "orders")
-	s := subscribe(t, b, subscription("orders", "mailer", "m"))
-	declare(t, b, "orders", func(i *events.TopicInfo) { i.Limits.MaxSize = 5 }) // which is no setting of queues
-	drifts(b.Declare(t.Context(), topicInfo("orders", func(i *events.TopicInfo) { i.Limits.MaxAge = time.Hour })), "MaxAge is 168h0m0s there and 1h0m0s", "keep it")
-	drifts(b.Declare(t.Context(), topicInfo("orders", func(i *events.TopicInfo) { i.Limits.MaxMessages = 7 })), "MaxMessages is -1 there and 7")
-	_, err := b.Subscribe(t.Context(), func() events.SubscriptionInfo { i := subscription("orders", "mailer", "n"); i.Ordered = true; return i }())
+	eventstest.Declare(t, b, "orders")
+	s := eventstest.Subscribe(t, b, eventstest.Member("orders", "mailer", "m"))
+	eventstest.Declare(t, b, "orders", func(i *events.TopicInfo) { i.Limits.MaxSize = 5 }) // which is no setting of queues
+	drifts(b.Declare(t.Context(), eventstest.Topic("orders", func(i *events.TopicInfo) { i.Limits.MaxAge = time.Hour })), "MaxAge is 168h0m0s there and 1h0m0s", "keep it")
+	drifts(b.Declare(t.Context(), eventstest.Topic("orders", func(i *events.TopicInfo) { i.Limits.MaxMessages = 7 })), "MaxMessages is -1 there and 7")
+	_, err := b.Subscribe(t.Context(), func() events.SubscriptionInfo {
+		i := eventstest.Member("orders", "mailer", "n")
+		i.Ordered = true
+		return i
+	}())
 	drifts(err, `"mailer"`, "does not keep the order")
-	publish(t, b, "orders", event("1", ""))
-	ack(t, take(t, s, 1)...)
+	eventstest.Publish(t, b, "orders", eventstest.Event("1", ""))
+	eventstest.Ack(t, eventstest.Take(t, s, 1)...)
 
 	// A queue that somebody else has made.
-	declare(t, b, "mine")
+	eventstest.Declare(t, b, "mine")
 	n.eval(`rabbit_amqqueue:declare(rabbit_misc:r(<<"/">>, queue, <<"` + system + `.mine:mailer">>), true, false, [], none, <<"test">>).`)
-	_, err = b.Subscribe(t.Context(), subscription("mine", "mailer", "m"))
+	_, err = b.Subscribe(t.Context(), eventstest.Member("mine", "mailer", "m"))
 	drifts(err, system+".mine:mailer", "inequivalent arg", "delete it")
 }
 
@@ -143,11 +70,11 @@ func TestDrift(t *testing.T) {
 func TestDelayed(t *testing.T) {
 	n := rabbit(t)
 	b := newBroker(t, n.url(), newSystem())
-	if err := b.Declare(t.Context(), topicInfo("orders", func(i *events.TopicInfo) { i.Delayed = true })); !errors.Is(err, events.ErrUnsupported) {
+	if err := b.Declare(t.Context(), eventstest.Topic("orders", func(i *events.TopicInfo) { i.Delayed = true })); !errors.Is(err, events.ErrUnsupported) {
 		t.Errorf("Declare: %v, want ErrUnsupported", err)
 	}
-	declare(t, b, "orders")
-	m := event("1", "")
+	eventstest.Declare(t, b, "orders")
+	m := eventstest.Event("1", "")
 	m.Due = time.Now().Add(time.Hour)
 	if err := <-send(t.Context(), b, "orders", m); !errors.Is(err, events.ErrUnsupported) {
 		t.Errorf("publish: %v, want ErrUnsupported", err)
@@ -159,18 +86,18 @@ func TestMaxAge(t *testing.T) {
 	n := rabbit(t)
 	b := newBroker(t, n.url(), newSystem())
 	for name, age := range map[string]time.Duration{"short": 300 * time.Millisecond, "years": 5 * 365 * 24 * time.Hour, "ever": -1} {
-		declare(t, b, name, func(i *events.TopicInfo) { i.Limits.MaxAge = age })
-		s := subscribe(t, b, subscription(name, "mailer", "m"))
-		publish(t, b, name, event("1", ""))
+		eventstest.Declare(t, b, name, func(i *events.TopicInfo) { i.Limits.MaxAge = age })
+		s := eventstest.Subscribe(t, b, eventstest.Member(name, "mailer", "m"))
+		eventstest.Publish(t, b, name, eventstest.Event("1", ""))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		<-ctx.Done()
 		cancel()
-		publish(t, b, name, event("2", ""))
+		eventstest.Publish(t, b, name, eventstest.Event("2", ""))
 		want := "1"
 		if name == "short" {
 			want = "2"
 		}
-		if got := take(t, s, 1); got[0].Message().ID != want {
+		if got := eventstest.Take(t, s, 1); got[0].Message().ID != want {
 			t.Errorf("%s: got %s, want %s", name, got[0].Message().ID, want)
 		}
 	}
@@ -182,16 +109,16 @@ func TestLost(t *testing.T) {
 	n := rabbit(t)
 	system := newSystem()
 	b, publisher := newBroker(t, n.url(), system), newBroker(t, n.url(), system)
-	declare(t, b, "orders")
-	declare(t, publisher, "orders")
-	shared, each := subscribe(t, b, subscription("orders", "mailer", "m")), subscribe(t, b, subscription("orders", "", "m"))
-	publish(t, publisher, "orders", event("1", ""))
+	eventstest.Declare(t, b, "orders")
+	eventstest.Declare(t, publisher, "orders")
+	shared, each := eventstest.Subscribe(t, b, eventstest.Member("orders", "mailer", "m")), eventstest.Subscribe(t, b, eventstest.Member("orders", "", "m"))
+	eventstest.Publish(t, publisher, "orders", eventstest.Event("1", ""))
 	var held []events.Delivery
 	for _, s := range []events.Source{shared, each} {
-		held = append(held, take(t, s, 1)...)
+		held = append(held, eventstest.Take(t, s, 1)...)
 	}
 	n.eval(`rabbit_networking:close_all_connections(<<"a test">>).`)
-	publish(t, publisher, "orders", event("2", ""))
+	eventstest.Publish(t, publisher, "orders", eventstest.Event("2", ""))
 	for i, s := range []events.Source{shared, each} {
 		select {
 		case <-held[i].Lost():
@@ -201,12 +128,12 @@ func TestLost(t *testing.T) {
 		if err := held[i].Ack(t.Context()); err == nil {
 			t.Error("a delivery of before is acknowledged")
 		}
-		got := take(t, s, 2)
+		got := eventstest.Take(t, s, 2)
 		if got[0].Message().ID != "1" || got[0].Attempt() != 2 || got[1].Message().ID != "2" || got[1].Attempt() != 1 {
 			t.Errorf("got %s, attempt %d, and %s, attempt %d; want 1, attempt 2, and 2, attempt 1",
 				got[0].Message().ID, got[0].Attempt(), got[1].Message().ID, got[1].Attempt())
 		}
-		ack(t, got...)
+		eventstest.Ack(t, got...)
 	}
 }
 
@@ -215,8 +142,8 @@ func TestEachLeavesNothing(t *testing.T) {
 	n := rabbit(t)
 	system := newSystem()
 	b := newBroker(t, n.url(), system)
-	declare(t, b, "orders")
-	s, err := b.Subscribe(t.Context(), subscription("orders", "", "m"))
+	eventstest.Declare(t, b, "orders")
+	s, err := b.Subscribe(t.Context(), eventstest.Member("orders", "", "m"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,16 +168,16 @@ func TestOtherPartitions(t *testing.T) {
 	system := newSystem()
 	b := newBroker(t, n.url(), system)
 	other := newBroker(t, n.url(), system, func(o *rabbitevents.Options) { o.Partitions = 4 })
-	declare(t, b, "orders")
-	declare(t, other, "orders") // there is nothing yet that it concerns
-	if _, err := b.Subscribe(t.Context(), subscription("orders", "mailer", "m")); !errors.Is(err, events.ErrDrift) {
+	eventstest.Declare(t, b, "orders")
+	eventstest.Declare(t, other, "orders") // there is nothing yet that it concerns
+	if _, err := b.Subscribe(t.Context(), eventstest.Member("orders", "mailer", "m")); !errors.Is(err, events.ErrDrift) {
 		t.Errorf("Subscribe: %v, want ErrDrift", err)
 	}
-	declare(t, b, "orders")
-	info := subscription("orders", "mailer", "m")
+	eventstest.Declare(t, b, "orders")
+	info := eventstest.Member("orders", "mailer", "m")
 	info.Ordered = true
-	subscribe(t, b, info)
-	if err := other.Declare(t.Context(), topicInfo("orders")); !errors.Is(err, events.ErrDrift) || !strings.Contains(err.Error(), "Partitions is 8 there and 4") {
+	eventstest.Subscribe(t, b, info)
+	if err := other.Declare(t.Context(), eventstest.Topic("orders")); !errors.Is(err, events.ErrDrift) || !strings.Contains(err.Error(), "Partitions is 8 there and 4") {
 		t.Errorf("Declare: %v, want ErrDrift", err)
 	}
 }
@@ -266,9 +193,9 @@ func TestTLS(t *testing.T) {
 	n.eval(`ok = rabbit_networking:start_ssl_listener({"127.0.0.1", ` + port + `}, [{cacertfile, "` + c.CAFile + `"}, {certfile, "` + c.CertFile + `"}, {keyfile, "` + c.KeyFile + `"}], 2).`)
 	url := "amqps://guest:guest@127.0.0.1:" + port
 	b := newBroker(t, url, newSystem(), func(o *rabbitevents.Options) { o.TLS = c.Client("") })
-	declare(t, b, "orders")
-	publish(t, b, "orders", event("1", ""))
-	if err := newBroker(t, url, newSystem()).Declare(within(t, 20*time.Second), topicInfo("orders")); err == nil || !strings.Contains(err.Error(), "unknown authority") {
+	eventstest.Declare(t, b, "orders")
+	eventstest.Publish(t, b, "orders", eventstest.Event("1", ""))
+	if err := newBroker(t, url, newSystem()).Declare(eventstest.Within(t, 20*time.Second), eventstest.Topic("orders")); err == nil || !strings.Contains(err.Error(), "unknown authority") {
 		t.Errorf("without the authority: %v", err)
 	}
 }
@@ -279,10 +206,10 @@ func TestOneConsumer(t *testing.T) {
 	n := rabbit(t)
 	system := newSystem()
 	b := newBroker(t, n.url(), system)
-	declare(t, b, "orders")
-	info := subscription("orders", "mailer", "m")
+	eventstest.Declare(t, b, "orders")
+	info := eventstest.Member("orders", "mailer", "m")
 	info.Ordered = true
-	s := subscribe(t, b, info)
+	s := eventstest.Subscribe(t, b, info)
 	ch := foreign(t, n)
 	got := make(chan amqp.Delivery, 10)
 	for i := range 8 {
@@ -301,7 +228,7 @@ func TestOneConsumer(t *testing.T) {
 	if _, err := s.Next(ctx, 1); err == nil {
 		t.Error("there is an event")
 	}
-	publish(t, b, "orders", event("1", "k"), event("2", "k"), event("3", "k"))
+	eventstest.Publish(t, b, "orders", eventstest.Event("1", "k"), eventstest.Event("2", "k"), eventstest.Event("3", "k"))
 	first := <-got
 	<-got
 	if err := first.Ack(false); err != nil {
@@ -315,11 +242,11 @@ func TestOneConsumer(t *testing.T) {
 	if err := ch.Close(); err != nil {
 		t.Fatal(err)
 	}
-	all := take(t, s, 2)
+	all := eventstest.Take(t, s, 2)
 	if all[0].Message().ID != "2" || all[1].Message().ID != "3" {
 		t.Errorf("got %s and %s, want 2 and 3", all[0].Message().ID, all[1].Message().ID)
 	}
-	ack(t, all...)
+	eventstest.Ack(t, all...)
 }
 
 // TestHandOverKeepsOrder holds that a partition that goes to another member goes with what had come to the first one and was not begun: nothing behind
@@ -327,15 +254,15 @@ func TestOneConsumer(t *testing.T) {
 func TestHandOverKeepsOrder(t *testing.T) {
 	n := rabbit(t)
 	b := newBroker(t, n.url(), newSystem())
-	declare(t, b, "orders")
-	info := subscription("orders", "mailer", "m")
+	eventstest.Declare(t, b, "orders")
+	info := eventstest.Member("orders", "mailer", "m")
 	info.Ordered, info.MaxInFlight = true, 20
-	first := subscribe(t, b, info)
+	first := eventstest.Subscribe(t, b, info)
 	const keys, each = 16, 30
 	var all []<-chan error
 	for i := range keys * each {
 		key := fmt.Sprint("k", i%keys)
-		all = append(all, send(t.Context(), b, "orders", event(fmt.Sprintf("%s:%d", key, i/keys+1), key)))
+		all = append(all, send(t.Context(), b, "orders", eventstest.Event(fmt.Sprintf("%s:%d", key, i/keys+1), key)))
 	}
 	for _, done := range all {
 		if err := <-done; err != nil {
@@ -353,21 +280,21 @@ func TestHandOverKeepsOrder(t *testing.T) {
 				t.Errorf("%s comes after %d", d.Message().ID, last[key])
 			}
 			last[key] = max(last[key], number)
-			ack(t, d)
+			eventstest.Ack(t, d)
 		}
 	}
 	var held []events.Delivery
 	for range 16 { // of each partition, so that none moves yet
-		held = append(held, take(t, first, 1)...)
+		held = append(held, eventstest.Take(t, first, 1)...)
 	}
 	info.Member = "n"
-	second := subscribe(t, b, info)
+	second := eventstest.Subscribe(t, b, info)
 	ctx, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond) // in which it gets in line
 	defer cancel()
 	early, _ := second.Next(ctx, 5)
 	handle(held)
 	handle(early)
 	for range 10 {
-		handle(take(t, second, 5))
+		handle(eventstest.Take(t, second, 5))
 	}
 }

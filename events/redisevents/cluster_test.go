@@ -12,6 +12,7 @@ import (
 
 	"github.com/hanse-go/hanse/discovery/discoverytest"
 	"github.com/hanse-go/hanse/events"
+	"github.com/hanse-go/hanse/events/eventstest"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -20,9 +21,9 @@ func TestFence(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	b := s.declared("t")
-	src := subscribe(t, b, "t", "g", "a", ordered)
-	mustPublish(t, b, "t", event("1", "k"))
-	d := take(t, src, 1)[0]
+	src := subscribe(t, b, "t", "g", "a", eventstest.Ordered)
+	eventstest.Publish(t, b, "t", eventstest.Event("1", "k"))
+	d := eventstest.Take(t, src, 1)[0]
 	stream := partitionOf("t", "k")
 	_, n, _ := strings.Cut(stream, "}:")
 	var lane int
@@ -35,7 +36,7 @@ func TestFence(t *testing.T) {
 	if err := c.HSet(t.Context(), parts, fmt.Sprint("owner", lane+1), "other").Err(); err != nil {
 		t.Fatal(err)
 	}
-	ack(t, d) // it knows of nothing
+	eventstest.Ack(t, d) // it knows of nothing
 	select {
 	case <-d.Lost():
 	case <-time.After(10 * time.Second):
@@ -49,11 +50,11 @@ func TestFence(t *testing.T) {
 	if pending.Count != 1 {
 		t.Errorf("%d are pending, want 1", pending.Count)
 	}
-	again := take(t, src, 1)[0]
+	again := eventstest.Take(t, src, 1)[0]
 	if again.Message().ID != "1" || again.Attempt() != 2 {
 		t.Errorf("got %s, attempt %d", again.Message().ID, again.Attempt())
 	}
-	ack(t, again)
+	eventstest.Ack(t, again)
 }
 
 // startCluster starts three masters that share the slots.
@@ -104,17 +105,17 @@ func TestCluster(t *testing.T) {
 	t.Cleanup(func() { client.Close() })
 	b := newBroker(t, client)
 	for _, name := range []string{"a", "b", "c", "d"} {
-		if err := b.Declare(within(t, 20*time.Second), topicInfo(name)); err != nil {
+		if err := b.Declare(eventstest.Within(t, 20*time.Second), eventstest.Topic(name)); err != nil {
 			t.Fatal(err)
 		}
-		sources := []events.Source{subscribe(t, b, name, "mailer", "a"), subscribe(t, b, name, "stock", "a", ordered), subscribe(t, b, name, "", "a")}
-		mustPublish(t, b, name, event("1", "k"), event("2", ""))
+		sources := []events.Source{subscribe(t, b, name, "mailer", "a"), subscribe(t, b, name, "stock", "a", eventstest.Ordered), subscribe(t, b, name, "", "a")}
+		eventstest.Publish(t, b, name, eventstest.Event("1", "k"), eventstest.Event("2", ""))
 		for _, src := range sources {
-			ack(t, take(t, src, 2)...)
+			eventstest.Ack(t, eventstest.Take(t, src, 2)...)
 		}
 	}
-	info := topicInfo("e", func(i *events.TopicInfo) { i.Limits.Replicas = 2 })
-	if err := b.Declare(within(t, 20*time.Second), info); !errors.Is(err, events.ErrUnsupported) {
+	info := eventstest.Topic("e", func(i *events.TopicInfo) { i.Limits.Replicas = 2 })
+	if err := b.Declare(eventstest.Within(t, 20*time.Second), info); !errors.Is(err, events.ErrUnsupported) {
 		t.Errorf("replicas on a cluster: %v, want ErrUnsupported", err)
 	}
 
@@ -123,10 +124,10 @@ func TestCluster(t *testing.T) {
 	loading, stop := context.WithCancel(context.Background())
 	handling, end := context.WithCancel(context.Background())
 	defer end()
-	if err := b.Declare(within(t, 20*time.Second), topicInfo("moves")); err != nil {
+	if err := b.Declare(eventstest.Within(t, 20*time.Second), eventstest.Topic("moves")); err != nil {
 		t.Fatal(err)
 	}
-	src := subscribe(t, b, "moves", "g", "a", ordered)
+	src := subscribe(t, b, "moves", "g", "a", eventstest.Ordered)
 	var running sync.WaitGroup
 	running.Go(func() { l.run(loading, b, "moves") })
 	running.Go(func() { got.run(handling, src) })
@@ -186,12 +187,12 @@ func TestReplicas(t *testing.T) {
 	first, second := startServer(t), startServer(t)
 	host, own, _ := net.SplitHostPort(first.address)
 	b := first.broker()
-	info := topicInfo("t", func(i *events.TopicInfo) { i.Limits.Replicas = 2 })
-	if err := b.Declare(within(t, 20*time.Second), info); err != nil {
+	info := eventstest.Topic("t", func(i *events.TopicInfo) { i.Limits.Replicas = 2 })
+	if err := b.Declare(eventstest.Within(t, 20*time.Second), info); err != nil {
 		t.Fatal(err)
 	}
 	stored := make(chan error, 1)
-	b.Publish(t.Context(), "t", event("1", "k"), func(err error) { stored <- err })
+	b.Publish(t.Context(), "t", eventstest.Event("1", "k"), func(err error) { stored <- err })
 	select {
 	case err := <-stored:
 		t.Fatalf("it is stored without a replica: %v", err)
@@ -203,12 +204,12 @@ func TestReplicas(t *testing.T) {
 	if err := <-stored; err != nil {
 		t.Fatal(err)
 	}
-	mustPublish(t, b, "t", event("2", "k"))
+	eventstest.Publish(t, b, "t", eventstest.Event("2", "k"))
 	first.running.Kill()
 	if err := second.client().ReplicaOf(t.Context(), "no", "one").Err(); err != nil {
 		t.Fatal(err)
 	}
-	if got := ids(take(t, subscribe(t, second.broker(), "t", "g", "a", ordered), 2)); got[0] != "1" || got[1] != "2" {
+	if got := eventstest.IDs(eventstest.Take(t, subscribe(t, second.broker(), "t", "g", "a", eventstest.Ordered), 2)); got[0] != "1" || got[1] != "2" {
 		t.Errorf("the replica has %v", got)
 	}
 }

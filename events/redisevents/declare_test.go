@@ -9,6 +9,7 @@ import (
 
 	"github.com/hanse-go/hanse/discovery/discoverytest"
 	"github.com/hanse-go/hanse/events"
+	"github.com/hanse-go/hanse/events/eventstest"
 	"github.com/hanse-go/hanse/events/redisevents"
 	"github.com/redis/go-redis/v9"
 )
@@ -47,7 +48,7 @@ func TestServerSettings(t *testing.T) {
 					tt.opts(o)
 				}
 			})
-			err := b.Declare(within(t, 20*time.Second), topicInfo("orders.placed"))
+			err := b.Declare(eventstest.Within(t, 20*time.Second), eventstest.Topic("orders.placed"))
 			if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("Declare: %v, want %q", err, tt.want)
 			}
@@ -78,16 +79,16 @@ func TestUsers(t *testing.T) {
 		return newBroker(t, c, inSystem("shop"))
 	}
 	b := connect("shop", "geheim")
-	info := topicInfo("orders.placed")
-	if err := b.Declare(within(t, 20*time.Second), info); err != nil {
+	info := eventstest.Topic("orders.placed")
+	if err := b.Declare(eventstest.Within(t, 20*time.Second), info); err != nil {
 		t.Fatal(err)
 	}
-	shared, inOrder := subscribe(t, b, info.Name, "mailer", "a"), subscribe(t, b, info.Name, "stock", "a", ordered)
-	mustPublish(t, b, info.Name, event("1", "k"))
-	ack(t, take(t, shared, 1)...)
-	ack(t, take(t, inOrder, 1)...)
+	shared, inOrder := subscribe(t, b, info.Name, "mailer", "a"), subscribe(t, b, info.Name, "stock", "a", eventstest.Ordered)
+	eventstest.Publish(t, b, info.Name, eventstest.Event("1", "k"))
+	eventstest.Ack(t, eventstest.Take(t, shared, 1)...)
+	eventstest.Ack(t, eventstest.Take(t, inOrder, 1)...)
 
-	err := connect("shop", "geraten").Declare(within(t, 20*time.Second), info)
+	err := connect("shop", "geraten").Declare(eventstest.Within(t, 20*time.Second), info)
 	if err == nil || !strings.Contains(err.Error(), "another user or password") || strings.Contains(err.Error(), "geraten") {
 		t.Errorf("with another password: %v", err)
 	}
@@ -95,7 +96,7 @@ func TestUsers(t *testing.T) {
 	o.Username, o.Password = "shop", "geheim"
 	c := redis.NewClient(o)
 	t.Cleanup(func() { c.Close() })
-	if err := newBroker(t, c, inSystem("other")).Declare(within(t, 20*time.Second), info); err == nil || !strings.Contains(err.Error(), "does not let this user") {
+	if err := newBroker(t, c, inSystem("other")).Declare(eventstest.Within(t, 20*time.Second), info); err == nil || !strings.Contains(err.Error(), "does not let this user") {
 		t.Errorf("another system: %v", err)
 	}
 }
@@ -125,20 +126,20 @@ func TestDrift(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			name := fmt.Sprint("t", i)
-			if err := b.Declare(within(t, 20*time.Second), topicInfo(name, tt.first)); err != nil {
+			if err := b.Declare(eventstest.Within(t, 20*time.Second), eventstest.Topic(name, tt.first)); err != nil {
 				t.Fatal(err)
 			}
-			mustPublish(t, b, name, event("1", "a"), event("2", "b"), event("3", ""))
+			eventstest.Publish(t, b, name, eventstest.Event("1", "a"), eventstest.Event("2", "b"), eventstest.Event("3", ""))
 			published := time.Now()
 			discoverytest.Eventually(t, "they are some milliseconds old", func() bool { return time.Since(published) > 5*time.Millisecond })
-			err := s.broker().Declare(within(t, 20*time.Second), topicInfo(name, tt.second))
+			err := s.broker().Declare(eventstest.Within(t, 20*time.Second), eventstest.Topic(name, tt.second))
 			switch {
 			case tt.want == "" && err != nil:
 				t.Error(err)
 			case tt.want != "" && (!errors.Is(err, events.ErrDrift) || !strings.Contains(err.Error(), tt.want)):
 				t.Errorf("%v, want ErrDrift with %q", err, tt.want)
 			}
-			if got := len(take(t, subscribe(t, b, name, "all", "a"), 3)); got != 3 {
+			if got := len(eventstest.Take(t, subscribe(t, b, name, "all", "a"), 3)); got != 3 {
 				t.Errorf("%d events are left", got)
 			}
 		})
@@ -150,8 +151,8 @@ func TestGroupDrift(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	b := s.declared("t")
-	subscribe(t, b, "t", "g", "a", ordered)
-	_, err := b.Subscribe(within(t, 10*time.Second), events.SubscriptionInfo{Topic: "t", Group: "g", Member: "b", AckWait: time.Second, MaxInFlight: 1})
+	subscribe(t, b, "t", "g", "a", eventstest.Ordered)
+	_, err := b.Subscribe(eventstest.Within(t, 10*time.Second), events.SubscriptionInfo{Topic: "t", Group: "g", Member: "b", AckWait: time.Second, MaxInFlight: 1})
 	if !errors.Is(err, events.ErrDrift) {
 		t.Errorf("%v, want ErrDrift", err)
 	}
@@ -164,7 +165,7 @@ func TestNewerRecord(t *testing.T) {
 	if err := s.client().HSet(t.Context(), "{test:t}:topic", "version", 2).Err(); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.broker().Declare(within(t, 10*time.Second), topicInfo("t")); !errors.Is(err, events.ErrDrift) || !strings.Contains(err.Error(), "version 2") {
+	if err := s.broker().Declare(eventstest.Within(t, 10*time.Second), eventstest.Topic("t")); !errors.Is(err, events.ErrDrift) || !strings.Contains(err.Error(), "version 2") {
 		t.Errorf("a record of a newer version: %v", err)
 	}
 }
@@ -178,13 +179,13 @@ func TestWrongOptions(t *testing.T) {
 		"MaxPending": func(o *redisevents.Options) { o.MaxPending = -1 },
 		"Poll":       func(o *redisevents.Options) { o.Poll = 1 },
 	} {
-		if err := s.broker(change).Declare(t.Context(), topicInfo("t")); err == nil || !strings.Contains(err.Error(), want) {
+		if err := s.broker(change).Declare(t.Context(), eventstest.Topic("t")); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", want, err)
 		}
 	}
 	ring := redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"a": s.address}})
 	t.Cleanup(func() { ring.Close() })
-	if err := newBroker(t, ring).Declare(t.Context(), topicInfo("t")); err == nil || !strings.Contains(err.Error(), "Ring") {
+	if err := newBroker(t, ring).Declare(t.Context(), eventstest.Topic("t")); err == nil || !strings.Contains(err.Error(), "Ring") {
 		t.Errorf("a ring: %v", err)
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/hanse-go/hanse/discovery/discoverytest"
 	"github.com/hanse-go/hanse/events"
+	"github.com/hanse-go/hanse/events/eventstest"
 	"github.com/hanse-go/hanse/events/redisevents"
 )
 
@@ -36,7 +37,7 @@ func (l *load) run(ctx context.Context, b events.Broker, topic string) {
 			window := make(chan struct{}, 16)
 			for n := 1; ctx.Err() == nil; n++ {
 				window <- struct{}{}
-				m := event(fmt.Sprintf("k%d:%d", k, n), fmt.Sprint("k", k))
+				m := eventstest.Event(fmt.Sprintf("k%d:%d", k, n), fmt.Sprint("k", k))
 				on.Add(1)
 				l.mu.Lock()
 				l.sent++
@@ -116,7 +117,7 @@ func TestServerKilled(t *testing.T) {
 	var log discoverytest.Log
 	logged := func(o *redisevents.Options) { o.Logger = log.Logger() }
 	publisher, consumer := s.declared("t"), s.broker(logged)
-	src := subscribe(t, consumer, "t", "g", "a", ordered)
+	src := subscribe(t, consumer, "t", "g", "a", eventstest.Ordered)
 	loading, stop := context.WithCancel(context.Background())
 	defer stop()
 	handling, end := context.WithCancel(context.Background())
@@ -157,7 +158,7 @@ func TestServerKilled(t *testing.T) {
 	}
 	// A second look: what the streams have.
 	all := newSink(t)
-	late := subscribe(t, s.broker(), "t", "late", "a", ordered)
+	late := subscribe(t, s.broker(), "t", "late", "a", eventstest.Ordered)
 	handling, end = context.WithCancel(context.Background())
 	defer end()
 	handlers.Go(func() { all.run(handling, late) })
@@ -185,27 +186,27 @@ func TestServerAway(t *testing.T) {
 	var log discoverytest.Log
 	b := s.declared("t", func(o *redisevents.Options) { o.Logger = log.Logger() })
 	sources := []events.Source{
-		subscribe(t, b, "t", "mailer", "a"), subscribe(t, b, "t", "stock", "a", ordered),
+		subscribe(t, b, "t", "mailer", "a"), subscribe(t, b, "t", "stock", "a", eventstest.Ordered),
 		subscribe(t, b, "t", "", "a", func(i *events.SubscriptionInfo) { i.Start = events.Start{} }),
 	}
-	mustPublish(t, b, "t", event("1", "k"))
+	eventstest.Publish(t, b, "t", eventstest.Event("1", "k"))
 	for _, src := range sources {
-		ack(t, take(t, src, 1)...)
+		eventstest.Ack(t, eventstest.Take(t, src, 1)...)
 	}
 	s.running.Kill()
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
-	if err := publish(ctx, b, "t", event("late", "k")); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "does not answer") {
+	if err := eventstest.Send(ctx, b, "t", eventstest.Event("late", "k")); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "does not answer") {
 		t.Errorf("publish while the broker is away: %v", err)
 	}
 	stored := make(chan error, 1)
-	b.Publish(t.Context(), "t", event("2", "k"), func(err error) { stored <- err })
+	b.Publish(t.Context(), "t", eventstest.Event("2", "k"), func(err error) { stored <- err })
 	away := 2 * time.Second
 	if full() {
 		away = 5 * time.Second
 	}
 	for _, src := range sources {
-		none(t, src, away/3)
+		eventstest.Nothing(t, src, away/3)
 	}
 	log.Await(t, "the broker does not answer")
 	s.start()
@@ -213,15 +214,15 @@ func TestServerAway(t *testing.T) {
 		t.Error(err)
 	}
 	for i, src := range sources {
-		got := take(t, src, 1)
+		got := eventstest.Take(t, src, 1)
 		if got[0].Message().ID == "late" { // it may have been stored, as the error said
-			ack(t, got...)
-			got = take(t, src, 1)
+			eventstest.Ack(t, got...)
+			got = eventstest.Take(t, src, 1)
 		}
 		if got[0].Message().ID != "2" {
-			t.Errorf("source %d got %v, want 2", i, ids(got))
+			t.Errorf("source %d got %v, want 2", i, eventstest.IDs(got))
 		}
-		ack(t, got...)
+		eventstest.Ack(t, got...)
 	}
 	log.Await(t, "the broker is back")
 	if n := log.Count("does not answer"); n != 1 {
@@ -234,25 +235,25 @@ func TestWiped(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	b := s.declared("t")
-	for _, mode := range []func(*events.SubscriptionInfo){func(*events.SubscriptionInfo) {}, ordered} {
+	for _, mode := range []func(*events.SubscriptionInfo){func(*events.SubscriptionInfo) {}, eventstest.Ordered} {
 		src := subscribe(t, b, "t", "g", "a", mode)
-		mustPublish(t, b, "t", event("1", "k"))
-		ack(t, take(t, src, 1)...)
+		eventstest.Publish(t, b, "t", eventstest.Event("1", "k"))
+		eventstest.Ack(t, eventstest.Take(t, src, 1)...)
 		if err := s.client().FlushAll(t.Context()).Err(); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := src.Next(within(t, 20*time.Second), 1); err == nil || !strings.Contains(err.Error(), "deleted on the broker") {
+		if _, err := src.Next(eventstest.Within(t, 20*time.Second), 1); err == nil || !strings.Contains(err.Error(), "deleted on the broker") {
 			t.Errorf("Next of a group that was deleted: %v", err)
 		}
-		mustPublish(t, b, "t", event("2", "k"))
+		eventstest.Publish(t, b, "t", eventstest.Event("2", "k"))
 		src = subscribe(t, b, "t", "g", "b", mode)
-		if got := take(t, src, 1); got[0].Message().ID != "2" {
-			t.Errorf("got %v", ids(got))
+		if got := eventstest.Take(t, src, 1); got[0].Message().ID != "2" {
+			t.Errorf("got %v", eventstest.IDs(got))
 		}
 		if err := s.client().FlushAll(t.Context()).Err(); err != nil {
 			t.Fatal(err)
 		}
-		mustPublish(t, b, "t", event("3", "k")) // restores it
+		eventstest.Publish(t, b, "t", eventstest.Event("3", "k")) // restores it
 		if err := s.client().FlushAll(t.Context()).Err(); err != nil {
 			t.Fatal(err)
 		}
@@ -265,30 +266,30 @@ func TestMemoryLimit(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "--maxmemory-policy", "noeviction")
 	b := s.declared("t")
-	shared, inOrder := subscribe(t, b, "t", "mailer", "a"), subscribe(t, b, "t", "stock", "a", ordered)
-	mustPublish(t, b, "t", event("1", "k"), event("2", "k"))
-	ack(t, take(t, inOrder, 1)...) // it has its partitions
+	shared, inOrder := subscribe(t, b, "t", "mailer", "a"), subscribe(t, b, "t", "stock", "a", eventstest.Ordered)
+	eventstest.Publish(t, b, "t", eventstest.Event("1", "k"), eventstest.Event("2", "k"))
+	eventstest.Ack(t, eventstest.Take(t, inOrder, 1)...) // it has its partitions
 	c := s.client()
 	if err := c.ConfigSet(t.Context(), "maxmemory", "1mb").Err(); err != nil {
 		t.Fatal(err)
 	}
-	if err := publish(within(t, 10*time.Second), b, "t", event("3", "k")); !errors.Is(err, events.ErrFull) || !strings.Contains(err.Error(), "maxmemory") {
+	if err := eventstest.Send(eventstest.Within(t, 10*time.Second), b, "t", eventstest.Event("3", "k")); !errors.Is(err, events.ErrFull) || !strings.Contains(err.Error(), "maxmemory") {
 		t.Errorf("publish: %v, want ErrFull", err)
 	}
-	got := take(t, shared, 2)
-	ack(t, got[0])
+	got := eventstest.Take(t, shared, 2)
+	eventstest.Ack(t, got[0])
 	if err := got[1].Retry(t.Context(), 0); err != nil {
 		t.Error(err)
 	}
-	ack(t, take(t, shared, 1)...)
-	none(t, shared, 200*time.Millisecond)
-	ack(t, take(t, inOrder, 1)...)
-	none(t, inOrder, 3*time.Second) // longer than its lease
+	eventstest.Ack(t, eventstest.Take(t, shared, 1)...)
+	eventstest.Nothing(t, shared, 200*time.Millisecond)
+	eventstest.Ack(t, eventstest.Take(t, inOrder, 1)...)
+	eventstest.Nothing(t, inOrder, 3*time.Second) // longer than its lease
 	if err := c.ConfigSet(t.Context(), "maxmemory", "0").Err(); err != nil {
 		t.Fatal(err)
 	}
-	mustPublish(t, b, "t", event("3", "k"))
-	ack(t, take(t, inOrder, 1)...)
+	eventstest.Publish(t, b, "t", eventstest.Event("3", "k"))
+	eventstest.Ack(t, eventstest.Take(t, inOrder, 1)...)
 }
 
 // TestAge holds that what is over its age goes, and does not count for the limits any more.
@@ -296,18 +297,18 @@ func TestAge(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	b := s.broker()
-	info := topicInfo("t", func(i *events.TopicInfo) {
+	info := eventstest.Topic("t", func(i *events.TopicInfo) {
 		i.Limits.MaxAge, i.Limits.MaxMessages, i.Limits.MaxBytes = 700*time.Millisecond, 3, 10_000
 	})
-	if err := b.Declare(within(t, 10*time.Second), info); err != nil {
+	if err := b.Declare(eventstest.Within(t, 10*time.Second), info); err != nil {
 		t.Fatal(err)
 	}
-	mustPublish(t, b, "t", event("1", "a"), event("2", "b"), event("3", ""))
-	if err := publish(t.Context(), b, "t", event("4", "")); !errors.Is(err, events.ErrFull) {
+	eventstest.Publish(t, b, "t", eventstest.Event("1", "a"), eventstest.Event("2", "b"), eventstest.Event("3", ""))
+	if err := eventstest.Send(t.Context(), b, "t", eventstest.Event("4", "")); !errors.Is(err, events.ErrFull) {
 		t.Errorf("the fourth of three: %v", err)
 	}
 	c := s.client()
-	discoverytest.Eventually(t, "they are over their age", func() bool { return publish(t.Context(), b, "t", event("4", "")) == nil })
+	discoverytest.Eventually(t, "they are over their age", func() bool { return eventstest.Send(t.Context(), b, "t", eventstest.Event("4", "")) == nil })
 	discoverytest.Eventually(t, "they are dropped by themselves", func() bool {
 		bytes, err := c.HGet(t.Context(), "{test:t}:topic", "bytes").Int()
 		return err == nil && bytes == 0
@@ -330,21 +331,21 @@ func TestBytes(t *testing.T) {
 	b := s.broker()
 	for _, drop := range []bool{false, true} {
 		name := fmt.Sprint("t-", drop)
-		info := topicInfo(name, func(i *events.TopicInfo) { i.Limits.MaxBytes, i.Limits.DropOldest = 10_000, drop })
-		if err := b.Declare(within(t, 10*time.Second), info); err != nil {
+		info := eventstest.Topic(name, func(i *events.TopicInfo) { i.Limits.MaxBytes, i.Limits.DropOldest = 10_000, drop })
+		if err := b.Declare(eventstest.Within(t, 10*time.Second), info); err != nil {
 			t.Fatal(err)
 		}
 		var err error
 		n := 0
 		for ; n < 20 && err == nil; n++ {
-			m := event(fmt.Sprint(n), fmt.Sprint("k", n%3))
+			m := eventstest.Event(fmt.Sprint(n), fmt.Sprint("k", n%3))
 			m.Data = make([]byte, 2000)
-			err = publish(t.Context(), b, name, m)
+			err = eventstest.Send(t.Context(), b, name, m)
 		}
 		if !drop && (!errors.Is(err, events.ErrFull) || n != 5 || !strings.Contains(err.Error(), "MaxBytes")) || drop && err != nil {
 			t.Errorf("drop %v: after %d events of 2 KB: %v", drop, n, err)
 		}
-		got := ids(take(t, subscribe(t, b, name, "g", "a"), 4))
+		got := eventstest.IDs(eventstest.Take(t, subscribe(t, b, name, "g", "a"), 4))
 		slices.Sort(got)
 		want := []string{"0", "1", "2", "3"}
 		if drop {
@@ -361,26 +362,26 @@ func TestDue(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	b := s.broker()
-	info := topicInfo("t", func(i *events.TopicInfo) { i.Delayed, i.Limits.MaxMessages = true, 2 })
-	if err := b.Declare(within(t, 10*time.Second), info); err != nil {
+	info := eventstest.Topic("t", func(i *events.TopicInfo) { i.Delayed, i.Limits.MaxMessages = true, 2 })
+	if err := b.Declare(eventstest.Within(t, 10*time.Second), info); err != nil {
 		t.Fatal(err)
 	}
-	soon, later := event("soon", "k"), event("later", "k")
+	soon, later := eventstest.Event("soon", "k"), eventstest.Event("later", "k")
 	soon.Due, later.Due = time.Now().Add(300*time.Millisecond), time.Now().Add(1500*time.Millisecond)
-	mustPublish(t, b, "t", later, soon, later)
-	if err := publish(t.Context(), b, "t", event("x", "")); !errors.Is(err, events.ErrFull) {
+	eventstest.Publish(t, b, "t", later, soon, later)
+	if err := eventstest.Send(t.Context(), b, "t", eventstest.Event("x", "")); !errors.Is(err, events.ErrFull) {
 		t.Errorf("the third of two: %v", err)
 	}
 	s.running.Kill()
 	s.start()
-	src := subscribe(t, b, "t", "g", "a", ordered)
-	if got := ids(take(t, src, 2)); !slices.Equal(got, []string{"soon", "later"}) {
+	src := subscribe(t, b, "t", "g", "a", eventstest.Ordered)
+	if got := eventstest.IDs(eventstest.Take(t, src, 2)); !slices.Equal(got, []string{"soon", "later"}) {
 		t.Errorf("got %v", got)
 	}
 	if since := time.Since(later.Due); since < 0 {
 		t.Errorf("it came %v early", -since)
 	}
-	none(t, src, 100*time.Millisecond)
+	eventstest.Nothing(t, src, 100*time.Millisecond)
 }
 
 // TestScriptsForgotten holds that a server that forgot the scripts is told them again.
@@ -388,7 +389,7 @@ func TestScriptsForgotten(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	b := s.declared("t")
-	src := subscribe(t, b, "t", "g", "a", ordered)
+	src := subscribe(t, b, "t", "g", "a", eventstest.Ordered)
 	l := newLoad()
 	loading, stop := context.WithCancel(context.Background())
 	handling, end := context.WithCancel(context.Background())
@@ -421,16 +422,16 @@ func TestLateRetry(t *testing.T) {
 	b := s.declared("t")
 	brief := func(i *events.SubscriptionInfo) { i.AckWait = time.Second }
 	slow := subscribe(t, b, "t", "g", "slow", brief)
-	mustPublish(t, b, "t", event("1", ""))
-	d := take(t, slow, 1)[0]
+	eventstest.Publish(t, b, "t", eventstest.Event("1", ""))
+	d := eventstest.Take(t, slow, 1)[0]
 	other := subscribe(t, b, "t", "g", "other")
-	again := take(t, other, 1)[0]
+	again := eventstest.Take(t, other, 1)[0]
 	if again.Attempt() != 2 {
 		t.Errorf("attempt %d, want 2", again.Attempt())
 	}
 	if err := d.Retry(t.Context(), 0); err != nil {
 		t.Error(err)
 	}
-	none(t, slow, 700*time.Millisecond)
-	ack(t, again)
+	eventstest.Nothing(t, slow, 700*time.Millisecond)
+	eventstest.Ack(t, again)
 }

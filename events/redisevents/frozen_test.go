@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hanse-go/hanse/events"
+	"github.com/hanse-go/hanse/events/eventstest"
 )
 
 // TestMemberFrozen holds that a member that was frozen for longer than its lease gets nothing any more of what others have taken, and settles none of it.
@@ -18,7 +19,7 @@ func TestMemberFrozen(t *testing.T) {
 	b := s.declared("t")
 	c := startMember(t, s, true)
 	c.await("joined", 1)
-	mustPublish(t, b, "t", event("1", "k"), event("2", "k"))
+	eventstest.Publish(t, b, "t", eventstest.Event("1", "k"), eventstest.Event("2", "k"))
 	got := c.await("got", 1)
 	if got[0] != "1" {
 		t.Fatalf("the child got %v", got)
@@ -26,9 +27,9 @@ func TestMemberFrozen(t *testing.T) {
 	if err := c.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	src := subscribe(t, b, "t", "g", "b", ordered, func(s *events.SubscriptionInfo) { s.AckWait = 30 * time.Second })
-	held := take(t, src, 2)
-	if order := ids(held); !slices.Equal(order, []string{"1", "2"}) {
+	src := subscribe(t, b, "t", "g", "b", eventstest.Ordered, func(s *events.SubscriptionInfo) { s.AckWait = 30 * time.Second })
+	held := eventstest.Take(t, src, 2)
+	if order := eventstest.IDs(held); !slices.Equal(order, []string{"1", "2"}) {
 		t.Errorf("got %v", order)
 	}
 	if _, err := c.in.Write([]byte("go on\n")); err != nil {
@@ -49,5 +50,5 @@ func TestMemberFrozen(t *testing.T) {
 	if err != nil || pending.Count != 2 {
 		t.Errorf("pending: %+v, %v", pending, err)
 	}
-	ack(t, held...)
+	eventstest.Ack(t, held...)
 }

@@ -2,7 +2,6 @@ package redisevents_test
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/hanse-go/hanse/discovery/discoverytest"
 	"github.com/hanse-go/hanse/events"
+	"github.com/hanse-go/hanse/events/eventstest"
 	"github.com/hanse-go/hanse/events/redisevents"
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
@@ -113,13 +113,6 @@ func newBroker(t testing.TB, c redis.UniversalClient, opts ...func(*redisevents.
 	return b
 }
 
-// within returns a context that ends after d.
-func within(t testing.TB, d time.Duration) context.Context {
-	ctx, cancel := context.WithTimeoutCause(context.Background(), d, fmt.Errorf("not within %v", d))
-	t.Cleanup(cancel)
-	return ctx
-}
-
 func cut(address string) (host, port string, err error) { return net.SplitHostPort(address) }
 
 func inSystem(name string) func(*redisevents.Options) {
@@ -136,44 +129,14 @@ func ackWait() time.Duration {
 	return time.Second
 }
 
-func topicInfo(name string, change ...func(*events.TopicInfo)) events.TopicInfo {
-	info := events.TopicInfo{Name: name, Keyed: true, Limits: events.Limits{MaxBytes: 64 << 20}.WithDefaults()}
-	for _, c := range change {
-		c(&info)
-	}
-	return info
-}
-
 // declared returns a broker with a topic.
 func (s *server) declared(topic string, opts ...func(*redisevents.Options)) *redisevents.Broker {
 	s.t.Helper()
 	b := s.broker(opts...)
-	if err := b.Declare(within(s.t, 20*time.Second), topicInfo(topic)); err != nil {
+	if err := b.Declare(eventstest.Within(s.t, 20*time.Second), eventstest.Topic(topic)); err != nil {
 		s.t.Fatal(err)
 	}
 	return b
-}
-
-func event(id, key string) *events.Message {
-	return &events.Message{
-		ID: id, Source: "hanse:///test", Type: "test.v1.Thing", Time: time.Now().UTC(), ContentType: "application/protobuf", Key: key, Data: []byte(id),
-	}
-}
-
-// publish returns when the event is stored, or known not to be.
-func publish(ctx context.Context, b events.Broker, topic string, m *events.Message) error {
-	done := make(chan error, 1)
-	b.Publish(ctx, topic, m, func(err error) { done <- err })
-	return <-done
-}
-
-func mustPublish(t testing.TB, b events.Broker, topic string, ms ...*events.Message) {
-	t.Helper()
-	for _, m := range ms {
-		if err := publish(within(t, 20*time.Second), b, topic, m); err != nil {
-			t.Fatalf("publish %s: %v", m.ID, err)
-		}
-	}
 }
 
 // subscribe joins a group that begins with the first event. The source is closed at the end of the test.
@@ -183,56 +146,14 @@ func subscribe(t testing.TB, b events.Broker, topic, group, member string, chang
 	for _, c := range change {
 		c(&info)
 	}
-	s, err := b.Subscribe(within(t, 20*time.Second), info)
+	s, err := b.Subscribe(eventstest.Within(t, 20*time.Second), info)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := s.Close(within(t, 10*time.Second)); err != nil {
+		if err := s.Close(eventstest.Within(t, 10*time.Second)); err != nil {
 			t.Errorf("close: %v", err)
 		}
 	})
 	return s
-}
-
-func ordered(s *events.SubscriptionInfo) { s.Ordered = true }
-
-// take returns n deliveries. It does not settle them.
-func take(t testing.TB, s events.Source, n int) (all []events.Delivery) {
-	t.Helper()
-	ctx := within(t, 30*time.Second)
-	for len(all) < n {
-		some, err := s.Next(ctx, n-len(all))
-		if err != nil {
-			t.Fatalf("after %d of %d: %v", len(all), n, err)
-		}
-		all = append(all, some...)
-	}
-	return all
-}
-
-// none holds that nothing comes for a while.
-func none(t testing.TB, s events.Source, d time.Duration) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), d)
-	defer cancel()
-	if some, err := s.Next(ctx, 1); err == nil {
-		t.Errorf("%s came, and nothing should", some[0].Message().ID)
-	}
-}
-
-func ack(t testing.TB, all ...events.Delivery) {
-	t.Helper()
-	for _, d := range all {
-		if err := d.Ack(within(t, 10*time.Second)); err != nil {
-			t.Fatalf("ack %s: %v", d.Message().ID, err)
-		}
-	}
-}
-
-func ids(all []events.Delivery) (ids []string) {
-	for _, d := range all {
-		ids = append(ids, d.Message().ID)
-	}
-	return ids
 }

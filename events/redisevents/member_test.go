@@ -16,6 +16,7 @@ import (
 
 	"github.com/hanse-go/hanse/discovery/discoverytest"
 	"github.com/hanse-go/hanse/events"
+	"github.com/hanse-go/hanse/events/eventstest"
 	"github.com/hanse-go/hanse/events/redisevents"
 	"github.com/redis/go-redis/v9"
 )
@@ -141,14 +142,14 @@ func TestMemberKilled(t *testing.T) {
 			b := s.declared("t")
 			c := startMember(t, s, inOrder)
 			c.await("joined", 1)
-			mustPublish(t, b, "t", event("1", "k"), event("2", "k"), event("3", "k"))
+			eventstest.Publish(t, b, "t", eventstest.Event("1", "k"), eventstest.Event("2", "k"), eventstest.Event("3", "k"))
 			c.await("got", 1)
 			held := len(c.said("got"))
 			c.kill()
 			began := time.Now()
 			src := subscribe(t, b, "t", "g", "b", shortWait, func(s *events.SubscriptionInfo) { s.Ordered = inOrder })
-			got := take(t, src, 3)
-			if order := ids(got); inOrder && !slices.Equal(order, []string{"1", "2", "3"}) {
+			got := eventstest.Take(t, src, 3)
+			if order := eventstest.IDs(got); inOrder && !slices.Equal(order, []string{"1", "2", "3"}) {
 				t.Errorf("got %v", order)
 			}
 			if took := time.Since(began); took > 10*time.Second {
@@ -161,8 +162,8 @@ func TestMemberKilled(t *testing.T) {
 			if again < held {
 				t.Errorf("%d events come again, and %d were held", again, held)
 			}
-			ack(t, got...)
-			none(t, src, 2500*time.Millisecond)
+			eventstest.Ack(t, got...)
+			eventstest.Nothing(t, src, 2500*time.Millisecond)
 		})
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hanse-go/hanse/events"
+	"github.com/hanse-go/hanse/events/eventstest"
 	"github.com/hanse-go/hanse/events/redisevents"
 )
 
@@ -17,10 +18,10 @@ func TestWire(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	b := s.declared("orders.placed", inSystem("shop"))
-	m := event("1", "")
+	m := eventstest.Event("1", "")
 	m.Time = time.Date(2026, 2, 3, 4, 5, 6, 7000, time.UTC)
 	m.Subject, m.Metadata, m.Extensions = "größer", map[string]string{"traceparent": "00-1"}, map[string]string{"tenant": "a b"}
-	mustPublish(t, b, "orders.placed", m, event("2", "key-1"))
+	eventstest.Publish(t, b, "orders.placed", m, eventstest.Event("2", "key-1"))
 	c := s.client()
 	all, err := c.XRange(t.Context(), "{shop:orders.placed}", "-", "+").Result()
 	if err != nil || len(all) != 1 {
@@ -45,7 +46,7 @@ func TestWire(t *testing.T) {
 	for _, m := range []*events.Message{
 		{ID: "x", Metadata: map[string]string{"data": "1"}}, {ID: "x", Metadata: map[string]string{"ce-id": "1"}}, {ID: "x", Extensions: map[string]string{"source": "1"}},
 	} {
-		if err := publish(t.Context(), b, "orders.placed", m); err == nil {
+		if err := eventstest.Send(t.Context(), b, "orders.placed", m); err == nil {
 			t.Errorf("%+v is stored", m)
 		}
 	}
@@ -57,7 +58,7 @@ func TestForeign(t *testing.T) {
 	s := startServer(t)
 	b := s.declared("orders.placed", inSystem("shop"), func(o *redisevents.Options) { o.Poll = 50 * time.Millisecond })
 	sources := []events.Source{
-		subscribe(t, b, "orders.placed", "mailer", "a"), subscribe(t, b, "orders.placed", "stock", "a", ordered),
+		subscribe(t, b, "orders.placed", "mailer", "a"), subscribe(t, b, "orders.placed", "stock", "a", eventstest.Ordered),
 		subscribe(t, b, "orders.placed", "", "a", func(s *events.SubscriptionInfo) { s.Start = events.Start{} }),
 	}
 	c := s.client()
@@ -75,7 +76,7 @@ func TestForeign(t *testing.T) {
 		}
 	}
 	for _, src := range sources {
-		got := take(t, src, 2)
+		got := eventstest.Take(t, src, 2)
 		m, bare := got[0].Message(), got[1].Message()
 		if m.ID != "7" || m.Source != "//billing" || m.Type != "orders.v1.Placed" || m.ContentType != "application/json" || string(m.Data) != "{}" ||
 			time.Since(m.Time).Abs() > time.Minute || got[0].Sequence() != 0 {
@@ -84,22 +85,22 @@ func TestForeign(t *testing.T) {
 		if bare.ID == "" || bare.Metadata["x-own"] != "1" || time.Since(bare.Time).Abs() > time.Minute {
 			t.Errorf("got %+v", bare)
 		}
-		ack(t, got...)
+		eventstest.Ack(t, got...)
 	}
-	mustPublish(t, b, "orders.placed", event("8", ""))
+	eventstest.Publish(t, b, "orders.placed", eventstest.Event("8", ""))
 	for _, src := range sources {
-		if got := take(t, src, 1); !slices.Equal(ids(got), []string{"8"}) || got[0].Sequence() != 1 {
-			t.Errorf("got %v, number %d", ids(got), got[0].Sequence())
+		if got := eventstest.Take(t, src, 1); !slices.Equal(eventstest.IDs(got), []string{"8"}) || got[0].Sequence() != 1 {
+			t.Errorf("got %v, number %d", eventstest.IDs(got), got[0].Sequence())
 		} else {
-			ack(t, got...)
+			eventstest.Ack(t, got...)
 		}
-		none(t, src, 100*time.Millisecond)
+		eventstest.Nothing(t, src, 100*time.Millisecond)
 	}
 	// A number among those that have none is found.
-	mustPublish(t, b, "orders.placed", event("9", ""))
+	eventstest.Publish(t, b, "orders.placed", eventstest.Event("9", ""))
 	late := subscribe(t, b, "orders.placed", "late", "a", func(s *events.SubscriptionInfo) { s.Start = events.Start{Sequence: 2} })
-	if got := take(t, late, 1); got[0].Message().ID != "9" {
-		t.Errorf("from number 2 on comes %v", ids(got))
+	if got := eventstest.Take(t, late, 1); got[0].Message().ID != "9" {
+		t.Errorf("from number 2 on comes %v", eventstest.IDs(got))
 	}
 }
 
