@@ -18,6 +18,7 @@ import (
 	"github.com/hanse-go/hanse/resilience"
 	"github.com/hanse-go/hanse/rpc"
 	"github.com/hanse-go/hanse/store"
+	"github.com/hanse-go/hanse/telemetry"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/stats"
 )
@@ -160,6 +161,14 @@ type App struct {
 	// StatsHandlers see the calls that the services take and make.
 	StatsHandlers []stats.Handler
 
+	// Telemetry says what is told of calls, and whom: their traces, numbers and logs, by OpenTelemetry's protocol. Default: numbers on
+	// AdminAddr and IDs in logs, and nothing is sent; in Main what the environment says by the variables of OpenTelemetry, such as
+	// OTEL_EXPORTER_OTLP_ENDPOINT. See [telemetry.FromEnv].
+	Telemetry telemetry.Config
+
+	// NoTelemetry takes no traces and no numbers.
+	NoTelemetry bool
+
 	// AllowFaults lets whoever reaches the admin listener from this machine make things go wrong on purpose: hanse chaos. Default: nobody.
 	AllowFaults bool
 
@@ -179,6 +188,8 @@ type App struct {
 	given *values // what flags and environment said; nil without Main and FromEnv
 
 	memory discovery.Memory // the registry when none is given
+
+	telling telling // what Telemetry says
 
 	linkMu sync.Mutex
 	link   *link                   // with the backplane; nil before it is needed
@@ -236,6 +247,7 @@ func (a *App) Close() error {
 	if l := a.backplane(); l != nil {
 		l.close()
 	}
+	a.endTelemetry()
 	return err
 }
 
@@ -247,6 +259,9 @@ func (a *App) client() (*rpc.Client, error) {
 		return nil, errors.New("the App is closed")
 	}
 	if a.caller == nil {
+		if _, err := a.telemetry(); err != nil {
+			return nil, err
+		}
 		c, err := a.newClient(nil, a.local)
 		if err != nil {
 			return nil, err

@@ -35,10 +35,17 @@ func (a *App) newClient(s *Service, local map[string]*rpc.Server) (*rpc.Client, 
 		Identity:           a.source(),
 		Logger:             a.logger(),
 	}
+	t, err := a.telemetry()
+	if err != nil {
+		return nil, err
+	}
 	if who := a.certified.Load(); s == nil && who != nil {
 		c.ID = a.serviceID(who.first) // as its certificate says on other paths
 	}
-	if s != nil {
+	if s == nil {
+		c.Telemetry = t.Service("", buildVersion(), "")
+	} else {
+		c.Telemetry = s.telemetry()
 		c.Service, c.ID = s.Name, a.serviceID(s.Name)
 		c.UnaryInterceptors = slices.Concat(a.ClientUnaryInterceptors, s.ClientUnaryInterceptors)
 		c.StreamInterceptors = slices.Concat(a.ClientStreamInterceptors, s.ClientStreamInterceptors)

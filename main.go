@@ -73,7 +73,7 @@ func FromEnv() (*App, error) {
 func (a *App) fromEnv() (*values, error) {
 	v := &values{app: a, logFormat: "text"}
 	a.given = v
-	return v, v.fromEnv(os.Getenv)
+	return v, errors.Join(v.fromEnv(os.Getenv), a.telemetryFromEnv())
 }
 
 // Statuses with which a program exits.

@@ -19,6 +19,7 @@ import (
 	"github.com/hanse-go/hanse/events/natsevents"
 	"github.com/hanse-go/hanse/resilience"
 	"github.com/hanse-go/hanse/rpc"
+	"github.com/hanse-go/hanse/telemetry"
 )
 
 // Run runs the services until ctx ends, and returns when all that it started has ended.
@@ -34,6 +35,7 @@ func (a *App) Run(ctx context.Context, services ...*Service) error {
 	if a.Listener != nil {
 		defer a.Listener.Close() // the port that serves it closes it sooner, when Run gets that far
 	}
+	defer a.endTelemetry()
 	r, err := a.newRun(services)
 	if err != nil {
 		return err
@@ -88,6 +90,7 @@ type member struct {
 	run      *run
 	id       string // of the instance
 	log      *slog.Logger
+	tells    *telemetry.Service
 	client   *rpc.Client
 	port     *port
 	lease    discovery.Lease
@@ -168,7 +171,13 @@ func (a *App) newRun(services []*Service) (*run, error) {
 			mistakes = append(mistakes, fmt.Errorf("App.Policies[%q]: %w", name, err))
 		}
 	}
-	var err error
+	tells, err := a.telemetry()
+	if err != nil {
+		mistakes = append(mistakes, fmt.Errorf("App.Telemetry: %w", err))
+	}
+	for _, m := range r.members {
+		m.tells = tells.Service(m.Name, buildVersion(), m.id)
+	}
 	if r.wire, err = a.chosenWire(); err != nil {
 		mistakes = append(mistakes, err)
 	}
@@ -226,6 +235,7 @@ func (m *member) prepareServer() {
 	m.server.AllowReportOnly = m.AllowReportOnly
 	m.server.ServiceID = a.serviceID
 	m.server.Logger = m.log
+	m.server.Telemetry = m.tells
 }
 
 // claim makes the service a part of this run and of no other.

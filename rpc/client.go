@@ -14,6 +14,7 @@ import (
 	"github.com/hanse-go/hanse/discovery"
 	"github.com/hanse-go/hanse/identity"
 	"github.com/hanse-go/hanse/resilience"
+	"github.com/hanse-go/hanse/telemetry"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/stats"
@@ -51,6 +52,8 @@ type Client struct {
 	Identity       identity.Source // whose certificate of Service is shown, and that of the called service demanded: see [identity.ClientConfig]. Instead of TLS; nil: as TLS says
 	Wire           Wire            // what speaks to instances; nil: the default
 	Logger         *slog.Logger    // nil: slog.Default
+
+	Telemetry *telemetry.Service // is told of the calls; nil: nobody is
 
 	mu     sync.Mutex
 	pools  map[string]*pool

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hanse-go/hanse/identity"
 	"github.com/hanse-go/hanse/resilience"
+	"github.com/hanse-go/hanse/telemetry"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/stats"
@@ -77,6 +78,9 @@ type Server struct {
 
 	// Faults go wrong on purpose with calls; nil: none. They strike before the interceptors, and after it was found out who may call.
 	Faults *resilience.Faults
+
+	// Telemetry is told of the calls. nil: nobody is.
+	Telemetry *telemetry.Service
 
 	// Logger gets the panics of handlers, and who was denied what; nil is slog.Default.
 	Logger *slog.Logger

@@ -1,0 +1,73 @@
+package hanse
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+
+	"github.com/hanse-go/hanse/telemetry"
+)
+
+// telling is the telemetry of an App, from when the first of its callers or services needs it to the end.
+type telling struct {
+	once sync.Once
+	it   *telemetry.Telemetry // nil: off
+	err  error
+	end  func()
+}
+
+// telemetry returns what the app tells with; nil is off. It sends until endTelemetry.
+func (a *App) telemetry() (*telemetry.Telemetry, error) {
+	t := &a.telling
+	t.once.Do(func() {
+		t.end = func() {}
+		config := a.Telemetry
+		config.Off = config.Off || a.NoTelemetry
+		if config.Logger == nil {
+			config.Logger = a.logger()
+		}
+		if t.it, t.err = telemetry.New(config); t.it == nil {
+			return
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			if err := t.it.Run(ctx); err != nil {
+				config.Logger.Warn("not all telemetry was sent", "error", err)
+			}
+		}()
+		t.end = func() {
+			cancel()
+			<-ended
+		}
+	})
+	return t.it, t.err
+}
+
+// endTelemetry sends what was not sent yet.
+func (a *App) endTelemetry() {
+	a.telling.once.Do(func() { a.telling.end = func() {} }) // nobody needs it any more
+	a.telling.end()
+}
+
+// telemetry is what the service is told of with; nil before it runs, and where telemetry is off.
+func (s *Service) telemetry() *telemetry.Service {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.member == nil {
+		return nil
+	}
+	return s.member.tells
+}
+
+// telemetryFromEnv reads the variables of OpenTelemetry, which come before the fields.
+func (a *App) telemetryFromEnv() error {
+	config, err := telemetry.FromEnv(os.LookupEnv)
+	if err != nil {
+		return fmt.Errorf("in the environment: %w", err)
+	}
+	a.Telemetry = config.Over(a.Telemetry)
+	return nil
+}

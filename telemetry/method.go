@@ -1,0 +1,67 @@
+package telemetry
+
+import (
+	"maps"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/grpc/codes"
+)
+
+// Method is what a service tells of the calls of one method that it serves, or of those that it makes of one method of a service. It is
+// made once and used for all calls. A nil *Method is off.
+type Method struct {
+	service *Service
+	kind    trace.SpanKind
+	name    string // "pkg.Service/Method", the name of its spans
+	peer    string // the called service; "": it is served here
+}
+
+type methodKey struct {
+	kind       trace.SpanKind
+	name, peer string
+}
+
+// maxMethods bounds the methods of a service, which callers may invent: all others count as one.
+const maxMethods = 4096
+
+// otherMethod is what the semantic conventions call a method that is not known.
+const otherMethod = "_OTHER"
+
+// Serves returns the method, given as "/pkg.Service/Method", of calls that the service takes; "" is for those of methods that there are not.
+func (s *Service) Serves(fullMethod string) *Method {
+	return s.method(methodKey{kind: trace.SpanKindServer, name: fullMethod})
+}
+
+// Calls returns the method, given as "/pkg.Service/Method", of calls that the service makes to another one.
+func (s *Service) Calls(fullMethod, service string) *Method {
+	return s.method(methodKey{trace.SpanKindClient, fullMethod, service})
+}
+
+func (s *Service) method(key methodKey) *Method {
+	if s == nil {
+		return nil
+	}
+	if m := (*s.methods.Load())[key]; m != nil {
+		return m
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	known := *s.methods.Load()
+	if len(known) >= maxMethods || key.name == "" {
+		key.name = otherMethod
+	}
+	if m := known[key]; m != nil {
+		return m
+	}
+	m := &Method{service: s, kind: key.kind, name: strings.TrimPrefix(key.name, "/"), peer: key.peer}
+	more := maps.Clone(known)
+	more[key] = m
+	s.methods.Store(&more)
+	return m
+}
+
+// ended counts a call. sample is of the trace that it belongs to, where that is recorded; else it is not valid.
+func (m *Method) ended(took time.Duration, code codes.Code, sample trace.SpanContext) {
+}
