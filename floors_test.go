@@ -32,6 +32,7 @@ var floors = map[string]float64{
 	"internal/systems":    0.5,  // a record kept by internal/lease in internal/rundir
 	"discovery":           1, "resilience": 1, "telemetry": 1, "identity": 1, "config": 1, "embednats": 1,
 	"telemetry/collector":     1.75, // on telemetry/filter
+	"telemetry/advise":        1.9,  // on telemetry/collector
 	"balancer":                2,
 	"discovery/natsdiscovery": 4,   // a driver: on discovery/driver
 	"events/natsevents":       4,   // a driver: on events/driver
