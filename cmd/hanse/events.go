@@ -13,6 +13,7 @@ import (
 	"github.com/hanse-go/hanse"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
 	"github.com/hanse-go/hanse/events"
+	"github.com/hanse-go/hanse/events/desk"
 	"github.com/hanse-go/hanse/events/natsevents"
 	"github.com/hanse-go/hanse/internal/systems"
 	"github.com/nats-io/nats.go"
@@ -175,39 +176,49 @@ func (f *eventsFlags) run(ctx context.Context, do func(context.Context, *eventsA
 	return err
 }
 
+// desk is what is looked at and done here.
+func (at *eventsAt) desk() desk.Desk { return desk.Desk{Broker: at.Broker} }
+
 // topics returns all topics.
 func (at *eventsAt) topics(ctx context.Context) ([]events.TopicState, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	list, err := at.Topics(ctx)
-	if err != nil {
-		return nil, ui.Errorf("%s does not tell its topics: %w", at.name, err)
-	}
-	return list, nil
+	return list, at.silent(err)
 }
 
 // topic returns one topic, which must be there.
 func (at *eventsAt) topic(ctx context.Context, name string) (events.TopicState, error) {
-	list, err := at.topics(ctx)
-	if err != nil {
-		return events.TopicState{}, err
-	}
-	return at.among(list, name)
+	t, err := at.desk().Topic(ctx, name)
+	return t, at.silent(err)
 }
 
-func (at *eventsAt) among(list []events.TopicState, name string) (events.TopicState, error) {
-	var names []string
-	for _, t := range list {
-		if t.Name == name {
-			return t, nil
-		}
-		names = append(names, t.Name)
+// silent is said of who does not tell its topics.
+func (at *eventsAt) silent(err error) error {
+	if err = at.missing(err); err == nil {
+		return nil
 	}
-	e := ui.Errorf("%s has no topic %q", at.name, name)
-	if len(names) == 0 {
-		e = ui.Errorf("%s has no topic %q, nor any other", at.name, name)
+	if _, ok := errors.AsType[*ui.Error](err); ok {
+		return err
 	}
-	return events.TopicState{}, e.Then("%s", cmp.Or(ui.DidYouMean(name, names), "it is made when a service that declares or subscribes it starts"))
+	return ui.Errorf("%s does not tell its topics: %w", at.name, err)
+}
+
+// missing says what to do where there is no topic or group of a name.
+func (at *eventsAt) missing(err error) error {
+	e, ok := errors.AsType[*desk.NotFoundError](err)
+	switch {
+	case !ok:
+		return err
+	case e.Group != "" && len(e.Names) == 0:
+		return ui.Errorf("no group %q subscribes %s, nor any other", e.Group, e.Topic).Then("a group is there once a service has subscribed with its name")
+	case e.Group != "":
+		return ui.Errorf("no group %q subscribes %s", e.Group, e.Topic).Then("%s", ui.DidYouMean(e.Group, e.Names))
+	case len(e.Names) == 0:
+		return ui.Errorf("%s has no topic %q, nor any other", at.name, e.Topic).Then("it is made when a service that declares or subscribes it starts")
+	}
+	return ui.Errorf("%s has no topic %q", at.name, e.Topic).
+		Then("%s", cmp.Or(ui.DidYouMean(e.Topic, e.Names), "it is made when a service that declares or subscribes it starts"))
 }
 
 // groups returns the groups of a topic.
@@ -217,34 +228,9 @@ func (at *eventsAt) groups(ctx context.Context, topic string) ([]events.GroupSta
 	return at.Groups(ctx, topic)
 }
 
-// group checks that a topic has a group.
-func (at *eventsAt) group(ctx context.Context, topic, name string) (events.GroupState, error) {
-	list, err := at.groups(ctx, topic)
-	if err != nil {
-		return events.GroupState{}, err
-	}
-	var names []string
-	for _, g := range list {
-		if g.Name == name {
-			return g, nil
-		}
-		names = append(names, g.Name)
-	}
-	if len(names) == 0 {
-		return events.GroupState{}, ui.Errorf("no group %q subscribes %s, nor any other", name, topic).Then("a group is there once a service has subscribed with its name")
-	}
-	return events.GroupState{}, ui.Errorf("no group %q subscribes %s", name, topic).Then("%s", ui.DidYouMean(name, names))
-}
-
 // schema returns how a topic's data is read; nil when nothing of it is kept.
 func (at *eventsAt) schema(ctx context.Context, topic string) (*events.Schema, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
-	defer cancel()
-	text, _, err := at.LoadSchema(ctx, topic)
-	if err != nil || len(text) == 0 {
-		return nil, err
-	}
-	return events.ParseSchema(text)
+	return at.desk().Schema(ctx, topic)
 }
 
 // message returns the descriptor of a topic's messages, nil when it is not known.
@@ -291,7 +277,7 @@ func (f *eventsFlags) completeGroups(cmd *cobra.Command, args []string, _ string
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
-const deadSuffix = ".dead"
+const deadSuffix = desk.DeadSuffix
 
 func anyTopic(string) bool    { return true }
 func isDead(name string) bool { return strings.HasSuffix(name, deadSuffix) }

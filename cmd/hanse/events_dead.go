@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
-	"github.com/hanse-go/hanse/events"
+	"github.com/hanse-go/hanse/events/desk"
 	"github.com/spf13/cobra"
 )
 
@@ -26,65 +26,33 @@ with the error, until they go back to that group or are dropped.`,
 	}, newDeadLs(u), newDeadShow(u), newDeadRedeliver(u), newDeadDrop(u))
 }
 
-// letter is a dead letter.
-type letter struct {
-	events.Stored
-	dead events.DeadLetter
-}
-
 // letters are the dead letters of a topic.
-type letters struct {
-	at     *eventsAt
-	topic  string // of the dead letters
-	reader *reader
-}
+type letters struct{ *desk.Letters }
 
 // deadLetters opens the dead letters of a topic, which is named with or without .dead.
 func (at *eventsAt) deadLetters(ctx context.Context, topic string, conditions []string) (*letters, error) {
-	list, err := at.topics(ctx)
+	l, err := at.desk().Letters(ctx, topic)
 	if err != nil {
-		return nil, err
+		return nil, at.silent(err)
 	}
-	name := strings.TrimSuffix(topic, deadSuffix) + deadSuffix
-	if !slices.ContainsFunc(list, func(t events.TopicState) bool { return t.Name == name }) {
-		if _, err := at.among(list, strings.TrimSuffix(topic, deadSuffix)); err != nil {
-			return nil, err
-		}
-		return &letters{at: at, topic: ""}, nil // it has no groups, and so none ever
+	if l.Reader != nil {
+		err = choose(l.Reader, conditions)
 	}
-	l := &letters{at: at, topic: name}
-	l.reader, err = at.newReader(ctx, name, conditions)
-	return l, err
-}
-
-// all returns those that meet the conditions.
-func (l *letters) all(ctx context.Context) (all []letter, err error) {
-	if l.topic == "" {
-		return nil, nil
-	}
-	for s, err := range l.at.read(ctx, l.topic, l.reader, events.Start{All: true}, 0, time.Time{}) {
-		if err != nil {
-			return nil, err
-		}
-		if d, ok := events.DeadLetterOf(s.Message); ok {
-			all = append(all, letter{s, d})
-		}
-	}
-	return all, nil
+	return &letters{l}, err
 }
 
 // chosen returns those that arguments name: by number, or by the ID of the event or of the letter.
-func (l *letters) chosen(ctx context.Context, topic string, names []string) (chosen []letter, err error) {
-	all, err := l.all(ctx)
+func (l *letters) chosen(ctx context.Context, topic string, names []string) (chosen []desk.Letter, err error) {
+	all, err := l.All(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for _, name := range names {
 		found := false
 		for _, one := range all {
-			if strings.TrimPrefix(name, "#") == strconv.FormatUint(one.Sequence, 10) || name == one.dead.ID || name == one.Message.ID {
+			if strings.TrimPrefix(name, "#") == strconv.FormatUint(one.Sequence, 10) || name == one.Dead.ID || name == one.Message.ID {
 				found = true
-				if !slices.ContainsFunc(chosen, func(other letter) bool { return other.Sequence == one.Sequence }) {
+				if !slices.ContainsFunc(chosen, func(other desk.Letter) bool { return other.Sequence == one.Sequence }) {
 					chosen = append(chosen, one)
 				}
 			}
@@ -95,8 +63,6 @@ func (l *letters) chosen(ctx context.Context, topic string, names []string) (cho
 	}
 	return chosen, nil
 }
-
-func (l letter) report(r *reader) eventReport { return r.report(l.Stored) }
 
 func (f *eventsFlags) completeDead(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
 	if len(args) == 0 {
@@ -115,9 +81,9 @@ func (f *eventsFlags) completeDead(cmd *cobra.Command, args []string, toComplete
 	defer at.close()
 	var names []string
 	if l, err := at.deadLetters(ctx, args[0], nil); err == nil {
-		all, _ := l.all(ctx)
+		all, _ := l.All(ctx)
 		for _, one := range all {
-			names = append(names, fmt.Sprintf("%d\t%s", one.Sequence, one.dead.Error))
+			names = append(names, fmt.Sprintf("%d\t%s", one.Sequence, one.Dead.Error))
 		}
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp
@@ -151,11 +117,11 @@ func newDeadLs(u *ui.UI) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			all, err := l.all(ctx)
+			all, err := l.All(ctx)
 			if err != nil {
 				return err
 			}
-			return printLetters(u, args[0], l.reader, all)
+			return printLetters(u, args[0], l.Reader, all)
 		})
 	}
 	return cmd
@@ -195,11 +161,11 @@ func (at *eventsAt) countDead(ctx context.Context, u *ui.UI) error {
 	return err
 }
 
-func printLetters(u *ui.UI, topic string, r *reader, all []letter) error {
+func printLetters(u *ui.UI, topic string, r *desk.Reader, all []desk.Letter) error {
 	if u.JSON {
-		reports := []eventReport{}
+		reports := []desk.Event{}
 		for _, l := range all {
-			reports = append(reports, l.report(r))
+			reports = append(reports, r.Event(l.Stored))
 		}
 		return u.PrintJSON(reports)
 	}
@@ -209,8 +175,8 @@ func printLetters(u *ui.UI, topic string, r *reader, all []letter) error {
 	}
 	table := ui.NewTable("NUMBER", "EVENT", "KEY", "GROUP", "ATTEMPTS", "SINCE", "ERROR")
 	for _, l := range all {
-		table.Row(ui.Accent.Sprint(fmt.Sprintf("%d", l.Sequence)), printable(l.dead.ID), printable(l.Message.Key), groupLabel(l.dead.Group), strconv.Itoa(l.dead.Attempts), since(l.dead.Time),
-			ui.Bad.Sprint(printable(ui.Shorten(l.dead.Error, 80))))
+		table.Row(ui.Accent.Sprint(fmt.Sprintf("%d", l.Sequence)), printable(l.Dead.ID), printable(l.Message.Key), groupLabel(l.Dead.Group), strconv.Itoa(l.Dead.Attempts), since(l.Dead.Time),
+			ui.Bad.Sprint(printable(ui.Shorten(l.Dead.Error, 80))))
 	}
 	_, err := table.WriteTo(u.Out)
 	return err
@@ -240,13 +206,13 @@ func newDeadShow(u *ui.UI) *cobra.Command {
 				return err
 			}
 			if u.JSON {
-				return printLetters(u, args[0], l.reader, chosen)
+				return printLetters(u, args[0], l.Reader, chosen)
 			}
 			for i, one := range chosen {
 				if i > 0 {
 					u.Printf("\n")
 				}
-				u.Printf("%s", eventText(one.report(l.reader), true))
+				u.Printf("%s", eventText(l.Reader.Event(one.Stored), true))
 			}
 			return nil
 		})
@@ -265,8 +231,8 @@ The event is published again, and then the letter removed: if the command is end
 time within two minutes does nothing more than remove it; later the event is handled twice.`,
 		example: `  hanse events dead redeliver orders.placed 17 18
   hanse events dead redeliver orders.placed --all --where dead.error~timeout`,
-		check:  (*letters).checkGroups,
-		change: (*letters).redeliver,
+		check:  (*desk.Letters).CheckGroups,
+		change: (*desk.Letters).Redeliver,
 	})
 }
 
@@ -277,9 +243,7 @@ func newDeadDrop(u *ui.UI) *cobra.Command {
 		long:  `Remove dead letters: nobody handles their events any more.`,
 		example: `  hanse events dead drop orders.placed 17
   hanse events dead drop orders.placed --all --where dead.group=mailer --dry-run`,
-		change: func(l *letters, ctx context.Context, one letter) error {
-			return l.at.Delete(ctx, l.topic, one.Sequence)
-		},
+		change: (*desk.Letters).Drop,
 	})
 }
 
@@ -287,8 +251,8 @@ func newDeadDrop(u *ui.UI) *cobra.Command {
 type deadChange struct {
 	use, done, ask       string
 	short, long, example string
-	check                func(*letters, context.Context, []letter) error // whether it can be done; nil: it can
-	change               func(*letters, context.Context, letter) error
+	check                func(*desk.Letters, context.Context, []desk.Letter) error // whether it can be done; nil: it can
+	change               func(*desk.Letters, context.Context, desk.Letter) error
 }
 
 // deadDone is the answer of such a command with --json.
@@ -335,25 +299,25 @@ then, elsewhere --yes is needed.
 			if err != nil {
 				return err
 			}
-			var list []letter
+			var list []desk.Letter
 			if all {
-				list, err = l.all(ctx)
+				list, err = l.All(ctx)
 			} else {
 				list, err = l.chosen(ctx, args[0], args[1:])
 			}
 			if err != nil {
 				return err
 			}
-			return c.run(ctx, u, l, strings.TrimSuffix(args[0], deadSuffix), list, all, confirm)
+			return c.run(ctx, u, at, l, strings.TrimSuffix(args[0], deadSuffix), list, all, confirm)
 		})
 	}
 	return cmd
 }
 
-func (c *deadChange) run(ctx context.Context, u *ui.UI, l *letters, topic string, list []letter, all bool, confirm confirmFlags) error {
+func (c *deadChange) run(ctx context.Context, u *ui.UI, at *eventsAt, l *letters, topic string, list []desk.Letter, all bool, confirm confirmFlags) error {
 	if c.check != nil {
-		if err := c.check(l, ctx, list); err != nil {
-			return err
+		if err := c.check(l.Letters, ctx, list); err != nil {
+			return at.missing(err)
 		}
 	}
 	ok := !confirm.dryRun
@@ -371,12 +335,12 @@ func (c *deadChange) run(ctx context.Context, u *ui.UI, l *letters, topic string
 	report := deadDone{Topic: topic, Meant: len(list), IDs: []string{}}
 	if ok {
 		for _, one := range list {
-			if err := c.change(l, ctx, one); err != nil {
+			if err := c.change(l.Letters, ctx, one); err != nil {
 				e := ui.Errorf("%d of %s %s, and not number %d: %w", report.Done, plural(uint64(len(list)), "dead letter"), c.done, one.Sequence, err)
 				return halfDone(ctx, u, e)
 			}
 			report.Done++
-			report.IDs = append(report.IDs, one.dead.ID)
+			report.IDs = append(report.IDs, one.Dead.ID)
 		}
 	}
 	switch {
@@ -389,19 +353,19 @@ func (c *deadChange) run(ctx context.Context, u *ui.UI, l *letters, topic string
 }
 
 // summary says which dead letters are meant.
-func summary(topic string, list []letter) string {
+func summary(topic string, list []desk.Letter) string {
 	if len(list) == 0 {
 		return "no dead letters of " + topic + " are meant"
 	}
 	byGroup := make(map[string]uint64)
 	var groups []string
-	first, last := list[0].dead.Time, list[0].dead.Time
+	first, last := list[0].Dead.Time, list[0].Dead.Time
 	for _, l := range list {
-		name := groupLabel(l.dead.Group)
+		name := groupLabel(l.Dead.Group)
 		if byGroup[name]++; byGroup[name] == 1 {
 			groups = append(groups, name)
 		}
-		first, last = minTime(first, l.dead.Time), maxTime(last, l.dead.Time)
+		first, last = minTime(first, l.Dead.Time), maxTime(last, l.Dead.Time)
 	}
 	slices.SortFunc(groups, func(a, b string) int { return cmp.Or(cmp.Compare(byGroup[b], byGroup[a]), strings.Compare(a, b)) })
 	for i, name := range groups {
@@ -423,32 +387,4 @@ func maxTime(a, b time.Time) time.Time {
 		return b
 	}
 	return a
-}
-
-// checkGroups holds that there is somebody for each dead letter to go back to.
-func (l *letters) checkGroups(ctx context.Context, list []letter) error {
-	known := make(map[string]bool)
-	for _, one := range list {
-		name := one.dead.Topic + " " + one.dead.Group
-		if one.dead.Group == "" || known[name] {
-			continue
-		}
-		if _, err := l.at.group(ctx, one.dead.Topic, one.dead.Group); err != nil {
-			return err
-		}
-		known[name] = true
-	}
-	return nil
-}
-
-// redeliver publishes the event of a dead letter for its group, and removes the letter. The redelivery is named after the letter, so that one that is
-// made twice is the same for the broker.
-func (l *letters) redeliver(ctx context.Context, one letter) error {
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
-	defer cancel()
-	name := fmt.Sprintf("dead-%d-%d", one.Sequence, one.Time.UnixMilli())
-	if err := l.at.publishOne(ctx, one.dead.Topic, one.dead.Redelivery(one.Message, name)); err != nil {
-		return err
-	}
-	return l.at.Delete(ctx, l.topic, one.Sequence)
 }

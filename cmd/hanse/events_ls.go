@@ -4,13 +4,13 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
 	"github.com/hanse-go/hanse/events"
+	"github.com/hanse-go/hanse/events/desk"
 	"github.com/spf13/cobra"
 )
 
@@ -52,43 +52,6 @@ DEAD counts the dead letters. With names, list these topics only; the topic of d
 	return cmd
 }
 
-// topicReport is a topic in the answer of `hanse events ls --json`.
-type topicReport struct {
-	Topic      string        `json:"topic"`
-	Events     uint64        `json:"events"`
-	Bytes      uint64        `json:"bytes"`
-	LastMinute uint64        `json:"lastMinute"` // events that came in it
-	Waiting    uint64        `json:"waiting"`    // events for later
-	First      uint64        `json:"first"`      // numbers
-	Last       uint64        `json:"last"`
-	FirstTime  *time.Time    `json:"firstTime,omitempty"`
-	LastTime   *time.Time    `json:"lastTime,omitempty"`
-	Keyed      bool          `json:"keyed"`
-	Delayed    bool          `json:"delayed"`
-	Limits     limitsReport  `json:"limits"`
-	Dead       uint64        `json:"dead"` // dead letters
-	Groups     []groupReport `json:"groups"`
-}
-
-// limitsReport is what a topic may keep; 0 is no limit.
-type limitsReport struct {
-	MaxAgeSeconds float64 `json:"maxAgeSeconds"`
-	MaxBytes      int64   `json:"maxBytes"`
-	MaxEvents     int64   `json:"maxEvents"`
-	MaxSize       int     `json:"maxSize"` // of one event
-	Replicas      int     `json:"replicas"`
-	DropOldest    bool    `json:"dropOldest"`
-}
-
-type groupReport struct {
-	Group    string     `json:"group"`
-	Ordered  bool       `json:"ordered"`
-	Lag      uint64     `json:"lag"`
-	InFlight uint64     `json:"inFlight"`
-	Oldest   *time.Time `json:"oldest,omitempty"`
-	Members  []string   `json:"members"` // null: not known
-}
-
 // some returns t, nil when it is zero.
 func some(t time.Time) *time.Time {
 	if t.IsZero() {
@@ -98,50 +61,13 @@ func some(t time.Time) *time.Time {
 }
 
 // report returns the state of the topics of these names; with none, of all but those of dead letters that nobody subscribes.
-func (at *eventsAt) report(ctx context.Context, names []string) ([]topicReport, error) {
-	list, err := at.topics(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range names {
-		if _, err := at.among(list, name); err != nil {
-			return nil, err
-		}
-	}
-	dead := make(map[string]uint64)
-	for _, t := range list {
-		if topic, ok := strings.CutSuffix(t.Name, deadSuffix); ok {
-			dead[topic] = t.Messages
-		}
-	}
-	reports := []topicReport{}
-	for _, t := range list {
-		if len(names) > 0 && !slices.Contains(names, t.Name) {
-			continue
-		}
-		groups, err := at.groups(ctx, t.Name)
-		if err != nil {
-			return nil, err
-		}
-		if len(names) == 0 && isDead(t.Name) && len(groups) == 0 {
-			continue
-		}
-		l := t.Limits
-		r := topicReport{
-			Topic: t.Name, Events: t.Messages, Bytes: t.Bytes, LastMinute: t.LastMinute, Waiting: t.Waiting, First: t.First, Last: t.Last,
-			FirstTime: some(t.FirstTime), LastTime: some(t.LastTime), Keyed: t.Keyed, Delayed: t.Delayed, Dead: dead[t.Name], Groups: []groupReport{},
-			Limits: limitsReport{max(l.MaxAge, 0).Seconds(), max(l.MaxBytes, 0), max(l.MaxMessages, 0), max(l.MaxSize, 0), l.Replicas, l.DropOldest},
-		}
-		for _, g := range groups {
-			r.Groups = append(r.Groups, groupReport{g.Name, g.Ordered, g.Lag, g.InFlight, some(g.Oldest), g.Members})
-		}
-		reports = append(reports, r)
-	}
-	return reports, nil
+func (at *eventsAt) report(ctx context.Context, names []string) ([]desk.Topic, error) {
+	list, err := at.desk().Topics(ctx, names...)
+	return list, at.silent(err)
 }
 
 // topicsText is the list as people read it.
-func topicsText(at *eventsAt, list []topicReport) (string, error) {
+func topicsText(at *eventsAt, list []desk.Topic) (string, error) {
 	var b strings.Builder
 	if at.folder != "" {
 		fmt.Fprintf(&b, "%s %s\n\n", ui.Strong.Sprint(at.system), ui.Faint.Sprint(at.folder))
@@ -261,7 +187,7 @@ func watchEvents(ctx context.Context, u *ui.UI, at *eventsAt, names []string) er
 }
 
 // counts is what must differ for the list to be printed again where it cannot be redrawn.
-func counts(list []topicReport) string {
+func counts(list []desk.Topic) string {
 	var b strings.Builder
 	for _, r := range list {
 		fmt.Fprintln(&b, r.Topic, r.Events, r.Last, r.Dead, r.Waiting)

@@ -100,7 +100,7 @@ func (f *publishFlags) publish(ctx context.Context, u *ui.UI, at *eventsAt, topi
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
-	if err := at.publishOne(ctx, topic, m); err != nil {
+	if err := at.desk().PublishOne(ctx, topic, m); err != nil {
 		return ui.Errorf("not published: %w", err)
 	}
 	done := published{Topic: topic, ID: m.ID, Source: m.Source}
@@ -203,13 +203,6 @@ func readMessage(md protoreflect.MessageDescriptor, args []string, in io.Reader)
 		return nil, ui.Usagef("%s: %w", what, err)
 	}
 	return msg, nil
-}
-
-// publishOne publishes a message and waits until it is stored.
-func (at *eventsAt) publishOne(ctx context.Context, topic string, m *events.Message) error {
-	done := make(chan error, 1)
-	at.Publish(ctx, topic, m, func(err error) { done <- err })
-	return <-done
 }
 
 // completePublish completes topics, and then the fields of their messages.

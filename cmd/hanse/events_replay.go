@@ -3,15 +3,15 @@ package main
 import (
 	"bufio"
 	"context"
-	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
 	"github.com/hanse-go/hanse/events"
+	"github.com/hanse-go/hanse/events/desk"
 	"github.com/spf13/cobra"
 )
 
@@ -118,43 +118,23 @@ type replay struct {
 	before       time.Time // when it was stored; zero: any time
 	conditions   []string
 	confirm      confirmFlags
-	reader       *reader
-}
-
-// replayReport is the answer of `hanse events replay --json`.
-type replayReport struct {
-	Topic       string     `json:"topic"`
-	Group       string     `json:"group"`
-	Events      uint64     `json:"events"`
-	Left        uint64     `json:"left"` // redeliveries, which are left out
-	First       uint64     `json:"first,omitempty"`
-	Last        uint64     `json:"last,omitempty"`
-	FirstTime   *time.Time `json:"firstTime,omitempty"`
-	LastTime    *time.Time `json:"lastTime,omitempty"`
-	Redelivered uint64     `json:"redelivered"`
-	Name        string     `json:"name,omitempty"` // what tells these redeliveries from others
 }
 
 func (p *replay) run(ctx context.Context) error {
-	t, err := p.at.topic(ctx, p.topic)
+	reader, err := p.at.newReader(ctx, p.topic, p.conditions)
 	if err != nil {
 		return err
 	}
-	if _, err := p.at.group(ctx, p.topic, p.group); err != nil {
-		return err
-	}
-	if p.reader, err = p.at.newReader(ctx, p.topic, p.conditions); err != nil {
-		return err
-	}
-	if p.last == 0 || p.last > t.Last { // what comes from now on is not among them, nor what is published here
-		p.last = max(t.Last, 1)
-	}
-	report, err := p.count(ctx)
+	progress := p.ui.Progress("counting the events of %s", p.topic)
+	r := desk.Replay{Reader: reader, Group: p.group, From: p.from, Last: p.last, Before: p.before}
+	r.Progress = func(n uint64) { progress.Set("counting the events of %s: %d", p.topic, n) }
+	report, err := r.Count(ctx)
+	progress.Done()
 	if err != nil {
-		return err
+		return p.at.missing(err)
 	}
 	if !p.ui.JSON {
-		p.ui.Notef("%s", report)
+		p.ui.Notef("%s", replayText(report))
 	}
 	if report.Events > 0 {
 		ok, err := p.confirm.ask(p.ui, fmt.Sprintf("have %s handle %s once more?", p.group, them(report.Events)))
@@ -162,9 +142,15 @@ func (p *replay) run(ctx context.Context) error {
 			return err
 		}
 		if ok {
-			report.Name = "replay-" + strings.ToLower(rand.Text()[:12])
-			if err := p.redeliver(ctx, report); err != nil {
-				return err
+			progress := p.ui.Progress("redelivering to %s", p.group)
+			err := r.Run(ctx, report)
+			progress.Done()
+			if part, ok := errors.AsType[*desk.PartError](err); ok {
+				e := ui.Errorf("%w", part)
+				if part.At > 0 {
+					e = e.Then("go on with --from %d", part.At)
+				}
+				return halfDone(ctx, p.ui, e)
 			}
 			if !p.ui.JSON {
 				p.ui.Printf("%s of %s redelivered to %s\n", plural(report.Redelivered, "event"), p.topic, p.group)
@@ -184,8 +170,8 @@ func them(n uint64) string {
 	return "them"
 }
 
-// String says what would be done.
-func (r *replayReport) String() string {
+// replayText says what would be done.
+func replayText(r *desk.Replayed) string {
 	if r.Events == 0 {
 		return fmt.Sprintf("no events of %s are meant", r.Topic)
 	}
@@ -202,104 +188,10 @@ func (r *replayReport) String() string {
 	return text
 }
 
-// each calls f for each event that is meant.
-func (p *replay) each(ctx context.Context, from events.Start, f func(events.Stored) error) error {
-	for s, err := range p.at.read(ctx, p.topic, p.reader, from, p.last, p.before) {
-		if err == nil {
-			err = f(s)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// count says which events are meant.
-func (p *replay) count(ctx context.Context) (*replayReport, error) {
-	r := &replayReport{Topic: p.topic, Group: p.group}
-	progress := p.ui.Progress("counting the events of %s", p.topic)
-	defer progress.Done()
-	return r, p.each(ctx, p.from, func(s events.Stored) error {
-		if _, again := s.Message.OnlyFor(); again {
-			r.Left++
-			return nil
-		}
-		if r.Events++; r.Events == 1 {
-			r.First, r.FirstTime = s.Sequence, &s.Time
-		}
-		r.Last, r.LastTime = s.Sequence, &s.Time
-		if r.Events%1000 == 0 {
-			progress.Set("counting the events of %s: %d", p.topic, r.Events)
-		}
-		return nil
-	})
-}
-
 // halfDone returns the error of something of which a part is done. It is told also after Ctrl-C.
 func halfDone(ctx context.Context, u *ui.UI, e *ui.Error) error {
 	if ctx.Err() == nil {
 		return e
 	}
 	return ui.Silent{Exit: u.Fail(e)}
-}
-
-// replayWindow is how many redeliveries are on their way at the same time.
-const replayWindow = 256
-
-// redeliver publishes the events again. What is on its way is published in its order; after an error nothing more is.
-func (p *replay) redeliver(ctx context.Context, r *replayReport) error {
-	progress := p.ui.Progress("redelivering to %s", p.group)
-	defer progress.Done()
-	var mu sync.Mutex
-	var failed error
-	var failedAt uint64 // the first event of which it is not known that it is stored
-	window := make(chan struct{}, replayWindow)
-	err := p.each(ctx, events.Start{Sequence: r.First}, func(s events.Stored) error {
-		if _, again := s.Message.OnlyFor(); again {
-			return nil
-		}
-		window <- struct{}{}
-		mu.Lock()
-		err := failed
-		mu.Unlock()
-		if err == nil {
-			err = ctx.Err()
-		}
-		if err != nil {
-			<-window
-			mu.Lock()
-			defer mu.Unlock()
-			if failedAt == 0 || s.Sequence < failedAt {
-				failedAt = s.Sequence
-			}
-			return err
-		}
-		p.at.Publish(ctx, p.topic, s.Message.Redelivery(p.group, r.Name), func(err error) {
-			mu.Lock()
-			defer mu.Unlock()
-			if err == nil {
-				r.Redelivered++
-			} else if failed == nil || s.Sequence < failedAt {
-				failed, failedAt = err, s.Sequence
-			}
-			<-window
-		})
-		return nil
-	})
-	for range replayWindow { // all have been answered
-		window <- struct{}{}
-	}
-	if failed != nil {
-		err = failed
-	}
-	if err == nil {
-		return nil
-	}
-	e := ui.Errorf("%d of %d events were redelivered: %w", r.Redelivered, r.Events, err)
-	if failedAt > 0 {
-		e = e.Then("go on with --from %d", failedAt)
-	}
-	progress.Done()
-	return halfDone(ctx, p.ui, e)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/where"
 	"github.com/hanse-go/hanse/events"
+	"github.com/hanse-go/hanse/events/desk"
 	"github.com/nats-io/nuid"
 	"github.com/spf13/cobra"
 )
@@ -96,14 +97,11 @@ type tail struct {
 	at     *eventsAt
 	ui     *ui.UI
 	topic  string
-	reader *reader
+	reader *desk.Reader
 	last   uint64 // number of the last one that was seen
 }
 
 func (t *tail) run(ctx context.Context, conditions []string, stored bool, start events.Start, lines int, follow bool) error {
-	if _, err := t.at.topic(ctx, t.topic); err != nil {
-		return err
-	}
 	var err error
 	if t.reader, err = t.at.newReader(ctx, t.topic, conditions); err != nil {
 		return err
@@ -137,7 +135,7 @@ func (t *tail) run(ctx context.Context, conditions []string, stored bool, start 
 // past shows what is stored, of it the last lines; 0 is all.
 func (t *tail) past(ctx context.Context, start events.Start, lines int) error {
 	var kept []events.Stored
-	for s, err := range t.at.read(ctx, t.topic, t.reader, start, 0, time.Time{}) {
+	for s, err := range t.reader.Read(ctx, start, 0, time.Time{}) {
 		if err != nil {
 			return err
 		}
@@ -170,7 +168,7 @@ func (t *tail) follow(ctx context.Context, live events.Source) error {
 		}
 		for _, d := range some {
 			s := events.Stored{Message: d.Message(), Sequence: d.Sequence(), Time: time.Now()}
-			if s.Sequence > t.last && t.reader.passes(&s) {
+			if s.Sequence > t.last && t.reader.Passes(s) {
 				if err := t.show(s); err != nil {
 					return err
 				}
@@ -181,4 +179,4 @@ func (t *tail) follow(ctx context.Context, live events.Source) error {
 	}
 }
 
-func (t *tail) show(s events.Stored) error { return showEvent(t.ui, t.reader.report(s)) }
+func (t *tail) show(s events.Stored) error { return showEvent(t.ui, t.reader.Event(s)) }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hanse-go/hanse/events"
+	"github.com/hanse-go/hanse/events/desk"
 )
 
 // TestRedeliverTwice holds that a redelivery which was interrupted before the letter was removed is the same for the backplane when it is made again.
@@ -28,7 +29,7 @@ func TestRedeliverTwice(t *testing.T) {
 		"hanse-dead-topic": "orders.placed", "hanse-dead-id": "one", "hanse-dead-group": "mailer", "x": "y",
 	}}
 	for range 2 { // of the same ID: only one is kept
-		if err := at.publishOne(t.Context(), "orders.placed.dead", dead); err != nil {
+		if err := at.desk().PublishOne(t.Context(), "orders.placed.dead", dead); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -36,12 +37,12 @@ func TestRedeliverTwice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := l.all(t.Context())
+	all, err := l.All(t.Context())
 	if err != nil || len(all) != 1 {
 		t.Fatalf("%v, %v", all, err)
 	}
 	for range 2 {
-		if err := l.redeliver(t.Context(), all[0]); err != nil {
+		if err := l.Redeliver(t.Context(), all[0]); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -61,10 +62,10 @@ func TestRedeliverTwice(t *testing.T) {
 	if n != 1 {
 		t.Errorf("the event was redelivered %d times", n)
 	}
-	if rest, err := l.all(t.Context()); err != nil || len(rest) > 0 {
+	if rest, err := l.All(t.Context()); err != nil || len(rest) > 0 {
 		t.Errorf("left: %v, %v", rest, err)
 	}
-	if err := l.checkGroups(t.Context(), all); err == nil || !strings.Contains(err.Error(), `no group "mailer" subscribes orders.placed`) {
+	if err := l.CheckGroups(t.Context(), all); err == nil || !strings.Contains(err.Error(), `no group "mailer" subscribes orders.placed`) {
 		t.Errorf("without the group: %v", err)
 	}
 }
@@ -75,7 +76,7 @@ func TestEventText(t *testing.T) {
 	m := &events.Message{ID: evil, Source: evil, Type: evil, Subject: evil, Key: evil, ContentType: evil, Data: []byte(evil), Metadata: map[string]string{
 		"x": evil, "hanse-dead-topic": evil, "hanse-dead-id": evil, "hanse-dead-error": evil, "hanse-dead-group": evil, "hanse-group": evil,
 	}, Extensions: map[string]string{"e": evil}}
-	r := (&reader{}).report(events.Stored{Message: m, Sequence: 7, Time: time.Now()})
+	r := (&desk.Reader{}).Event(events.Stored{Message: m, Sequence: 7, Time: time.Now()})
 	r.Unreadable = evil
 	text := eventText(r, true)
 	for _, bad := range []string{"\x1b]", "\x07", "\u009b"} {

@@ -65,6 +65,7 @@ func Run(t *testing.T, s Suite) {
 		{"OneCreates", oneCreates},
 		{"EachModifies", eachModifies},
 		{"Buckets", buckets},
+		{"Admin", admin},
 		{"DeclareAgain", declareAgain},
 		{"DeclareOtherwise", declareOtherwise},
 		{"DeclareAtOnce", declareAtOnce},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 
+	"github.com/hanse-go/hanse/internal/reflection"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
@@ -112,7 +113,7 @@ func (c *Call) stream(ctx context.Context, name string, in *input) (metadata.MD,
 }
 
 func (c *Call) reply(m proto.Message) error {
-	data, err := FormatJSON(m, c.Method.Types, c.Indent)
+	data, err := reflection.FormatJSON(m, c.Method.Types, c.Indent)
 	if err != nil {
 		return err
 	}

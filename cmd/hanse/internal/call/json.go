@@ -1,7 +1,6 @@
 package call
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -9,7 +8,6 @@ import (
 
 	"github.com/hanse-go/hanse/internal/reflection"
 	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/dynamicpb"
 )
@@ -24,22 +22,6 @@ func ParseJSON(data []byte, md protoreflect.MessageDescriptor, types *reflection
 		return nil, fmt.Errorf("the JSON is no %s: %s", md.Name(), protoMessage(err))
 	}
 	return m, nil
-}
-
-// FormatJSON writes a message in protobuf's JSON form: on one line, or indented. protojson puts blanks at random, so that nobody
-// relies on them; here they are regular.
-func FormatJSON(m proto.Message, types *reflection.Types, indent bool) ([]byte, error) {
-	data, err := protojson.MarshalOptions{Resolver: types, AllowPartial: true}.Marshal(m)
-	if err != nil {
-		return nil, err
-	}
-	var b bytes.Buffer
-	if indent {
-		err = json.Indent(&b, data, "", "  ")
-	} else {
-		err = json.Compact(&b, data)
-	}
-	return b.Bytes(), err
 }
 
 // checkNames reports the first key of a JSON object that the message does not have, with what it may have meant. Everything else

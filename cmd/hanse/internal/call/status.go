@@ -76,7 +76,7 @@ func (e *StatusError) details() []detail {
 
 func (e *StatusError) detailJSON(a *anypb.Any) json.RawMessage {
 	if m := e.unpack(a); m != nil {
-		if data, err := FormatJSON(m, e.types, false); err == nil {
+		if data, err := reflection.FormatJSON(m, e.types, false); err == nil {
 			return data
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
 	"github.com/hanse-go/hanse/events"
+	"github.com/hanse-go/hanse/events/desk"
 )
 
 // attribute is what is known of an event without its message: one of the functions is set.
@@ -34,7 +35,7 @@ var attributes = map[string]attribute{
 	"time":          {time: func(s *events.Stored) time.Time { return s.Message.Time }},
 	"stored":        {time: func(s *events.Stored) time.Time { return s.Time }},
 	"sequence":      {number: func(s *events.Stored) uint64 { return s.Sequence }},
-	"trace":         {text: func(s *events.Stored) string { return TraceID(s.Message) }},
+	"trace":         {text: func(s *events.Stored) string { return desk.TraceID(s.Message) }},
 	"dead.group":    {text: func(s *events.Stored) string { return deadLetter(s).Group }},
 	"dead.error":    {text: func(s *events.Stored) string { return deadLetter(s).Error }},
 	"dead.id":       {text: func(s *events.Stored) string { return deadLetter(s).ID }},
@@ -84,15 +85,6 @@ func (a attribute) matcher(op operator, value string) (func(*events.Stored) bool
 	}
 	holds := ordered(op, value)
 	return func(s *events.Stored) bool { return holds(a.text(s)) }, nil
-}
-
-// TraceID returns the ID of the trace that an event belongs to, "" for none.
-func TraceID(m *events.Message) string {
-	parts := strings.Split(m.Metadata["traceparent"], "-")
-	if len(parts) < 4 || len(parts[1]) != 32 {
-		return ""
-	}
-	return parts[1]
 }
 
 // TimeForms says how people write a time.
