@@ -65,6 +65,7 @@ check: ## formatting, vet (linux, darwin, windows), the analyser, generated code
 	@for m in $(TESTED); do $(STEP) staticcheck-$$m bash -c 'cd '$$m' && $(CURDIR)/.tmp/bin/staticcheck ./...' || exit 1; done
 	@$(STEP) house $(GO) test -count=1 -run '^Test(Floors|Bans|NestedModules|Size)$$' .
 	@$(STEP) generated bash -c '$(GO) build -o .tmp/bin/hanse ./cmd/hanse && .tmp/bin/hanse gen --check && for m in examples bench; do (cd $$m && ../.tmp/bin/hanse gen --check) || exit 1; done'
+	@$(STEP) assets $(GO) -C tools/assets run . -check -types
 	@$(STEP) tidy bash -c 'for m in . $(MODULES); do $(GO) -C $$m mod tidy -diff || { echo "run go mod tidy in $$m"; exit 1; }; done'
 
 .PHONY: ci
@@ -125,6 +126,10 @@ fuzz: ## fuzz every target in turn, each for FUZZTIME (30s); the committed input
 .PHONY: soak
 soak: ## drive mixed calls while connections break and instances come and go, for SOAKTIME (3m), and look for what is left
 	HANSE_SOAK=$(SOAKTIME) $(GO) test $(if $(HAVE_CC),-race) -count=1 -v -parallel 3 -run '^TestSoak$$' -timeout 60m ./rpc
+
+.PHONY: assets
+assets: ## bundle the dashboard's page (dashboard/web) into dashboard/assets, and check its types (needs the network once)
+	@$(GO) -C tools/assets run . -types
 
 .PHONY: tidy
 tidy: ## go mod tidy in every module

@@ -1,0 +1,96 @@
+package dashboard
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/hanse-go/hanse/telemetry/collector"
+)
+
+// Server serves the dashboard of one system. Set its fields before the first call of a method; all methods may be called concurrently.
+type Server struct {
+	// Collector answers what the system told of itself. Nil: pages that need it say that there is nothing.
+	Collector *collector.Collector
+
+	// System is what runs. Nil: nothing is known of it, and nothing can be done to it.
+	System System
+
+	// Token lets people in: it is a part of [Server.Link]. Default: a new one, random, for each Server.
+	Token string
+
+	// Hosts are names, without ports, by which the page may be asked for, besides localhost, *.localhost and the addresses of this
+	// machine's loopback. A request for any other name is refused, so that no web site can reach the page by a name of its own.
+	Hosts []string
+
+	// Logger is told of what goes wrong. Default: slog's.
+	Logger *slog.Logger
+
+	once    sync.Once
+	handler http.Handler
+	token   string
+	live    live
+}
+
+// NewToken returns a random token.
+func NewToken() string { return rand.Text() }
+
+func (s *Server) init() {
+	s.once.Do(func() {
+		s.token = cmp.Or(s.Token, NewToken())
+		s.handler = s.guard(s.mux())
+	})
+}
+
+// Handler serves the page, for as long as the Server runs; without [Server.Run] it serves, too, but nothing on the page is live.
+func (s *Server) Handler() http.Handler {
+	s.init()
+	return s.handler
+}
+
+// Link is what a person opens in a browser.
+func (s *Server) Link(addr net.Addr) string {
+	s.init()
+	u := url.URL{Scheme: "http", Host: addr.String(), Path: "/", RawQuery: url.Values{tokenParam: {s.token}}.Encode()}
+	return u.String()
+}
+
+// Run serves the page at lis until ctx ends, and closes lis.
+func (s *Server) Run(ctx context.Context, lis net.Listener) error {
+	s.init()
+	// What is open at the end is cut: pages wait for changes for ever, and ask again when there is a server again.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var work sync.WaitGroup
+	defer work.Wait()
+	work.Go(func() { s.watch(ctx) })
+	server := &http.Server{
+		Handler:           s.handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ErrorLog:          slog.NewLogLogger(s.log().Handler(), slog.LevelDebug),
+	}
+	end := context.AfterFunc(ctx, func() { server.Close() })
+	defer end()
+	defer server.Close()
+	if err := server.Serve(lis); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+func (s *Server) log() *slog.Logger {
+	if s.Logger != nil {
+		return s.Logger
+	}
+	return slog.Default()
+}

@@ -1,0 +1,6 @@
+// All pages, in the order of the navigation. The first whose path fits is shown.
+import { overview } from "./overview/overview";
+import { service } from "./service/service";
+import type { Page } from "./shell/page";
+
+export const pages: Page[] = [overview, service];
