@@ -36,6 +36,11 @@ type Config struct {
 
 	// MetricInterval is how often numbers are sent, and MetricTimeout how long that may take. Default: 60 s and 30 s.
 	MetricInterval, MetricTimeout time.Duration
+	// MetricTemporality says since when what is sent counts. Default: since the start.
+	MetricTemporality Temporality
+	// Histograms says which buckets histograms that are sent have. Default: exponential ones those of calls, the program's own those that
+	// it asked for.
+	Histograms Histograms
 
 	// ServiceName is what a process is called that has no service of its own, one that only calls. Default: "unknown_service" and the name
 	// of the program.
@@ -177,6 +182,7 @@ func (c Config) Over(below Config) Config {
 	c.Sampler, c.Ratio, c.Slow = cmp.Or(c.Sampler, below.Sampler), cmp.Or(c.Ratio, below.Ratio), cmp.Or(c.Slow, below.Slow)
 	c.Batch, c.LogBatch, c.Limits = c.Batch.over(below.Batch), c.LogBatch.over(below.LogBatch), c.Limits.over(below.Limits)
 	c.MetricInterval, c.MetricTimeout = cmp.Or(c.MetricInterval, below.MetricInterval), cmp.Or(c.MetricTimeout, below.MetricTimeout)
+	c.MetricTemporality, c.Histograms = cmp.Or(c.MetricTemporality, below.MetricTemporality), cmp.Or(c.Histograms, below.Histograms)
 	c.ServiceName = cmp.Or(c.ServiceName, below.ServiceName)
 	for _, a := range below.Resource {
 		if !slices.ContainsFunc(c.Resource, func(own attribute.KeyValue) bool { return own.Key == a.Key }) {
@@ -203,7 +209,7 @@ func (l Limits) over(below Limits) Limits {
 
 // Check returns what is wrong with the config, all of it, or nil.
 func (c Config) Check() error {
-	err := errors.Join(c.Traces.check("Traces"), c.Metrics.check("Metrics"), c.Logs.check("Logs"), c.Sampler.check(), c.Batch.check("Batch"), c.LogBatch.check("LogBatch"))
+	err := errors.Join(c.Traces.check("Traces"), c.Metrics.check("Metrics"), c.Logs.check("Logs"), c.Sampler.check(), c.Batch.check("Batch"), c.LogBatch.check("LogBatch"), c.MetricTemporality.check(), c.Histograms.check())
 	if c.Ratio > 1 || c.Ratio != c.Ratio {
 		err = errors.Join(err, fmt.Errorf("telemetry: Config.Ratio: %v is not between 0 and 1", c.Ratio))
 	}

@@ -21,7 +21,8 @@ import (
 //   - OTEL_TRACES_SAMPLER, OTEL_TRACES_SAMPLER_ARG
 //   - OTEL_RESOURCE_ATTRIBUTES, OTEL_SERVICE_NAME
 //   - OTEL_PROPAGATORS
-//   - OTEL_METRIC_EXPORT_INTERVAL, OTEL_METRIC_EXPORT_TIMEOUT
+//   - OTEL_METRIC_EXPORT_INTERVAL, OTEL_METRIC_EXPORT_TIMEOUT, OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE,
+//     OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION
 //   - OTEL_BSP_MAX_QUEUE_SIZE, _MAX_EXPORT_BATCH_SIZE, _SCHEDULE_DELAY, _EXPORT_TIMEOUT, and OTEL_BLRP_ for logs
 //   - OTEL_ATTRIBUTE_…_LIMIT, OTEL_SPAN_…_LIMIT, OTEL_EVENT_…_LIMIT, OTEL_LINK_…_LIMIT
 //
@@ -52,6 +53,7 @@ func FromEnv(environ func(string) (string, bool)) (Config, error) {
 		}
 	}
 	c.MetricInterval, c.MetricTimeout = e.millis("OTEL_METRIC_EXPORT_INTERVAL"), e.millis("OTEL_METRIC_EXPORT_TIMEOUT")
+	c.MetricTemporality, c.Histograms = e.temporality(), e.histograms()
 	c.Batch, c.LogBatch = e.batch("OTEL_BSP_"), e.batch("OTEL_BLRP_")
 	c.Limits = e.limits()
 	return c, errors.Join(e.errs...)
@@ -184,6 +186,30 @@ func (e *env) sampler() (Sampler, float64) {
 		ratio = 1 // so says the standard
 	}
 	return s, ratio
+}
+
+func (e *env) temporality() Temporality {
+	const name = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"
+	v := strings.ToLower(e.get(name))
+	t := Temporality(v)
+	switch {
+	case v == "cumulative":
+		return Cumulative
+	case t.check() != nil:
+		e.bad(name, v, "there are cumulative, delta and lowmemory")
+		return Cumulative
+	}
+	return t
+}
+
+func (e *env) histograms() Histograms {
+	const name = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION"
+	h := Histograms(strings.ToLower(e.get(name)))
+	if h.check() != nil {
+		e.bad(name, string(h), fmt.Sprintf("there are %s and %s", ExplicitHistograms, ExponentialHistograms))
+		return ""
+	}
+	return h
 }
 
 const defaultEndpoint = "http://localhost:4318"

@@ -16,6 +16,7 @@ type Method struct {
 	kind    trace.SpanKind
 	name    string // "pkg.Service/Method", the name of its spans
 	peer    string // the called service; "": it is served here
+	calls   calls
 }
 
 type methodKey struct {
@@ -64,4 +65,5 @@ func (s *Service) method(key methodKey) *Method {
 
 // ended counts a call. sample is of the trace that it belongs to, where that is recorded; else it is not valid.
 func (m *Method) ended(took time.Duration, code codes.Code, sample trace.SpanContext) {
+	m.calls.record(took, code, sample)
 }

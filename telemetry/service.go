@@ -15,6 +15,8 @@ type Service struct {
 	telemetry *Telemetry
 	resource  resourceKey
 	attrs     []attribute.KeyValue // of the resource
+	number    int                  // of the services of the process, from 0
+	meters    meters
 
 	mu      sync.Mutex
 	methods atomic.Pointer[map[methodKey]*Method] // replaced, never changed
@@ -40,7 +42,7 @@ func (t *Telemetry) Service(name, version, instance string) *Service {
 	if s := t.services[key]; s != nil {
 		return s
 	}
-	s := &Service{telemetry: t, resource: key, attrs: t.resourceAttributes(key)}
+	s := &Service{telemetry: t, resource: key, attrs: t.resourceAttributes(key), number: len(t.services)}
 	s.methods.Store(&map[methodKey]*Method{})
 	t.services[key] = s
 	return s

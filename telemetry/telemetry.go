@@ -47,8 +47,7 @@ func (t *Telemetry) Run(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
-	<-ctx.Done()
-	return nil
+	return t.runMetrics(ctx)
 }
 
 func (t *Telemetry) logger() *slog.Logger {
