@@ -2,5 +2,7 @@
 import { overview } from "./overview/overview";
 import { service } from "./service/service";
 import type { Page } from "./shell/page";
+import { trace } from "./traces/trace";
+import { traces } from "./traces/traces";
 
-export const pages: Page[] = [overview, service];
+export const pages: Page[] = [overview, service, traces, trace];
