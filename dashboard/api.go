@@ -58,6 +58,11 @@ func (s *Server) mux() http.Handler {
 	s.overviewAPI(a)
 	s.tracesAPI(a)
 	s.serviceAPI(a)
+	c := &console{conn: s.Conn, known: make(map[string]*described)}
+	s.consoleAPI(a, c)
+	s.metricsAPI(a)
+	s.eventsAPI(a)
+	s.storeAPI(a, c)
 	return mux
 }
 

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"slices"
 	"time"
+
+	"github.com/hanse-go/hanse/store"
 )
 
 // actionTime bounds how long an action may take: a start may have to build.
@@ -59,6 +61,15 @@ func (s *Server) pages() []string {
 	pages := []string{}
 	if s.Collector != nil {
 		pages = append(pages, "traces", "logs", "metrics")
+	}
+	if s.Conn != nil {
+		pages = append(pages, "console")
+	}
+	if s.Events != nil {
+		pages = append(pages, "events")
+	}
+	if _, ok := s.Store.(store.Admin); ok {
+		pages = append(pages, "store")
 	}
 	return pages
 }

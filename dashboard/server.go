@@ -12,7 +12,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hanse-go/hanse/events/desk"
+	"github.com/hanse-go/hanse/store"
 	"github.com/hanse-go/hanse/telemetry/collector"
+	"google.golang.org/grpc"
 )
 
 // Server serves the dashboard of one system. Set its fields before the first call of a method; all methods may be called concurrently.
@@ -22,6 +25,16 @@ type Server struct {
 
 	// System is what runs. Nil: nothing is known of it, and nothing can be done to it.
 	System System
+
+	// Conn connects to a service of the system, for the console. The connection should tell nothing of its calls (no telemetry): the console
+	// gives each call a trace of its own. Nil: there is no console.
+	Conn func(service string) grpc.ClientConnInterface
+
+	// Events are those of the system. Nil: it has no backplane that is known here.
+	Events desk.Broker
+
+	// Store keeps the values of the system; one that is no [store.Admin] shows nothing. Nil: it has no backplane that is known here.
+	Store store.Driver
 
 	// Token lets people in: it is a part of [Server.Link]. Default: a new one, random, for each Server.
 	Token string

@@ -125,11 +125,7 @@ func (r *Client) Contract(ctx context.Context, name string) (protoreflect.Servic
 	if err := r.fetchImports(ctx); err != nil {
 		return nil, nil, err
 	}
-	set := &descriptorpb.FileDescriptorSet{}
-	for _, f := range r.files {
-		set.File = append(set.File, f)
-	}
-	files, err := protodesc.FileOptions{AllowUnresolvable: true}.NewFiles(set)
+	files, err := r.build()
 	if err != nil {
 		return nil, nil, fmt.Errorf("the server's description of %s is broken: %w", name, err)
 	}
@@ -142,6 +138,36 @@ func (r *Client) Contract(ctx context.Context, name string) (protoreflect.Servic
 		return nil, nil, fmt.Errorf("%s is no contract", name)
 	}
 	return sd, &Types{dynamicpb.NewTypes(files)}, nil
+}
+
+// File returns the description of a file, with all that it imports.
+func (r *Client) File(ctx context.Context, path string) (protoreflect.FileDescriptor, error) {
+	res, err := r.ask(ctx, &reflectionpb.ServerReflectionRequest{
+		MessageRequest: &reflectionpb.ServerReflectionRequest_FileByFilename{FileByFilename: path},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := r.add(res); err != nil {
+		return nil, err
+	}
+	if err := r.fetchImports(ctx); err != nil {
+		return nil, err
+	}
+	files, err := r.build()
+	if err != nil {
+		return nil, fmt.Errorf("the server's description of %s is broken: %w", path, err)
+	}
+	return files.FindFileByPath(path)
+}
+
+// build links all that was told.
+func (r *Client) build() (*protoregistry.Files, error) {
+	set := &descriptorpb.FileDescriptorSet{}
+	for _, f := range r.files {
+		set.File = append(set.File, f)
+	}
+	return protodesc.FileOptions{AllowUnresolvable: true}.NewFiles(set)
 }
 
 // fetchImports asks for the files that are imported and not there yet.
