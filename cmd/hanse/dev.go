@@ -40,7 +40,10 @@ it concerns are built again and replaced: the new process is ready before the ol
 the old one stays. Programs that only call services are started by hanse start.
 
 All services are at one address, too, for programs of this machine that are no members: by gRPC, Connect, gRPC-Web, REST and
-WebSocket, with /docs, /openapi.json, JSON-RPC at /rpc, and tools for AI agents at /mcp. It stays the same in the next run.`,
+WebSocket, with /docs, /openapi.json, JSON-RPC at /rpc, and tools for AI agents at /mcp. It stays the same in the next run.
+
+The dashboard shows all of it in a browser, by the link that is printed: what runs, who calls whom, and what is wrong. Its link, too,
+stays the same.`,
 		Example: `  hanse dev                                  the system of this folder
   hanse dev --one                            each program in one process
   hanse dev --replicas cart=3 ./shop         three copies of a service
@@ -66,6 +69,9 @@ WebSocket, with /docs, /openapi.json, JSON-RPC at /rpc, and tools for AI agents 
 			if err := frontOf(&o, front); err != nil {
 				return err
 			}
+			if err := checkPage(o.DashboardAddr); err != nil {
+				return err
+			}
 			o.Run = []string{self, "run"}
 			o.Generate = generate
 			kill, end := secondSignal(cmd.Context())
@@ -81,9 +87,25 @@ WebSocket, with /docs, /openapi.json, JSON-RPC at /rpc, and tools for AI agents 
 	f.BoolVar(&o.NoIdentity, "no-identity", false, "let the services speak plaintext, without certificates")
 	f.DurationVar(&o.CertificateLife, "certificate-life", time.Hour, "how long certificates are good; they are renewed when a third of the `time` is over")
 	f.StringVar(&front, "gateway", "", "serve all services at this `host:port` of this machine; off: at none (default a port of 127.0.0.1 that stays the same)")
+	f.StringVar(&o.DashboardAddr, "dashboard", "", "show the system in a browser at this `host:port` of this machine; off: do not (default a port of 127.0.0.1 that stays the same)")
 	f.StringSliceVar(&o.Services, "services", nil, "start these services only: `NAME,…` (default all)")
 	f.StringVar(&o.Name, "system", os.Getenv("HANSE_SYSTEM"), "`name` of the system (default that in hanse.yaml, or the folder's)")
 	return cmd
+}
+
+// checkPage refuses an address for the dashboard that others reach.
+func checkPage(addr string) error {
+	if addr == "" || addr == dev.NoDashboard {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return ui.Usagef("--dashboard: %q is not host:port", addr).Then("write --dashboard localhost:4000, or --dashboard off")
+	}
+	if !gateway.LocalName(host) {
+		return ui.Usagef("--dashboard: others than this machine reach %s, and who has the link can stop services", addr).Then("write --dashboard localhost:4000, and reach it from elsewhere by ssh -L")
+	}
+	return nil
 }
 
 // frontDrain is how long the gateway waits at the end for calls that run: the services behind it end at the same time.

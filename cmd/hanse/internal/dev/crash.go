@@ -100,8 +100,9 @@ func (sl *slot) pause(readyAt, now time.Time) time.Duration {
 	return pause
 }
 
-// updatePins shows at the foot of the terminal what does not work.
+// updatePins shows at the foot of the terminal what does not work, and tells the dashboard.
 func (s *supervisor) updatePins() {
+	defer s.bell.ring()
 	s.mu.Lock()
 	var pins []string
 	if s.ready && !s.stopping {

@@ -26,6 +26,7 @@ import (
 	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/watch"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/manifest"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
+	"github.com/hanse-go/hanse/dashboard"
 	"github.com/hanse-go/hanse/discovery"
 	"github.com/hanse-go/hanse/internal/rundir"
 	"github.com/hanse-go/hanse/internal/systems"
@@ -49,6 +50,8 @@ type Options struct {
 	// Gateway serves the whole system at one address, until ctx ends. Nil: nothing does.
 	Gateway     func(ctx context.Context, f Front) error
 	GatewayAddr string // HOST:PORT; "": a port of 127.0.0.1 that stays the same
+
+	DashboardAddr string // HOST:PORT, or [NoDashboard]; "": a port of 127.0.0.1 that stays the same
 
 	// Generate makes code from .proto files that changed, and returns what it wrote. Nil: nothing is generated.
 	Generate func(ctx context.Context, files []string) (written []string, err error)
@@ -78,7 +81,10 @@ type supervisor struct {
 	backplane *backplane
 	work      sync.WaitGroup // goroutines that end after ctx
 
-	frontDoor net.Listener // of the gateway; nil: there is none
+	frontDoor net.Listener      // of the gateway; nil: there is none
+	pageDoor  net.Listener      // of the dashboard
+	page      *dashboard.Server // nil: there is none
+	bell      bell              // rung when processes or programs change
 
 	mu       sync.Mutex     // guards what follows, and all units, slots and children
 	manifest *manifest.File // that counts
@@ -212,6 +218,9 @@ func (s *supervisor) run(ctx context.Context) error {
 	if err := s.listenFront(); err != nil {
 		return err
 	}
+	if err := s.listenPage(); err != nil {
+		return err
+	}
 	w, err := watch.New()
 	if err != nil {
 		return fmt.Errorf("watching for changes of files: %w", err)
@@ -246,6 +255,7 @@ func (s *supervisor) run(ctx context.Context) error {
 		return err
 	}
 	s.serveFront(&services)
+	s.servePage(background, &services)
 	s.startAll(s.ctx)
 	s.summary(s.ctx)
 	var reloads sync.WaitGroup

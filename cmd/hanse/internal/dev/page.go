@@ -1,0 +1,209 @@
+package dev
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/control"
+	"github.com/hanse-go/hanse/cmd/hanse/internal/member"
+	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
+	"github.com/hanse-go/hanse/dashboard"
+	"github.com/hanse-go/hanse/discovery"
+)
+
+// NoDashboard is the DashboardAddr of who wants none.
+const NoDashboard = "off"
+
+// pageName is under which the port of the dashboard is remembered. No service can be called so.
+const pageName = "(dashboard)"
+
+// listenPage takes the address of the dashboard, which stays the same in the next run.
+func (s *supervisor) listenPage() (err error) {
+	switch s.DashboardAddr {
+	case NoDashboard:
+		return nil
+	case "":
+		s.pageDoor, err = s.doors.listen(pageName)
+	default:
+		s.pageDoor, err = net.Listen("tcp", s.DashboardAddr)
+	}
+	if err != nil {
+		return ui.Errorf("the dashboard cannot listen: %w", err).Then("give another address with --dashboard HOST:PORT, or go without: --dashboard off")
+	}
+	s.page = &dashboard.Server{
+		System: view{s},
+		Token:  s.pageToken(),
+		Logger: slog.New(slog.NewJSONHandler(lines{s}, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	}
+	return nil
+}
+
+// pageToken is that of the last run, so that a page that is still open goes on.
+func (s *supervisor) pageToken() string {
+	file := filepath.Join(s.builds.Path, "dashboard-token")
+	if text, err := os.ReadFile(file); err == nil && len(text) >= 20 {
+		return string(text)
+	}
+	token := dashboard.NewToken()
+	if err := os.WriteFile(file, []byte(token), 0o600); err != nil {
+		s.problemf("the dashboard's link will be another one in the next run: %v", err)
+	}
+	return token
+}
+
+// servePage runs the dashboard until the services end.
+func (s *supervisor) servePage(ctx context.Context, services *sync.WaitGroup) {
+	if s.page == nil {
+		return
+	}
+	services.Go(func() {
+		if err := s.page.Run(ctx, s.pageDoor); err != nil && ctx.Err() == nil {
+			s.problemf("the dashboard has ended: %v", err)
+		}
+	})
+}
+
+// view is the system as the dashboard sees it.
+type view struct{ s *supervisor }
+
+// State joins what should run with what the registry knows.
+func (v view) State(context.Context) (*dashboard.State, error) {
+	status := v.s.Status()
+	list, _ := v.s.board.get()
+	st := &dashboard.State{
+		Name: status.System, Dir: status.Dir, Kind: dashboard.KindDev, Ready: status.Ready,
+		Services: []dashboard.Service{}, Problems: append([]string{}, status.Problems...),
+	}
+	at := make(map[string]int)
+	add := func(svc dashboard.Service) *dashboard.Service {
+		i, ok := at[svc.Name]
+		if !ok {
+			i = len(st.Services)
+			at[svc.Name] = i
+			svc.Instances = []dashboard.Instance{}
+			st.Services = append(st.Services, svc)
+		}
+		return &st.Services[i]
+	}
+	for _, svc := range status.Services {
+		actions := []dashboard.ActionName{dashboard.Start}
+		if svc.Want > 0 {
+			actions = []dashboard.ActionName{dashboard.Restart, dashboard.Stop, dashboard.Scale}
+		}
+		if !status.Ready {
+			actions = nil
+		}
+		add(dashboard.Service{Name: svc.Name, Program: svc.Program, URL: svc.URL, Want: svc.Want, OnDemand: svc.OnDemand, Actions: actions})
+	}
+	announced := make(map[string]bool) // "cart 4711"
+	for _, i := range list {
+		svc := add(dashboard.Service{Name: i.Service})
+		svc.Instances = append(svc.Instances, instance(i))
+		announced[fmt.Sprint(i.Service, " ", i.PID)] = true
+	}
+	for _, p := range status.Processes {
+		names := p.Services
+		if len(names) == 0 {
+			names = []string{p.Name}
+		}
+		for _, name := range names {
+			svc := add(dashboard.Service{Name: name})
+			if p.PID != 0 && announced[fmt.Sprint(name, " ", p.PID)] {
+				n := slices.IndexFunc(svc.Instances, func(i dashboard.Instance) bool { return i.PID == p.PID })
+				svc.Instances[n].Replica, svc.Instances[n].Restarts = p.Replica, p.Restarts
+				continue
+			}
+			svc.Instances = append(svc.Instances, dashboard.Instance{
+				ID: fmt.Sprintf("%s#%d", p.Name, p.Replica), State: string(p.State), Version: p.Version, PID: p.PID, Replica: p.Replica,
+				Started: p.Started, Restarts: p.Restarts, Reason: p.Reason, Last: p.Last,
+			})
+		}
+	}
+	slices.SortFunc(st.Services, func(a, b dashboard.Service) int { return strings.Compare(a.Name, b.Name) })
+	return st, nil
+}
+
+// instance is one of the registry.
+func instance(i discovery.Instance) dashboard.Instance {
+	shown := dashboard.Instance{
+		ID: i.ID, State: string(i.State), Version: i.Version, PID: i.PID, Host: i.Host, Zone: i.Zone, Endpoints: i.Endpoints, Admin: i.Admin,
+		Metadata: i.Metadata, Command: i.Metadata[member.CommandLabel], Started: i.Started,
+	}
+	if shown.ID == "" {
+		shown.ID = strings.Join(i.Endpoints, " ")
+	}
+	for _, c := range i.Contracts {
+		shown.Contracts = append(shown.Contracts, c.Name)
+	}
+	return shown
+}
+
+// Changes tells of processes and of what the registry knows.
+func (v view) Changes(ctx context.Context) <-chan struct{} {
+	out := make(chan struct{})
+	go func() {
+		defer close(out)
+		for {
+			_, registry := v.s.board.get()
+			processes := v.s.bell.next()
+			select {
+			case out <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
+			select {
+			case <-registry:
+			case <-processes:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return out
+}
+
+// Do carries out an order as hanse start, stop, restart and scale do.
+func (v view) Do(ctx context.Context, a dashboard.Action) error {
+	err := v.s.Do(ctx, control.Request{Action: control.Action(a.Action), Services: []string{a.Service}, Replicas: a.Replicas}, func(string) {})
+	if e, ok := errors.AsType[*control.Error](err); ok {
+		return &dashboard.Error{Status: http.StatusConflict, What: e.What, Do: e.Do}
+	}
+	if err != nil { // for people, too: "cart: exit status 2"
+		return &dashboard.Error{Status: http.StatusConflict, What: err.Error()}
+	}
+	return nil
+}
+
+// bell wakes those who wait. The zero value is one that nobody has rung.
+type bell struct {
+	mu   sync.Mutex
+	rung chan struct{} // closed by ring
+}
+
+// next returns a channel that is closed when the bell is rung next.
+func (b *bell) next() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.rung == nil {
+		b.rung = make(chan struct{})
+	}
+	return b.rung
+}
+
+func (b *bell) ring() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.rung != nil {
+		close(b.rung)
+		b.rung = nil
+	}
+}

@@ -1,0 +1,161 @@
+// What the map shows, and where: the edges of the collector become a graph with places that stay.
+import dagre from "@dagrejs/dagre";
+import type { Service } from "../shell/system";
+import type { CallMap, Edge, Node, Numbers } from "../shell/types";
+
+export interface Place extends Node {
+  x: number; // of the middle
+  y: number;
+  running?: Service;
+}
+
+export interface Link extends Numbers {
+  id: string;
+  from: string;
+  to: string;
+  dashed: boolean; // an event
+  topics: string[];
+  stale: boolean; // seen before, and not in the window
+  points: { x: number; y: number }[];
+  label: { x: number; y: number };
+}
+
+export interface Picture {
+  width: number;
+  height: number;
+  places: Place[];
+  links: Link[];
+}
+
+export const nodeWidth = 176;
+export const nodeHeight = 54;
+
+const none: Numbers = { calls: 0, errors: 0, p50: 0, p95: 0, p99: 0 };
+
+/** Graph remembers what was seen, so that a quiet edge keeps its place, and where things are. */
+export class Graph {
+  private nodes = new Map<string, Node>();
+  private edges = new Map<string, Edge>();
+  private laid = "";
+  private picture: Picture = { width: 0, height: 0, places: [], links: [] };
+
+  /** draw makes the picture of a map. Places change only when there is something else to be placed. */
+  draw(map: CallMap, services: Service[], infrastructure: boolean, down: boolean): Picture {
+    for (const n of map.nodes) this.nodes.set(n.name, n);
+    for (const s of services) if (!this.nodes.has(s.name)) this.nodes.set(s.name, { ...none, name: s.name, kind: "service", instances: 0 });
+    const now = new Map(map.edges.map((e) => [`${e.from}\n${e.to}\n${e.kind}`, e]));
+    for (const [id, e] of now) this.edges.set(id, e);
+
+    const current = new Set(map.nodes.map((n) => n.name));
+    const running = new Map(services.map((s) => [s.name, s]));
+    const shown = [...this.nodes.values()]
+      .filter((n) => infrastructure || n.kind === "service" || running.has(n.name))
+      .sort((a, b) => (a.name < b.name ? -1 : 1));
+    const names = new Set(shown.map((n) => n.name));
+    const links = new Map<string, Link>();
+    const add = (from: string, to: string, e: Edge, stale: boolean, topic?: string) => {
+      if (!names.has(from) || !names.has(to) || from === to) return;
+      const dashed = e.kind === "event";
+      const id = `${from}\n${to}\n${dashed}`;
+      const l = links.get(id);
+      const n = stale ? none : e;
+      if (!l) links.set(id, { id, from, to, dashed, topics: topic ? [topic] : [], stale, points: [], label: { x: 0, y: 0 }, calls: n.calls, errors: n.errors, p50: n.p50, p95: n.p95, p99: n.p99 });
+      else {
+        l.calls += n.calls;
+        l.errors += n.errors;
+        l.p50 = Math.max(l.p50, n.p50);
+        l.p95 = Math.max(l.p95, n.p95);
+        l.p99 = Math.max(l.p99, n.p99);
+        l.stale &&= stale;
+        if (topic && !l.topics.includes(topic)) l.topics.push(topic);
+      }
+    };
+    for (const [id, e] of this.edges) {
+      const stale = !now.has(id);
+      if (infrastructure || e.kind !== "event" || (names.has(e.from) && names.has(e.to))) {
+        add(e.from, e.to, now.get(id) ?? e, stale);
+        continue;
+      }
+      // A topic that is hidden becomes the name of an edge from who publishes to who handles.
+      if (names.has(e.from)) continue;
+      for (const p of this.edges.values()) {
+        if (p.kind === "event" && p.to === e.from) add(p.from, e.to, now.get(id) ?? e, stale, e.from);
+      }
+    }
+    const list = [...links.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
+    const shape = JSON.stringify([down, shown.map((n) => n.name), list.map((l) => l.id)]);
+    const places: Place[] = shown.map((n) => ({ ...n, ...(current.has(n.name) ? {} : none), x: 0, y: 0, running: running.get(n.name) }));
+    if (shape !== this.laid) {
+      this.laid = shape;
+      this.picture = layout(places, list, down);
+      return this.picture;
+    }
+    const at = new Map(this.picture.places.map((p) => [p.name, p]));
+    const way = new Map(this.picture.links.map((l) => [l.id, l]));
+    this.picture = {
+      ...this.picture,
+      places: places.map((p) => ({ ...p, x: at.get(p.name)!.x, y: at.get(p.name)!.y })),
+      links: list.map((l) => ({ ...l, points: way.get(l.id)!.points, label: way.get(l.id)!.label })),
+    };
+    return this.picture;
+  }
+}
+
+function layout(places: Place[], links: Link[], down: boolean): Picture {
+  const linked = new Set(links.flatMap((l) => [l.from, l.to]));
+  const g = new dagre.graphlib.Graph({ multigraph: true });
+  const many = places.length > 24;
+  g.setGraph({ rankdir: down ? "TB" : "LR", nodesep: down ? 18 : many ? 14 : 22, ranksep: down ? 62 : many ? 84 : 116, edgesep: 14, marginx: 16, marginy: 16, ranker: "network-simplex" });
+  for (const p of places) if (linked.has(p.name)) g.setNode(p.name, { width: nodeWidth, height: nodeHeight });
+  for (const l of links) g.setEdge(l.from, l.to, { width: 1, height: 1, labelpos: "c", weight: l.dashed ? 1 : 3, minlen: 1 }, l.id);
+  if (linked.size) dagre.layout(g);
+  let width = 0;
+  let height = 0;
+  for (const p of places) {
+    if (!linked.has(p.name)) continue;
+    const n = g.node(p.name) as { x: number; y: number };
+    p.x = n.x;
+    p.y = n.y;
+    width = Math.max(width, p.x + nodeWidth / 2 + 16);
+    height = Math.max(height, p.y + nodeHeight / 2 + 16);
+  }
+  for (const l of links) {
+    const e = g.edge(l.from, l.to, l.id) as { points: { x: number; y: number }[]; x?: number; y?: number };
+    l.points = e.points;
+    const mid = e.points[Math.floor(e.points.length / 2)]!;
+    l.label = { x: e.x ?? mid.x, y: e.y ?? mid.y };
+    for (const p of l.points) {
+      width = Math.max(width, p.x + 16);
+      height = Math.max(height, p.y + 16);
+    }
+  }
+  // What neither calls nor is called stands below, in rows.
+  const alone = places.filter((p) => !linked.has(p.name));
+  const gap = 18;
+  const columns = Math.max(1, Math.floor(((width || (down ? 2 : 5) * (nodeWidth + gap)) - 16) / (nodeWidth + gap)));
+  const top = height ? height + 14 : 16;
+  alone.forEach((p, i) => {
+    p.x = 16 + nodeWidth / 2 + (i % columns) * (nodeWidth + gap);
+    p.y = top + nodeHeight / 2 + Math.floor(i / columns) * (nodeHeight + gap);
+    width = Math.max(width, p.x + nodeWidth / 2 + 16);
+    height = Math.max(height, p.y + nodeHeight / 2 + 16);
+  });
+  return { width, height, places, links };
+}
+
+/** curve is the path of an edge: smooth through its points. */
+export function curve(points: { x: number; y: number }[]): string {
+  if (points.length < 2) return "";
+  const f = (n: number) => n.toFixed(1);
+  let d = `M${f(points[0]!.x)} ${f(points[0]!.y)}`;
+  if (points.length === 2) return d + `L${f(points[1]!.x)} ${f(points[1]!.y)}`;
+  for (let i = 1; i < points.length - 1; i++) {
+    const p = points[i]!;
+    const q = points[i + 1]!;
+    const last = i === points.length - 2;
+    const x = last ? q.x : (p.x + q.x) / 2;
+    const y = last ? q.y : (p.y + q.y) / 2;
+    d += `Q${f(p.x)} ${f(p.y)} ${f(x)} ${f(y)}`;
+  }
+  return d;
+}
