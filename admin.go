@@ -65,6 +65,8 @@ func (r *run) adminHandler() http.Handler {
 	mux.HandleFunc("GET /debug/callers", r.serveCallers)
 	mux.HandleFunc("GET /debug/resilience", r.serveResilience)
 	mux.HandleFunc("POST /debug/resilience", r.switchPolicy)
+	mux.HandleFunc("GET /debug/log", r.serveLogLevels)
+	mux.HandleFunc("POST /debug/log", r.switchLogLevel)
 	mux.HandleFunc("GET /debug/faults", r.serveFaults)
 	mux.HandleFunc("POST /debug/faults", r.addFault)
 	mux.HandleFunc("DELETE /debug/faults", r.stopFaults)
@@ -82,6 +84,7 @@ func (r *run) serveIndex(w http.ResponseWriter, _ *http.Request) {
 <li><a href="/readyz">/readyz</a> answers 200 when it takes calls, else 503 and why not (?service=NAME for one service)
 <li><a href="/debug/callers">/debug/callers</a> who may call, and who was denied
 <li><a href="/debug/resilience">/debug/resilience</a> policies of calls, what they did and why (?service=NAME for one service)
+<li><a href="/debug/log">/debug/log</a> from which levels on the services log (?service=NAME for one service)
 <li><a href="/debug/faults">/debug/faults</a> what goes wrong on purpose (?service=NAME for one service)
 <li><a href="/debug/pprof/">/debug/pprof/</a> profiles
 </ul>

@@ -191,6 +191,8 @@ type App struct {
 
 	telling telling // what Telemetry says
 
+	levels telemetry.LogLevels // from which on services log
+
 	linkMu sync.Mutex
 	link   *link                   // with the backplane; nil before it is needed
 	nodes  *natsdiscovery.Registry // on the link

@@ -50,7 +50,7 @@ func (a *App) newClient(s *Service, local map[string]*rpc.Server) (*rpc.Client, 
 		c.UnaryInterceptors = slices.Concat(a.ClientUnaryInterceptors, s.ClientUnaryInterceptors)
 		c.StreamInterceptors = slices.Concat(a.ClientStreamInterceptors, s.ClientStreamInterceptors)
 		c.StatsHandlers = slices.Concat(a.StatsHandlers, s.StatsHandlers)
-		c.Logger = a.logger().With("service", s.Name)
+		c.Logger = s.Logger()
 	}
 	return c, nil
 }

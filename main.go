@@ -57,6 +57,7 @@ func FromEnv() (*App, error) {
 	if err := a.watchLifeline(v.lifeline, endProcess); err != nil {
 		return nil, err
 	}
+	v.setLogLevels()
 	if a.Logger == nil {
 		a.Logger = v.newLogger(os.Stderr)
 	}
@@ -71,7 +72,7 @@ func FromEnv() (*App, error) {
 }
 
 func (a *App) fromEnv() (*values, error) {
-	v := &values{app: a, logFormat: "text"}
+	v := &values{app: a}
 	a.given = v
 	return v, errors.Join(v.fromEnv(os.Getenv), a.telemetryFromEnv())
 }
@@ -87,7 +88,7 @@ func (a *App) main(services []*Service) (status int) {
 	v, err := a.fromEnv()
 	v.offer(services)
 	complain := func(status int, err error) int {
-		if v.logFormat == "json" {
+		if v.logFormat == logJSON {
 			a.logger().Error(err.Error())
 			return status
 		}
@@ -105,6 +106,7 @@ func (a *App) main(services []*Service) (status int) {
 	if errors.Is(err, flag.ErrHelp) {
 		return 0
 	}
+	v.setLogLevels()
 	if a.Logger == nil {
 		a.Logger = v.newLogger(os.Stderr)
 		slog.SetDefault(a.Logger)
@@ -245,24 +247,6 @@ func list(w io.Writer, services []*Service, asJSON bool) error {
 		}
 	}
 	return nil
-}
-
-// newLogger returns the logger of a program.
-func (v *values) newLogger(w io.Writer) *slog.Logger {
-	options := &slog.HandlerOptions{Level: v.logLevel}
-	if v.logFormat == "json" {
-		options.ReplaceAttr = readable
-		return slog.New(slog.NewJSONHandler(w, options))
-	}
-	return slog.New(slog.NewTextHandler(w, options))
-}
-
-// readable writes durations as text does, such as 1.5s: JSON's own are numbers of nanoseconds.
-func readable(_ []string, a slog.Attr) slog.Attr {
-	if a.Value.Kind() == slog.KindDuration {
-		a.Value = slog.StringValue(a.Value.Duration().String())
-	}
-	return a
 }
 
 var _ grpc.ServiceRegistrar = (*Service)(nil)

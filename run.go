@@ -137,7 +137,7 @@ func (a *App) newRun(services []*Service) (*run, error) {
 		if seen[s.Name]++; seen[s.Name] == 2 {
 			mistakes = append(mistakes, fmt.Errorf("two services are named %q: rename one of them", s.Name))
 		}
-		m := &member{Service: s, run: r, id: newID(), log: r.log.With("service", s.Name)}
+		m := &member{Service: s, run: r, id: newID()}
 		r.members = append(r.members, m)
 		r.local[s.Name] = &s.server
 	}
@@ -177,6 +177,7 @@ func (a *App) newRun(services []*Service) (*run, error) {
 	}
 	for _, m := range r.members {
 		m.tells = tells.Service(m.Name, buildVersion(), m.id)
+		m.log = a.serviceLogger(m.tells, m.Name, m.id)
 	}
 	if r.wire, err = a.chosenWire(); err != nil {
 		mistakes = append(mistakes, err)

@@ -3,7 +3,6 @@ package hanse
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"os"
 	"slices"
@@ -16,6 +15,7 @@ import (
 	"github.com/hanse-go/hanse/identity"
 	"github.com/hanse-go/hanse/internal/nearest"
 	"github.com/hanse-go/hanse/rpc"
+	"github.com/hanse-go/hanse/telemetry"
 )
 
 // setting is one thing that people set with a flag and tools with an environment variable.
@@ -37,8 +37,8 @@ type values struct {
 	services    []string          // to run; nil: all
 	registries  []string          // URLs
 	set         map[string]string // configuration, by service.field
-	logLevel    slog.Level
-	logFormat   string // text or json
+	logLevels   []string          // as they were said
+	logFormat   string
 	list        string // "", names or json
 	lifeline    string
 	noIdentity  bool            // asked for
@@ -101,10 +101,11 @@ func settings() []*setting {
 			help: "YAML file with the services' settings", apply: text(func(a *App) *string { return &a.ConfigFile })},
 		{flag: "set", arg: "SERVICE.KEY=VALUE", group: "How it behaves",
 			help: "one of the services' settings; its variable is SERVICE_KEY", split: whole, apply: (*values).setConfig},
-		{flag: "log-level", env: "HANSE_LOG_LEVEL", arg: "LEVEL", group: "How it behaves",
-			help: "debug, info, warn or error (default info)", apply: (*values).setLogLevel},
+		{flag: "log-level", env: "HANSE_LOG_LEVEL", arg: "[SERVICE=]LEVEL,…", group: "How it behaves",
+			help: "debug, info, warn or error: of one service, or of all others (default info)", split: whole, apply: (*values).setLogLevel,
+			reset: func(v *values) { v.logLevels = nil }},
 		{flag: "log-format", env: "HANSE_LOG_FORMAT", arg: "text|json", group: "How it behaves",
-			help: "text for people, json for programs (default text)", apply: (*values).setLogFormat},
+			help: "text, or json for programs (default text, in colours on a terminal)", apply: (*values).setLogFormat},
 		{flag: "allow-faults", env: "HANSE_ALLOW_FAULTS", group: "How it behaves",
 			help: "let hanse chaos make calls fail on purpose", apply: (*values).setAllowFaults},
 		{flag: "drain-timeout", env: "HANSE_DRAIN_TIMEOUT", arg: "DURATION", group: "How it behaves",
@@ -333,14 +334,15 @@ func (v *values) setConfig(s string) error {
 }
 
 func (v *values) setLogLevel(s string) error {
-	if err := v.logLevel.UnmarshalText([]byte(s)); err != nil {
-		return errors.New("want debug, info, warn or error")
+	if err := new(telemetry.LogLevels).Parse(s); err != nil {
+		return err
 	}
+	v.logLevels = append(v.logLevels, s)
 	return nil
 }
 
 func (v *values) setLogFormat(s string) error {
-	if s != "text" && s != "json" {
+	if s != logText && s != logJSON {
 		return errors.New("want text or json")
 	}
 	v.logFormat = s

@@ -1,7 +1,6 @@
 package hanse
 
 import (
-	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -65,8 +64,9 @@ func TestSettings(t *testing.T) {
 		{name: "bad identity", env: map[string]string{"HANSE_IDENTITY": "cert=x"}, err: "both cert= and ca= are needed"},
 		{name: "plain HTTP", env: map[string]string{"HANSE_PLAIN_HTTP": "false"}, want: func(v *values) bool { return !*v.app.PlainHTTP }},
 		{name: "bad plain HTTP", env: map[string]string{"HANSE_PLAIN_HTTP": "maybe"}, err: "want true or false"},
-		{name: "log level", env: map[string]string{"HANSE_LOG_LEVEL": "debug"}, want: func(v *values) bool { return v.logLevel == slog.LevelDebug }},
-		{name: "bad log level", env: map[string]string{"HANSE_LOG_LEVEL": "loud"}, err: "want debug, info, warn or error"},
+		{name: "log level", env: map[string]string{"HANSE_LOG_LEVEL": "debug"}, want: func(v *values) bool { return slices.Equal(v.logLevels, []string{"debug"}) }},
+		{name: "log levels", env: map[string]string{"HANSE_LOG_LEVEL": "cart=debug,warn"}, want: func(v *values) bool { return slices.Equal(v.logLevels, []string{"cart=debug,warn"}) }},
+		{name: "bad log level", env: map[string]string{"HANSE_LOG_LEVEL": "loud"}, err: `no level "loud"`},
 		{name: "log format", env: map[string]string{"HANSE_LOG_FORMAT": "json"}, want: func(v *values) bool { return v.logFormat == "json" }},
 		{name: "bad log format", env: map[string]string{"HANSE_LOG_FORMAT": "xml"}, err: "want text or json"},
 		{name: "drain timeout", env: map[string]string{"HANSE_DRAIN_TIMEOUT": "5s"}, want: func(v *values) bool { return v.app.DrainTimeout == 5*time.Second }},

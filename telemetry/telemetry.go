@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -13,6 +14,8 @@ type Telemetry struct {
 	config   Config
 	limits   Limits
 	sampling sampling
+
+	logs *logExport // nil: none are sent
 
 	mu       sync.Mutex
 	services map[resourceKey]*Service
@@ -31,8 +34,12 @@ func New(config Config) (*Telemetry, error) {
 	case 0:
 		config.Slow = time.Second
 	}
+	logs, err := newLogExport(&config)
+	if err != nil {
+		return nil, err
+	}
 	return &Telemetry{
-		config: config, limits: config.Limits.withDefaults(), sampling: newSampling(&config),
+		config: config, logs: logs, limits: config.Limits.withDefaults(), sampling: newSampling(&config),
 		services: make(map[resourceKey]*Service),
 	}, nil
 }
@@ -47,7 +54,14 @@ func (t *Telemetry) Run(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
-	return t.runMetrics(ctx)
+	parts := []func(context.Context) error{t.runMetrics, t.runLogs} // each until ctx ends, and then its rest
+	errs := make([]error, len(parts))
+	var running sync.WaitGroup
+	for i, part := range parts {
+		running.Go(func() { errs[i] = part(ctx) })
+	}
+	running.Wait()
+	return errors.Join(errs...)
 }
 
 func (t *Telemetry) logger() *slog.Logger {
