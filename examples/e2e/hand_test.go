@@ -48,7 +48,7 @@ func TestByHand(t *testing.T) {
 	for range 5 {
 		order := buy(t, v)
 		letter(t, s, v, order)
-		s.await(t, "the points are there", func() bool { return strings.Contains(v.open(order.url.Path).text(), "20 points for this order") })
+		points(t, s, v, order)
 	}
 	for _, p := range parts {
 		select {

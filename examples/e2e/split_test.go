@@ -100,7 +100,7 @@ func testPages(t *testing.T, s *system, path string) {
 	order := buy(t, v)
 	follow(t, v, order)
 	letter(t, s, v, order)
-	v.open(order.url.Path, "20 points for this order. You have 20.")
+	points(t, s, v, order)
 	if p := v.get("/orders/nobody-has-this"); p.status != 404 {
 		t.Errorf("an order that does not exist: status %d", p.status)
 	}
@@ -113,6 +113,13 @@ func testPages(t *testing.T, s *system, path string) {
 	// In another currency.
 	p := other.open("/").send("/settings", url.Values{"currency": {"SEK"}}).must("SEK")
 	_ = p
+}
+
+// points waits until the order has its points, which come by an event.
+func points(t *testing.T, s *system, v *visitor, order *page) {
+	s.await(t, "the points are there", func() bool {
+		return strings.Contains(v.open(order.url.Path).text(), "20 points for this order. You have 20.")
+	})
 }
 
 // testMissing stops what the shop can do without, one after the other: pages say what is missing, and a purchase goes through.
@@ -142,7 +149,7 @@ func testMissing(t *testing.T, s *system) {
 			s.allReady(t)
 			follow(t, v, order) // what waited for shipping goes on
 			letter(t, s, v, order)
-			s.await(t, "the points are there", func() bool { return strings.Contains(v.open(order.url.Path).text(), "20 points for this order") })
+			points(t, s, v, order)
 			for path, says := range tt.says {
 				if p := v.open(path); strings.Contains(p.text(), says) {
 					t.Errorf("%s runs again, and %s still says %q", tt.service, path, says)
