@@ -19,6 +19,9 @@ const schemaURL = "https://opentelemetry.io/schemas/1.43.0"
 // ownScope is what spans and numbers of calls are told to come from.
 const ownScope = "github.com/hanse-go/hanse/telemetry"
 
+// processScope is what the numbers of the process come from, which are told once, with the first of its services.
+const processScope = ownScope + "/process"
+
 // reading is one look at all numbers: what for, and what was there at the one before.
 type reading struct {
 	shown    bool        // for /metrics, not to be sent
@@ -27,6 +30,7 @@ type reading struct {
 	at       time.Time
 	last     time.Time // of the reading before; older exemplars were told. Zero: all are told
 
+	scratch totals
 	calls   map[*series]*totals // as they were then, where they are delta
 	numbers map[string]float64  // the same of numbers that are observed
 	buckets map[string][]uint64 // and of histograms
@@ -111,7 +115,8 @@ func (m *Method) callAttributes(code codes.Code) []attribute.KeyValue {
 
 // read adds a point of s to a metric.
 func (s *series) read(r *reading, into *otlp.Metric, attrs []attribute.KeyValue) {
-	all := s.totals()
+	all := &r.scratch
+	s.totals(all)
 	since := s.since
 	if r.delta != Cumulative {
 		now := *all

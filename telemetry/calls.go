@@ -46,14 +46,13 @@ func (c *calls) record(took time.Duration, code codes.Code, sample trace.SpanCon
 }
 
 // totals adds up the shards.
-func (s *series) totals() *totals {
-	all := new(totals)
+func (s *series) totals(all *totals) {
+	*all = totals{}
 	for i := range s.shards {
 		if t := s.shards[i].Load(); t != nil {
 			all.add(t)
 		}
 	}
-	return all
 }
 
 // shard is the number of a shard that one processor uses at a time.

@@ -26,20 +26,18 @@ func (t *Telemetry) read(ctx context.Context, r *reading) []otlp.ResourceMetrics
 	var all []otlp.ResourceMetrics
 	for i, s := range t.inOrder() {
 		rm := otlp.ResourceMetrics{Resource: &otlp.Resource{Attributes: s.attrs, SchemaURL: schemaURL}}
-		own := otlp.ScopeMetrics{Scope: otlp.Scope{Name: ownScope, SchemaURL: schemaURL}, Metrics: s.callMetrics(r)}
-		if i == 0 {
-			own.Metrics = append(own.Metrics, processMetrics(r)...)
-			own.Metrics = append(own.Metrics, runtimeMetrics(r)...)
+		if calls := s.callMetrics(r); len(calls) > 0 {
+			rm.Scopes = append(rm.Scopes, otlp.ScopeMetrics{Scope: otlp.Scope{Name: ownScope, SchemaURL: schemaURL}, Metrics: calls})
 		}
-		if len(own.Metrics) > 0 {
-			rm.Scopes = append(rm.Scopes, own)
+		if i == 0 {
+			rm.Scopes = append(rm.Scopes, otlp.ScopeMetrics{Scope: otlp.Scope{Name: processScope, SchemaURL: schemaURL}, Metrics: append(processMetrics(r), runtimeMetrics(r)...)})
 		}
 		users, err := s.meterMetrics(ctx, r.shown)
 		if err != nil && ctx.Err() == nil {
 			t.logger().Warn("some numbers cannot be read", "service", s.Name(), "error", err)
 		}
 		rm.Scopes = append(rm.Scopes, users...)
-		if len(rm.Scopes) > 0 {
+		if len(rm.Scopes) > 0 || r.shown {
 			all = append(all, rm)
 		}
 	}

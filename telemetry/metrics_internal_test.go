@@ -156,7 +156,9 @@ func TestShards(t *testing.T) {
 	for range 4 {
 		<-done
 	}
-	if all := c.byCode[codes.OK].Load().totals(); all.count != 4000 || all.sum != 4*time.Second {
+	var all totals
+	c.byCode[codes.OK].Load().totals(&all)
+	if all.count != 4000 || all.sum != 4*time.Second {
 		t.Errorf("%d calls, %v", all.count, all.sum)
 	}
 	c.record(0, 99, sampled)

@@ -19,6 +19,8 @@ type Telemetry struct {
 
 	mu       sync.Mutex
 	services map[resourceKey]*Service
+
+	refusedNames sync.Map // of numbers that Prometheus is not shown
 }
 
 // New returns the telemetry of a process. Run sends what it collects. With Config.Off it returns nil, which is off.
