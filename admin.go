@@ -56,12 +56,14 @@ func (a *admin) close() error {
 	return err
 }
 
-// adminHandler serves health and profiles.
+// adminHandler serves health, numbers and profiles.
 func (r *run) adminHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", r.serveIndex)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", r.serveReady)
+	tells, _ := r.app.telemetry() // Run has said what is wrong with it
+	mux.Handle("GET /metrics", tells.MetricsHandler())
 	mux.HandleFunc("GET /debug/callers", r.serveCallers)
 	mux.HandleFunc("GET /debug/resilience", r.serveResilience)
 	mux.HandleFunc("POST /debug/resilience", r.switchPolicy)
@@ -82,6 +84,7 @@ func (r *run) serveIndex(w http.ResponseWriter, _ *http.Request) {
 <ul>
 <li><a href="/healthz">/healthz</a> answers 200 while the process lives
 <li><a href="/readyz">/readyz</a> answers 200 when it takes calls, else 503 and why not (?service=NAME for one service)
+<li><a href="/metrics">/metrics</a> the numbers of calls, of the process and of the program's own, for Prometheus
 <li><a href="/debug/callers">/debug/callers</a> who may call, and who was denied
 <li><a href="/debug/resilience">/debug/resilience</a> policies of calls, what they did and why (?service=NAME for one service)
 <li><a href="/debug/log">/debug/log</a> from which levels on the services log (?service=NAME for one service)

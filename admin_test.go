@@ -48,6 +48,8 @@ func TestAdmin(t *testing.T) {
 		{"/readyz?service=crat", "", 404, "did you mean cart?"},
 		{"/readyz", "", 503, "fail  stuck deaf: no answer within 900ms\nfail  stuck panics: panic: ouch"},
 		{"/readyz", "application/json", 503, `{"service":"stuck","check":"deaf","reason":"no answer within 900ms"}`},
+		{"/metrics", "", 200, "\ngo_goroutine_count "},
+		{"/metrics", "application/openmetrics-text", 200, "\n# EOF\n"},
 		{"/debug/pprof/", "", 200, `<a href="goroutine?debug=1">`},
 		{"/debug/pprof/goroutine?debug=1", "", 200, "goroutine profile: total"},
 		{"/debug/pprof/nothing", "", 404, "no such profile"},
