@@ -1,6 +1,6 @@
 // What the map shows, and where: the edges of the collector become a graph with places that stay.
-import dagre from "@dagrejs/dagre";
 import type { Service } from "../shell/system";
+import { layers } from "./layers";
 import type { CallMap, Edge, Node, Numbers } from "../shell/types";
 
 export interface Place extends Node {
@@ -16,7 +16,7 @@ export interface Link extends Numbers {
   dashed: boolean; // an event
   topics: string[];
   stale: boolean; // seen before, and not in the window
-  points: { x: number; y: number }[];
+  path: string;
   label: { x: number; y: number };
 }
 
@@ -59,7 +59,7 @@ export class Graph {
       const id = `${from}\n${to}\n${dashed}`;
       const l = links.get(id);
       const n = stale ? none : e;
-      if (!l) links.set(id, { id, from, to, dashed, topics: topic ? [topic] : [], stale, points: [], label: { x: 0, y: 0 }, calls: n.calls, errors: n.errors, p50: n.p50, p95: n.p95, p99: n.p99 });
+      if (!l) links.set(id, { id, from, to, dashed, topics: topic ? [topic] : [], stale, path: "", label: { x: 0, y: 0 }, calls: n.calls, errors: n.errors, p50: n.p50, p95: n.p95, p99: n.p99 });
       else {
         l.calls += n.calls;
         l.errors += n.errors;
@@ -95,7 +95,7 @@ export class Graph {
     this.picture = {
       ...this.picture,
       places: places.map((p) => ({ ...p, x: at.get(p.name)!.x, y: at.get(p.name)!.y })),
-      links: list.map((l) => ({ ...l, points: way.get(l.id)!.points, label: way.get(l.id)!.label })),
+      links: list.map((l) => ({ ...l, path: way.get(l.id)!.path, label: way.get(l.id)!.label })),
     };
     return this.picture;
   }
@@ -103,32 +103,10 @@ export class Graph {
 
 function layout(places: Place[], links: Link[], down: boolean): Picture {
   const linked = new Set(links.flatMap((l) => [l.from, l.to]));
-  const g = new dagre.graphlib.Graph({ multigraph: true });
-  const many = places.length > 24;
-  g.setGraph({ rankdir: down ? "TB" : "LR", nodesep: down ? 18 : many ? 14 : 22, ranksep: down ? 62 : many ? 84 : 116, edgesep: 14, marginx: 16, marginy: 16, ranker: "network-simplex" });
-  for (const p of places) if (linked.has(p.name)) g.setNode(p.name, { width: nodeWidth, height: nodeHeight });
-  for (const l of links) g.setEdge(l.from, l.to, { width: 1, height: 1, labelpos: "c", weight: l.dashed ? 1 : 3, minlen: 1 }, l.id);
-  if (linked.size) dagre.layout(g);
-  let width = 0;
-  let height = 0;
-  for (const p of places) {
-    if (!linked.has(p.name)) continue;
-    const n = g.node(p.name) as { x: number; y: number };
-    p.x = n.x;
-    p.y = n.y;
-    width = Math.max(width, p.x + nodeWidth / 2 + 16);
-    height = Math.max(height, p.y + nodeHeight / 2 + 16);
-  }
-  for (const l of links) {
-    const e = g.edge(l.from, l.to, l.id) as { points: { x: number; y: number }[]; x?: number; y?: number };
-    l.points = e.points;
-    const mid = e.points[Math.floor(e.points.length / 2)]!;
-    l.label = { x: e.x ?? mid.x, y: e.y ?? mid.y };
-    for (const p of l.points) {
-      width = Math.max(width, p.x + 16);
-      height = Math.max(height, p.y + 16);
-    }
-  }
+  const laid = layers([...linked].sort(), links, { width: nodeWidth, height: nodeHeight }, down, places.length > 24);
+  let { width, height } = linked.size ? laid : { width: 0, height: 0 };
+  for (const p of places) Object.assign(p, laid.at.get(p.name));
+  links.forEach((l, i) => Object.assign(l, laid.ways[i]));
   // What neither calls nor is called stands below, in rows.
   const alone = places.filter((p) => !linked.has(p.name));
   const gap = 18;
@@ -141,21 +119,4 @@ function layout(places: Place[], links: Link[], down: boolean): Picture {
     height = Math.max(height, p.y + nodeHeight / 2 + 16);
   });
   return { width, height, places, links };
-}
-
-/** curve is the path of an edge: smooth through its points. */
-export function curve(points: { x: number; y: number }[]): string {
-  if (points.length < 2) return "";
-  const f = (n: number) => n.toFixed(1);
-  let d = `M${f(points[0]!.x)} ${f(points[0]!.y)}`;
-  if (points.length === 2) return d + `L${f(points[1]!.x)} ${f(points[1]!.y)}`;
-  for (let i = 1; i < points.length - 1; i++) {
-    const p = points[i]!;
-    const q = points[i + 1]!;
-    const last = i === points.length - 2;
-    const x = last ? q.x : (p.x + q.x) / 2;
-    const y = last ? q.y : (p.y + q.y) / 2;
-    d += `Q${f(p.x)} ${f(p.y)} ${f(x)} ${f(y)}`;
-  }
-  return d;
 }

@@ -7,7 +7,7 @@ import { Icon } from "../shell/icons";
 import { href } from "../shell/router";
 import { health, type Service } from "../shell/system";
 import type { CallMap } from "../shell/types";
-import { Graph, curve, nodeHeight, nodeWidth, type Link, type Picture, type Place } from "./graph";
+import { Graph, nodeHeight, nodeWidth, type Link, type Picture, type Place } from "./graph";
 
 // It outlives the page, so that coming back finds everything where it was.
 const graphs = { across: new Graph(), down: new Graph() };
@@ -40,9 +40,9 @@ export function ServiceMap({ map, services, infrastructure }: { map: CallMap; se
   }, []);
   const down = width > 0 && width < 640;
   const picture: Picture = useMemo(() => (down ? graphs.down : graphs.across).draw(map, services, infrastructure, down), [map, services, infrastructure, down]);
-  const fit = width ? Math.max(down ? 0.5 : 0.42, Math.min(1, (width - 2) / Math.max(picture.width, 1))) : 1;
+  const fit = width ? Math.max(down ? 0.55 : 0.7, Math.min(1, (width - 2) / Math.max(picture.width, 1), down ? 1 : 640 / Math.max(picture.height, 1))) : 1;
   const scale = zoom ?? fit;
-  const height = Math.max(140, Math.min(picture.height * scale, zoom ? 620 : down ? 560 : 600));
+  const height = Math.max(140, Math.min(picture.height * scale, down ? 600 : picture.places.length > 24 ? 860 : 680));
 
   // Ctrl and the wheel zoom where the pointer is; a wheel alone scrolls, as everywhere.
   useEffect(() => {
@@ -115,7 +115,7 @@ export function ServiceMap({ map, services, infrastructure }: { map: CallMap; se
               {picture.links.map((l) => {
                 const t = tone(l.calls, l.errors);
                 const dim = near && l.from !== over && l.to !== over;
-                const d = curve(l.points);
+                const d = l.path;
                 return (
                   <g key={l.id} class={`map-edge ${t} ${l.dashed ? "dashed" : ""} ${l.stale ? "stale" : ""} ${dim ? "dim" : ""} ${near && !dim ? "near" : ""}`}>
                     <path d={d} style={{ strokeWidth: `${Math.min(4, 1.25 + Math.log10(1 + l.calls) * 0.9)}px` }} marker-end={`url(#arrow-${t})`} />

@@ -1,14 +1,11 @@
 // Colours that mean something: each service has one, the same on all pages and in each run, for it follows from the name.
 
-// Hues in degrees of OKLCH, apart from each other and from the red of errors.
-const hues = [250, 155, 300, 75, 200, 340, 120, 275, 55, 180, 320, 225];
-
 /** hue is the hue of a service. */
 export function hue(name: string): number {
   let h = 2166136261;
   for (let i = 0; i < name.length; i++) h = Math.imul(h ^ name.charCodeAt(i), 16777619);
   h ^= h >>> 15;
-  return hues[(h >>> 0) % hues.length]!;
+  return (50 + ((h >>> 0) % 54) * 6) % 360; // of OKLCH, without the red of errors
 }
 
 /** tint is a style that makes the classes .tint, .tint-fill and .tint-soft take the colour of a service. */
