@@ -1,20 +1,26 @@
 package collector
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
-	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"sync/atomic"
 	"time"
 
-	"google.golang.org/grpc"
+	"github.com/hanse-go/hanse/internal/lease"
 )
 
 // ErrNotFound is returned for a trace, a service or a metric that is not there, or not any more.
 var ErrNotFound = errors.New("not found")
 
-// Collector takes telemetry in and answers questions. Set its fields before [Collector.Run]; all methods may then be called concurrently,
-// and before Run and after it, too: what comes is then counted as dropped, and questions find what is in memory.
+// Collector takes telemetry in and answers questions. Set its fields before [Collector.Run]; all methods may then be called concurrently.
+// What comes before Run and after it is counted as dropped.
 type Collector struct {
 	// Dir is the folder of its files, which nothing else uses. It is made on demand.
 	Dir string
@@ -27,70 +33,88 @@ type Collector struct {
 
 	// Logger is told of what goes wrong. Default: slog's.
 	Logger *slog.Logger
+
+	once  sync.Once
+	parts *parts
+}
+
+// parts is what a Collector consists of.
+type parts struct {
+	started time.Time
+	store   *store
+	origins origins
+	drops   drops
+	numbers *numbers
+	joins   joins
+	notices notices
+	counts  [3]counter // spans, logs, points
+	ready   chan struct{}
+	running atomic.Bool
+	busy    chan struct{} // has room for as many requests as are decoded at a time
+}
+
+// of returns the parts, which begin with the first who needs them.
+func (c *Collector) of() *parts {
+	c.once.Do(func() {
+		c.parts = &parts{
+			started: time.Now(), store: newStore(), numbers: newNumbers(), ready: make(chan struct{}),
+			busy: make(chan struct{}, mostBusy),
+		}
+	})
+	return c.parts
 }
 
 // Run keeps what comes until ctx ends, then writes what is in memory and returns. The error says why it cannot work: the folder is
-// not to be written, or another collector has it.
-func (c *Collector) Run(ctx context.Context) error { <-ctx.Done(); return nil }
+// not to be written, or another collector has it. A Collector runs once.
+func (c *Collector) Run(ctx context.Context) error {
+	p := c.of()
+	if !p.running.CompareAndSwap(false, true) {
+		return errors.New("collector: it ran before: make a new one")
+	}
+	if c.Dir == "" {
+		return errors.New("collector: Dir is not set: give it a folder of its own")
+	}
+	dir, err := filepath.Abs(c.Dir)
+	if err == nil {
+		err = os.MkdirAll(dir, 0o700)
+	}
+	if err != nil {
+		return fmt.Errorf("collector: the folder for telemetry: %w", err)
+	}
+	lock, err := lease.Dir(dir).Hold("collector", []byte(strconv.Itoa(os.Getpid())))
+	if errors.Is(err, lease.ErrHeld) {
+		return fmt.Errorf("collector: another process keeps telemetry in %s: give each a Dir of its own", dir)
+	}
+	if err != nil {
+		return fmt.Errorf("collector: the folder for telemetry: %w", err)
+	}
+	s := p.store
+	s.dir, s.logger = dir, cmp.Or(c.Logger, slog.Default())
+	s.maxBytes, s.maxAge = cmp.Or(max(c.MaxBytes, 0), defaultBytes), cmp.Or(max(c.MaxAge, 0), defaultAge)
+	s.dropped = func(sig signal, reason string, n int) { p.drops.add(sig.String(), reason, n) }
+	s.mu.Lock()
+	s.open = true
+	s.mu.Unlock()
+	close(p.ready)
 
-// Ready waits until Run takes in what comes.
-func (c *Collector) Ready(ctx context.Context) error { return nil }
-
-// Handler serves OTLP over HTTP: POST /v1/traces, /v1/metrics and /v1/logs, in protobuf or JSON, plain or with gzip.
-func (c *Collector) Handler() http.Handler { return http.NotFoundHandler() }
-
-// Register serves OTLP over gRPC.
-func (c *Collector) Register(r grpc.ServiceRegistrar) {}
-
-// AddLogs takes in log lines.
-func (c *Collector) AddLogs(lines ...Log) {}
-
-// Traces returns a list of traces.
-func (c *Collector) Traces(ctx context.Context, q TraceQuery) (TracePage, error) {
-	return TracePage{}, nil
+	var work sync.WaitGroup
+	work.Go(func() { p.notices.run(ctx, p) })
+	err = s.run(ctx)
+	work.Wait()
+	return errors.Join(err, lock.Close())
 }
 
-// Trace returns all that is known of the trace with the ID, in hexadecimal. The error is [ErrNotFound] when that is nothing.
-func (c *Collector) Trace(ctx context.Context, id string) (Trace, error) { return Trace{}, ErrNotFound }
+const (
+	defaultBytes = 1 << 30
+	defaultAge   = 72 * time.Hour
+)
 
-// Logs returns log lines.
-func (c *Collector) Logs(ctx context.Context, q LogQuery) (LogPage, error) { return LogPage{}, nil }
-
-// Map returns who calls whom.
-func (c *Collector) Map(ctx context.Context, w Window) (Map, error) { return Map{}, nil }
-
-// Services returns the services that told something in the window, by name.
-func (c *Collector) Services(ctx context.Context, w Window) ([]ServiceSummary, error) {
-	return nil, nil
-}
-
-// Service returns what is known of one service. The error is [ErrNotFound] when that is nothing.
-func (c *Collector) Service(ctx context.Context, name string, w Window) (ServiceDetail, error) {
-	return ServiceDetail{}, ErrNotFound
-}
-
-// Problems returns what is wrong now.
-func (c *Collector) Problems(ctx context.Context) ([]Problem, error) { return nil, nil }
-
-// Metrics returns the metrics that there are, by name.
-func (c *Collector) Metrics(ctx context.Context) ([]MetricInfo, error) { return nil, nil }
-
-// Series returns a metric over time. The error is [ErrNotFound] when there is no such metric.
-func (c *Collector) Series(ctx context.Context, q SeriesQuery) (SeriesResult, error) {
-	return SeriesResult{}, ErrNotFound
-}
-
-// Attributes returns the attributes of the newest spans and lines.
-func (c *Collector) Attributes(ctx context.Context, q AttributeQuery) ([]AttributeKey, error) {
-	return nil, nil
-}
-
-// Stats returns the collector's own state.
-func (c *Collector) Stats() Stats { return Stats{} }
-
-// Changes returns a channel of notices, at most four a second, that is closed when ctx ends.
-func (c *Collector) Changes(ctx context.Context) <-chan Change {
-	ch := make(chan Change)
-	context.AfterFunc(ctx, func() { close(ch) })
-	return ch
+// Ready waits until Run takes in what comes. It returns ctx's error when that ends first.
+func (c *Collector) Ready(ctx context.Context) error {
+	select {
+	case <-c.of().ready:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

@@ -1,0 +1,181 @@
+package collector
+
+import (
+	"cmp"
+	"strconv"
+	"strings"
+)
+
+// Sides of a flow.
+const (
+	serves   = "server"
+	calls    = "client"
+	publish  = "producer"
+	consumes = "consumer"
+)
+
+// flow is what a series counts, when it counts calls: whose, to whom, and how they ended.
+type flow struct {
+	service, instance string
+	side              string // server, client, producer, consumer
+	kind              string // rpc, http, event, db
+	method            string
+	peer              string // of a client the called service, address or database; of an event the topic
+	system            string // postgresql, nats
+	status            string
+	failed            bool
+	spans             bool    // counted from spans
+	scale             float64 // makes seconds of a value
+}
+
+// coverKey is a side of a service whose calls may be counted from metrics or from spans.
+type coverKey struct{ service, side, kind string }
+
+func (f *flow) cover() coverKey { return coverKey{f.service, f.side, f.kind} }
+
+// coverFor is how many seconds after its last point a metric counts, and spans do not.
+const coverFor = 150
+
+// cover notes that a metric tells of that side of the service. Held.
+func (n *numbers) cover(f *flow, now int64) { n.covered[f.cover()] = now }
+
+// isCovered reports whether a metric tells of it. Held.
+func (n *numbers) isCovered(k coverKey, now int64) bool {
+	at, ok := n.covered[k]
+	return ok && now-at < coverFor
+}
+
+// spanMetric is the hidden metric that is made of spans.
+const spanMetric = "hanse.collector.span.duration"
+
+// flowMetrics are the metrics of the semantic conventions that count calls, with older names of theirs.
+var flowMetrics = map[string]struct{ side, kind string }{
+	"rpc.server.call.duration":            {serves, KindRPC},
+	"rpc.client.call.duration":            {calls, KindRPC},
+	"rpc.server.duration":                 {serves, KindRPC},
+	"rpc.client.duration":                 {calls, KindRPC},
+	"http.server.request.duration":        {serves, KindHTTP},
+	"http.client.request.duration":        {calls, KindHTTP},
+	"http.server.duration":                {serves, KindHTTP},
+	"http.client.duration":                {calls, KindHTTP},
+	"db.client.operation.duration":        {calls, KindDB},
+	"messaging.client.operation.duration": {publish, KindEvent},
+	"messaging.publish.duration":          {publish, KindEvent},
+	"messaging.process.duration":          {consumes, KindEvent},
+}
+
+// flowOf returns what a series counts; nil when that is no calls.
+func flowOf(m *metric, labels []label) *flow {
+	get := func(keys ...string) string {
+		for _, key := range keys {
+			for i := range labels {
+				if labels[i].key == key && labels[i].value != "" {
+					return labels[i].value
+				}
+			}
+		}
+		return ""
+	}
+	f := &flow{service: get("service.name"), instance: get("service.instance.id"), scale: 1}
+	if m.Name == spanMetric {
+		f.side, f.kind, f.method, f.peer = get("side"), get("kind"), get("method"), get("peer")
+		f.system, f.status, f.failed, f.spans = get("system"), get("status"), get("failed") != "", true
+		return f
+	}
+	known, ok := flowMetrics[m.Name]
+	if !ok || m.Kind != histogramKind {
+		return nil
+	}
+	f.side, f.kind = known.side, known.kind
+	if m.Unit == "ms" {
+		f.scale = 1e-3
+	}
+	raw := make(map[string]string, len(labels))
+	for _, l := range labels {
+		raw[l.key] = l.value
+	}
+	f.describe(func(key string) string { return raw[key] }, "")
+	if f.kind == KindEvent && f.side == publish {
+		switch op := get("messaging.operation.type", "messaging.operation.name"); op {
+		case "", "send", "publish", "create":
+		case "process":
+			f.side = consumes
+		default: // receiving and settling is not handling
+			return nil
+		}
+	}
+	f.failed = get("error.type") != "" || failedStatus(f)
+	return f
+}
+
+// describe takes method, peer and status from attributes, as get returns them. name is what stands for a method without one.
+func (f *flow) describe(get func(string) string, name string) {
+	switch f.kind {
+	case KindRPC:
+		f.method = get("rpc.method")
+		if s := get("rpc.service"); s != "" && !strings.Contains(f.method, "/") {
+			f.method = s + "/" + f.method
+		}
+		f.status = grpcStatus(cmp.Or(get("rpc.response.status_code"), get("rpc.grpc.status_code"), get("rpc.connect_rpc.error_code")))
+	case KindHTTP:
+		f.method = cmp.Or(get("http.request.method"), get("http.method"))
+		if route := cmp.Or(get("http.route"), get("url.template")); route != "" {
+			f.method += " " + route
+		}
+		f.status = cmp.Or(get("http.response.status_code"), get("http.status_code"))
+	case KindDB:
+		f.system = cmp.Or(get("db.system.name"), get("db.system"))
+		f.method = cmp.Or(get("db.query.summary"), get("db.operation.name"), get("db.operation"), name)
+		f.peer = cmp.Or(get("db.namespace"), get("db.name"), f.system)
+		f.status = cmp.Or(get("db.response.status_code"), get("error.type"))
+		return
+	case KindEvent:
+		f.system = get("messaging.system")
+		f.peer = cmp.Or(get("messaging.destination.template"), get("messaging.destination.name"), get("messaging.destination"), f.system)
+		f.method = f.peer
+		f.status = get("error.type")
+		return
+	}
+	f.method = cmp.Or(f.method, name)
+	if f.side == calls {
+		f.peer = cmp.Or(get("peer.service"), get("service.peer.name"), get("server.address"), get("net.peer.name"))
+		if port := cmp.Or(get("server.port"), get("net.peer.port")); port != "" && get("peer.service") == "" && get("service.peer.name") == "" && isAddress(f.peer) {
+			f.peer += ":" + port
+		}
+	}
+}
+
+// isAddress reports whether a name is that of a machine, not of a service.
+func isAddress(name string) bool {
+	return name == "localhost" || strings.ContainsAny(name, ".:") || name == ""
+}
+
+var codeNames = [...]string{
+	"OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED",
+	"RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
+}
+
+// grpcStatus writes a status as its name.
+func grpcStatus(s string) string {
+	if n, err := strconv.Atoi(s); err == nil && n >= 0 && n < len(codeNames) {
+		return codeNames[n]
+	}
+	return strings.ToUpper(s)
+}
+
+// failedStatus reports whether a status is a failure of the side that tells it, as the semantic conventions have it.
+func failedStatus(f *flow) bool {
+	switch f.kind {
+	case KindRPC:
+		if f.side == calls {
+			return f.status != "" && f.status != "OK"
+		}
+		switch f.status {
+		case "UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS":
+			return true
+		}
+	case KindHTTP:
+		return strings.HasPrefix(f.status, "5") || f.side == calls && strings.HasPrefix(f.status, "4")
+	}
+	return false
+}

@@ -1,0 +1,266 @@
+package collector_test
+
+import (
+	"errors"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/hanse-go/hanse/telemetry/collector"
+	common "go.opentelemetry.io/proto/slim/otlp/common/v1"
+	metricpb "go.opentelemetry.io/proto/slim/otlp/metrics/v1"
+	trace "go.opentelemetry.io/proto/slim/otlp/trace/v1"
+)
+
+const (
+	delta      = metricpb.AggregationTemporality_AGGREGATION_TEMPORALITY_DELTA
+	cumulative = metricpb.AggregationTemporality_AGGREGATION_TEMPORALITY_CUMULATIVE
+)
+
+func sum(name string, t metricpb.AggregationTemporality, start, at time.Time, v float64, labels ...*common.KeyValue) *metricpb.Metric {
+	return &metricpb.Metric{Name: name, Unit: "1", Description: "what " + name + " is", Data: &metricpb.Metric_Sum{Sum: &metricpb.Sum{
+		AggregationTemporality: t, IsMonotonic: true,
+		DataPoints: []*metricpb.NumberDataPoint{{
+			StartTimeUnixNano: nano(start), TimeUnixNano: nano(at), Value: &metricpb.NumberDataPoint_AsDouble{AsDouble: v}, Attributes: labels,
+		}},
+	}}}
+}
+
+func gauge(name string, at time.Time, v int64) *metricpb.Metric {
+	return &metricpb.Metric{Name: name, Data: &metricpb.Metric_Gauge{Gauge: &metricpb.Gauge{
+		DataPoints: []*metricpb.NumberDataPoint{{TimeUnixNano: nano(at), Value: &metricpb.NumberDataPoint_AsInt{AsInt: v}}},
+	}}}
+}
+
+// exponential is a histogram with n values of about v.
+func exponential(name string, at time.Time, n uint64, v float64, labels ...*common.KeyValue) *metricpb.Metric {
+	const scale = 5
+	index := int32(math.Ceil(math.Log2(v)*(1<<scale))) - 1
+	total := v * float64(n)
+	return &metricpb.Metric{Name: name, Unit: "s", Data: &metricpb.Metric_ExponentialHistogram{ExponentialHistogram: &metricpb.ExponentialHistogram{
+		AggregationTemporality: delta,
+		DataPoints: []*metricpb.ExponentialHistogramDataPoint{{
+			StartTimeUnixNano: nano(at.Add(-2 * time.Second)), TimeUnixNano: nano(at), Count: n, Sum: &total, Scale: scale,
+			Positive: &metricpb.ExponentialHistogramDataPoint_Buckets{Offset: index, BucketCounts: []uint64{n}}, Attributes: labels,
+			Exemplars: []*metricpb.Exemplar{{TimeUnixNano: nano(at), Value: &metricpb.Exemplar_AsDouble{AsDouble: v}, TraceId: id(16), SpanId: id(8)}},
+		}},
+	}}}
+}
+
+func total(v collector.Values) (sum float64) {
+	for _, f := range v {
+		if !math.IsNaN(f) {
+			sum += f
+		}
+	}
+	return sum
+}
+
+func near(a, b, part float64) bool { return math.Abs(a-b) <= part*math.Abs(b) }
+
+func TestSeries(t *testing.T) {
+	c := &collector.Collector{}
+	start(t, c)
+	now := time.Now()
+	begin := now.Add(-time.Minute)
+	// A cumulative counter: 10, 25, then it begins anew with 5, and the last is sent twice.
+	for i, v := range []float64{10, 25, 5, 5} {
+		from, at := begin, begin.Add(time.Duration(i+1)*10*time.Second)
+		if i >= 2 {
+			from, at = begin.Add(25*time.Second), begin.Add(30*time.Second)
+		}
+		send(t, c, metricsOf("cart", sum("orders", cumulative, from, at, v, str("kind", "book"))))
+	}
+	send(t, c, metricsOf("mail", sum("orders", delta, begin, begin.Add(10*time.Second), 60, str("kind", "mail"))))
+	// One that has counted for long before it is told of.
+	send(t, c, metricsOf("old", sum("orders", cumulative, now.Add(-time.Hour), begin, 1e6)))
+	send(t, c, metricsOf("cart", gauge("heap", begin, 100), gauge("heap", begin.Add(20*time.Second), 300)))
+	for range 5 {
+		send(t, c, metricsOf("cart", exponential("latency", begin.Add(20*time.Second), 90, 0.010), exponential("latency", begin.Add(20*time.Second), 10, 1)))
+	}
+	explicit := &metricpb.Metric{Name: "size", Data: &metricpb.Metric_Histogram{Histogram: &metricpb.Histogram{
+		AggregationTemporality: delta, DataPoints: []*metricpb.HistogramDataPoint{{
+			TimeUnixNano: nano(begin), Count: 100, ExplicitBounds: []float64{1, 10, 100}, BucketCounts: []uint64{0, 95, 5, 0},
+		}},
+	}}}
+	send(t, c, metricsOf("cart", explicit))
+
+	infos, err := c.Metrics(t.Context())
+	if err != nil || len(infos) != 4 || infos[2].Name != "orders" || infos[2].Kind != "counter" || infos[2].Series != 3 || len(infos[2].Services) != 3 ||
+		infos[2].Labels[0] != "kind" || infos[2].Description != "what orders is" {
+		t.Fatalf("%+v, %v", infos, err)
+	}
+	get := func(q collector.SeriesQuery) collector.SeriesResult {
+		t.Helper()
+		r, err := c.Series(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	r := get(collector.SeriesQuery{Metric: "orders", Stat: "sum", By: []string{"service.name"}})
+	got := map[string]float64{}
+	for _, s := range r.Series {
+		got[s.Labels["service.name"]] = math.Round(total(s.Values))
+	}
+	if got["cart"] != 30 || got["mail"] != 60 || got["old"] != 0 {
+		t.Errorf("%v", got)
+	}
+	r = get(collector.SeriesQuery{Metric: "orders", Stat: "rate", Where: []collector.Match{{Key: "kind", Value: "mail"}}})
+	if len(r.Series) != 1 || !near(total(r.Series[0].Values)*r.Step.Seconds(), 60, 0.01) {
+		t.Errorf("%+v", r)
+	}
+	most := 0.0
+	for _, v := range r.Series[0].Values {
+		most = max(most, v)
+	}
+	if most > 6.5 { // 60 in ten seconds, and not at once
+		t.Errorf("%v a second", most)
+	}
+	if r = get(collector.SeriesQuery{Metric: "heap"}); r.Stat != "avg" || total(r.Series[0].Values) != 400 {
+		t.Errorf("%+v", r)
+	}
+	for stat, want := range map[string]float64{"p50": 0.010, "p99": 1} {
+		r := get(collector.SeriesQuery{Metric: "latency", Stat: stat, Step: time.Minute})
+		if v := total(r.Series[0].Values); !near(v, want, 0.1) || len(r.Series[0].Exemplars) == 0 {
+			t.Errorf("%s = %v: %+v", stat, v, r)
+		}
+	}
+	if r = get(collector.SeriesQuery{Metric: "size", Stat: "p50"}); !near(total(r.Series[0].Values), math.Sqrt(10), 0.1) {
+		t.Errorf("%+v", r)
+	}
+	if _, err := c.Series(t.Context(), collector.SeriesQuery{Metric: "none"}); !errors.Is(err, collector.ErrNotFound) {
+		t.Error(err)
+	}
+	if _, err := c.Series(t.Context(), collector.SeriesQuery{Metric: "heap", Stat: "p95"}); err == nil {
+		t.Error("a gauge has percentiles")
+	}
+}
+
+// Two services call each other; one of them sends metrics, and all send spans. A third, in another language, sends spans alone.
+func TestMap(t *testing.T) {
+	c := &collector.Collector{}
+	start(t, c)
+	now := time.Now()
+	method := []*common.KeyValue{str("rpc.system.name", "grpc"), str("rpc.method", "shop.v1.Payment/Charge"), str("rpc.response.status_code", "OK")}
+	call(c, t, now.Add(-2*time.Second), false)
+	send(t, c, metricsOf("payment", exponential("rpc.server.call.duration", now, 100, 0.005, method...)))
+	send(t, c, metricsOf("checkout", exponential("rpc.client.call.duration", now, 100, 0.006, append(method, str("server.address", "payment"))...)))
+	// The client knows an address; the server's span tells whose it is.
+	traceID, client := id(16), id(8)
+	send(t, c, spansOf("report", &trace.Span{TraceId: traceID, SpanId: client, Name: "GET", Kind: trace.Span_SPAN_KIND_CLIENT, StartTimeUnixNano: nano(now), EndTimeUnixNano: nano(now.Add(time.Millisecond)),
+		Attributes: []*common.KeyValue{str("http.request.method", "GET"), str("server.address", "127.0.0.1"), num("server.port", 8080)}},
+		&trace.Span{TraceId: traceID, SpanId: id(8), ParentSpanId: client, Name: "SELECT", Kind: trace.Span_SPAN_KIND_CLIENT, StartTimeUnixNano: nano(now), EndTimeUnixNano: nano(now.Add(time.Millisecond)),
+			Attributes: []*common.KeyValue{str("db.system.name", "postgresql"), str("db.namespace", "orders"), str("db.operation.name", "SELECT")}},
+		&trace.Span{TraceId: traceID, SpanId: id(8), ParentSpanId: client, Name: "send", Kind: trace.Span_SPAN_KIND_PRODUCER, StartTimeUnixNano: nano(now), EndTimeUnixNano: nano(now.Add(time.Millisecond)),
+			Attributes: []*common.KeyValue{str("messaging.system", "nats"), str("messaging.destination.name", "orders.placed")}}))
+	send(t, c, spansOf("checkout",
+		&trace.Span{TraceId: traceID, SpanId: id(8), ParentSpanId: client, Name: "GET /orders", Kind: trace.Span_SPAN_KIND_SERVER, StartTimeUnixNano: nano(now), EndTimeUnixNano: nano(now.Add(time.Millisecond)),
+			Attributes: []*common.KeyValue{str("http.request.method", "GET"), str("http.route", "/orders"), num("http.response.status_code", 200)}},
+		&trace.Span{TraceId: traceID, SpanId: id(8), ParentSpanId: client, Name: "process", Kind: trace.Span_SPAN_KIND_CONSUMER, StartTimeUnixNano: nano(now), EndTimeUnixNano: nano(now.Add(time.Millisecond)),
+			Attributes: []*common.KeyValue{str("messaging.system", "nats"), str("messaging.destination.name", "orders.placed")}}))
+
+	m, err := c.Map(t.Context(), collector.Window{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var edges, nodes string
+	for _, e := range m.Edges {
+		edges += e.From + ">" + e.To + ":" + e.Kind + " "
+	}
+	for _, n := range m.Nodes {
+		nodes += n.Name + ":" + n.Kind + " "
+	}
+	if edges != "checkout>payment:rpc orders.placed>checkout:event report>checkout:http report>orders:db report>orders.placed:event " {
+		t.Error(edges)
+	}
+	if nodes != "checkout:service orders:db orders.placed:messaging payment:service report:service " {
+		t.Error(nodes)
+	}
+	// The metric counts, not the one span.
+	if e := m.Edges[0]; !near(e.Calls, 100.0/300, 0.02) || !near(float64(e.P95), 6e6, 0.1) {
+		t.Errorf("%+v", e)
+	}
+	list, err := c.Services(t.Context(), collector.Window{})
+	if err != nil || len(list) != 3 || list[1].Name != "payment" || !near(list[1].Calls, 100.0/300, 0.02) || list[1].Versions[0] != "1.2" || list[1].Language != "go" ||
+		len(list[1].Sparks.Calls) != 30 || list[1].Instances[0] != "payment-1" {
+		t.Errorf("%+v, %v", list, err)
+	}
+	d, err := c.Service(t.Context(), "payment", collector.Window{})
+	if err != nil || len(d.Methods) != 1 || d.Methods[0].Name != "shop.v1.Payment/Charge" || d.Methods[0].Status["OK"] != 100 || len(d.Callers) != 1 || d.Callers[0].From != "checkout" {
+		t.Errorf("%+v, %v", d, err)
+	}
+	if _, err := c.Service(t.Context(), "nobody", collector.Window{}); !errors.Is(err, collector.ErrNotFound) {
+		t.Error(err)
+	}
+}
+
+func TestProblems(t *testing.T) {
+	c := &collector.Collector{}
+	start(t, c)
+	now := time.Now()
+	if list, err := c.Problems(t.Context()); err != nil || len(list) != 0 {
+		t.Fatalf("%+v, %v", list, err)
+	}
+	for i := range 8 {
+		call(c, t, now.Add(-time.Second), i%2 == 0)
+	}
+	c.AddLogs(collector.Log{Service: "mail", Level: "ERROR", Message: "cannot send", Attrs: []collector.Attr{{Key: "err", Value: "no route"}}},
+		collector.Log{Service: "payment", Level: "ERROR", Message: "declined"})
+	list, err := c.Problems(t.Context())
+	if err != nil || len(list) != 2 {
+		t.Fatalf("%+v, %v", list, err)
+	}
+	if p := list[0]; p.Kind != "errors" || p.Severity != "error" || p.Service != "payment" || p.Title != "payment fails: 50 % of calls to Payment/Charge" ||
+		p.Reason != "INTERNAL: card declined" || p.TraceID == "" || p.Count != 4 {
+		t.Errorf("%+v", p)
+	}
+	if p := list[1]; p.Kind != "logs" || p.Service != "mail" || p.Reason != "cannot send: no route" {
+		t.Errorf("%+v", p)
+	}
+	page, err := c.Traces(t.Context(), collector.TraceQuery{Filter: list[0].Filter})
+	if err != nil || len(page.Traces) != 4 {
+		t.Errorf("%d traces, %v", len(page.Traces), err)
+	}
+}
+
+func TestAttributes(t *testing.T) {
+	c := &collector.Collector{}
+	start(t, c)
+	call(c, t, time.Now(), false)
+	c.AddLogs(collector.Log{Service: "mail", Message: "m", Attrs: []collector.Attr{{Key: "to", Value: "bob"}}})
+	list, err := c.Attributes(t.Context(), collector.AttributeQuery{Prefix: "rpc."})
+	if err != nil || len(list) != 3 || list[0].Key != "rpc.method" || list[0].Count != 3 || list[0].Values[0] != (collector.AttributeValue{Value: "shop.v1.Payment/Charge", Count: 2}) {
+		t.Errorf("%+v, %v", list, err)
+	}
+	if list, err = c.Attributes(t.Context(), collector.AttributeQuery{Key: "to", Value: "B"}); err != nil || len(list) != 1 || list[0].Values[0].Value != "bob" {
+		t.Errorf("%+v, %v", list, err)
+	}
+	if list, err = c.Attributes(t.Context(), collector.AttributeQuery{Signal: "spans", Key: "to"}); err != nil || len(list) != 0 {
+		t.Errorf("%+v, %v", list, err)
+	}
+}
+
+func TestChanges(t *testing.T) {
+	c := &collector.Collector{}
+	stop := start(t, c)
+	changes := c.Changes(t.Context())
+	call(c, t, time.Now(), false)
+	got := 0
+	var services []string
+	for got < 3 {
+		ch, ok := <-changes
+		if !ok {
+			t.Fatal("closed")
+		}
+		got += ch.Spans
+		services = append(services, ch.Services...)
+	}
+	if got != 3 || len(services) != 2 {
+		t.Errorf("%d spans, %v", got, services)
+	}
+	stop()
+	if _, ok := <-changes; ok {
+		t.Error("there are changes after the end")
+	}
+}
