@@ -31,7 +31,7 @@ function readable(text: string): string {
 
 function columns(longest: number): Column<Summary>[] {
   return [
-    { id: "start", title: "Start", width: "96px", render: (t) => <span class="num">{clock(t.start)}</span>, value: (t) => t.start },
+    { id: "start", title: "Start", width: "96px", narrow: "hide", render: (t) => <span class="num">{clock(t.start)}</span>, value: (t) => t.start },
     {
       id: "name",
       title: "Request",
@@ -54,7 +54,7 @@ function columns(longest: number): Column<Summary>[] {
     {
       id: "duration",
       title: "Duration",
-      width: "minmax(130px, 1fr)",
+      width: "minmax(76px, 1fr)",
       value: (t) => t.duration,
       render: (t) => (
         <>

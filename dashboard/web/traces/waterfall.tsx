@@ -31,7 +31,7 @@ function Ruler({ tree, zoom }: { tree: Tree; zoom: Zoom }) {
       <div class="wf-time" aria-hidden="true">
         {marks.map((m) => (
           <span key={m} class="num" style={{ left: `${m * 100}%` }}>
-            {duration((zoom[0] + (zoom[1] - zoom[0]) * m) * tree.length)}
+            {zoom[0] === 0 && m === 0 ? "0" : duration((zoom[0] + (zoom[1] - zoom[0]) * m) * tree.length)}
           </span>
         ))}
       </div>
@@ -89,7 +89,7 @@ function Line({ p, i, active }: { p: Props; i: number; active: boolean }) {
               const x = at(tree.when(l.time));
               return x >= 0 && x <= 100 && <i key={l.id} class={`wf-log ${(l.severity ?? 0) >= 17 ? "bad" : (l.severity ?? 0) >= 13 ? "warn" : ""}`} style={{ left: `${x}%` }} title={l.message} />;
             })}
-            <span class={`wf-took num ${label}`} style={label === "before" ? { right: `${100 - from}%` } : label === "inside" ? { right: "0" } : { left: `${Math.max(b, 0)}%` }}>
+            <span class={`wf-took num ${label}`} style={label === "before" ? { right: `${100 - from}%` } : label === "inside" ? { right: `${Math.max(0, 100 - b)}%` } : { left: `${Math.max(b, 0)}%` }}>
               {duration(s.duration)}
             </span>
           </>
