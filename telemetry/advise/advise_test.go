@@ -257,7 +257,7 @@ func TestSaving(t *testing.T) {
 	})
 	t.Run("over a unix socket", func(t *testing.T) {
 		f := report(page(func(r *request, self string) {
-			r.attrs = []collector.Attr{{Key: "network.transport", Value: "unix"}}
+			r.attrs = []collector.Attr{{Key: "hanse.path", Value: "unix"}}
 			five(r, self, ms)
 		})).Findings[0]
 		if f.Saving.CPU.Busy != 5*(advise.CallCPU(advise.Unix).Busy-advise.CallCPU(advise.InProcess).Busy) {
@@ -266,7 +266,7 @@ func TestSaving(t *testing.T) {
 	})
 	t.Run("in one process already", func(t *testing.T) {
 		f := report(page(func(r *request, self string) {
-			r.attrs = []collector.Attr{{Key: "network.transport", Value: "inproc"}}
+			r.attrs = []collector.Attr{{Key: "hanse.path", Value: "inprocess"}}
 			five(r, self, ms)
 		})).Findings[0]
 		if f.Saving != (advise.Saving{}) || f.Flag != "" || f.Why != "they run in one process already" || f.Calls != 5 {

@@ -41,13 +41,12 @@ func CallCPU(p Path) CPU { return callCPU[p] }
 // pathOf tells how a call travelled. Who says nothing is taken to have used TCP.
 func pathOf(client, server collector.Span) Path {
 	for _, s := range []collector.Span{client, server} {
-		switch text(s, "network.transport") {
-		case "inproc", "inprocess":
-			return InProcess
-		case "unix", "pipe":
+		switch p := Path(text(s, "hanse.path")); p {
+		case InProcess, Unix, TCP:
+			return p
+		}
+		if text(s, "network.transport") == "unix" {
 			return Unix
-		case "tcp":
-			return TCP
 		}
 	}
 	return TCP
