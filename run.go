@@ -220,6 +220,10 @@ func (m *member) prepareServer() {
 	m.server.Instance = m.id
 	m.server.UnaryInterceptors = slices.Concat(a.UnaryInterceptors, m.UnaryInterceptors)
 	m.server.StreamInterceptors = slices.Concat(a.StreamInterceptors, m.StreamInterceptors)
+	if n := a.Telemetry.Messages; n > 0 && m.tells != nil { // first: what came, and what goes
+		m.server.UnaryInterceptors = slices.Insert(m.server.UnaryInterceptors, 0, telemetry.MessagesUnary(n))
+		m.server.StreamInterceptors = slices.Insert(m.server.StreamInterceptors, 0, telemetry.MessagesStream(n))
+	}
 	if a.Rules != nil && !m.NoValidation { // last: an interceptor may complete a request
 		m.server.UnaryInterceptors = append(m.server.UnaryInterceptors, a.Rules.UnaryInterceptor)
 		m.server.StreamInterceptors = append(m.server.StreamInterceptors, a.Rules.StreamInterceptor)

@@ -363,7 +363,7 @@ func (v *values) setDrainTimeout(s string) error {
 }
 
 // otherVariables are those without a flag: of the tool that starts programs, and of hanse new.
-var otherVariables = []string{"HANSE_LIFELINE", "HANSE_SOURCE"}
+var otherVariables = []string{"HANSE_LIFELINE", "HANSE_SOURCE", "HANSE_CAPTURE"}
 
 // unknownVariables returns a warning for each variable that looks like one of ours and is none. What sets a service whose own name
 // begins with "hanse" is the service's, and what Kubernetes sets for a Service of such a name tells us nothing.

@@ -34,6 +34,10 @@ type Config struct {
 	// Limits bounds what one span may hold.
 	Limits Limits
 
+	// Messages is how many bytes of each message the spans of calls keep at the side that is called, as JSON and without fields that are
+	// marked debug_redact. It is for development: hanse dev sets 16384. Default: 0, none.
+	Messages int
+
 	// MetricInterval is how often numbers are sent, and MetricTimeout how long that may take. Default: 60 s and 30 s.
 	MetricInterval, MetricTimeout time.Duration
 	// MetricTemporality says since when what is sent counts. Default: since the start.
@@ -183,7 +187,7 @@ func (c Config) Over(below Config) Config {
 	c.Batch, c.LogBatch, c.Limits = c.Batch.over(below.Batch), c.LogBatch.over(below.LogBatch), c.Limits.over(below.Limits)
 	c.MetricInterval, c.MetricTimeout = cmp.Or(c.MetricInterval, below.MetricInterval), cmp.Or(c.MetricTimeout, below.MetricTimeout)
 	c.MetricTemporality, c.Histograms = cmp.Or(c.MetricTemporality, below.MetricTemporality), cmp.Or(c.Histograms, below.Histograms)
-	c.ServiceName = cmp.Or(c.ServiceName, below.ServiceName)
+	c.ServiceName, c.Messages = cmp.Or(c.ServiceName, below.ServiceName), cmp.Or(c.Messages, below.Messages)
 	for _, a := range below.Resource {
 		if !slices.ContainsFunc(c.Resource, func(own attribute.KeyValue) bool { return own.Key == a.Key }) {
 			c.Resource = append(c.Resource[:len(c.Resource):len(c.Resource)], a)
@@ -212,6 +216,9 @@ func (c Config) Check() error {
 	err := errors.Join(c.Traces.check("Traces"), c.Metrics.check("Metrics"), c.Logs.check("Logs"), c.Sampler.check(), c.Batch.check("Batch"), c.LogBatch.check("LogBatch"), c.MetricTemporality.check(), c.Histograms.check())
 	if c.Ratio > 1 || c.Ratio != c.Ratio {
 		err = errors.Join(err, fmt.Errorf("telemetry: Config.Ratio: %v is not between 0 and 1", c.Ratio))
+	}
+	if c.Messages < 0 {
+		err = errors.Join(err, fmt.Errorf("telemetry: Config.Messages: %d is no number of bytes", c.Messages))
 	}
 	if c.MetricInterval < 0 || c.MetricTimeout < 0 {
 		err = errors.Join(err, errors.New("telemetry: Config.MetricInterval and MetricTimeout cannot be less than zero"))

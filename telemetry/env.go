@@ -25,6 +25,7 @@ import (
 //     OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION
 //   - OTEL_BSP_MAX_QUEUE_SIZE, _MAX_EXPORT_BATCH_SIZE, _SCHEDULE_DELAY, _EXPORT_TIMEOUT, and OTEL_BLRP_ for logs
 //   - OTEL_ATTRIBUTE_…_LIMIT, OTEL_SPAN_…_LIMIT, OTEL_EVENT_…_LIMIT, OTEL_LINK_…_LIMIT
+//   - HANSE_CAPTURE: [Config.Messages]
 //
 // Without an endpoint and without an exporter called otlp nothing is sent. The error names each variable whose value cannot be used,
 // also one that asks for what there is not here, such as OTLP over gRPC.
@@ -56,6 +57,7 @@ func FromEnv(environ func(string) (string, bool)) (Config, error) {
 	c.MetricTemporality, c.Histograms = e.temporality(), e.histograms()
 	c.Batch, c.LogBatch = e.batch("OTEL_BSP_"), e.batch("OTEL_BLRP_")
 	c.Limits = e.limits()
+	c.Messages = e.number(MessagesVariable)
 	return c, errors.Join(e.errs...)
 }
 

@@ -97,6 +97,7 @@ func (s *supervisor) environ(u *unit) []string {
 		"HANSE_ADMIN_ADDR":    "127.0.0.1:0",
 		"HANSE_LOG_FORMAT":    "json",
 		"HANSE_DOCS":          "true",
+		"HANSE_CAPTURE":       cmp.Or(os.Getenv("HANSE_CAPTURE"), "16384"), // messages on spans, for the dashboard
 		"HANSE_ADVERTISE":     "",
 		"HANSE_LIST_SERVICES": "",
 	}
