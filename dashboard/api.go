@@ -60,6 +60,7 @@ func (s *Server) mux() http.Handler {
 	s.serviceAPI(a)
 	c := &console{conn: s.Conn, known: make(map[string]*described)}
 	s.consoleAPI(a, c)
+	s.logsAPI(a)
 	s.metricsAPI(a)
 	s.eventsAPI(a)
 	s.storeAPI(a, c)

@@ -1,8 +1,9 @@
 // All pages, in the order of the navigation. The first whose path fits is shown.
+import { logs } from "./logs/logs";
 import { overview } from "./overview/overview";
 import { service } from "./service/service";
 import type { Page } from "./shell/page";
 import { trace } from "./traces/trace";
 import { traces } from "./traces/traces";
 
-export const pages: Page[] = [overview, service, traces, trace];
+export const pages: Page[] = [overview, service, traces, trace, logs];
