@@ -51,8 +51,7 @@ type level struct {
 
 type parser struct {
 	lexer
-	out  strings.Builder
-	last kind // that was written
+	out strings.Builder
 
 	levels      []level
 	prev, older string // words before, in capitals
@@ -91,7 +90,7 @@ var inner = map[string]bool{"SELECT": true, "INSERT": true, "UPDATE": true, "DEL
 // tails end a list of tables.
 var tails = map[string]bool{
 	"WHERE": true, "SET": true, "GROUP": true, "ORDER": true, "HAVING": true, "LIMIT": true, "OFFSET": true, "VALUES": true, "RETURNING": true, "UNION": true, "EXCEPT": true,
-	"INTERSECT": true, "ON": true, "USING": true, "DEFAULT": true, "FOR": true, "WINDOW": true, "FETCH": true,
+	"INTERSECT": true, "DEFAULT": true, "FOR": true, "WINDOW": true, "FETCH": true,
 }
 
 // see takes a token into account.
@@ -162,6 +161,8 @@ func (p *parser) word(top *level) {
 	case upper == "TABLE" && top.operation:
 		top.expects = true
 	case upper == "ONLY", upper == "LATERAL", upper == "IF", upper == "NOT", upper == "EXISTS":
+	case upper == "ON", upper == "USING":
+		top.expects = false
 	case tails[upper]:
 		top.expects, top.list = false, false
 	default:
