@@ -10,6 +10,11 @@ import (
 // same time: with more it waits for room, or until ctx ends. Failures that nobody waits for are counted in [BusStats]. The options are those
 // of Publish.
 func (t *Topic[T]) PublishAsync(ctx context.Context, host Host, msg T, opts ...PublishOption) *Receipt {
+	return t.publishAsync(ctx, host, msg, opts, nil)
+}
+
+// publishAsync publishes an event, alone or as one of several.
+func (t *Topic[T]) publishAsync(ctx context.Context, host Host, msg T, opts []PublishOption, all *sending) *Receipt {
 	r := &Receipt{settled: make(chan struct{})}
 	b, broker, m, err := t.prepare(ctx, host, msg, opts)
 	if err == nil {
@@ -19,7 +24,15 @@ func (t *Topic[T]) PublishAsync(ctx context.Context, host Host, msg T, opts ...P
 		r.settle(t.failed(b, err))
 		return r
 	}
+	var s *sending
+	if all != nil {
+		all.create(ctx, m)
+	} else {
+		s = b.teller().send(ctx, t.decl.info.Name, m, false)
+	}
 	broker.Publish(ctx, t.decl.info.Name, m, func(err error) {
+		s.over(err)
+		all.stored(err)
 		if err != nil {
 			err = t.failed(b, err)
 		} else {

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/hanse-go/hanse/telemetry"
 )
 
 // Host is what publishes and subscribes: a *hanse.Service, or in a test a [Bus] with a [Memory].
@@ -42,6 +44,9 @@ type Bus struct {
 	// DrainTimeout is how long handlers may take when Run is told to stop, before their contexts are cancelled. Default: 30 s; -1: as long as
 	// they need.
 	DrainTimeout time.Duration
+
+	// Telemetry is told of what is published and handled. Default: nobody is.
+	Telemetry *telemetry.Service
 
 	// Logger gets what is logged. Default: [slog.Default].
 	Logger *slog.Logger
@@ -72,6 +77,7 @@ type binding struct {
 	broker Broker
 	err    error
 	prefix string // of IDs
+	teller *teller
 }
 
 const (
@@ -103,6 +109,7 @@ func (b *Bus) bind(to *binding) {
 	var random [10]byte
 	rand.Read(random[:])
 	to.prefix = fmt.Sprintf("%x-", random)
+	to.teller = newTeller(b.Telemetry, to.broker)
 	if b.bound.CompareAndSwap(nil, to) {
 		close(b.first)
 	}
@@ -149,6 +156,14 @@ func (b *Bus) newID() string {
 	var buf [40]byte
 	id := append(buf[:0], b.bound.Load().prefix...)
 	return string(strconv.AppendUint(id, b.lastID.Add(1), 36))
+}
+
+// teller is nil where nobody is told, and before the bus is bound.
+func (b *Bus) teller() *teller {
+	if to := b.bound.Load(); to != nil {
+		return to.teller
+	}
+	return nil
 }
 
 func (b *Bus) source() string { return cmp.Or(b.Source, "hanse:///") }

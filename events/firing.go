@@ -177,13 +177,18 @@ func (j *Job) fire(held context.Context, token uint64) error {
 	j.count(func(s *JobStats) { s.Begun++; s.Running = true })
 	defer j.count(func(s *JobStats) { s.Running = false })
 	id := j.id + "@" + r.Firing.Format(time.RFC3339Nano)
+	var told *fired
 	if most := j.retry.attempts(); most > 0 && r.Attempt > crashes*most {
 		err = Permanent(fmt.Errorf("it was begun %d times and never ended: it ends the process, or takes longer than processes live", r.Attempt-1))
 	} else {
-		err = j.call(held, Firing{ID: id, Job: j.name, Time: firing, Last: r.Succeeded.In(firing.Location()), Attempt: r.Attempt, Token: token})
+		f := Firing{ID: id, Job: j.name, Time: firing, Last: r.Succeeded.In(firing.Location()), Attempt: r.Attempt, Token: token}
+		told = j.bus.teller().fire(held, f)
+		err = j.call(told.in(held), f)
 	}
 	attempt := r.Attempt
-	if j.judge(&r, id, err) {
+	note := j.judge(&r, id, err)
+	told.over(err, r.Again)
+	if note {
 		j.settle(r, revision, firing, attempt)
 	}
 	return nil

@@ -17,6 +17,7 @@ func (t *Topic[T]) Encode(ctx context.Context, msg T, opts ...PublishOption) (*M
 	if err != nil {
 		return nil, fmt.Errorf("events: publish to %s: %w", t.decl.info.Name, err)
 	}
+	tellCreated(ctx, t.decl.info.Name, m)
 	return m, nil
 }
 
@@ -34,7 +35,9 @@ func (b *Bus) Forward(ctx context.Context, topic string, m *Message, done func(e
 	if m.Source == "" {
 		m.Source = b.source()
 	}
+	s := b.teller().send(ctx, topic, m, true)
 	broker.Publish(ctx, topic, m, func(err error) {
+		s.over(err)
 		if err != nil {
 			b.publishFailed.Add(1)
 			err = fmt.Errorf("events: publish to %s: %w", topic, err)

@@ -1,6 +1,10 @@
 package events
 
-import "time"
+import (
+	"time"
+
+	"github.com/hanse-go/hanse/telemetry"
+)
 
 // item is an event in the hands of a subscription.
 type item struct {
@@ -11,6 +15,9 @@ type item struct {
 	attempt int   // of the handler, counted from 1
 	failed  error // for which it is to be a dead letter
 	tries   int   // to make it one
+
+	work  *telemetry.Work // the last handling, that is told; nil when it is not
+	began time.Time       // it, where it is told
 
 	since time.Time   // its AckWait began
 	timer *time.Timer // after which it is handled again here

@@ -17,7 +17,10 @@ func (t *Topic[T]) Publish(ctx context.Context, host Host, msg T, opts ...Publis
 	if err != nil {
 		return t.failed(b, err)
 	}
-	if err = b.await(ctx, broker, t.decl.info.Name, m); err != nil {
+	s := b.teller().send(ctx, t.decl.info.Name, m, false)
+	err = b.await(ctx, broker, t.decl.info.Name, m)
+	s.over(err)
+	if err != nil {
 		return t.failed(b, err)
 	}
 	b.published.Add(1)
@@ -116,9 +119,15 @@ const lastWord = 100 * time.Millisecond
 // PublishAll publishes events, in their order, and returns when the broker has answered for all. Many are on their way at the same time, so this is
 // faster than as many calls of Publish. When some are not stored, the error is a [*BatchError]. The options are for each of them.
 func (t *Topic[T]) PublishAll(ctx context.Context, host Host, msgs []T, opts ...PublishOption) error {
+	var all *sending
+	if b := busOf(host); b != nil && len(msgs) > 1 {
+		if _, err := b.broker(ctx); err == nil { // else each says why
+			all = b.teller().sendAll(ctx, t.decl.info.Name, len(msgs))
+		}
+	}
 	receipts := make([]*Receipt, len(msgs))
 	for i, msg := range msgs {
-		receipts[i] = t.PublishAsync(ctx, host, msg, opts...)
+		receipts[i] = t.publishAsync(ctx, host, msg, opts, all)
 	}
 	batch := &BatchError{Errs: make([]error, len(msgs))}
 	for i, r := range receipts {
@@ -127,8 +136,10 @@ func (t *Topic[T]) PublishAll(ctx context.Context, host Host, msgs []T, opts ...
 		}
 	}
 	if batch.failed == 0 {
+		all.allOver(nil)
 		return nil
 	}
+	all.allOver(batch)
 	return batch
 }
 

@@ -60,7 +60,7 @@ func (t *Topic[T]) subscribe(host Host, group string, handler func(ctx context.C
 			return Permanent(err)
 		}
 		e.fill(s, it)
-		return handler(continueTrace(ctx, it.message), e)
+		return handler(continueTrace(ctx, it.message, it.work != nil), e)
 	}
 	if err := b.add(s); err != nil {
 		b.mistake(err)

@@ -18,8 +18,9 @@ type Subscription struct {
 	ordered bool
 	handle  func(ctx context.Context, it *item) error
 
-	bus *Bus // nil when the subscription is dead
-	log *slog.Logger
+	bus  *Bus // nil when the subscription is dead
+	log  *slog.Logger
+	told *toldGroup
 
 	handlers context.Context // of all handlers
 	cut      context.CancelFunc
@@ -170,6 +171,7 @@ func (s *Subscription) join(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	s.source = source
+	s.told = s.bus.teller().group(s.decl.info.Name, s.group)
 	s.log = s.bus.logger().With("topic", s.decl.info.Name, "group", s.group)
 	s.mu.Unlock()
 	return nil

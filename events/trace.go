@@ -4,19 +4,26 @@ import (
 	"context"
 
 	"github.com/hanse-go/hanse/internal/outmeta"
+	"github.com/hanse-go/hanse/telemetry"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc/metadata"
 )
 
 // traceHeaders are those of W3C Trace Context and Baggage, which an event takes over from what was going on when it was published.
 var traceHeaders = [...]string{"traceparent", "tracestate", "baggage"}
 
-// continueTrace has what a handler calls and publishes belong to the trace of its event.
-func continueTrace(ctx context.Context, m *Message) context.Context {
+// continueTrace has what a handler calls and publishes belong to the trace of its event. When the handling has a span in ctx, it does by that.
+func continueTrace(ctx context.Context, m *Message, told bool) context.Context {
 	if m.Metadata == nil {
 		return ctx
 	}
 	var pairs []string
-	for _, name := range traceHeaders {
+	names := traceHeaders[:]
+	if told {
+		names = traceHeaders[2:]
+	}
+	for _, name := range names {
 		if v := m.Metadata[name]; v != "" {
 			pairs = append(pairs, name, v)
 		}
@@ -41,6 +48,27 @@ func joinTrace(ctx context.Context, m *Message) {
 			m.SetMetadata(name, v)
 		}
 	}
+}
+
+// tellCreated has a message that is kept by its publisher belong to the trace of ctx by a span of its own, for the service that has the span in ctx.
+func tellCreated(ctx context.Context, topic string, m *Message) {
+	above := trace.SpanFromContext(ctx)
+	if !above.SpanContext().IsValid() {
+		return
+	}
+	own, ok := above.(*telemetry.Span)
+	if !ok {
+		return
+	}
+	var span telemetry.Span
+	own.Beside(scopeName).BeginSpan(ctx, &span, trace.SpanKindProducer, opCreate+" "+topic, "", "")
+	m.setTrace(&span)
+	if span.IsRecording() {
+		span.SetAttributes(attribute.String("messaging.system", "hanse"), attribute.String("messaging.destination.name", topic),
+			attribute.String("messaging.operation.name", opCreate), attribute.String("messaging.operation.type", opCreate))
+		describe(&span, m)
+	}
+	span.End()
 }
 
 func incoming(ctx context.Context, name string) (string, bool) {

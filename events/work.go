@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/hanse-go/hanse/internal/backoff"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // feed wakes a worker when there is something to do; that one wakes the next. The caller holds s.mu.
@@ -90,6 +92,10 @@ func (s *Subscription) call(it *item) (err error) {
 		ctx, cancel = context.WithTimeout(ctx, s.timeout)
 		defer cancel()
 	}
+	if it.work = s.told.begin(ctx, it); it.work != nil {
+		it.began = time.Now()
+		ctx = it.work.Ctx()
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			s.mu.Lock()
@@ -105,11 +111,14 @@ func (s *Subscription) call(it *item) (err error) {
 func (s *Subscription) judge(it *item, err error) {
 	switch most := s.retry.attempts(); {
 	case err == nil:
+		s.tell(it, nil, "")
 		s.ack(it, &s.stats.Handled)
 	case it.lost():
+		s.tell(it, err, "lost")
 		logPanic(s.log, "events: a handler failed", err, "id", it.message.ID, "attempt", it.attempt)
 		s.finish(it, &s.stats.Lost)
 	case s.handlers.Err() != nil: // it was cut short
+		s.tell(it, err, "returned")
 		logPanic(s.log, "events: a handler failed", err, "id", it.message.ID, "attempt", it.attempt)
 		s.putBack(it, 0)
 	default:
@@ -118,11 +127,13 @@ func (s *Subscription) judge(it *item, err error) {
 		s.stats.LastError = err.Error()
 		s.mu.Unlock()
 		if IsPermanent(err) && !isDeadTopic(s.decl.info.Name) || most > 0 && it.attempt >= most {
+			s.tell(it, err, "dead-letter")
 			it.failed = err
 			s.bury(it)
 			return
 		}
 		wait := s.retry.delay(it.attempt)
+		s.tell(it, err, "retry", attribute.Float64("hanse.event.delay", wait.Seconds()))
 		logFailure(s.log, slog.LevelWarn, "events: a handler failed", err, "id", it.message.ID, "attempt", it.attempt, "again in", wait)
 		if s.ordered {
 			it.attempt++
@@ -131,6 +142,19 @@ func (s *Subscription) judge(it *item, err error) {
 		}
 		s.putBack(it, wait)
 	}
+}
+
+// tell tells how the handling of an event ended, and what follows.
+func (s *Subscription) tell(it *item, err error, what string, attrs ...attribute.KeyValue) {
+	w := it.work
+	if w == nil {
+		return
+	}
+	s.told.over(w, time.Since(it.began), err)
+	if what != "" && w.Span.IsRecording() {
+		w.Span.AddEvent("hanse.event."+what, trace.WithAttributes(attrs...))
+	}
+	w.Span.End()
 }
 
 // ack settles an event, and counts it.
@@ -189,7 +213,11 @@ func (s *Subscription) later(it *item, wait time.Duration) {
 func (s *Subscription) bury(it *item) {
 	log := s.log.With("id", it.message.ID, "attempt", it.attempt)
 	topic, m := s.deadLetter(it)
-	err := s.bus.publishDead(s.settling, topic, m)
+	ctx := s.settling
+	if it.work != nil {
+		ctx = trace.ContextWithSpan(ctx, &it.work.Span)
+	}
+	err := s.bus.publishDead(ctx, topic, m)
 	if err == nil {
 		logFailure(log, slog.LevelError, "events: an event became a dead letter", it.failed)
 		s.ack(it, &s.stats.DeadLettered)

@@ -21,6 +21,14 @@ func (s *Service) Scope(name string) *Scope {
 	return &Scope{scope{service: s, name: name}}
 }
 
+// Beside returns who tells by a name, of the service whose span it is; nil where it was not begun.
+func (s *Span) Beside(name string) *Scope {
+	if !s.Begun() {
+		return nil
+	}
+	return s.scope.service.Scope(name)
+}
+
 // Work is work that is no call, such as the handling of an event: its span, and the context that has it. One object is both.
 type Work struct {
 	context.Context
@@ -38,14 +46,11 @@ func (sc *Scope) Begin(ctx context.Context, kind trace.SpanKind, name, tracePare
 	return w
 }
 
-// BeginSpan is Begin for work that nothing else is done below. It returns nil for a nil Scope.
-func (sc *Scope) BeginSpan(ctx context.Context, kind trace.SpanKind, name, traceParent, traceState string) *Span {
-	if sc == nil {
-		return nil
+// BeginSpan is Begin for work that nothing else is done below, and for a span that is a field. Of a nil Scope nothing is begun.
+func (sc *Scope) BeginSpan(ctx context.Context, s *Span, kind trace.SpanKind, name, traceParent, traceState string) {
+	if sc != nil {
+		s.work(&sc.scope, ctx, kind, name, traceParent, traceState)
 	}
-	s := new(Span)
-	s.work(&sc.scope, ctx, kind, name, traceParent, traceState)
-	return s
 }
 
 func (s *Span) work(sc *scope, ctx context.Context, kind trace.SpanKind, name, traceParent, traceState string) {
