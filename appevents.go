@@ -25,6 +25,9 @@ func (a *App) Events() *events.Bus {
 	if !a.publishes {
 		a.publishes = true
 		a.bus.Source, a.bus.DrainTimeout, a.bus.Logger = "hanse:///"+programName(), a.DrainTimeout, a.logger()
+		if t, err := a.telemetry(); err == nil { // else Run says so
+			a.bus.Telemetry = t.Service("", buildVersion(), "")
+		}
 	}
 	a.bindBus()
 	return &a.bus

@@ -25,7 +25,7 @@ func (s *Service) Events() *events.Bus { return &s.bus }
 func (m *member) prepareBus() {
 	a, b := m.run.app, &m.bus
 	b.Source, b.Member = "hanse:///"+m.Name, m.id
-	b.DrainTimeout, b.Logger = a.DrainTimeout, m.log
+	b.DrainTimeout, b.Logger, b.Telemetry = a.DrainTimeout, m.log, m.tells
 	if a.hasStore() {
 		b.Jobs = storeJobs{m.Service}
 	}

@@ -52,6 +52,10 @@ func (a *App) endTelemetry() {
 	a.telling.end()
 }
 
+// Telemetry is what the service is told of with, for its databases and its own spans and numbers. It is nil, which is off, before Setup, and where
+// telemetry is off.
+func (s *Service) Telemetry() *telemetry.Service { return s.telemetry() }
+
 // telemetry is what the service is told of with; nil before it runs, and where telemetry is off.
 func (s *Service) telemetry() *telemetry.Service {
 	s.mu.Lock()

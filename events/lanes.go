@@ -16,8 +16,7 @@ type item struct {
 	failed  error // for which it is to be a dead letter
 	tries   int   // to make it one
 
-	work  *telemetry.Work // the last handling, that is told; nil when it is not
-	began time.Time       // it, where it is told
+	work *telemetry.Work // the last handling, that is told; nil when it is not
 
 	since time.Time   // its AckWait began
 	timer *time.Timer // after which it is handled again here

@@ -279,3 +279,6 @@ func (t *memoryTopic) schedule(now time.Time) {
 		t.schedule(now)
 	})
 }
+
+// MessagingSystem implements [System].
+func (*Memory) MessagingSystem() string { return "memory" }

@@ -11,8 +11,6 @@ import (
 	"github.com/hanse-go/hanse/telemetry"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/metric"
-	"go.opentelemetry.io/otel/metric/noop"
 	"go.opentelemetry.io/otel/trace"
 )
 
@@ -33,15 +31,8 @@ const (
 type teller struct {
 	scope  *telemetry.Scope
 	system attribute.KeyValue
-
-	sent, consumed     metric.Int64Counter
-	operation, process metric.Float64Histogram
-
 	topics sync.Map // name → *toldTopic
 }
-
-// bounds are the upper bounds of durations that the conventions name, in seconds.
-var bounds = metric.WithExplicitBucketBoundaries(0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 
 func newTeller(s *telemetry.Service, broker Broker) *teller {
 	if s == nil {
@@ -51,44 +42,60 @@ func newTeller(s *telemetry.Service, broker Broker) *teller {
 	if named, ok := broker.(System); ok {
 		system = named.MessagingSystem()
 	}
-	t := &teller{scope: s.Scope(scopeName), system: attribute.String("messaging.system", system)}
-	m := meters(s).Meter(scopeName)
-	// An instrument that cannot be made is one that does nothing, so its error changes nothing.
-	t.sent, _ = m.Int64Counter("messaging.client.sent.messages", metric.WithUnit("{message}"), metric.WithDescription("Number of messages producer attempted to send to the broker."))
-	t.consumed, _ = m.Int64Counter("messaging.client.consumed.messages", metric.WithUnit("{message}"), metric.WithDescription("Number of messages that were delivered to the application."))
-	t.operation, _ = m.Float64Histogram("messaging.client.operation.duration", metric.WithUnit("s"),
-		metric.WithDescription("Duration of messaging operation initiated by a producer or consumer client."), bounds)
-	t.process, _ = m.Float64Histogram("messaging.process.duration", metric.WithUnit("s"), metric.WithDescription("Duration of processing operation."), bounds)
-	return t
+	return &teller{scope: s.Scope(scopeName), system: attribute.String("messaging.system", system)}
 }
 
-func meters(s *telemetry.Service) metric.MeterProvider {
-	if p, ok := any(s).(interface{ MeterProvider() metric.MeterProvider }); ok {
-		return p.MeterProvider()
+// describe returns the attributes of what is done with a topic.
+func (t *teller) describe(topic, name, kind string) []attribute.KeyValue {
+	return []attribute.KeyValue{
+		t.system, attribute.String("messaging.destination.name", topic), attribute.String("messaging.operation.name", name), attribute.String("messaging.operation.type", kind),
 	}
-	return noop.NewMeterProvider()
+}
+
+// outcomes are numbers of one operation, by how it ended.
+type outcomes struct {
+	scope *telemetry.Scope
+	as    telemetry.Durations
+	ok    *telemetry.Durations
+	other sync.Map // error.type → *telemetry.Durations
+}
+
+func newOutcomes(scope *telemetry.Scope, as telemetry.Durations) *outcomes {
+	return &outcomes{scope: scope, as: as, ok: scope.Durations(as)}
+}
+
+func (o *outcomes) record(took time.Duration, span *telemetry.Span, errorType string) {
+	if errorType == "" {
+		o.ok.Record(took, span)
+		return
+	}
+	d, known := o.other.Load(errorType)
+	if !known {
+		as := o.as
+		as.Attributes = append(as.Attributes[:len(as.Attributes):len(as.Attributes)], attribute.String("error.type", errorType))
+		d, _ = o.other.LoadOrStore(errorType, o.scope.Durations(as))
+	}
+	d.(*telemetry.Durations).Record(took, span)
 }
 
 // toldTopic is what is told of a topic each time it is published to.
 type toldTopic struct {
 	name, create  string // of spans
 	span, created []attribute.KeyValue
-	sent          []metric.AddOption    // for a success
-	operation     []metric.RecordOption // for a success
+	sent          *outcomes
 }
 
 func (t *teller) topic(name string) *toldTopic {
 	if known, ok := t.topics.Load(name); ok {
 		return known.(*toldTopic)
 	}
-	attrs := func(op, kind string) []attribute.KeyValue {
-		return []attribute.KeyValue{
-			t.system, attribute.String("messaging.destination.name", name), attribute.String("messaging.operation.name", op), attribute.String("messaging.operation.type", kind),
-		}
+	told := &toldTopic{name: opSend + " " + name, create: opCreate + " " + name, span: t.describe(name, opSend, opSend), created: t.describe(name, opCreate, opCreate)}
+	of := telemetry.Durations{
+		Name: "messaging.client.operation.duration", Description: "Duration of messaging operation initiated by a producer or consumer client.",
+		Counter: "messaging.client.sent.messages", CounterUnit: "{message}", CounterIs: "Number of messages producer attempted to send to the broker.",
+		Attributes: told.span,
 	}
-	told := &toldTopic{name: opSend + " " + name, create: opCreate + " " + name, span: attrs(opSend, opSend), created: attrs(opCreate, opCreate)}
-	told.sent = []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(told.span...))}
-	told.operation = []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(told.span...))}
+	told.sent = newOutcomes(t.scope, of)
 	known, _ := t.topics.LoadOrStore(name, told)
 	return known.(*toldTopic)
 }
@@ -98,7 +105,6 @@ type sending struct {
 	t     *teller
 	topic *toldTopic
 	span  telemetry.Span
-	began time.Time
 }
 
 // send begins to tell that an event is published, whose trace goes on below it from then on. One that was created before, says created, and has a trace
@@ -107,7 +113,7 @@ func (t *teller) send(ctx context.Context, topic string, m *Message, created boo
 	if t == nil {
 		return nil
 	}
-	s := &sending{t: t, topic: t.topic(topic), began: time.Now()}
+	s := &sending{t: t, topic: t.topic(topic)}
 	parent, state := m.Metadata[traceHeaders[0]], m.Metadata[traceHeaders[1]]
 	created = created && parent != ""
 	kind := trace.SpanKindProducer
@@ -141,7 +147,7 @@ func (t *teller) sendAll(ctx context.Context, topic string, n int) *sending {
 	if t == nil {
 		return nil
 	}
-	s := &sending{t: t, topic: t.topic(topic), began: time.Now()}
+	s := &sending{t: t, topic: t.topic(topic)}
 	t.scope.BeginSpan(ctx, &s.span, trace.SpanKindClient, s.topic.name, "", "")
 	if s.span.IsRecording() {
 		s.span.SetAttributes(s.topic.span...)
@@ -165,106 +171,71 @@ func (s *sending) create(ctx context.Context, m *Message) {
 	span.End()
 }
 
-// stored tells what became of one of several events.
-func (s *sending) stored(err error) {
-	if s != nil {
-		s.count(context.Background(), err)
-	}
-}
-
-// count counts an event, and returns what is said of its failure.
-func (s *sending) count(ctx context.Context, err error) (failure attribute.KeyValue, of metric.MeasurementOption) {
-	if err == nil {
-		s.t.sent.Add(ctx, 1, s.topic.sent...)
-		return failure, nil
-	}
-	failure = attribute.String("error.type", errorType(err))
-	of = metric.WithAttributes(append(s.topic.span[:len(s.topic.span):len(s.topic.span)], failure)...)
-	s.t.sent.Add(ctx, 1, of)
-	return failure, of
-}
-
-// setTrace has the trace of a message go on below a span.
-func (m *Message) setTrace(span *telemetry.Span) {
-	parent, state := span.Sent()
-	if parent == "" {
-		return
-	}
-	m.SetMetadata(traceHeaders[0], parent)
-	if state != "" {
-		m.SetMetadata(traceHeaders[1], state)
-	} else {
-		delete(m.Metadata, traceHeaders[1])
-	}
-}
-
 // over tells how it ended.
 func (s *sending) over(err error) {
 	if s == nil {
 		return
 	}
-	took := time.Since(s.began).Seconds()
-	ctx := s.ctx()
-	failure, of := s.count(ctx, err)
-	s.ended(ctx, took, failure, of, err)
+	took := time.Since(s.span.Began())
+	kind := ""
+	if err != nil {
+		kind = errorType(err)
+		fail(&s.span, kind, err)
+	}
+	s.topic.sent.record(took, &s.span, kind)
+	s.span.End()
 }
 
-// allOver tells how several events ended, of which each was told by stored.
+// stored counts one of several events.
+func (s *sending) stored(err error) {
+	if s == nil {
+		return
+	}
+	kind := ""
+	if err != nil {
+		kind = errorType(err)
+	}
+	s.topic.sent.record(time.Since(s.span.Began()), nil, kind)
+}
+
+// allOver tells how several events ended, each of which was counted by stored.
 func (s *sending) allOver(err error) {
 	if s == nil {
 		return
 	}
-	took := time.Since(s.began).Seconds()
-	var failure attribute.KeyValue
-	var of metric.MeasurementOption
 	if err != nil {
-		failure = attribute.String("error.type", errorType(err))
-		of = metric.WithAttributes(append(s.topic.span[:len(s.topic.span):len(s.topic.span)], failure)...)
-	}
-	s.ended(s.ctx(), took, failure, of, err)
-}
-
-// ctx returns what the numbers find the span in, for exemplars.
-func (s *sending) ctx() context.Context {
-	if !s.span.IsRecording() {
-		return context.Background()
-	}
-	return trace.ContextWithSpan(context.Background(), &s.span)
-}
-
-func (s *sending) ended(ctx context.Context, took float64, failure attribute.KeyValue, of metric.MeasurementOption, err error) {
-	if err == nil {
-		s.t.operation.Record(ctx, took, s.topic.operation...)
-	} else {
-		s.t.operation.Record(ctx, took, of)
-		s.span.SetAttributes(failure)
-		s.span.SetStatus(codes.Error, err.Error())
+		fail(&s.span, errorType(err), err)
 	}
 	s.span.End()
 }
 
+// fail has a span tell of an error.
+func fail(span *telemetry.Span, kind string, err error) {
+	span.SetAttributes(attribute.String("error.type", kind))
+	span.SetStatus(codes.Error, err.Error())
+}
+
 // toldGroup is what is told of a subscription each time an event is handled.
 type toldGroup struct {
-	t        *teller
-	name     string // of spans
-	span     []attribute.KeyValue
-	consumed []metric.AddOption
-	process  []metric.RecordOption // for a success
+	t       *teller
+	name    string // of spans
+	span    []attribute.KeyValue
+	handled *outcomes
 }
 
 func (t *teller) group(topic, group string) *toldGroup {
 	if t == nil {
 		return nil
 	}
-	g := &toldGroup{t: t, name: opProcess + " " + topic, span: []attribute.KeyValue{
-		t.system, attribute.String("messaging.destination.name", topic), attribute.String("messaging.operation.name", opProcess),
-		attribute.String("messaging.operation.type", opProcess),
-	}}
+	g := &toldGroup{t: t, name: opProcess + " " + topic, span: t.describe(topic, opProcess, opProcess)}
 	if group != "" {
 		g.span = append(g.span, attribute.String("messaging.consumer.group.name", group))
 	}
-	set := metric.WithAttributeSet(attribute.NewSet(g.span...))
-	g.consumed, g.process = []metric.AddOption{set}, []metric.RecordOption{set}
+	g.handled = newOutcomes(t.scope, telemetry.Durations{
+		Name: "messaging.process.duration", Description: "Duration of processing operation.",
+		Counter: "messaging.client.consumed.messages", CounterUnit: "{message}", CounterIs: "Number of messages that were delivered to the application.",
+		Attributes: g.span,
+	})
 	return g
 }
 
@@ -293,21 +264,15 @@ func (g *toldGroup) begin(ctx context.Context, it *item) *telemetry.Work {
 	return w
 }
 
-// over tells how the handler ended, after so long.
-func (g *toldGroup) over(w *telemetry.Work, took time.Duration, err error) {
-	process := g.process
+// over tells how the handler ended.
+func (g *toldGroup) over(w *telemetry.Work, err error) {
+	took := time.Since(w.Span.Began())
+	kind := ""
 	if err != nil {
-		kind := attribute.String("error.type", errorType(err))
-		process = []metric.RecordOption{metric.WithAttributes(append(g.span[:len(g.span):len(g.span)], kind)...)}
-		w.Span.SetAttributes(kind)
-		w.Span.SetStatus(codes.Error, err.Error())
+		kind = errorType(err)
+		fail(&w.Span, kind, err)
 	}
-	ctx := context.Background()
-	if w.Span.IsRecording() {
-		ctx = w
-	}
-	g.t.consumed.Add(ctx, 1, g.consumed...)
-	g.t.process.Record(ctx, took.Seconds(), process...)
+	g.handled.record(took, &w.Span, kind)
 }
 
 // errorType is error.type of an error: few different texts.

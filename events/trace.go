@@ -78,3 +78,17 @@ func incoming(ctx context.Context, name string) (string, bool) {
 	}
 	return values[0], true
 }
+
+// setTrace has the trace of a message go on below a span.
+func (m *Message) setTrace(span *telemetry.Span) {
+	parent, state := span.Sent()
+	if parent == "" {
+		return
+	}
+	m.SetMetadata(traceHeaders[0], parent)
+	if state != "" {
+		m.SetMetadata(traceHeaders[1], state)
+	} else {
+		delete(m.Metadata, traceHeaders[1])
+	}
+}

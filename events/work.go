@@ -93,7 +93,6 @@ func (s *Subscription) call(it *item) (err error) {
 		defer cancel()
 	}
 	if it.work = s.told.begin(ctx, it); it.work != nil {
-		it.began = time.Now()
 		ctx = it.work.Ctx()
 	}
 	defer func() {
@@ -150,7 +149,7 @@ func (s *Subscription) tell(it *item, err error, what string, attrs ...attribute
 	if w == nil {
 		return
 	}
-	s.told.over(w, time.Since(it.began), err)
+	s.told.over(w, err)
 	if what != "" && w.Span.IsRecording() {
 		w.Span.AddEvent("hanse.event."+what, trace.WithAttributes(attrs...))
 	}

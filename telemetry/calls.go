@@ -22,16 +22,25 @@ type series struct {
 	shards []atomic.Pointer[tally]
 }
 
+func newSeries(since time.Time) *series {
+	return &series{since: since, shards: make([]atomic.Pointer[tally], shardCount())}
+}
+
 // record counts a call. sample is valid where the call's trace is recorded; it becomes the example of calls that took as long.
 func (c *calls) record(took time.Duration, code codes.Code, sample trace.SpanContext) {
 	at := &c.byCode[min(code, codes.Unauthenticated+1)]
 	s := at.Load()
 	if s == nil {
-		s = &series{since: time.Now().Add(-max(took, 0)), shards: make([]atomic.Pointer[tally], shardCount())}
+		s = newSeries(time.Now().Add(-max(took, 0)))
 		if !at.CompareAndSwap(nil, s) {
 			s = at.Load()
 		}
 	}
+	s.record(took, sample)
+}
+
+// record counts one more.
+func (s *series) record(took time.Duration, sample trace.SpanContext) {
 	own := shards.Get().(*shard)
 	shard := &s.shards[own.number%uint32(len(s.shards))]
 	t := shard.Load()

@@ -32,6 +32,7 @@ func (t *Telemetry) read(ctx context.Context, r *reading) []otlp.ResourceMetrics
 		if i == 0 {
 			rm.Scopes = append(rm.Scopes, otlp.ScopeMetrics{Scope: otlp.Scope{Name: processScope, SchemaURL: schemaURL}, Metrics: append(processMetrics(r), runtimeMetrics(r)...)})
 		}
+		rm.Scopes = append(rm.Scopes, s.workMetrics(r)...)
 		users, err := s.meterMetrics(ctx, r.shown)
 		if err != nil && ctx.Err() == nil {
 			t.logger().Warn("some numbers cannot be read", "service", s.Name(), "error", err)

@@ -19,6 +19,7 @@ type Service struct {
 	meters    meters
 
 	mu      sync.Mutex
+	work    map[durationsKey]*Durations
 	methods atomic.Pointer[map[methodKey]*Method] // replaced, never changed
 }
 

@@ -81,6 +81,9 @@ func (w *Work) Ctx() context.Context {
 	return trace.ContextWithSpan(w.Context, &w.Span)
 }
 
+// Began is when the span began.
+func (s *Span) Began() time.Time { return s.start }
+
 // Sent returns the headers by which others continue the trace below the span: "" where they are not to. The first is made at each call.
 func (s *Span) Sent() (traceParent, traceState string) {
 	if s == nil || !s.Begun() || s.scope.service.telemetry.config.NoTraceContext {

@@ -227,3 +227,6 @@ func passing(err error) bool {
 	var closed *kgo.ErrFirstReadEOF // also of a broker that wants a login; the error says so when the time is over
 	return errors.As(err, &closed) || errors.Is(err, io.EOF) || kgo.IsRetryableBrokerErr(err) || isDial(err)
 }
+
+// MessagingSystem implements [events.System].
+func (*Broker) MessagingSystem() string { return "kafka" }

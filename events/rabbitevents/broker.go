@@ -234,3 +234,6 @@ func pause(ctx context.Context, d time.Duration) bool {
 }
 
 func contains(text, part string) bool { return strings.Contains(text, part) }
+
+// MessagingSystem implements [events.System].
+func (*Broker) MessagingSystem() string { return "rabbitmq" }

@@ -215,3 +215,6 @@ func (b *Broker) patiently(ctx context.Context, f func(ctx context.Context) erro
 		}
 	}
 }
+
+// MessagingSystem implements [events.System].
+func (*Broker) MessagingSystem() string { return "redis" }

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hanse-go/hanse/telemetry"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/metric"
@@ -53,6 +54,11 @@ type Options struct {
 	Code func(error) string
 }
 
+func (o Options) off() bool {
+	s, ok := o.Telemetry.(*telemetry.Service)
+	return o.Telemetry == nil || ok && s == nil
+}
+
 const scopeName = "github.com/hanse-go/hanse/telemetry/sqltrace"
 
 // bounds are the upper bounds of db.client.operation.duration that the conventions name, in seconds.
@@ -86,7 +92,7 @@ const mostKnown = 2048
 
 // NewRecorder returns a recorder; nil without Options.Telemetry.
 func NewRecorder(options Options) *Recorder {
-	if options.Telemetry == nil {
+	if options.off() {
 		return nil
 	}
 	options.System = cmp.Or(options.System, "other_sql")

@@ -13,7 +13,7 @@ import (
 // Open is [sql.Open] of a database whose statements are told. The error is that of sql.Open.
 func Open(driverName, dataSourceName string, options Options) (*sql.DB, error) {
 	db, err := sql.Open(driverName, dataSourceName) // which connects with nothing
-	if err != nil || options.Telemetry == nil {
+	if err != nil || options.off() {
 		return db, err
 	}
 	d := db.Driver()
