@@ -65,6 +65,7 @@ func (r *run) adminHandler() http.Handler {
 	tells, _ := r.app.telemetry() // Run has said what is wrong with it
 	mux.Handle("GET /metrics", tells.MetricsHandler())
 	mux.HandleFunc("GET /debug/callers", r.serveCallers)
+	mux.HandleFunc("GET /debug/config", r.serveConfig)
 	mux.HandleFunc("GET /debug/resilience", r.serveResilience)
 	mux.HandleFunc("POST /debug/resilience", r.switchPolicy)
 	mux.HandleFunc("GET /debug/log", r.serveLogLevels)
@@ -86,6 +87,7 @@ func (r *run) serveIndex(w http.ResponseWriter, _ *http.Request) {
 <li><a href="/readyz">/readyz</a> answers 200 when it takes calls, else 503 and why not (?service=NAME for one service)
 <li><a href="/metrics">/metrics</a> the numbers of calls, of the process and of the program's own, for Prometheus
 <li><a href="/debug/callers">/debug/callers</a> who may call, and who was denied
+<li><a href="/debug/config">/debug/config</a> settings and where each came from (?service=NAME for one service)
 <li><a href="/debug/resilience">/debug/resilience</a> policies of calls, what they did and why (?service=NAME for one service)
 <li><a href="/debug/log">/debug/log</a> from which levels on the services log (?service=NAME for one service)
 <li><a href="/debug/faults">/debug/faults</a> what goes wrong on purpose (?service=NAME for one service)

@@ -40,9 +40,15 @@ export function ServiceMap({ map, services, infrastructure }: { map: CallMap; se
   }, []);
   const down = width > 0 && width < 640;
   const picture: Picture = useMemo(() => (down ? graphs.down : graphs.across).draw(map, services, infrastructure, down), [map, services, infrastructure, down]);
-  const fit = width ? Math.max(down ? 0.55 : 0.7, Math.min(1, (width - 2) / Math.max(picture.width, 1), down ? 1 : 640 / Math.max(picture.height, 1))) : 1;
+  const fit = width ? Math.max(down ? 0.72 : 0.7, Math.min(1, (width - 2) / Math.max(picture.width, 1), down ? 1 : 640 / Math.max(picture.height, 1))) : 1;
   const scale = zoom ?? fit;
   const height = Math.max(140, Math.min(picture.height * scale, down ? 600 : picture.places.length > 24 ? 860 : 680));
+
+  // What is called first stands in the middle where not all is seen.
+  useLayoutEffect(() => {
+    const el = view.current!;
+    if (down) el.scrollLeft = (el.scrollWidth - el.clientWidth) / 2;
+  }, [down, picture.width]);
 
   // Ctrl and the wheel zoom where the pointer is; a wheel alone scrolls, as everywhere.
   useEffect(() => {
@@ -72,7 +78,7 @@ export function ServiceMap({ map, services, infrastructure }: { map: CallMap; se
     for (const l of picture.links) if (l.from === over || l.to === over) (set.add(l.from), set.add(l.to));
     return set;
   }, [over, picture]);
-  const labels = picture.links.length <= 32;
+  const labels = picture.links.length <= 32 && !down;
 
   return (
     <div class="map">
