@@ -8,6 +8,7 @@ import (
 	"github.com/hanse-go/hanse/balancer"
 	"github.com/hanse-go/hanse/resilience"
 	"github.com/hanse-go/hanse/rpc/internal/wire"
+	"github.com/hanse-go/hanse/telemetry"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -27,6 +28,7 @@ func (b *binding) invoke(ctx context.Context, limit time.Time, method string, ar
 		return err
 	}
 	if b.local != nil {
+		b.atLocal(ctx)
 		err = b.local.invoke(ctx, method, args, reply, o)
 		if len(o.infos) > 0 {
 			b.tellLocal(o)
@@ -50,8 +52,12 @@ func (b *binding) newStream(ctx context.Context, desc *grpc.StreamDesc, method s
 	}
 	o = o.clone()
 	o.onFinish = append(o.onFinish[:len(o.onFinish):len(o.onFinish)], stats.ended)
+	if b.client.Telemetry != nil {
+		o.onFinish = append(o.onFinish, telemetry.CallIn(ctx).End)
+	}
 	var s grpc.ClientStream
 	if b.local != nil {
+		b.atLocal(ctx)
 		s, err = b.local.newStream(ctx, desc, method, o)
 		b.tellLocal(o)
 	} else {
@@ -378,6 +384,7 @@ func (b *binding) invokeNow(ctx context.Context, limit time.Time, pass resilienc
 			c := remoteCall{b: b, o: o, attempts: 1, at: newAttempt(m, candidate, start)}
 			c.tell()
 		}
+		m.at(ctx, candidate)
 		m.release()
 		return nil
 	}
@@ -417,6 +424,7 @@ func (b *binding) invokeLater(ctx context.Context, limit time.Time, pass resilie
 func (c *remoteCall) done() {
 	c.b.pool.guard.circuit.Done(time.Now(), c.pass, c.outcome)
 	c.o.forwarded.note(c.repeats == 0 && (c.at == nil || c.at.report.NeverProcessed()))
+	c.told()
 	c.tell()
 }
 

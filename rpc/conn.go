@@ -123,6 +123,15 @@ func (c *Conn) Invoke(ctx context.Context, method string, args, reply any, opts 
 	if c.ctx.Err() != nil {
 		return errClosed
 	}
+	if call := b.begin(ctx, method); call != nil {
+		err := c.invoke(call.Ctx(), b, method, args, reply, opts)
+		call.End(err)
+		return err
+	}
+	return c.invoke(ctx, b, method, args, reply, opts)
+}
+
+func (c *Conn) invoke(ctx context.Context, b *binding, method string, args, reply any, opts []grpc.CallOption) error {
 	var limit time.Time
 	if timeout := b.timeout(ctx, method, opts); timeout > 0 {
 		if b.pool != nil && b.unary == nil {
@@ -151,10 +160,20 @@ func (c *Conn) NewStream(ctx context.Context, desc *grpc.StreamDesc, method stri
 	if c.ctx.Err() != nil {
 		return nil, errClosed
 	}
-	if b.stream != nil {
-		return b.stream(ctx, desc, method, opts)
+	call := b.begin(ctx, method)
+	if call != nil {
+		call.Span.Streams()
+		ctx = call.Ctx()
 	}
-	return b.newStream(ctx, desc, method, opts)
+	newStream := b.newStream
+	if b.stream != nil {
+		newStream = b.stream
+	}
+	s, err := newStream(ctx, desc, method, opts)
+	if err != nil {
+		call.End(err)
+	}
+	return s, err // newStream of b ends the call when the stream has ended
 }
 
 // await waits for Bind.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hanse-go/hanse/identity"
 	"github.com/hanse-go/hanse/resilience"
+	"github.com/hanse-go/hanse/telemetry"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -37,6 +38,7 @@ type method struct {
 	gate   *identity.Gate // nil: everyone may call it
 	door   atomic.Pointer[door]
 	counts resilience.Counts // what doors did
+	tells  *telemetry.Method // who is told of its calls; nil: nobody
 }
 
 // RegisterService adds a contract and its implementation. Generated code calls it. A mistake is not fatal: Err has it.
@@ -126,6 +128,7 @@ func (s *Server) has(contract string) bool {
 // unknown is a method that no contract has. Such methods are not kept: callers could make up any number of them.
 func (s *Server) unknown(path string) *method {
 	m := &method{path: path, info: grpc.StreamServerInfo{FullMethod: path, IsClientStream: true, IsServerStream: true}}
+	m.tells = s.Telemetry.Serves(path).Streaming() // which bounds how many it tells apart
 	m.stream, m.handler = &grpc.StreamDesc{Handler: s.Unknown, ClientStreams: true, ServerStreams: true}, s.Unknown
 	return m
 }

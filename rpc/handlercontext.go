@@ -12,6 +12,8 @@ import (
 	"github.com/hanse-go/hanse/internal/grpckeys"
 	"github.com/hanse-go/hanse/internal/priority"
 	"github.com/hanse-go/hanse/resilience"
+	"github.com/hanse-go/hanse/telemetry"
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -34,6 +36,9 @@ type handlerContext struct {
 	// In process, what the caller sent.
 	sent  metadata.MD  // its metadata, a copy
 	fixed *fixedHeader // what every request of this kind carries
+
+	span    telemetry.Span // not begun where nobody is told
+	baggage string         // the header, where it is heeded; "": none
 
 	wire *serverCall // the call from a wire that it belongs to; nil in process
 
@@ -132,6 +137,9 @@ func (c *handlerContext) Value(key any) any {
 	case priority.Key{}:
 		return c.priority
 	}
+	if telemetry.IsKey(key) && c.span.Begun() {
+		return &c.span
+	}
 	if std := c.std.Load(); std != nil {
 		if v := std.Value(key); v != nil { // the context package finds its own contexts by a private key
 			return v
@@ -167,6 +175,14 @@ func (c *handlerContext) incomingMetadata() metadata.MD {
 		}
 		values := []string{c.fixed.authority, c.fixed.contentType, c.fixed.userAgent}
 		md[":authority"], md["content-type"], md["user-agent"] = values[0:1:1], values[1:2:2], values[2:3:3]
+		if md[telemetry.TraceParentKey] == nil { // nobody else has said it: the caller's own
+			if parent, state := c.span.Parent(); parent != "" {
+				md[telemetry.TraceParentKey] = []string{parent}
+				if state != "" {
+					md[telemetry.TraceStateKey] = []string{state}
+				}
+			}
+		}
 		c.incoming, c.sent = md, nil
 	}
 	return c.incoming
@@ -318,10 +334,17 @@ var keysWork = grpckeys.Found
 // context returns the context for the handler: c, or a chain that grpc's packages build themselves when they would not find their
 // values in c.
 func (c *handlerContext) context() context.Context {
-	if keysWork() {
-		return c
+	ctx := context.Context(c)
+	if !keysWork() {
+		ctx = c.chain()
 	}
-	return c.chain()
+	if c.span.Begun() && !telemetry.Found() {
+		ctx = trace.ContextWithSpan(ctx, &c.span)
+	}
+	if c.baggage != "" {
+		ctx = telemetry.WithBaggage(ctx, c.baggage)
+	}
+	return ctx
 }
 
 func (c *handlerContext) chain() context.Context {

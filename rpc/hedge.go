@@ -89,6 +89,7 @@ func (b *binding) invokeHedged(ctx context.Context, limit time.Time, pass resili
 	proto.Reset(to)
 	proto.Merge(to, h.reply)
 	h.own.give(o)
+	h.at(ctx)
 	return nil
 }
 

@@ -88,12 +88,15 @@ func (l *inProcess) newPipe(ctx context.Context, desc *grpc.StreamDesc, path str
 	if err := l.start(ctx, path, o, &p.handlerCtx); err != nil {
 		return nil, err
 	}
+	m, _ := l.srv.lookup(path)
+	l.trace(ctx, &p.handlerCtx, m)
 	p.handlerCtx.onHeader = p.headerSent
 	p.activeCall.call = p
 	p.ctx, p.cancel = context.WithCancel(peer.NewContext(ctx, l.callee.get()))
 	rec.requestSent(l, &p.handlerCtx, o)
 	if err := l.srv.begin(&p.activeCall); err != nil {
 		p.cancel()
+		p.handlerCtx.span.Served(err, string(InProcess))
 		return nil, err
 	}
 	p.worker.jobs <- p
@@ -192,6 +195,7 @@ func (p *pipe) end(err error) {
 	}
 	p.ended, p.status = true, err
 	p.mu.Unlock()
+	p.handlerCtx.span.Served(err, string(InProcess))
 
 	p.handlerCtx.finish(false)
 	close(p.serverDone)

@@ -53,6 +53,8 @@ func (l *inProcess) call(ctx context.Context, path string, args, reply any, o *c
 	}
 	m, err := l.srv.lookup(path)
 	if err != nil {
+		l.trace(ctx, &c.ctx, nil)
+		c.ctx.span.Served(err, string(InProcess))
 		return err
 	}
 	if m.unary == nil {
@@ -62,6 +64,7 @@ func (l *inProcess) call(ctx context.Context, path string, args, reply any, o *c
 	if err != nil {
 		return err
 	}
+	l.trace(ctx, &c.ctx, m)
 	rec.requestSent(l, &c.ctx, o)
 	rec.outPayload(args, request.size)
 	c.method, c.request, c.pending = m, request, true
@@ -70,6 +73,7 @@ func (l *inProcess) call(ctx context.Context, path string, args, reply any, o *c
 	}
 	c.activeCall.call = c
 	if err := l.srv.begin(&c.activeCall); err != nil {
+		c.ctx.span.Served(err, string(InProcess))
 		return err
 	}
 
@@ -132,6 +136,7 @@ func (c *unaryCall) run(w *worker) {
 			w.dead = p == nil
 			c.err = c.link.srv.caught(&c.ctx, c.method.path, p)
 		}
+		c.ctx.span.Served(c.err, string(InProcess))
 		c.ctx.finish(c.err == nil)
 		c.rec.trailerSent(&c.ctx)
 		c.rec.end(c.err)

@@ -45,7 +45,7 @@ func ourServer(t *testing.T, s *setup) *rpc.Server {
 		Name: "parity", Instance: cmp.Or(s.instance, instance),
 		UnaryInterceptors: s.server.unary, StreamInterceptors: s.server.stream, StatsHandlers: s.server.stats,
 		MaxRecvMsgSize: s.server.maxRecv, MaxSendMsgSize: s.server.maxSend, NoValidation: s.noValidation,
-		Logger: s.logger(t),
+		Logger: s.logger(t), Telemetry: s.server.telemetry,
 	}
 	pb.RegisterParityServer(srv, &s.handlers)
 	if err := srv.Err(); err != nil {
@@ -59,6 +59,7 @@ func ourServer(t *testing.T, s *setup) *rpc.Server {
 func ourClient(t *testing.T, s *setup, client *rpc.Client) *rpc.Conn {
 	client.UnaryInterceptors, client.StreamInterceptors, client.StatsHandlers = s.client.unary, s.client.stream, s.client.stats
 	client.MaxRecvMsgSize, client.MaxSendMsgSize = s.client.maxRecv, s.client.maxSend
+	client.Telemetry = s.client.telemetry
 	client.Wire, client.Logger = s.wire, s.logger(t)
 	conn := rpc.NewConn("parity")
 	if err := conn.Bind(client); err != nil {

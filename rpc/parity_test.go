@@ -11,6 +11,7 @@ import (
 
 	"github.com/hanse-go/hanse/rpc"
 	pb "github.com/hanse-go/hanse/rpc/internal/paritypb"
+	"github.com/hanse-go/hanse/telemetry"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/stats"
@@ -63,6 +64,7 @@ type side struct {
 	stream           []grpc.StreamServerInterceptor
 	stats            []stats.Handler
 	maxRecv, maxSend int // 0: the default, -1: none
+	telemetry        *telemetry.Service
 }
 
 type clientSide struct {
@@ -70,6 +72,7 @@ type clientSide struct {
 	stream           []grpc.StreamClientInterceptor
 	stats            []stats.Handler
 	maxRecv, maxSend int
+	telemetry        *telemetry.Service
 }
 
 // calls is the client of a case.

@@ -8,6 +8,7 @@ import (
 	"github.com/hanse-go/hanse/internal/lazyctx"
 	"github.com/hanse-go/hanse/internal/priority"
 	"github.com/hanse-go/hanse/resilience"
+	"github.com/hanse-go/hanse/telemetry"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -25,27 +26,31 @@ func (s *Server) serveStream(path string, stream grpc.ServerStream, maxRecv int)
 	}
 	m, err := s.lookup(path)
 	if err != nil {
+		s.unserved(ctx, err)
 		return err
 	}
-	d, denied := s.decide(ctx, m)
-	if err := d.enter(ctx, func(md metadata.MD) error { stream.SetTrailer(md); return nil }); err != nil {
+	c := &wireCall{
+		ServerStream: stream, srv: s, method: m,
+		maxRecv: limitOr(s.MaxRecvMsgSize, maxRecv), maxSend: limitOr(s.MaxSendMsgSize, noLimit),
+	}
+	c.ctx.Begin(ctx, time.Time{})
+	defer c.ctx.End()
+	c.trace(ctx)
+	defer func() { c.served(ended) }()
+	d, denied := s.decide(&c.ctx, m)
+	if err := d.enter(&c.ctx, func(md metadata.MD) error { stream.SetTrailer(md); return nil }); err != nil {
 		return err
 	}
 	defer d.leave()
-	c := &wireCall{
-		ServerStream: stream, srv: s, method: m, denied: denied,
-		maxRecv: limitOr(s.MaxRecvMsgSize, maxRecv), maxSend: limitOr(s.MaxSendMsgSize, noLimit),
-	}
+	c.denied = denied
 	c.ctx.priority = sentPriority(ctx)
 	if m.unary != nil {
-		ticket, err := d.awaitTurn(ctx, &c.ticket, c.ctx.priority)
+		ticket, err := d.awaitTurn(&c.ctx, &c.ticket, c.ctx.priority)
 		if err != nil {
 			return err
 		}
 		defer func() { d.release(ticket, ended) }()
 	}
-	c.ctx.Begin(ctx, time.Time{})
-	defer c.ctx.End()
 	c.activeCall.call = c
 	if here := handlerHere(stream); here != nil && m.unary != nil {
 		if err := s.enter(&c.activeCall); err != nil {
@@ -73,7 +78,8 @@ type wireCall struct {
 	activeCall
 	srv              *Server
 	method           *method
-	denied           bool // no rule lets it in
+	denied           bool   // no rule lets it in
+	path             string // that it came on
 	ctx              wireContext
 	ticket           resilience.Ticket // of a unary call
 	one              oneRequest        // of a call with one request
@@ -81,13 +87,18 @@ type wireCall struct {
 	err              error
 }
 
-// wireContext is the context of a wireCall: that of its stream, with the priority that the caller has sent.
+// wireContext is the context of a wireCall: that of its stream, with the priority that the caller has sent, and the span.
 type wireContext struct {
 	lazyctx.Context
 	priority resilience.Priority
+	span     telemetry.Span  // not begun where nobody is told
+	handed   context.Context // to the handler instead; nil: the context itself
 }
 
 func (c *wireContext) Value(key any) any {
+	if telemetry.IsKey(key) && c.span.Begun() {
+		return &c.span
+	}
 	if key == (priority.Key{}) && c.priority != resilience.Normal {
 		return c.priority
 	}
@@ -97,9 +108,14 @@ func (c *wireContext) Value(key any) any {
 // IncomingValues is what incomingValues asks for first.
 func (c *wireContext) IncomingValues(key string) []string { return incomingValues(c.Parent(), key) }
 
-func (c *wireCall) Context() context.Context { return &c.ctx }
-func (c *wireCall) fullMethod() string       { return c.method.path }
-func (c *wireCall) stop()                    { c.ctx.End() }
+func (c *wireCall) Context() context.Context {
+	if c.ctx.handed != nil {
+		return c.ctx.handed
+	}
+	return &c.ctx
+}
+func (c *wireCall) fullMethod() string { return c.method.path }
+func (c *wireCall) stop()              { c.ctx.End() }
 
 func (c *wireCall) run(w *worker) {
 	returned := false

@@ -142,6 +142,7 @@ func (s *Server) Start() {
 	if s.policy = s.Policy; s.policy.Check() == nil {
 		s.placeDoors(s.policy)
 	}
+	s.placeTelemetry()
 	s.stream = chainStream(s.StreamInterceptors)
 	s.phase.Store(serving)
 	close(s.started)

@@ -88,6 +88,7 @@ func (b *binding) newRemoteStream(ctx context.Context, desc *grpc.StreamDesc, me
 func (s *remoteStream) pass() {
 	c := s.call
 	c.b.pool.guard.circuit.Done(time.Now(), c.pass, resilience.Outcome(s.outcome.Load()))
+	c.told()
 	sa := s.current.Load()
 	c.o.forwarded.note(sa == nil || sa.report.NeverProcessed())
 }

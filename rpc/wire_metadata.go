@@ -3,12 +3,14 @@ package rpc
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/hanse-go/hanse/internal/grpctext"
 	"github.com/hanse-go/hanse/internal/hpack"
 	"github.com/hanse-go/hanse/internal/outmeta"
 	"github.com/hanse-go/hanse/resilience"
+	"github.com/hanse-go/hanse/telemetry"
 	"google.golang.org/grpc/metadata"
 )
 
@@ -46,14 +48,26 @@ func appendValues(dst []byte, key string, values []string) []byte {
 	return dst
 }
 
-// appendOutgoing appends the metadata that ctx sends. It refuses what cannot be sent.
+// appendOutgoing appends the metadata that ctx sends, and the trace. It refuses what cannot be sent.
 func appendOutgoing(dst []byte, ctx context.Context) ([]byte, error) {
+	h := telemetry.HeadersOf(ctx)
+	if h.Trace {
+		var room telemetry.TraceParentRoom
+		dst = hpack.AppendLiteral(dst, telemetry.TraceParentKey, h.TraceParent(&room), false)
+		if h.TraceState != "" && checkPair(telemetry.TraceStateKey, h.TraceState) == nil {
+			dst = hpack.AppendLiteral(dst, telemetry.TraceStateKey, h.TraceState, false)
+		}
+	}
+	if h.Baggage != "" {
+		dst = hpack.AppendLiteral(dst, telemetry.BaggageKey, h.Baggage, false)
+	}
 	if p := resilience.PriorityOf(ctx); p != resilience.Normal {
 		dst = hpack.AppendLiteral(dst, resilience.PriorityKey, p.String(), false) // the program's own follows, and counts
 	}
 	out, ok := outmeta.From(ctx)
 	if !ok {
 		md, err := programMetadata(ctx)
+		maps.DeleteFunc(md, func(key string, _ []string) bool { return h.Replaces(key) })
 		return appendMetadata(dst, md), err
 	}
 	if out == nil {
@@ -63,7 +77,9 @@ func appendOutgoing(dst []byte, ctx context.Context) ([]byte, error) {
 		if err := checkPair(key, values...); err != nil { // capitals too
 			return dst, err
 		}
-		dst = appendValues(dst, key, values)
+		if !h.Replaces(key) {
+			dst = appendValues(dst, key, values)
+		}
 	}
 	for _, pairs := range out.Added { // their keys are in small letters
 		for i := 0; i+1 < len(pairs); i += 2 {
@@ -71,7 +87,7 @@ func appendOutgoing(dst []byte, ctx context.Context) ([]byte, error) {
 			if err := checkPair(key, value); err != nil {
 				return dst, err
 			}
-			if !reservedKey(key) {
+			if !reservedKey(key) && !h.Replaces(key) {
 				dst = appendField(dst, key, value)
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/hanse-go/hanse/internal/http2"
 	"github.com/hanse-go/hanse/resilience"
 	"github.com/hanse-go/hanse/rpc/internal/wire"
+	"github.com/hanse-go/hanse/telemetry"
 	"google.golang.org/grpc/metadata"
 )
 
@@ -15,6 +16,8 @@ import (
 type wireRequest struct {
 	host  string    // the authority, where it came as a host header
 	known *knownRun // what it begins with
+
+	traceParent, traceState string // "": none
 
 	// What follows that.
 	keys   []string
@@ -26,7 +29,7 @@ type requestRoom struct{ keys, values [5]string }
 
 // newWireRequest keeps of h what handlers see of it.
 func newWireRequest(h *http2.Header, known *knownRun, head *callHead, room *requestRoom) wireRequest {
-	r := wireRequest{known: known}
+	r := wireRequest{known: known, traceParent: head.traceParent, traceState: head.traceState}
 	if h.Authority == "" {
 		r.host = head.host
 	}
@@ -37,7 +40,7 @@ func newWireRequest(h *http2.Header, known *knownRun, head *callHead, room *requ
 		r.keys, r.values = room.keys[:0], room.values[:0]
 	}
 	for i := range h.Rest { // the reader's memory
-		if f := &h.Rest[i]; !hiddenField(f.Name) {
+		if f := &h.Rest[i]; !hiddenField(f.Name) && f.Name != telemetry.TraceParentKey && f.Name != telemetry.TraceStateKey {
 			r.keys, r.values = append(r.keys, f.Name), append(r.values, f.Value)
 		}
 	}
@@ -47,15 +50,21 @@ func newWireRequest(h *http2.Header, known *knownRun, head *callHead, room *requ
 // metadata is what the handler sees of it. It must not be changed, because calls share it: grpc's accessors hand out copies.
 func (r *wireRequest) metadata() metadata.MD {
 	shared, pairs := r.known.metadata()
-	if len(r.keys) == 0 && r.host == "" {
+	if len(r.keys) == 0 && r.host == "" && r.traceParent == "" && r.traceState == "" {
 		return shared
 	}
-	md := make(metadata.MD, len(pairs)+len(r.keys))
+	md := make(metadata.MD, len(pairs)+len(r.keys)+2)
 	for _, p := range pairs {
 		md[p.key] = p.values
 	}
 	for i, key := range r.keys {
 		addValue(md, key, r.values[i:])
+	}
+	if r.traceParent != "" {
+		md[telemetry.TraceParentKey] = []string{r.traceParent}
+	}
+	if r.traceState != "" {
+		md[telemetry.TraceStateKey] = []string{r.traceState}
 	}
 	if r.host != "" {
 		md[":authority"] = []string{r.host}
@@ -71,6 +80,9 @@ type callHead struct {
 	encoding    string
 	timeout     string
 	host        string
+	traceParent string
+	traceState  string
+	baggage     string
 	priority    resilience.Priority
 	instances   []string // the instances that are meant; none: any
 	keyed       bool     // there is an idempotency key
@@ -92,6 +104,19 @@ func (h *callHead) read(fields []hpack.Field) {
 			h.encoding = f.Value
 		case "host":
 			h.host = f.Value
+		case telemetry.TraceParentKey:
+			h.traceParent = f.Value
+		case telemetry.TraceStateKey:
+			if h.traceState != "" { // a list may come in parts
+				h.traceState += ","
+			}
+			h.traceState += f.Value
+		case telemetry.BaggageKey:
+			if h.baggage != "" {
+				h.baggage += ","
+			}
+			h.baggage += f.Value
+			h.extra = true
 		case resilience.IdempotencyKey:
 			h.keyed, h.extra = true, true
 		case resilience.PriorityKey:

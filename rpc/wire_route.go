@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/hanse-go/hanse/internal/http2"
+	"github.com/hanse-go/hanse/telemetry"
 )
 
 // wireRoute says where calls of one kind go.
@@ -12,8 +13,9 @@ type wireRoute struct {
 	instances       []string
 
 	srv              *Server
-	method           *method // nil: the server has no such method, or was not started yet
-	err              error   // instead of a server
+	method           *method           // nil: the server has no such method, or was not started yet
+	err              error             // instead of a server
+	tells            *telemetry.Method // who is told of its calls; nil: nobody, or it is not known yet
 	maxRecv, maxSend int
 }
 
@@ -38,6 +40,9 @@ func (r *router) routeOf(h *http2.Header, known *knownRun, head *callHead) *wire
 		route.maxRecv, route.maxSend = limitOr(s.MaxRecvMsgSize, r.maxRecv), limitOr(s.MaxSendMsgSize, noLimit)
 		if s.phase.Load() >= serving {
 			route.method, _ = s.lookup(h.Path)
+			if route.tells = s.Telemetry.Serves(""); route.method != nil {
+				route.tells = route.method.tells
+			}
 		}
 	}
 	if settled {

@@ -89,7 +89,7 @@ func perSecond(budget int) int {
 
 // Serve implements wire.Server.
 func (s *wireServer) Serve(nc net.Conn) {
-	c := &wireConn{server: s, peer: peerOf(nc), caller: callerOf(nc)}
+	c := &wireConn{server: s, peer: peerOf(nc), caller: callerOf(nc), path: nc.RemoteAddr().Network()}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing {
@@ -140,6 +140,7 @@ type wireConn struct {
 	conn   *http2.Conn
 	peer   *peer.Peer
 	caller any             // an identity.ID
+	path   string          // unix or tcp, or what else carries it
 	values context.Context // what stats handlers put into it; nil without
 
 	ready   []http2.Job  // only the reader touches it: calls to run when it has handled all that one read brought

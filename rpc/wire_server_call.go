@@ -56,6 +56,10 @@ func (c *serverCall) init(conn *wireConn, h *http2.Header, known *knownRun, head
 	c.ctx.priority, c.keyed = head.priority, head.keyed
 	c.request = newWireRequest(h, known, head, room)
 	c.active.call = c
+	c.ctx.span.Serve(route.tells, head.traceParent, head.traceState)
+	if head.baggage != "" && route.srv != nil && route.srv.Telemetry.Baggage() {
+		c.ctx.baggage = head.baggage
+	}
 
 	if head.subtype != "" || head.encoding != "" {
 		if c.kind = newCallKind(head.subtype, head.encoding); c.kind.requests.unknown() {
@@ -191,6 +195,7 @@ func (c *serverCall) conclude(s *callScratch, reply encoded, err error) {
 		return
 	}
 	c.ended = true
+	c.ctx.span.Served(err, c.conn.path)
 	header, trailer, first := c.ctx.seal()
 	replied := err == nil && reply.data != nil
 	f := &s.frames

@@ -112,6 +112,13 @@ func (c *streamServerCall) serve(entered *bool) error {
 		return err
 	}
 	m, err := srv.lookup(c.ctx.method)
+	if !c.ctx.span.Begun() { // it came before its server was started
+		tells := srv.Telemetry.Serves("")
+		if err == nil {
+			tells = m.tells
+		}
+		c.ctx.span.Serve(tells, c.request.traceParent, c.request.traceState)
+	}
 	if err != nil {
 		return err
 	}
@@ -124,7 +131,7 @@ func (c *streamServerCall) serve(entered *bool) error {
 	}
 	d, denied := srv.decide(&c.ctx, m)
 	if err := c.ctx.Err(); err == context.DeadlineExceeded && d != nil {
-		d.counts.Add(cameLate)
+		d.counts.Note(&c.ctx, cameLate)
 		return contextStatus(err)
 	}
 	if err := d.enter(&c.ctx, c.ctx.SetTrailer); err != nil {

@@ -120,6 +120,7 @@ func (c *unaryServerCall) Resume(shed resilience.Reason) {
 	}
 	c.door.leave()
 	c.forget()
+	resilience.Annotate(&c.ctx, shed) // the limiter has counted it
 	var s callScratch
 	c.conclude(&s, encoded{}, c.door.errShed(shed))
 	c.Finish()
@@ -157,6 +158,7 @@ func (c *unaryServerCall) OnAbort(error) {
 	c.abort()
 	if !c.over && !c.complete {
 		c.over = true
+		c.ctx.span.Served(contextStatus(context.Canceled), c.conn.path)
 		c.in.drop()
 		c.conn.release(&c.held)
 		c.forget()
@@ -175,7 +177,7 @@ func (c *unaryServerCall) Run(w *http2.Worker) {
 	if err := c.ctx.Err(); err != nil { // nobody waits for it any more
 		c.forget()
 		if err == context.DeadlineExceeded && c.door != nil {
-			c.door.counts.Add(cameLate)
+			c.door.counts.Note(&c.ctx, cameLate)
 		}
 		c.conclude(s, encoded{}, contextStatus(err))
 		c.Finish()

@@ -70,7 +70,8 @@ type Export struct {
 	Headers map[string]string
 	// Timeout is how long one request may take. Default: 10 s.
 	Timeout time.Duration
-	// Gzip compresses what is sent, which costs more than all the rest of a span. Default: no.
+	// Gzip compresses what is sent, which takes more time than all the rest of a span. Default: no; from the environment, yes unless it
+	// goes to this machine.
 	Gzip bool
 	// CAFile has the certificates that the place's must come from, CertFile and KeyFile are what is shown to it. They are in PEM.
 	// Default: the system's, and none.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hanse-go/hanse/internal/otlp"
 	"go.opentelemetry.io/otel/attribute"
 )
 
@@ -33,7 +34,7 @@ func FromEnv(environ func(string) (string, bool)) (Config, error) {
 	e := env{lookup: environ}
 	var c Config
 	c.Off = e.bool("OTEL_SDK_DISABLED")
-	c.Traces, c.Metrics, c.Logs = e.export("TRACES", "otlp"), e.export("METRICS", "otlp", "prometheus"), e.export("LOGS", "otlp")
+	c.Traces, c.Metrics, c.Logs = e.export(otlp.Traces, "otlp"), e.export(otlp.Metrics, "otlp", "prometheus"), e.export(otlp.Logs, "otlp")
 	c.Sampler, c.Ratio = e.sampler()
 	c.ServiceName = e.get("OTEL_SERVICE_NAME")
 	for _, p := range e.pairs("OTEL_RESOURCE_ATTRIBUTES") {
@@ -214,11 +215,9 @@ func (e *env) histograms() Histograms {
 	return h
 }
 
-const defaultEndpoint = "http://localhost:4318"
-
 // export reads where one signal goes.
-func (e *env) export(signal string, known ...string) Export {
-	exporter := "OTEL_" + signal + "_EXPORTER"
+func (e *env) export(signal otlp.Signal, known ...string) Export {
+	exporter := "OTEL_" + strings.ToUpper(string(signal)) + "_EXPORTER"
 	asked := false
 	if list, ok := e.list(exporter); ok {
 		for _, name := range list {
@@ -231,52 +230,12 @@ func (e *env) export(signal string, known ...string) Export {
 		}
 		asked = true
 	}
-	const prefix = "OTEL_EXPORTER_OTLP_"
-	first := func(suffix string) (name, value string) {
-		name = prefix + signal + "_" + suffix
-		if v := e.get(name); v != "" {
-			return name, v
-		}
-		name = prefix + suffix
-		return name, e.get(name)
-	}
-	var x Export
-	switch own, base := e.get(prefix+signal+"_ENDPOINT"), e.get(prefix+"ENDPOINT"); {
-	case own != "":
-		x.URL = own
-	case base != "":
-		x.URL = strings.TrimRight(base, "/") + "/v1/" + strings.ToLower(signal)
-	case asked:
-		x.URL = defaultEndpoint + "/v1/" + strings.ToLower(signal)
-	default:
+	to, set, err := otlp.FromEnv(signal, e.lookup)
+	if !asked && !set {
 		return Export{}
 	}
-	if u, err := url.Parse(x.URL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		name, v := first("ENDPOINT")
-		e.bad(name, v, "it must be a URL such as "+defaultEndpoint)
-		return Export{}
+	if err != nil {
+		e.errs = append(e.errs, err)
 	}
-	if name, v := first("PROTOCOL"); v != "" && v != "http/protobuf" {
-		e.bad(name, v, "only http/protobuf is spoken here, for which collectors listen on port 4318 as a rule")
-	}
-	name, _ := first("HEADERS")
-	for _, p := range e.pairs(name) {
-		if x.Headers == nil {
-			x.Headers = make(map[string]string)
-		}
-		x.Headers[p.key] = p.value
-	}
-	name, _ = first("TIMEOUT")
-	x.Timeout = e.millis(name)
-	switch name, v := first("COMPRESSION"); v {
-	case "", "none":
-	case "gzip":
-		x.Gzip = true
-	default:
-		e.bad(name, v, "there are gzip and none")
-	}
-	_, x.CAFile = first("CERTIFICATE")
-	_, x.CertFile = first("CLIENT_CERTIFICATE")
-	_, x.KeyFile = first("CLIENT_KEY")
-	return x
+	return Export{URL: to.URL, Headers: to.Header, Timeout: to.Timeout, Gzip: to.Gzip, CAFile: to.CA, CertFile: to.Certificate, KeyFile: to.Key}
 }

@@ -202,7 +202,7 @@ func logRequest(batch []waitingLog) []byte {
 		if !ok {
 			i = len(all)
 			at[l.service] = i
-			all = append(all, otlp.ResourceLogs{Resource: &otlp.Resource{Attributes: l.service.attrs}, Scopes: []otlp.ScopeLogs{{Scope: otlp.Scope{Name: "log/slog"}}}})
+			all = append(all, otlp.ResourceLogs{Resource: l.service.otlp, Scopes: []otlp.ScopeLogs{{Scope: otlp.Scope{Name: "log/slog"}}}})
 		}
 		all[i].Scopes[0].Records = append(all[i].Scopes[0].Records, l.record)
 	}

@@ -3,8 +3,11 @@ package telemetry
 import (
 	"maps"
 	"strings"
+	"sync/atomic"
 	"time"
 
+	"github.com/hanse-go/hanse/internal/otlp"
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc/codes"
 )
@@ -17,6 +20,10 @@ type Method struct {
 	name    string // "pkg.Service/Method", the name of its spans
 	peer    string // the called service; "": it is served here
 	calls   calls
+	scope   *scope
+	id      uint32      // among the names
+	encoded []byte      // the attributes that all its spans have
+	streams atomic.Bool // its calls take as long as they like
 }
 
 type methodKey struct {
@@ -56,11 +63,30 @@ func (s *Service) method(key methodKey) *Method {
 	if m := known[key]; m != nil {
 		return m
 	}
-	m := &Method{service: s, kind: key.kind, name: strings.TrimPrefix(key.name, "/"), peer: key.peer}
+	m := &Method{service: s, kind: key.kind, name: strings.TrimPrefix(key.name, "/"), peer: key.peer, scope: s.calls}
+	m.encoded = otlp.AppendSpanAttributes(nil, m.attributes())
+	m.id = s.telemetry.names.add(&spanName{scope: s.calls, kind: key.kind, name: m.name, method: m})
 	more := maps.Clone(known)
 	more[key] = m
 	s.methods.Store(&more)
 	return m
+}
+
+// Streaming says that calls of the method are streams, which are never slow, and returns it.
+func (m *Method) Streaming() *Method {
+	if m != nil && !m.streams.Load() {
+		m.streams.Store(true)
+	}
+	return m
+}
+
+// attributes are those that all spans and numbers of the method have, by the semantic conventions.
+func (m *Method) attributes() []attribute.KeyValue {
+	attrs := []attribute.KeyValue{attribute.String("rpc.system.name", "grpc"), attribute.String("rpc.method", m.name)}
+	if m.peer != "" {
+		attrs = append(attrs, attribute.String("server.address", m.peer))
+	}
+	return attrs
 }
 
 // ended counts a call. sample is of the trace that it belongs to, where that is recorded; else it is not valid.

@@ -25,7 +25,7 @@ func (t *Telemetry) inOrder() []*Service {
 func (t *Telemetry) read(ctx context.Context, r *reading) []otlp.ResourceMetrics {
 	var all []otlp.ResourceMetrics
 	for i, s := range t.inOrder() {
-		rm := otlp.ResourceMetrics{Resource: &otlp.Resource{Attributes: s.attrs, SchemaURL: schemaURL}}
+		rm := otlp.ResourceMetrics{Resource: &otlp.Resource{Attributes: s.otlp.Attributes, SchemaURL: schemaURL}}
 		if calls := s.callMetrics(r); len(calls) > 0 {
 			rm.Scopes = append(rm.Scopes, otlp.ScopeMetrics{Scope: otlp.Scope{Name: ownScope, SchemaURL: schemaURL}, Metrics: calls})
 		}

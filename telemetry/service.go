@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/hanse-go/hanse/internal/otlp"
 	"go.opentelemetry.io/otel/attribute"
 )
 
@@ -14,12 +15,14 @@ import (
 type Service struct {
 	telemetry *Telemetry
 	resource  resourceKey
-	attrs     []attribute.KeyValue // of the resource
-	number    int                  // of the services of the process, from 0
+	number    int // of the services of the process, from 0
 	meters    meters
+	otlp      *otlp.Resource
+	calls     *scope // of the spans of calls
 
 	mu      sync.Mutex
 	work    map[durationsKey]*Durations
+	scopes  map[scopeKey]*scope                   // of libraries
 	methods atomic.Pointer[map[methodKey]*Method] // replaced, never changed
 }
 
@@ -43,7 +46,8 @@ func (t *Telemetry) Service(name, version, instance string) *Service {
 	if s := t.services[key]; s != nil {
 		return s
 	}
-	s := &Service{telemetry: t, resource: key, attrs: t.resourceAttributes(key), number: len(t.services)}
+	s := &Service{telemetry: t, resource: key, otlp: &otlp.Resource{Attributes: t.resourceAttributes(key), SchemaURL: schemaURL}, number: len(t.services)}
+	s.calls = newScope(s, ownScope, "", schemaURL)
 	s.methods.Store(&map[methodKey]*Method{})
 	t.services[key] = s
 	return s
@@ -90,5 +94,5 @@ func (s *Service) Resource() []attribute.KeyValue {
 	if s == nil {
 		return nil
 	}
-	return s.attrs
+	return s.otlp.Attributes
 }

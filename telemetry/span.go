@@ -30,8 +30,9 @@ type Span struct {
 	start   time.Time
 	kind    trace.SpanKind
 	flags   trace.TraceFlags
-	remote  bool // the parent belongs to another process
-	records bool // what is said of it is kept
+	sent    trace.TraceFlags // of the parent
+	remote  bool             // the parent belongs to another process
+	records bool             // what is said of it is kept
 	phase   atomic.Uint32
 
 	mu   sync.Mutex
@@ -68,13 +69,13 @@ func (s *Span) begin(sc *scope, kind trace.SpanKind, p *parent, at time.Time) {
 	t := sc.service.telemetry
 	known := p.valid()
 	if known {
-		s.traceID, s.parent, s.state, s.remote, s.flags = p.trace, p.span, p.state, p.remote, p.flags
+		s.traceID, s.parent, s.state, s.remote, s.flags, s.sent = p.trace, p.span, p.state, p.remote, p.flags, p.flags
 	} else {
 		s.traceID, s.flags = newTraceID(), trace.FlagsRandom
 	}
 	s.id = newSpanID()
 	s.flags = s.flags.WithSampled(t.sampling.takes(&s.traceID, known, p.flags.IsSampled()))
-	s.records = s.flags.IsSampled() && t.config.Traces.On()
+	s.records = s.flags.IsSampled() && t.spans != nil
 	s.scope, s.kind, s.start = sc, kind, at
 	s.phase.Store(begun)
 }
@@ -97,11 +98,11 @@ func parentIn(ctx context.Context) (p parent) {
 	return p
 }
 
-// finish ends the span, once. It returns false when it had ended before.
+// finish ends the span, once. It returns false when it had ended before, or was not begun.
 func (s *Span) finish() bool {
 	for {
 		phase := s.phase.Load()
-		if phase&begun == 0 || phase&ended != 0 {
+		if phase&(begun|ended) != begun {
 			return false
 		}
 		if s.phase.CompareAndSwap(phase, phase|ended) {
@@ -110,36 +111,42 @@ func (s *Span) finish() bool {
 	}
 }
 
-// End implements [trace.Span]. That of a call is ended by who made the call, with [Span.EndCall]; there it does nothing.
+// End implements [trace.Span]. That of a call ends with the call; for it End does nothing.
 func (s *Span) End(options ...trace.SpanEndOption) {
 	if s.method != nil || !s.finish() {
 		return
 	}
-	at := time.Time{}
+	var at time.Time
 	if len(options) > 0 {
 		c := trace.NewSpanEndConfig(options...)
 		at = c.Timestamp()
 	}
-	if at.IsZero() {
-		at = time.Now()
+	took := time.Since(s.start)
+	if !at.IsZero() {
+		took = at.Sub(s.start)
 	}
-	s.over(at.Sub(s.start), otelcodes.Unset, "")
+	s.over(took, codes.OK, "", nil)
 }
 
-// EndCall ends the span of a call that ended with the code, and counts the call. message tells what went wrong.
-func (s *Span) EndCall(code codes.Code, message string) {
-	if s.method == nil || !s.finish() {
+// over hands on what is known of the span, which is finished. code, message and reached are of calls.
+func (s *Span) over(took time.Duration, code codes.Code, message string, reached *Reached) {
+	t := s.scope.service.telemetry
+	if s.records {
+		s.mu.Lock() // whoever changes it has seen that it had not ended
+		more := s.more
+		s.mu.Unlock()
+		t.spans.add(s, more, took, code, message, reached, "")
 		return
 	}
-	took := time.Since(s.start)
-	var sample trace.SpanContext
-	if s.records {
-		sample = s.SpanContext()
+	if t.keeper != nil {
+		t.keeper.ended(s, took, code, message, reached)
 	}
-	s.method.ended(took, code, sample)
-	s.over(took, otelcodes.Unset, "")
 }
 
-// over hands on what is known of the span.
-func (s *Span) over(took time.Duration, status otelcodes.Code, message string) {
+// statusOf is the span's status by how its call ended, where the program has not set one.
+func statusOf(kind trace.SpanKind, code codes.Code) otelcodes.Code {
+	if isError(kind, code) {
+		return otelcodes.Error
+	}
+	return otelcodes.Unset
 }

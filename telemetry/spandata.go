@@ -7,6 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/hanse-go/hanse/internal/otlp"
 	"go.opentelemetry.io/otel/attribute"
 	otelcodes "go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
@@ -18,8 +19,8 @@ type more struct {
 	status     otelcodes.Code
 	message    string // of the status
 	attributes list
-	events     []event
-	links      []link
+	events     []otlp.Event
+	links      []otlp.Link
 
 	droppedEvents, droppedLinks int
 }
@@ -28,17 +29,6 @@ type more struct {
 type list struct {
 	attributes []attribute.KeyValue
 	dropped    int
-}
-
-type event struct {
-	name string
-	at   time.Time
-	list list
-}
-
-type link struct {
-	to   trace.SpanContext
-	list list
 }
 
 // set adds attributes. The last of those with the same key counts.
@@ -179,9 +169,9 @@ func (m *more) event(l *Limits, name string, at time.Time, attrs []attribute.Key
 		copy(m.events, m.events[1:])
 		m.events = m.events[:len(m.events)-1]
 	}
-	e := event{name: name, at: at}
-	e.list.set(attrs, l.AttributesPerEvent, l.AttributeLength)
-	m.events = append(m.events, e)
+	var kept list
+	kept.set(attrs, l.AttributesPerEvent, l.AttributeLength)
+	m.events = append(m.events, otlp.Event{Name: name, Time: at.UnixNano(), Attributes: kept.attributes, DroppedAttributes: kept.dropped})
 }
 
 // RecordError implements [trace.Span].
@@ -224,9 +214,9 @@ func (m *more) link(limits *Limits, l trace.Link) {
 		copy(m.links, m.links[1:])
 		m.links = m.links[:len(m.links)-1]
 	}
-	own := link{to: l.SpanContext}
-	own.list.set(l.Attributes, limits.AttributesPerLink, limits.AttributeLength)
-	m.links = append(m.links, own)
+	var kept list
+	kept.set(l.Attributes, limits.AttributesPerLink, limits.AttributeLength)
+	m.links = append(m.links, otlp.Link{SpanContext: l.SpanContext, Attributes: kept.attributes, DroppedAttributes: kept.dropped})
 }
 
 // TracerProvider implements [trace.Span].

@@ -22,6 +22,42 @@ type scope struct {
 	service       *Service
 	name, version string
 	schemaURL     string
+	piles         [pilesPerScope]pile // of spans to be sent
+}
+
+// pilesPerScope is how many processors can end spans of a scope without meeting.
+const pilesPerScope = 4
+
+func newScope(s *Service, name, version, schemaURL string) *scope {
+	sc := &scope{service: s, name: name, version: version, schemaURL: schemaURL}
+	if w := s.telemetry.spans; w != nil {
+		w.register(sc)
+	}
+	return sc
+}
+
+type scopeKey struct{ name, version, schemaURL string }
+
+// maxScopes bounds the libraries that are told apart.
+const maxScopes = 1000
+
+// scope returns that of a library.
+func (s *Service) scope(name, version, schemaURL string) *scope {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := scopeKey{name, version, schemaURL}
+	if sc := s.scopes[key]; sc != nil {
+		return sc
+	}
+	if len(s.scopes) >= maxScopes {
+		return s.calls
+	}
+	sc := newScope(s, name, version, schemaURL)
+	if s.scopes == nil {
+		s.scopes = make(map[scopeKey]*scope)
+	}
+	s.scopes[key] = sc
+	return sc
 }
 
 type provider struct {
@@ -32,7 +68,7 @@ type provider struct {
 // Tracer implements [trace.TracerProvider].
 func (p provider) Tracer(name string, options ...trace.TracerOption) trace.Tracer {
 	c := trace.NewTracerConfig(options...)
-	return &tracer{scope: &scope{service: p.service, name: name, version: c.InstrumentationVersion(), schemaURL: c.SchemaURL()}}
+	return &tracer{scope: p.service.scope(name, c.InstrumentationVersion(), c.SchemaURL())}
 }
 
 type tracer struct {
@@ -57,6 +93,14 @@ func (t *tracer) Start(ctx context.Context, name string, options ...trace.SpanSt
 	own := &spanContext{Context: ctx}
 	own.name = name
 	own.begin(t.scope, trace.ValidateSpanKind(c.SpanKind()), &p, at)
+	if own.records {
+		if attrs := c.Attributes(); len(attrs) > 0 {
+			own.SetAttributes(attrs...)
+		}
+		for _, l := range c.Links() {
+			own.AddLink(l)
+		}
+	}
 	if !Found() {
 		return trace.ContextWithSpan(ctx, &own.Span), &own.Span
 	}

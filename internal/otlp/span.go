@@ -31,6 +31,7 @@ type Span struct {
 	Kind              trace.SpanKind
 	Start, End        int64 // Unix time in nanoseconds
 	Attributes        []attribute.KeyValue
+	Encoded           []byte // more attributes, by AppendSpanAttributes
 	DroppedAttributes int
 	Events            []Event
 	DroppedEvents     int
@@ -104,6 +105,7 @@ func appendSpan(b []byte, num protowire.Number, s *Span) []byte {
 	b = varintField(b, 6, uint64(s.Kind)) // the numbers are the same
 	b = fixed64Field(b, 7, uint64(s.Start))
 	b = fixed64Field(b, 8, uint64(s.End))
+	b = append(b, s.Encoded...)
 	b = appendAttributes(b, 9, s.Attributes)
 	b = varintField(b, 10, uint64(s.DroppedAttributes))
 	for i := range s.Events {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hanse-go/hanse/resilience"
 	"github.com/hanse-go/hanse/rpc/internal/wire"
+	"github.com/hanse-go/hanse/telemetry"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
@@ -153,7 +154,7 @@ func (l *link) call(ctx context.Context, method string, args, reply any, opts []
 // too, grpc-go takes the io.EOF of that one's SendMsg for the end of the call, and its status is lost: the call even looks like a
 // success without replies. And whoever called us knows other instances.
 func (l *link) open(ctx context.Context, desc *grpc.StreamDesc, method string, opts []grpc.CallOption) (grpc.ClientStream, error) {
-	stream, err := l.cc.NewStream(prioritized(ctx), desc, method, opts...)
+	stream, err := l.cc.NewStream(prioritized(telemetry.Outgoing(ctx)), desc, method, opts...)
 	if err == nil {
 		stream.Context() // commits the stream to its attempt
 	}

@@ -1,0 +1,147 @@
+package rpc
+
+import (
+	"context"
+	"strings"
+
+	"github.com/hanse-go/hanse/balancer"
+	"github.com/hanse-go/hanse/telemetry"
+	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+)
+
+// placeTelemetry finds out who is told of the calls of each method.
+func (s *Server) placeTelemetry() {
+	for path, m := range s.methods {
+		if m.tells = s.Telemetry.Serves(path); m.unary == nil {
+			m.tells.Streaming()
+		}
+	}
+}
+
+// trace begins the span of a call, with what the context that it came with has.
+func (c *wireCall) trace(ctx context.Context) {
+	t := c.srv.Telemetry
+	if t == nil {
+		return
+	}
+	c.path = pathOf(ctx)
+	c.ctx.span.Serve(c.method.tells, first(incomingValues(ctx, telemetry.TraceParentKey)), strings.Join(incomingValues(ctx, telemetry.TraceStateKey), ","))
+	if !telemetry.Found() {
+		c.ctx.handed = trace.ContextWithSpan(&c.ctx, &c.ctx.span)
+	}
+	if t.Baggage() {
+		if values := incomingValues(ctx, telemetry.BaggageKey); len(values) > 0 {
+			c.ctx.handed = telemetry.WithBaggage(c.Context(), strings.Join(values, ","))
+		}
+	}
+}
+
+// unserved tells of a call of a method that there is not.
+func (s *Server) unserved(ctx context.Context, err error) {
+	var span telemetry.Span
+	span.Serve(s.Telemetry.Serves(""), first(incomingValues(ctx, telemetry.TraceParentKey)), strings.Join(incomingValues(ctx, telemetry.TraceStateKey), ","))
+	span.Served(err, pathOf(ctx))
+}
+
+// pathOf is the way that a call came whose peer ctx has.
+func pathOf(ctx context.Context) string {
+	if p, ok := peer.FromContext(ctx); ok && p.Addr != nil {
+		return p.Addr.Network()
+	}
+	return ""
+}
+
+// served ends the span of a call that ended with err.
+func (c *wireCall) served(err error) {
+	if c.err != nil && err == nil { // the handler has ended the goroutine
+		err = c.err
+	}
+	c.ctx.span.Served(err, c.path)
+}
+
+// begin begins to tell of a call that is made; nil: nobody is told.
+func (b *binding) begin(ctx context.Context, method string) *telemetry.Call {
+	return b.client.Telemetry.Calls(method, b.conn.name).Begin(ctx)
+}
+
+// at notes where a call went that is told of: to m, at once.
+func (m *member) at(ctx context.Context, candidate *balancer.Candidate) {
+	call := telemetry.CallIn(ctx)
+	if call == nil {
+		return
+	}
+	r := telemetry.Reached{Instance: candidate.Instance.ID, Attempts: 1}
+	if route := m.dialled.Load(); route != nil {
+		r.Path, r.Endpoint = string(route.path), route.endpoint
+	}
+	call.At(r)
+}
+
+// told notes where the last attempt of a call went.
+func (c *remoteCall) told() {
+	call := telemetry.CallIn(c.ctx)
+	if call == nil {
+		return
+	}
+	r := telemetry.Reached{Attempts: c.attempts}
+	if a := c.at; a != nil {
+		r.Instance = a.inst
+		if a.route != nil {
+			r.Path, r.Endpoint = string(a.route.path), a.route.endpoint
+		}
+	}
+	call.At(r)
+}
+
+// at notes for a hedged call that the second attempt has won.
+func (h *hedge) at(ctx context.Context) {
+	telemetry.CallIn(ctx).At(telemetry.Reached{
+		Path: string(h.own.info.Path), Instance: h.own.info.Instance, Endpoint: h.own.info.Endpoint, Attempts: h.own.info.Attempts,
+	})
+}
+
+// atLocal notes that a call goes to a service of this process.
+func (b *binding) atLocal(ctx context.Context) {
+	if l, ok := b.local.(*inProcess); ok && b.client.Telemetry != nil {
+		telemetry.CallIn(ctx).At(telemetry.Reached{Path: string(InProcess), Instance: l.srv.Instance, Attempts: 1})
+	}
+}
+
+// trace begins the span of a call that is taken, of the method or, when that is nil, of one that there is not. What the caller sends of the
+// trace is as on a wire.
+func (l *inProcess) trace(ctx context.Context, h *handlerContext, m *method) {
+	out := telemetry.HeadersOf(ctx)
+	heard := l.srv.Telemetry != nil
+	if out.Baggage != "" || out.Trace && !heard {
+		if h.sent == nil {
+			h.sent = make(metadata.MD, 3)
+		}
+		out.AddTo(h.sent)
+	}
+	if !heard {
+		return
+	}
+	tells := l.srv.Telemetry.Serves("")
+	if m != nil {
+		tells = m.tells
+	}
+	if out.Trace {
+		delete(h.sent, telemetry.TraceParentKey) // made when someone asks for it
+		delete(h.sent, telemetry.TraceStateKey)
+		h.span.ServeFor(tells, out.Span())
+	} else {
+		h.span.Serve(tells, first(h.sent[telemetry.TraceParentKey]), strings.Join(h.sent[telemetry.TraceStateKey], ","))
+	}
+	if l.srv.Telemetry.Baggage() {
+		h.baggage = strings.Join(h.sent[telemetry.BaggageKey], ",")
+	}
+}
+
+func first(values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return values[0]
+}

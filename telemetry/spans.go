@@ -1,0 +1,237 @@
+package telemetry
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hanse-go/hanse/internal/otlp"
+	"go.opentelemetry.io/otel/attribute"
+	otelcodes "go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/grpc/codes"
+)
+
+// spans are the spans that wait to be sent, written already, so that nothing of a call outlives it for them.
+type spans struct {
+	telemetry *Telemetry
+	batch     Batch
+	sender    *otlp.Sender
+	due       chan struct{} // of capacity 1: a batch is full
+
+	waiting atomic.Int64 // spans
+	bytes   atomic.Int64 // of them
+	dropped atomic.Uint64
+
+	mu     sync.Mutex
+	scopes []*scope
+}
+
+// maxWaitingBytes bounds the memory of spans that wait, however large they are.
+const maxWaitingBytes = 32 << 20
+
+// pile is spans of one scope, put together by those whose processor chose it.
+type pile struct {
+	mu    sync.Mutex
+	open  chunk
+	full  []chunk
+	attrs []attribute.KeyValue // memory for those of one span
+	one   otlp.Span            // likewise
+
+	_ [64]byte // its neighbour's lock is another processor's
+}
+
+// chunk is spans one after another.
+type chunk struct {
+	encoded []byte
+	n       int
+}
+
+// add writes down a span that has ended, or counts it as dropped. why says what it was kept for, of a trace that is not recorded.
+func (w *spans) add(s *Span, m *more, took time.Duration, code codes.Code, message string, reached *Reached, why string) {
+	if !w.room() {
+		return
+	}
+	p := s.scope.pile()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	one, attrs := &p.one, p.attrs[:0]
+	start := s.start.UnixNano()
+	*one = otlp.Span{
+		TraceID: s.traceID, SpanID: s.id, ParentID: s.parent, ParentRemote: s.remote, Flags: s.flags, TraceState: s.state,
+		Name: s.name, Kind: s.kind, Start: start, End: start + int64(took),
+	}
+	if c := s.method; c != nil {
+		one.Name, one.Encoded = c.name, c.encoded
+		attrs = callAttributes(attrs, s.kind, code, reached)
+		if one.Status = statusOf(s.kind, code); one.Status == otelcodes.Error {
+			one.StatusMessage = message
+		}
+	}
+	if why != "" {
+		attrs = append(attrs, attribute.String("hanse.kept", why))
+	}
+	if m != nil {
+		if m.name != "" {
+			one.Name = m.name
+		}
+		attrs = append(attrs, m.attributes.attributes...)
+		one.DroppedAttributes, one.Events, one.DroppedEvents = m.attributes.dropped, m.events, m.droppedEvents
+		one.Links, one.DroppedLinks = m.links, m.droppedLinks
+		if rank(m.status) > rank(one.Status) || one.Status == otelcodes.Error && m.status == one.Status && m.message != "" {
+			one.Status, one.StatusMessage = m.status, m.message
+		}
+	}
+	if s.phase.Load()&failed != 0 && one.Status == otelcodes.Unset {
+		one.Status = otelcodes.Error
+	}
+	one.Attributes = attrs
+	w.put(p, one)
+	clear(attrs) // they may hold on to a lot
+	*one = otlp.Span{}
+	p.attrs = attrs
+}
+
+// put writes one span into the pile, whose lock is held.
+func (w *spans) put(p *pile, one *otlp.Span) {
+	before := len(p.open.encoded)
+	p.open.encoded = otlp.AppendSpan(p.open.encoded, one)
+	p.open.n++
+	w.bytes.Add(int64(len(p.open.encoded) - before))
+	if p.open.n >= w.batch.Size {
+		p.full = append(p.full, p.open)
+		p.open = chunk{}
+		w.wake()
+	}
+}
+
+// room takes a place for one span, or counts it as dropped.
+func (w *spans) room() bool {
+	n := w.waiting.Add(1)
+	if n > int64(w.batch.Queue) || w.bytes.Load() > maxWaitingBytes {
+		w.waiting.Add(-1)
+		w.dropped.Add(1)
+		return false
+	}
+	if n >= int64(w.batch.Size) && n%int64(w.batch.Size) == 0 {
+		w.wake()
+	}
+	return true
+}
+
+func (w *spans) wake() {
+	select {
+	case w.due <- struct{}{}:
+	default:
+	}
+}
+
+// callAttributes appends what the semantic conventions say about the end of a call, and what Hanse knows besides.
+func callAttributes(attrs []attribute.KeyValue, kind trace.SpanKind, code codes.Code, r *Reached) []attribute.KeyValue {
+	name := codeNames[min(int(code), len(codeNames)-1)]
+	attrs = append(attrs, attribute.String("rpc.response.status_code", name))
+	if statusOf(kind, code) == otelcodes.Error {
+		attrs = append(attrs, attribute.String("error.type", name))
+	}
+	if r == nil {
+		return attrs
+	}
+	if r.Path != "" {
+		attrs = append(attrs, attribute.String("hanse.path", r.Path))
+	}
+	if r.Instance != "" {
+		attrs = append(attrs, attribute.String("hanse.instance", r.Instance))
+	}
+	if r.Endpoint != "" {
+		attrs = append(attrs, attribute.String("hanse.endpoint", r.Endpoint))
+	}
+	if r.Attempts > 1 {
+		attrs = append(attrs, attribute.Int("hanse.attempts", r.Attempts))
+	}
+	return attrs
+}
+
+// pile is one that few others use at the moment.
+func (s *scope) pile() *pile { return &s.piles[rand.Uint32()%uint32(len(s.piles))] }
+
+// register has the scope's spans sent.
+func (w *spans) register(s *scope) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.scopes = append(w.scopes, s)
+}
+
+// run sends what waits whenever a batch is full or the first of it has waited long enough. When ctx ends it sends the rest.
+func (w *spans) run(ctx context.Context) error {
+	defer w.sender.Close()
+	sending, cut := outlast(ctx, flushTimeout)
+	defer cut()
+	tick := time.NewTicker(w.batch.Delay)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-w.due:
+		case <-ctx.Done():
+			return w.send(sending)
+		}
+		limited, cancel := context.WithTimeout(sending, w.batch.Timeout)
+		w.send(limited) // the sender has counted and told what it could not send
+		cancel()
+	}
+}
+
+// send sends all that waits, in requests of about the size of a batch.
+func (w *spans) send(ctx context.Context) error {
+	w.mu.Lock()
+	scopes := w.scopes[:len(w.scopes):len(w.scopes)]
+	w.mu.Unlock()
+	var failed error
+	var request []otlp.EncodedSpans
+	n, size := 0, 0
+	flush := func() {
+		if n == 0 {
+			return
+		}
+		if err := w.sender.Send(ctx, otlp.AppendEncodedSpans(make([]byte, 0, size+4<<10), request), n); err != nil && failed == nil {
+			failed = err
+		}
+		w.waiting.Add(int64(-n))
+		w.bytes.Add(int64(-size))
+		request, n, size = nil, 0, 0
+	}
+	for _, s := range scopes {
+		part := -1 // of the request, for the scope
+		for i := range s.piles {
+			for _, c := range s.piles[i].take() {
+				if part < 0 || n == 0 {
+					request = append(request, otlp.EncodedSpans{Resource: s.service.otlp, Scope: otlp.Scope{Name: s.name, Version: s.version, SchemaURL: s.schemaURL}})
+					part = len(request) - 1
+				}
+				request[part].Pieces = append(request[part].Pieces, c.encoded)
+				n, size = n+c.n, size+len(c.encoded)
+				if n >= w.batch.Size {
+					flush()
+					part = -1
+				}
+			}
+		}
+	}
+	flush()
+	return failed
+}
+
+// take takes all that waits.
+func (p *pile) take() []chunk {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := p.full
+	p.full = nil
+	if p.open.n > 0 {
+		all = append(all, p.open)
+		p.open = chunk{encoded: make([]byte, 0, len(p.open.encoded)+len(p.open.encoded)/8)}
+	}
+	return all
+}
