@@ -31,10 +31,8 @@ type keeper struct {
 const (
 	keptShards = 64
 	keptFor    = 5 * time.Second
-	keptBytes  = 16 << 20
-	keptSize   = 64 // bytes of a keptSpan
-	maxKept    = keptBytes / keptShards / keptSize
-	firstKept  = 64
+	firstKept  = 64   // places of a shard, and at most
+	maxKept    = 4096 // of 56 bytes: 14 MiB in all
 
 	// Of the traces that are worth it, so many are taken a second, and so many at once.
 	keptRate  = 100

@@ -25,12 +25,17 @@ type spans struct {
 	bytes   atomic.Int64 // of them
 	dropped atomic.Uint64
 
+	free sync.Pool // *[]byte of the size of a batch, empty
+
 	mu     sync.Mutex
 	scopes []*scope
 }
 
 // maxWaitingBytes bounds the memory of spans that wait, however large they are.
 const maxWaitingBytes = 32 << 20
+
+// maxFree bounds the memory that is kept for a batch to come, for one may have held much.
+const maxFree = 1 << 20
 
 // pile is spans of one scope, put together by those whose processor chose it.
 type pile struct {
@@ -96,6 +101,11 @@ func (w *spans) add(s *Span, m *more, took time.Duration, code codes.Code, messa
 
 // put writes one span into the pile, whose lock is held.
 func (w *spans) put(p *pile, one *otlp.Span) {
+	if p.open.encoded == nil {
+		if b, ok := w.free.Get().(*[]byte); ok {
+			p.open.encoded = *b
+		}
+	}
 	before := len(p.open.encoded)
 	p.open.encoded = otlp.AppendSpan(p.open.encoded, one)
 	p.open.n++
@@ -200,6 +210,14 @@ func (w *spans) send(ctx context.Context) error {
 		}
 		w.waiting.Add(int64(-n))
 		w.bytes.Add(int64(-size))
+		for i := range request {
+			for _, piece := range request[i].Pieces {
+				if cap(piece) <= maxFree {
+					piece = piece[:0]
+					w.free.Put(&piece)
+				}
+			}
+		}
 		request, n, size = nil, 0, 0
 	}
 	for _, s := range scopes {
@@ -231,7 +249,7 @@ func (p *pile) take() []chunk {
 	p.full = nil
 	if p.open.n > 0 {
 		all = append(all, p.open)
-		p.open = chunk{encoded: make([]byte, 0, len(p.open.encoded)+len(p.open.encoded)/8)}
+		p.open = chunk{}
 	}
 	return all
 }

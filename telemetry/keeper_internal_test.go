@@ -1,0 +1,213 @@
+package telemetry
+
+import (
+	"encoding/binary"
+	"testing"
+	"time"
+	"unsafe"
+
+	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+func keeping(t *testing.T, change func(*Config)) (*Telemetry, *Service) {
+	t.Helper()
+	config := Config{Traces: Export{URL: "http://127.0.0.1:1/"}, Sampler: ParentBasedOff}
+	if change != nil {
+		change(&config)
+	}
+	tel, err := New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tel, tel.Service("cart", "", "")
+}
+
+// TestKeeperMemory holds that what is remembered has its bound, and grows only as long as it is of use.
+func TestKeeperMemory(t *testing.T) {
+	k := &keeper{}
+	s := &keptShard{}
+	second := int64(time.Second)
+	for i := range int64(10 * firstKept) { // one each second: of no use after five
+		s.put(k, keptSpan{start: (i + 10) * second})
+	}
+	if len(s.ring) != firstKept || k.lost.Load() != 0 {
+		t.Errorf("%d places for spans that are seldom, %d lost", len(s.ring), k.lost.Load())
+	}
+	for i := range int64(3 * maxKept) { // all at once
+		s.put(k, keptSpan{start: 1000*second + i})
+	}
+	if size := uintptr(len(s.ring)) * keptShards * unsafe.Sizeof(keptSpan{}); size > 16<<20 || len(s.ring) != maxKept {
+		t.Errorf("%d places, %d bytes in all", len(s.ring), size)
+	}
+	if lost := k.lost.Load(); lost < 2*maxKept-firstKept || lost > 2*maxKept {
+		t.Errorf("%d lost of %d", lost, 3*maxKept)
+	}
+}
+
+// TestKeeperAge holds that spans that ended more than five seconds before are not told any more.
+func TestKeeperAge(t *testing.T) {
+	s, id := &keptShard{}, trace.TraceID{1}
+	base := time.Unix(1000, 0)
+	s.put(&keeper{}, keptSpan{traceID: id, start: base.UnixNano(), took: int64(time.Second)})
+	s.put(&keeper{}, keptSpan{traceID: id, start: base.Add(2 * time.Second).UnixNano(), took: int64(time.Second)})
+	s.put(&keeper{}, keptSpan{traceID: trace.TraceID{2}, start: base.UnixNano()})
+	if got := s.takeTrace(&id, base.Add(7*time.Second)); len(got) != 1 || got[0].start != base.Add(2*time.Second).UnixNano() {
+		t.Errorf("got %v", got)
+	}
+	if got := s.takeTrace(&id, base.Add(7*time.Second)); len(got) != 0 {
+		t.Errorf("a second time: %v", got)
+	}
+}
+
+// TestKeeperBudget holds that not all calls are told when all fail, and that those that are not are counted.
+func TestKeeperBudget(t *testing.T) {
+	tel, s := keeping(t, nil)
+	for range 3 * keptBurst {
+		var span Span
+		span.Serve(s.Serves("/p.S/M"), "", "")
+		span.Served(status.Error(codes.Internal, ""), "")
+	}
+	c := tel.SpanCounts()
+	if c.Waiting < keptBurst || c.Waiting > 2*keptBurst || c.Waiting+int64(c.Refused) != 3*keptBurst {
+		t.Errorf("%+v of %d", c, 3*keptBurst)
+	}
+}
+
+// TestKeeperKinds holds which calls are worth it.
+func TestKeeperKinds(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(*Config)
+		end    func(s *Service, began time.Time)
+		want   int64
+	}{
+		"well": {nil, func(s *Service, began time.Time) { serve(s, "/p.S/M", began, nil) }, 0},
+		"failed": {nil, func(s *Service, began time.Time) {
+			serve(s, "/p.S/M", began, status.Error(codes.Unavailable, ""))
+		}, 1},
+		"the caller's fault": {nil, func(s *Service, began time.Time) {
+			serve(s, "/p.S/M", began, status.Error(codes.NotFound, ""))
+		}, 0},
+		"slow":         {nil, func(s *Service, began time.Time) { serve(s, "/p.S/M", began.Add(-2*time.Second), nil) }, 1},
+		"not slow":     {func(c *Config) { c.Slow = time.Minute }, func(s *Service, began time.Time) { serve(s, "/p.S/M", began.Add(-2*time.Second), nil) }, 0},
+		"slow is well": {func(c *Config) { c.Slow = -1 }, func(s *Service, began time.Time) { serve(s, "/p.S/M", began.Add(-time.Hour), nil) }, 0},
+		"a stream": {nil, func(s *Service, began time.Time) {
+			s.Serves("/p.S/M").Streaming()
+			serve(s, "/p.S/M", began.Add(-2*time.Second), nil)
+		}, 0},
+		"nothing is kept":  {func(c *Config) { c.NoKeep = true }, func(s *Service, began time.Time) { serve(s, "/p.S/M", began, status.Error(codes.Internal, "")) }, 0},
+		"nothing is taken": {func(c *Config) { c.Sampler = AlwaysOff }, func(s *Service, began time.Time) { serve(s, "/p.S/M", began, status.Error(codes.Internal, "")) }, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tel, s := keeping(t, tt.change)
+			tt.end(s, time.Now())
+			if got := tel.SpanCounts().Waiting; got != tt.want {
+				t.Errorf("%d spans are to be sent, want %d", got, tt.want)
+			}
+		})
+	}
+}
+
+func serve(s *Service, method string, began time.Time, err error) {
+	var span Span
+	span.Serve(s.Serves(method), "", "")
+	span.start = began
+	span.Served(err, "tcp")
+}
+
+// TestKeptTrace holds that a call that failed takes those of its trace with it, before it and after it, and no others.
+func TestKeptTrace(t *testing.T) {
+	tel, s := keeping(t, nil)
+	var other, root, inner, leaf Span
+	other.Serve(s.Serves("/p.S/Other"), "", "")
+	root.Serve(s.Serves("/p.S/Root"), "", "")
+	inner.ServeFor(s.Calls("/p.S/Inner", "x"), &root)
+	leaf.ServeFor(s.Serves("/p.S/Leaf"), &root)
+	other.Served(nil, "")
+	leaf.Served(nil, "")
+	if n := tel.SpanCounts().Waiting; n != 0 {
+		t.Fatalf("%d spans are to be sent before anything failed", n)
+	}
+	inner.Served(status.Error(codes.Internal, ""), "")
+	if n := tel.SpanCounts().Waiting; n != 2 {
+		t.Errorf("%d spans are to be sent after it failed, want 2", n)
+	}
+	root.Served(nil, "")
+	if n := tel.SpanCounts().Waiting; n != 3 {
+		t.Errorf("%d spans are to be sent at the end, want 3", n)
+	}
+}
+
+// TestRatio holds that the share of traces that is taken is the one that was asked for, and that all programs take the same.
+func TestRatio(t *testing.T) {
+	for _, ratio := range []float64{0.01, 0.25, 0.999} {
+		s := newSampling(&Config{Traces: Export{URL: "http://c/"}, Ratio: ratio})
+		const n = 100_000
+		taken := 0
+		for range n {
+			id := newTraceID()
+			if s.takes(&id, false, false) {
+				taken++
+			}
+			if want := binary.BigEndian.Uint64(id[8:])>>1 < uint64(ratio*(1<<63)); want != s.takes(&id, false, false) {
+				t.Fatalf("ratio %v, trace %v: another program decides otherwise", ratio, id)
+			}
+		}
+		if got := float64(taken) / n; got < ratio-0.01 || got > ratio+0.01 {
+			t.Errorf("ratio %v: %v were taken", ratio, got)
+		}
+	}
+	id := trace.TraceID{15: 1}
+	for _, tt := range []struct {
+		sampler                    Sampler
+		ratio                      float64
+		alone, below, belowSampled bool
+	}{
+		{ParentBasedRatio, 1, true, false, true}, {ParentBasedRatio, -1, false, false, true},
+		{ParentBasedOn, 0, true, false, true}, {ParentBasedOff, 0, false, false, true},
+		{AlwaysOn, 0, true, true, true}, {AlwaysOff, 0, false, false, false},
+		{Ratio, 1, true, true, true}, {Ratio, -1, false, false, false},
+	} {
+		s := newSampling(&Config{Traces: Export{URL: "http://c/"}, Sampler: tt.sampler, Ratio: tt.ratio})
+		if a, b, c := s.takes(&id, false, false), s.takes(&id, true, false), s.takes(&id, true, true); a != tt.alone || b != tt.below || c != tt.belowSampled {
+			t.Errorf("%+v: %t, %t, %t", tt, a, b, c)
+		}
+	}
+}
+
+func TestTraceParent(t *testing.T) {
+	const good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	for in, ok := range map[string]bool{
+		good: true, good + "-": false, good + "0": false, "01" + good[2:]: true, "01" + good[2:] + "-more": true, "01" + good[2:] + "more": false,
+		"ff" + good[2:]: false, "0g" + good[2:]: false, good[:54]: false, "": false,
+		"00-0AF7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01": false,
+		"00-00000000000000000000000000000000-b7ad6b7169203331-01": false,
+		"00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01": false,
+		"00_0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01": false,
+	} {
+		var p parent
+		if got := p.parse(in); got != ok {
+			t.Errorf("%q: %t", in, got)
+		} else if ok && (!p.flags.IsSampled() || string(appendTraceParent(nil, &p.trace, &p.span, p.flags)) != good) {
+			t.Errorf("%q: %+v", in, p)
+		}
+	}
+	if !Found() {
+		t.Error("this release of OpenTelemetry keeps spans in another way")
+	}
+}
+
+// FuzzTraceParent holds that what is read can be written, and read again.
+func FuzzTraceParent(f *testing.F) {
+	f.Add("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+	f.Fuzz(func(t *testing.T, in string) {
+		var p, again parent
+		if !p.parse(in) {
+			return
+		}
+		if !again.parse(string(appendTraceParent(nil, &p.trace, &p.span, p.flags))) || again != p {
+			t.Errorf("%q: %+v, %+v", in, p, again)
+		}
+	})
+}
