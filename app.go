@@ -190,6 +190,7 @@ type App struct {
 	memory discovery.Memory // the registry when none is given
 
 	telling telling // what Telemetry says
+	shares  bool    // with libraries, by OpenTelemetry's globals: Main does
 
 	levels telemetry.LogLevels // from which on services log
 

@@ -144,6 +144,7 @@ func (a *App) main(services []*Service) (status int) {
 	if a.AdminAddr == "" {
 		a.AdminAddr = defaultAddr
 	}
+	a.shares = true
 	if err := a.Run(ctx, services...); err != nil {
 		return complain(exitFailure, err)
 	}

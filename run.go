@@ -200,6 +200,9 @@ func (a *App) newRun(services []*Service) (*run, error) {
 		}
 		return nil, errors.Join(mistakes...)
 	}
+	if a.shares {
+		offerTelemetry(r.members[0].tells)
+	}
 	for _, m := range r.members {
 		m.prepareServer()
 		m.prepareBus()

@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"reflect"
 	"sync"
 
 	"github.com/hanse-go/hanse/telemetry"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/propagation"
 )
 
 // telling is the telemetry of an App, from when the first of its callers or services needs it to the end.
@@ -64,6 +67,28 @@ func (s *Service) telemetry() *telemetry.Service {
 		return nil
 	}
 	return s.member.tells
+}
+
+// offerTelemetry has libraries that ask OpenTelemetry's global providers told of with s, unless the program has set providers itself.
+func offerTelemetry(s *telemetry.Service) {
+	if s == nil {
+		return
+	}
+	if isPlaceholder(otel.GetTracerProvider()) {
+		otel.SetTracerProvider(s.SharedTracerProvider())
+	}
+	if isPlaceholder(otel.GetMeterProvider()) {
+		otel.SetMeterProvider(s.MeterProvider())
+	}
+	if isPlaceholder(otel.GetTextMapPropagator()) {
+		otel.SetTextMapPropagator(propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}))
+	}
+}
+
+// isPlaceholder reports whether what OpenTelemetry has is its own, which waits for another one to be set.
+func isPlaceholder(global any) bool {
+	t := reflect.TypeOf(global)
+	return t != nil && t.Kind() == reflect.Pointer && t.Elem().PkgPath() == "go.opentelemetry.io/otel/internal/global"
 }
 
 // telemetryFromEnv reads the variables of OpenTelemetry, which come before the fields.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/hanse-go/hanse/balancer"
+	"github.com/hanse-go/hanse/telemetry"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/stats"
 )
@@ -23,6 +24,7 @@ type connOptions struct {
 	tls           *tls.Config
 	statsHandlers []stats.Handler
 	wire          Wire
+	telemetry     *telemetry.Service
 	dialOnly      string // the option that was given
 }
 
@@ -68,4 +70,9 @@ func WithStatsHandlers(handlers ...stats.Handler) ConnOption {
 // WithWire makes [Dial] speak by another wire than the default.
 func WithWire(w Wire) ConnOption {
 	return connOptionFunc(func(o *connOptions) { o.wire, o.dialOnly = w, "WithWire" })
+}
+
+// WithTelemetry tells of the calls; nil, the default, is nobody. It is an option for [Dial]: elsewhere the [Client] has it.
+func WithTelemetry(s *telemetry.Service) ConnOption {
+	return connOptionFunc(func(o *connOptions) { o.telemetry, o.dialOnly = s, "WithTelemetry" })
 }

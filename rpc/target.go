@@ -21,7 +21,7 @@ func Dial(target string, opts ...ConnOption) (*Conn, error) {
 		return nil, fmt.Errorf("rpc: %w", err)
 	}
 	c := NewConn(target, opts...)
-	client := &Client{Registry: registry, TLS: c.opts.tls, StatsHandlers: c.opts.statsHandlers, Wire: c.opts.wire}
+	client := &Client{Registry: registry, TLS: c.opts.tls, StatsHandlers: c.opts.statsHandlers, Wire: c.opts.wire, Telemetry: c.opts.telemetry}
 	if err := c.bind(client); err != nil { // the Conn is the client's only one: closing it ends all
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -86,6 +87,26 @@ func TestOwnSpans(t *testing.T) {
 	}
 	if child.Status != "error" || child.Message != "it broke" || root.Status != "ok" || root.Message != "" {
 		t.Errorf("status %q %q, %q %q", child.Status, child.Message, root.Status, root.Message)
+	}
+}
+
+// TestSharedProvider holds that a library's spans belong to the service whose call they are part of.
+func TestSharedProvider(t *testing.T) {
+	spans := collect(t, telemetry.Config{Sampler: telemetry.AlwaysOn}, func(tel *telemetry.Telemetry) {
+		tracer := tel.Service("first", "", "").SharedTracerProvider().Tracer("lib")
+		ctx, call := tel.Service("second", "", "").TracerProvider().Tracer("own").Start(t.Context(), "call")
+		_, inner := tracer.Start(ctx, "inner")
+		_, outer := tracer.Start(t.Context(), "outer")
+		inner.End()
+		outer.End()
+		call.End()
+	})
+	got := map[string]string{}
+	for _, s := range spans {
+		got[s.Name] = s.Service + "/" + s.Scope
+	}
+	if want := map[string]string{"call": "second/own", "inner": "second/lib", "outer": "first/lib"}; !maps.Equal(got, want) {
+		t.Errorf("spans of %v, want %v", got, want)
 	}
 }
 

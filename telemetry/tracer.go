@@ -17,6 +17,15 @@ func (s *Service) TracerProvider() trace.TracerProvider {
 	return provider{service: s}
 }
 
+// SharedTracerProvider is TracerProvider for libraries that do not know the service whose call they are part of: a span that is made during
+// a call of another service of the process belongs to that.
+func (s *Service) SharedTracerProvider() trace.TracerProvider {
+	if s == nil {
+		return noop.NewTracerProvider()
+	}
+	return provider{service: s, shared: true}
+}
+
 // scope is who makes spans: a library, for one service.
 type scope struct {
 	service       *Service
@@ -63,17 +72,31 @@ func (s *Service) scope(name, version, schemaURL string) *scope {
 type provider struct {
 	embedded.TracerProvider
 	service *Service
+	shared  bool
 }
 
 // Tracer implements [trace.TracerProvider].
 func (p provider) Tracer(name string, options ...trace.TracerOption) trace.Tracer {
 	c := trace.NewTracerConfig(options...)
-	return &tracer{scope: p.service.scope(name, c.InstrumentationVersion(), c.SchemaURL())}
+	return &tracer{scope: p.service.scope(name, c.InstrumentationVersion(), c.SchemaURL()), shared: p.shared}
 }
 
 type tracer struct {
 	embedded.Tracer
-	scope *scope
+	scope  *scope
+	shared bool
+}
+
+// of is the scope for a span that is made with ctx.
+func (t *tracer) of(ctx context.Context) *scope {
+	if !t.shared {
+		return t.scope
+	}
+	own, ok := trace.SpanFromContext(ctx).(*Span)
+	if !ok || !own.Begun() || own.scope.service == t.scope.service {
+		return t.scope
+	}
+	return own.scope.service.scope(t.scope.name, t.scope.version, t.scope.schemaURL)
 }
 
 // Start implements [trace.Tracer].
@@ -92,7 +115,7 @@ func (t *tracer) Start(ctx context.Context, name string, options ...trace.SpanSt
 	}
 	own := &spanContext{Context: ctx}
 	own.name = name
-	own.begin(t.scope, trace.ValidateSpanKind(c.SpanKind()), &p, at)
+	own.begin(t.of(ctx), trace.ValidateSpanKind(c.SpanKind()), &p, at)
 	if own.records {
 		if attrs := c.Attributes(); len(attrs) > 0 {
 			own.SetAttributes(attrs...)
