@@ -108,6 +108,7 @@ func (v *values) joinNamed() (because string, err error) {
 	for _, s := range running {
 		if s.Name == a.System {
 			v.joinBackplane(s.Backplane)
+			v.joinTelemetry(s.Telemetry)
 			a.Registry, err = discovery.Parse(s.Registry, a.RegistrySchemes)
 			return fmt.Sprintf("hanse dev runs a system of that name in %s", s.Dir), errors.Join(err, v.joinIdentity(s))
 		}
@@ -138,6 +139,7 @@ func (v *values) joinFolder() (because string, err error) {
 		if s, ok := systems.Nearest(running, dir); ok {
 			a.System = s.Name
 			v.joinBackplane(s.Backplane)
+			v.joinTelemetry(s.Telemetry)
 			a.Registry, err = discovery.Parse(s.Registry, a.RegistrySchemes)
 			return fmt.Sprintf("hanse dev runs for %s", s.Dir), errors.Join(err, v.joinIdentity(s))
 		}

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"sync"
 
+	"github.com/hanse-go/hanse/internal/systems"
 	"github.com/hanse-go/hanse/telemetry"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/propagation"
@@ -89,6 +90,26 @@ func offerTelemetry(s *telemetry.Service) {
 func isPlaceholder(global any) bool {
 	t := reflect.TypeOf(global)
 	return t != nil && t.Kind() == reflect.Pointer && t.Elem().PkgPath() == "go.opentelemetry.io/otel/internal/global"
+}
+
+// joinTelemetry tells the collector of a running system, unless it was said where to tell, or that nothing is to be told.
+func (v *values) joinTelemetry(url string) {
+	a := v.app
+	c := a.Telemetry
+	if url == "" || a.NoTelemetry || c.Off || c.Traces.URL+c.Metrics.URL+c.Logs.URL != "" {
+		return
+	}
+	variables := systems.TelemetryEnv(url)
+	joined, err := telemetry.FromEnv(func(name string) (string, bool) {
+		if own, ok := os.LookupEnv(name); ok {
+			return own, true
+		}
+		value, ok := variables[name]
+		return value, ok
+	})
+	if err == nil { // what is wrong in the environment was told before
+		a.Telemetry = joined.Over(c)
+	}
 }
 
 // telemetryFromEnv reads the variables of OpenTelemetry, which come before the fields.

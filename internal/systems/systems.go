@@ -34,6 +34,7 @@ type System struct {
 	Started   time.Time `json:"started"`
 	Identity  string    `json:"identity,omitempty"`  // folder of the authority of its certificates; "": its programs have none
 	Backplane string    `json:"backplane,omitempty"` // URL, as --backplane takes it, with its secret; "": none
+	Telemetry string    `json:"telemetry,omitempty"` // URL of its collector, which takes OTLP over HTTP and gRPC; "": none
 }
 
 // RunningError is returned by [Hold] when a system of that folder runs already.

@@ -109,6 +109,7 @@ func (s *supervisor) environ(u *unit) []string {
 	if s.certs != nil {
 		set["HANSE_IDENTITY"] = s.certs.folder(u.identity())
 	}
+	s.telemetryEnv(u, set)
 	if u.entry != nil {
 		for k, v := range u.entry.Env {
 			set[k] = v
@@ -150,6 +151,7 @@ func (s *supervisor) output(c *child, text string) {
 	c.blame(l)
 	s.mu.Unlock()
 	s.ring.Add(l)
+	s.keepLine(l)
 }
 
 const (

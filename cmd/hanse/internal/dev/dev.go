@@ -30,6 +30,7 @@ import (
 	"github.com/hanse-go/hanse/discovery"
 	"github.com/hanse-go/hanse/internal/rundir"
 	"github.com/hanse-go/hanse/internal/systems"
+	"github.com/hanse-go/hanse/telemetry/collector"
 )
 
 // Options says what to run and how.
@@ -79,12 +80,14 @@ type supervisor struct {
 	doors     *doors
 	certs     *certificates // nil: none
 	backplane *backplane
+	telemetry *collector.Collector
 	work      sync.WaitGroup // goroutines that end after ctx
 
-	frontDoor net.Listener      // of the gateway; nil: there is none
-	pageDoor  net.Listener      // of the dashboard
-	page      *dashboard.Server // nil: there is none
-	bell      bell              // rung when processes or programs change
+	frontDoor    net.Listener      // of the gateway; nil: there is none
+	telemetryURL string            // where the collector takes telemetry in
+	pageDoor     net.Listener      // of the dashboard
+	page         *dashboard.Server // nil: there is none
+	bell         bell              // rung when processes or programs change
 
 	mu       sync.Mutex     // guards what follows, and all units, slots and children
 	manifest *manifest.File // that counts
@@ -173,6 +176,9 @@ func (s *supervisor) open() error {
 	if s.backplane, err = newBackplane(s.Backplane, own); err != nil {
 		return errors.Join(err, s.lease.Close())
 	}
+	if err := s.openTelemetry(own); err != nil {
+		return errors.Join(err, s.lease.Close())
+	}
 	s.doors = newDoors(filepath.Join(s.builds.Path, "ports.json"), &s.board, s.problemf)
 	s.doors.stopped = s.stopped
 	if s.certs != nil {
@@ -244,6 +250,9 @@ func (s *supervisor) run(ctx context.Context) error {
 			s.certs.run(background, func(format string, args ...any) { s.notef(devName, format, args...) }, s.problemf)
 		})
 	}
+	if err := s.serveTelemetry(background, &services); err != nil {
+		return err
+	}
 	services.Go(func() { s.printLogs(background) })
 	defer s.ring.Close()
 	backplaneErr := make(chan error, 1)
@@ -288,7 +297,7 @@ func (s *supervisor) listen(ctx context.Context, services *sync.WaitGroup) error
 		}
 	})
 	rec := s.lease.System
-	rec.Registry, rec.Control, rec.Backplane = "local:"+s.Name, path, s.backplane.url
+	rec.Registry, rec.Control, rec.Backplane, rec.Telemetry = "local:"+s.Name, path, s.backplane.url, s.telemetryURL
 	if s.certs != nil {
 		rec.Identity = s.certs.home
 	}

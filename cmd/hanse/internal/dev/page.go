@@ -40,7 +40,7 @@ func (s *supervisor) listenPage() (err error) {
 		return ui.Errorf("the dashboard cannot listen: %w", err).Then("give another address with --dashboard HOST:PORT, or go without: --dashboard off")
 	}
 	s.page = &dashboard.Server{
-		System: view{s},
+		System: view{s}, Collector: s.telemetry,
 		Token:  s.pageToken(),
 		Logger: slog.New(slog.NewJSONHandler(lines{s}, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
