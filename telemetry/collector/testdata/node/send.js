@@ -14,7 +14,7 @@ const exporter = (signal, name) => {
 };
 const resource = defaultResource().merge(resourceFromAttributes({ 'service.name': `node-${protocol}` }));
 const spans = new BasicTracerProvider({ resource, spanProcessors: [new BatchSpanProcessor(exporter('trace', 'OTLPTraceExporter'))] });
-const logs = new LoggerProvider({ resource, processors: [new BatchLogRecordProcessor(exporter('logs', 'OTLPLogExporter'))] });
+const logs = new LoggerProvider({ resource, processors: [new BatchLogRecordProcessor({ exporter: exporter('logs', 'OTLPLogExporter') })] });
 const metrics = new MeterProvider({ resource, readers: [new PeriodicExportingMetricReader({ exporter: exporter('metrics', 'OTLPMetricExporter'), exportIntervalMillis: 60000 })] });
 
 (async () => {
