@@ -31,7 +31,8 @@ func (c *Collector) Map(ctx context.Context, w Window) (Map, error) {
 	}
 	served := make(map[string]*tally)
 	for name, list := range p.programsIn(win) {
-		node(name, KindService).Instances = len(list)
+		delete(list, "") // lines of output alone, before the instance has a name
+		node(name, KindService).Instances = max(len(list), 1)
 	}
 	for i := range flows {
 		node(flows[i].service, KindService)
