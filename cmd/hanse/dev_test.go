@@ -274,6 +274,14 @@ func TestDevSession(t *testing.T) {
 		if out := d.must("logs", "-n", "1", "catalog"); strings.Count(out, "\n") != 1 || !strings.HasPrefix(out, "catalog") {
 			t.Errorf("%q", out)
 		}
+		for _, args := range [][]string{{`service:cart "set up"`}, {"cart", `"THE CART" -nothing`}, {"--since", "24h", "/the cart is set up$/ level=info"}} {
+			if out := d.must(append([]string{"logs"}, args...)...); !strings.Contains(out, "the cart is set up") || strings.Contains(out, "catalog") {
+				t.Errorf("%q: %s", args, out)
+			}
+		}
+		if out := d.must("logs", "the cart is set up -cart"); out != "" {
+			t.Errorf("%q", out)
+		}
 		follow := exec.Command(filepath.Join(p.bin, "hanse"), "logs", "-f", "-n", "0", "cart", "--json")
 		follow.Dir, follow.Env = dir, p.env
 		var out output
@@ -286,7 +294,7 @@ func TestDevSession(t *testing.T) {
 			if n++; n%25 == 1 { // the follower may not be connected at first
 				d.must("restart", "cart")
 			}
-			return strings.Contains(out.String(), `"msg":"the cart is set up"`)
+			return strings.Contains(out.String(), `"message":"the cart is set up"`)
 		})
 		follow.Process.Signal(os.Interrupt)
 		if err := follow.Wait(); err != nil {

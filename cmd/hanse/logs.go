@@ -2,34 +2,65 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
+	"regexp"
+	"strings"
+	"time"
+	"unicode/utf8"
 
 	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/control"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/logs"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
+	"github.com/hanse-go/hanse/telemetry/collector"
+	"github.com/hanse-go/hanse/telemetry/filter"
 	"github.com/spf13/cobra"
 )
 
 func newLogs(u *ui.UI) *cobra.Command {
 	var follow bool
 	var lines int
+	var since, trace string
 	cmd := &cobra.Command{
-		Use:   "logs [SERVICE]…",
+		Use:   "logs [SERVICE | FILTER]…",
 		Short: "Show what services print",
-		Long: `Show the last lines that the services of the running system printed; without a name those of all.
+		Long: `Show the last lines that the services of the running system printed; without a name those of all. Under the name hanse, hanse dev
+speaks itself: what it built, and why it restarted something.
 
-hanse dev keeps the last 20,000 lines. Under the name hanse it speaks itself: what it built, and why it restarted something.`,
-		Example: `  hanse logs                   the last 100 lines of all services
-  hanse logs -f cart payment   two services, and what they print from now on
+A filter is what the dashboard's page of logs takes, too. All its terms must match:
+
+  timeout "a phrase" /regexp/    text in the message or an attribute; capitals do not matter
+  -timeout -service:cart         what must not match
+  level:warn level=warn          warn and worse; warn alone
+  service:cart,payment           one of them
+  order=7 items>3 took>100ms     attributes; user:* has one, path:/orders/* with any text for *
+  trace:4bf92f35                 the lines of a trace, by the first digits of its ID`,
+		Example: `  hanse logs                                the last 100 lines of all services
+  hanse logs -f cart payment                two services, and what they print from now on
+  hanse logs -f 'level:warn payment -timeout'
+  hanse logs --since 10m --trace 4bf92f35   what was said of one request
   hanse logs -n 1000 --json cart`,
 	}
 	system := systemFlag(cmd)
-	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with new lines until Ctrl-C")
-	cmd.Flags().IntVarP(&lines, "lines", "n", 100, "show the last `N` lines")
-	u.JSONFlag(cmd, "one object per line")
+	f := cmd.Flags()
+	f.BoolVarP(&follow, "follow", "f", false, "go on with new lines until Ctrl-C")
+	f.IntVarP(&lines, "lines", "n", 100, "show the last `N` lines")
+	f.StringVar(&since, "since", "", "only lines of the last `TIME`, such as 10m, or since a time, such as 14:05 or 2026-01-31T14:05:00Z")
+	f.StringVar(&trace, "trace", "", "only lines of the trace with this `ID`, or the beginning of one")
+	u.JSONFlag(cmd, "one object per line, as the dashboard has it")
 	cmd.ValidArgsFunction = completeServices(system, "")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if lines < 0 {
 			return ui.Usagef("logs: -n is %d", lines).Then("give the number of lines to show")
+		}
+		q := control.LogQuery{N: lines, Follow: follow}
+		var err error
+		if since != "" {
+			if q.Since, err = parseSince(since, time.Now()); err != nil {
+				return err
+			}
+		}
+		if _, _, err := parseLogArgs(args, trace, nil); err != nil { // whatever runs
+			return err
 		}
 		sys, err := findSystem(*system)
 		if err != nil {
@@ -37,21 +68,84 @@ hanse dev keeps the last 20,000 lines. Under the name hanse it speaks itself: wh
 		}
 		var r logs.Renderer
 		client := control.NewClient(sys.Control)
+		names := []string{"hanse"}
 		if status, err := client.Status(cmd.Context()); err == nil {
 			for _, s := range status.Services {
 				r.Width = max(r.Width, len(s.Name))
+				names = append(names, s.Name)
 			}
+			for _, p := range status.Processes {
+				names = append(names, p.Name)
+			}
+		}
+		if q.Services, q.Filter, err = parseLogArgs(args, trace, names); err != nil {
+			return err
 		}
 		enc := json.NewEncoder(u.Out)
 		enc.SetEscapeHTML(false)
-		err = client.Logs(cmd.Context(), args, lines, follow, func(l logs.Line) {
+		err = client.Logs(cmd.Context(), q, func(l collector.Log) {
 			if u.JSON {
 				_ = enc.Encode(l) // a reader that is gone ends the command by a signal
 				return
 			}
-			u.Printf("%s", r.Render(l))
+			u.Printf("%s", r.Render(logs.FromStored(l)))
 		})
 		return asUI(err)
 	}
 	return cmd
+}
+
+// serviceLike is what may be the name of a service, and so a mistyped one.
+var serviceLike = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
+
+// parseLogArgs tells the names of services from the filter.
+func parseLogArgs(args []string, trace string, names []string) (services []string, f filter.Filter, err error) {
+	known := make(map[string]bool)
+	for _, name := range names {
+		known[name] = true
+	}
+	var terms []string
+	if trace != "" {
+		terms = append(terms, "trace:"+trace)
+	}
+	for _, arg := range args {
+		if known[arg] {
+			services = append(services, arg)
+			continue
+		}
+		if serviceLike.MatchString(arg) {
+			if near := ui.Nearest(arg, names); len(near) > 0 {
+				return nil, f, ui.Errorf("there is no service %q", arg).Then(`did you mean %s? The text is '"%s"'`, ui.List(near, "or"), arg)
+			}
+		}
+		terms = append(terms, arg)
+	}
+	f, err = filter.Parse(strings.Join(terms, " "))
+	var e *filter.Error
+	if errors.As(err, &e) {
+		mark := strings.Repeat(" ", e.Column()-1) + strings.Repeat("^", max(1, utf8.RuneCountInString(e.Query[e.Pos:e.End])))
+		return nil, f, ui.Usagef("logs: %s\n  %s\n  %s", e.Message, e.Query, mark)
+	}
+	return services, f, err
+}
+
+// parseSince reads how far back, or a time of today or of any day.
+func parseSince(text string, now time.Time) (time.Time, error) {
+	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
+		return now.Add(-d), nil
+	}
+	if t, err := time.Parse(time.RFC3339, text); err == nil {
+		return t, nil
+	}
+	for _, layout := range []string{"15:04", "15:04:05"} {
+		if t, err := time.ParseInLocation(layout, text, now.Location()); err == nil {
+			year, month, day := now.Date()
+			t = time.Date(year, month, day, t.Hour(), t.Minute(), t.Second(), 0, now.Location())
+			if t.After(now) { // yesterday evening
+				t = t.AddDate(0, 0, -1)
+			}
+			return t, nil
+		}
+	}
+	return time.Time{}, ui.Usagef("logs: --since: %q is no time", text).Then("write 10m, 14:05 or 2026-01-31T14:05:00Z")
 }

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/control"
-	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/logs"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
 )
 
@@ -58,29 +57,23 @@ func (sl *slot) status() control.Process {
 	return p
 }
 
-// Logs returns the logs and which of their lines belong to the services.
-func (s *supervisor) Logs(services []string) (*logs.Ring, func(logs.Line) bool, error) {
-	if len(services) == 0 {
-		return s.ring, nil, nil
-	}
-	want := make(map[string]bool)
+// Logs returns where the lines of the services are.
+func (s *supervisor) Logs(services []string) (control.Lines, error) {
+	lines := control.Lines{Ring: s.ring}
 	for _, name := range services {
+		lines.Services = append(lines.Services, name)
 		if name == devName {
-			want[name] = true
 			continue
 		}
 		u := s.findUnit(name)
 		if u == nil {
-			return nil, nil, &control.Error{What: fmt.Sprintf("there is no service %q in %s", name, s.Name), Do: ui.DidYouMean(name, s.names())}
+			return lines, &control.Error{What: fmt.Sprintf("there is no service %q in %s", name, s.Name), Do: ui.DidYouMean(name, s.names())}
 		}
-		want[name] = true
 		if name == u.name {
 			s.mu.Lock()
-			for _, service := range u.services {
-				want[service] = true
-			}
+			lines.Services = append(lines.Services, u.services...)
 			s.mu.Unlock()
 		}
 	}
-	return s.ring, func(l logs.Line) bool { return want[l.Service] }, nil
+	return lines, nil
 }

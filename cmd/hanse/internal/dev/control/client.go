@@ -4,16 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/url"
-	"strconv"
 	"strings"
-
-	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/logs"
 )
 
 // Client speaks to a running hanse dev. Its methods may be called concurrently.
@@ -65,30 +60,6 @@ func (c *Client) Do(ctx context.Context, r Request, progress func(string)) error
 		case e.Done:
 			return nil
 		}
-	}
-}
-
-// Logs passes the last n lines of the services (none: all) to line, and with follow those that come until ctx ends or hanse dev
-// does.
-func (c *Client) Logs(ctx context.Context, services []string, n int, follow bool, line func(logs.Line)) error {
-	q := url.Values{"n": {strconv.Itoa(n)}, "service": services}
-	if follow {
-		q.Set("follow", "1")
-	}
-	resp, err := c.call(ctx, http.MethodGet, "/logs?"+q.Encode(), nil)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	for dec := json.NewDecoder(resp.Body); ; {
-		var l logs.Line
-		if err := dec.Decode(&l); err != nil {
-			if errors.Is(err, io.EOF) || ctx.Err() != nil {
-				return nil
-			}
-			return lost(ctx, err)
-		}
-		line(l)
 	}
 }
 

@@ -11,9 +11,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/control"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/logs"
+	"github.com/hanse-go/hanse/telemetry/collector"
+	"github.com/hanse-go/hanse/telemetry/filter"
 	"go.uber.org/goleak"
 )
 
@@ -23,6 +26,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type system struct {
 	status control.Status
 	ring   *logs.Ring
+	store  *collector.Collector
 	do     func(ctx context.Context, r control.Request, progress func(string)) error
 }
 
@@ -32,14 +36,11 @@ func (s *system) Do(ctx context.Context, r control.Request, progress func(string
 	return s.do(ctx, r, progress)
 }
 
-func (s *system) Logs(services []string) (*logs.Ring, func(logs.Line) bool, error) {
-	if len(services) == 0 {
-		return s.ring, nil, nil
+func (s *system) Logs(services []string) (control.Lines, error) {
+	if len(services) > 0 && services[0] == "nobody" {
+		return control.Lines{}, &control.Error{What: "no service nobody", Do: "try somebody"}
 	}
-	if services[0] == "nobody" {
-		return nil, nil, &control.Error{What: "no service nobody", Do: "try somebody"}
-	}
-	return s.ring, func(l logs.Line) bool { return l.Service == services[0] }, nil
+	return control.Lines{Ring: s.ring, Store: s.store, Services: services}, nil
 }
 
 // serve runs a server for sys and returns a client, and how to end the server.
@@ -150,26 +151,68 @@ func TestDoClientGone(t *testing.T) {
 	}
 }
 
+// TestLogs holds that lines are found in the ring and in the store alike.
 func TestLogs(t *testing.T) {
-	sys := &system{ring: logs.NewRing(10)}
-	add := func(service, msg string) { sys.ring.Add(logs.Line{Service: service, Msg: msg}) }
+	began := time.Now()
+	t.Run("ring", func(t *testing.T) {
+		sys := &system{ring: logs.NewRing(10)}
+		testLogs(t, sys, began, func(l logs.Line) { sys.ring.Add(l) })
+	})
+	t.Run("store", func(t *testing.T) {
+		sys := &system{store: &collector.Collector{Dir: t.TempDir()}}
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan error, 1)
+		go func() { ended <- sys.store.Run(ctx) }()
+		t.Cleanup(func() {
+			cancel()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		})
+		if err := sys.store.Ready(ctx); err != nil {
+			t.Fatal(err)
+		}
+		testLogs(t, sys, began, func(l logs.Line) { sys.store.AddLogs(l.Stored()) })
+	})
+}
+
+func testLogs(t *testing.T, sys *system, began time.Time, put func(logs.Line)) {
+	n := 0
+	add := func(service, msg string) {
+		n++
+		put(logs.Line{Service: service, Msg: msg, Level: "WARN", Time: began.Add(time.Duration(n) * time.Millisecond), Attrs: []logs.Attr{{Key: "n", Value: msg}}})
+	}
 	add("a", "1")
 	add("b", "2")
 	add("a", "3")
 	client, end := serve(t, sys)
-	read := func(services []string, n int) (got []string) {
-		if err := client.Logs(t.Context(), services, n, false, func(l logs.Line) { got = append(got, l.Msg) }); err != nil {
+	read := func(q control.LogQuery) (got []string) {
+		t.Helper()
+		if err := client.Logs(t.Context(), q, func(l collector.Log) { got = append(got, l.Message) }); err != nil {
 			t.Error(err)
 		}
 		return got
 	}
-	if got := read(nil, 2); fmt.Sprint(got) != "[2 3]" {
-		t.Error(got)
+	f, err := filter.Parse("level:warn n>1 -service:b")
+	if err != nil {
+		t.Fatal(err)
 	}
-	if got := read([]string{"a"}, 100); fmt.Sprint(got) != "[1 3]" {
-		t.Error(got)
+	for _, tt := range []struct {
+		query control.LogQuery
+		want  string
+	}{
+		{control.LogQuery{N: 2}, "[2 3]"},
+		{control.LogQuery{N: 0}, "[]"},
+		{control.LogQuery{N: 100, Services: []string{"a"}}, "[1 3]"},
+		{control.LogQuery{N: 100, Filter: f}, "[3]"},
+		{control.LogQuery{N: 100, Since: began.Add(2 * time.Millisecond)}, "[2 3]"},
+		{control.LogQuery{N: 1, Services: []string{"a", "b"}}, "[3]"},
+	} {
+		if got := read(tt.query); fmt.Sprint(got) != tt.want {
+			t.Errorf("%+v: %v, want %s", tt.query, got, tt.want)
+		}
 	}
-	err := client.Logs(t.Context(), []string{"nobody"}, 1, false, func(logs.Line) {})
+	err = client.Logs(t.Context(), control.LogQuery{Services: []string{"nobody"}}, func(collector.Log) {})
 	if e := new(control.Error); !errors.As(err, &e) || e.What != "no service nobody" || e.Do != "try somebody" {
 		t.Error(err)
 	}
@@ -177,7 +220,7 @@ func TestLogs(t *testing.T) {
 	lines := make(chan string, 10)
 	ended := make(chan error, 1)
 	go func() {
-		ended <- client.Logs(t.Context(), []string{"a"}, 1, true, func(l logs.Line) { lines <- l.Msg })
+		ended <- client.Logs(t.Context(), control.LogQuery{Services: []string{"a"}, N: 1, Follow: true}, func(l collector.Log) { lines <- l.Message })
 	}()
 	if got := <-lines; got != "3" {
 		t.Error(got)

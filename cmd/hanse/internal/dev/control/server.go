@@ -7,10 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"strconv"
 	"time"
-
-	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/logs"
 )
 
 // System is what the server acts on.
@@ -18,8 +15,8 @@ type System interface {
 	Status() Status
 	// Do carries out a request; progress may be called concurrently. An [*Error] reaches the client as it is.
 	Do(ctx context.Context, r Request, progress func(string)) error
-	// Logs is where the lines are; keep says which belong to the services (none: all), or why it cannot.
-	Logs(services []string) (ring *logs.Ring, keep func(logs.Line) bool, err error)
+	// Logs is where the lines of the services are (none: all), or why it cannot be told.
+	Logs(services []string) (Lines, error)
 }
 
 // Serve answers on lis until ctx ends, and then waits for requests that are under way.
@@ -96,42 +93,6 @@ func do(w http.ResponseWriter, r *http.Request, sys System, req Request) {
 		last.Error = asError(err)
 	}
 	enc.Encode(last)
-}
-
-func serveLogs(w http.ResponseWriter, r *http.Request, sys System) {
-	q := r.URL.Query()
-	n, err := strconv.Atoi(q.Get("n"))
-	if err != nil {
-		fail(w, http.StatusBadRequest, err)
-		return
-	}
-	ring, keep, err := sys.Logs(q["service"])
-	if err != nil {
-		fail(w, http.StatusNotFound, err)
-		return
-	}
-	enc := json.NewEncoder(w)
-	flush := http.NewResponseController(w).Flush
-	lines, seq := ring.Last(n, keep)
-	for {
-		for _, l := range lines {
-			if l.Seq > seq { // from After
-				seq = l.Seq
-				if keep != nil && !keep(l) {
-					continue
-				}
-			}
-			if enc.Encode(l) != nil {
-				return
-			}
-		}
-		if flush() != nil || q.Get("follow") == "" {
-			return
-		}
-		if lines = ring.After(r.Context(), seq); len(lines) == 0 {
-			return
-		}
-	}
 }
 
 func fail(w http.ResponseWriter, status int, err error) {

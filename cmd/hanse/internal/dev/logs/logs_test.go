@@ -12,6 +12,8 @@ import (
 
 	"github.com/charmbracelet/x/ansi"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/logs"
+	"github.com/hanse-go/hanse/telemetry/collector"
+	"github.com/hanse-go/hanse/telemetry/filter"
 	"go.uber.org/goleak"
 )
 
@@ -78,12 +80,48 @@ func TestRender(t *testing.T) {
 		{logs.Line{Service: "cart", Time: at, Msg: "bell\a and\r back"}, "cart    │ bell and back\n"},
 		{logs.Line{Service: "checkout", Time: at, Dev: true, Msg: "restarted"}, "checkout │ 08:09:10 restarted\n"},
 		{logs.Line{Service: "cart", Time: at, Msg: ""}, "cart     │\n"},
+		{logs.Line{Service: "cart", Time: at, Level: "WARN", Msg: "slow", Attrs: []logs.Attr{{"instance", "4711"}, {"n", "1"}, {"trace_id", "4bf92f3577b34da6a3ce929d0e0e4736"}, {"span_id", "00f067aa0ba902b7"}}},
+			"cart     │ 08:09:10 WRN slow n=1 trace=4bf92f35\n"},
 	}
 	r := logs.Renderer{Width: 7}
 	for _, tt := range tests {
 		if got := ansi.Strip(r.Render(tt.line)); got != tt.want {
 			t.Errorf("got  %q\nwant %q", got, tt.want)
 		}
+	}
+}
+
+// What the collector keeps of a line, and of one that came to it by another way, is shown alike.
+func TestStored(t *testing.T) {
+	at := time.Date(2025, 6, 7, 8, 9, 10, 0, time.UTC)
+	l := logs.Line{Service: "cart", Replica: 2, PID: 7, Time: at, Level: "WARN+1", Msg: "slow", Dev: true,
+		Attrs: []logs.Attr{{"n", "1"}, {"instance", "4711"}, {"trace_id", "4bf92f3577b34da6a3ce929d0e0e4736"}, {"span_id", "00f067aa0ba902b7"}}}
+	stored := l.Stored()
+	if stored.TraceID != "4bf92f3577b34da6a3ce929d0e0e4736" || stored.SpanID != "00f067aa0ba902b7" || stored.Instance != "4711" || len(stored.Attrs) != 1 || stored.Level != "WARN+1" {
+		t.Errorf("%+v", stored)
+	}
+	if back := logs.FromStored(stored); !reflect.DeepEqual(back, l) {
+		t.Errorf("got  %+v\nwant %+v", back, l)
+	}
+	other := logs.FromStored(collector.Log{Service: "web", Message: "hi", Attrs: []collector.Attr{{Key: "n", Value: int64(3)}, {Key: "l", Value: []any{"a", true}}}})
+	if want := (logs.Line{Service: "web", Msg: "hi", Attrs: []logs.Attr{{"n", "3"}, {"l", `["a",true]`}}}); !reflect.DeepEqual(other, want) {
+		t.Errorf("%+v", other)
+	}
+}
+
+func TestLineMatches(t *testing.T) {
+	l := logs.Line{Service: "cart", Level: "WARN", Msg: "it is slow", Attrs: []logs.Attr{{"took", "1.5s"}, {"instance", "4711"}, {"trace_id", "4bf9"}, {"span_id", "00f0"}}}
+	for text, want := range map[string]bool{
+		"slow": true, "1.5s": true, "-slow": false, "fast": false, "service:cart": true, "service:web": false, "level:info": true, "level:error": false, "took>1s": true, "took>2s": false,
+		"trace:4b": true, "trace:5": false, "span:00f0": true, "instance:4711": true, "msg:*slow": true, "nothing:*": false,
+	} {
+		f, err := filter.Parse(text)
+		if err != nil || f.Match(l) != want {
+			t.Errorf("%s: %v, %v", text, f.Match(l), err)
+		}
+	}
+	if f, _ := filter.Parse("level:trace"); f.Match(logs.Line{Msg: "plain"}) {
+		t.Error("plain output has a level")
 	}
 }
 

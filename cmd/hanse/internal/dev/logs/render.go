@@ -10,6 +10,7 @@ import (
 
 	"charm.land/lipgloss/v2"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
+	"github.com/hanse-go/hanse/telemetry"
 )
 
 // Renderer turns lines into text with a coloured prefix of a fixed width. The zero value works.
@@ -57,7 +58,14 @@ func (r *Renderer) Render(l Line) string {
 	head.WriteString(styleOf(l).Sprint(first))
 	writeLines(&tail, rest)
 	for _, a := range l.Attrs {
+		if a.Key == telemetry.LogSpanID || a.Key == instanceKey { // the trace and the replica say it shorter
+			continue
+		}
 		value := clean(a.Value)
+		if a.Key == telemetry.LogTraceID { // its first digits suffice to look for it
+			head.WriteString(" " + ui.Faint.Sprint("trace="+value[:min(8, len(value))]))
+			continue
+		}
 		if strings.Contains(value, "\n") { // a stack, a diff: below, as it is
 			tail.WriteString("\n" + ui.Faint.Sprint(a.Key+":"))
 			writeLines(&tail, value)
