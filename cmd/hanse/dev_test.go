@@ -188,7 +188,7 @@ func TestDevSession(t *testing.T) {
 			{"scale cart=1000", 1, `hanse: cart cannot have 1000 copies; give a number from 0 to 100`},
 			{"restart", 2, `hanse: restart needs the name of a service`},
 			{"restart client", 1, `hanse: client does not run; hanse start client`},
-			{"logs crat", 1, `hanse: there is no service "crat" in shop; did you mean cart?`},
+			{"logs crat", 1, `hanse: there is no service "crat" in shop; did you mean cart? The text would be '"crat"'`},
 			{"ps --system shpo", 1, `hanse: no system "shpo" runs; did you mean shop?`},
 			{"dev", 1, "hanse: the system shop runs already (hanse dev, process "},
 		} {

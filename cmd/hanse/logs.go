@@ -59,7 +59,7 @@ A filter is what the dashboard's page of logs takes, too. All its terms must mat
 				return err
 			}
 		}
-		if _, _, err := parseLogArgs(args, trace, nil); err != nil { // whatever runs
+		if _, _, err := parseLogArgs(args, trace, "", nil); err != nil { // whatever runs
 			return err
 		}
 		sys, err := findSystem(*system)
@@ -78,7 +78,7 @@ A filter is what the dashboard's page of logs takes, too. All its terms must mat
 				names = append(names, p.Name)
 			}
 		}
-		if q.Services, q.Filter, err = parseLogArgs(args, trace, names); err != nil {
+		if q.Services, q.Filter, err = parseLogArgs(args, trace, sys.Name, names); err != nil {
 			return err
 		}
 		enc := json.NewEncoder(u.Out)
@@ -99,7 +99,7 @@ A filter is what the dashboard's page of logs takes, too. All its terms must mat
 var serviceLike = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
 
 // parseLogArgs tells the names of services from the filter.
-func parseLogArgs(args []string, trace string, names []string) (services []string, f filter.Filter, err error) {
+func parseLogArgs(args []string, trace, system string, names []string) (services []string, f filter.Filter, err error) {
 	known := make(map[string]bool)
 	for _, name := range names {
 		known[name] = true
@@ -115,7 +115,7 @@ func parseLogArgs(args []string, trace string, names []string) (services []strin
 		}
 		if serviceLike.MatchString(arg) {
 			if near := ui.Nearest(arg, names); len(near) > 0 {
-				return nil, f, ui.Errorf("there is no service %q", arg).Then(`did you mean %s? The text is '"%s"'`, ui.List(near, "or"), arg)
+				return nil, f, ui.Errorf("there is no service %q in %s", arg, system).Then(`did you mean %s? The text would be '"%s"'`, ui.List(near, "or"), arg)
 			}
 		}
 		terms = append(terms, arg)

@@ -18,12 +18,12 @@ func TestParseLogArgs(t *testing.T) {
 		{[]string{"level:warn payment -timeout"}, "", "[] level:warn payment -timeout <nil>"},
 		{[]string{"cart", "level:warn", "/a b/", `"cart"`}, "", "[cart] level:warn /a b/ cart <nil>"},
 		{[]string{"timeout"}, "4bf9", "[] trace:4bf9 timeout <nil>"},
-		{[]string{"crat"}, "", `[]  there is no service "crat"; did you mean cart? The text is '"crat"'`},
+		{[]string{"crat"}, "", `[]  there is no service "crat" in shop; did you mean cart? The text would be '"crat"'`},
 		{[]string{`"crat"`}, "", "[] crat <nil>"},
 		{[]string{"levl:warn"}, "", "[]  logs: no field levl: did you mean level? (@levl is an attribute of that name)\n  levl:warn\n  ^^^^"},
 		{nil, "xyz", "[]  logs: \"xyz\" is no ID of a trace: it has the digits 0 to 9 and a to f\n  trace:xyz\n        ^^^"},
 	} {
-		services, f, err := parseLogArgs(tt.args, tt.trace, names)
+		services, f, err := parseLogArgs(tt.args, tt.trace, "shop", names)
 		if got := fmt.Sprintf("%v %v %v", services, f, err); got != tt.want {
 			t.Errorf("%q:\n got %s\nwant %s", tt.args, got, tt.want)
 		}
