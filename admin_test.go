@@ -54,6 +54,8 @@ func TestAdmin(t *testing.T) {
 		{"/debug/pprof/goroutine?debug=1", "", 200, "goroutine profile: total"},
 		{"/debug/pprof/nothing", "", 404, "no such profile"},
 		{"/debug/pprof/heap?gc=1", "", 200, "\x1f\x8b"},
+		{"/debug/pprof/mutex?seconds=0.01", "", 200, "\x1f\x8b"},
+		{"/debug/pprof/block?seconds=0.01&debug=1", "", 200, "--- contention:"},
 		{"/debug/pprof/profile?seconds=0.05", "", 200, "\x1f\x8b"},
 		{"/debug/pprof/trace?seconds=0.05", "", 200, "go 1."},
 	} {

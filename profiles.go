@@ -8,6 +8,7 @@ import (
 	"runtime/trace"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -32,7 +33,8 @@ func listProfiles(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprint(w, b.String())
 }
 
-// serveProfile writes the state of one profile: binary, or as text with debug=1 or 2. gc=1 collects garbage before.
+// serveProfile writes the state of one profile: binary, or as text with debug=1 or 2. gc=1 collects garbage before. Of block and mutex,
+// which are empty as a rule, seconds=10 has waits recorded for so long before.
 func serveProfile(w http.ResponseWriter, req *http.Request) {
 	p := pprof.Lookup(req.PathValue("name"))
 	if p == nil {
@@ -41,6 +43,9 @@ func serveProfile(w http.ResponseWriter, req *http.Request) {
 	}
 	if p.Name() == "heap" && req.FormValue("gc") == "1" {
 		runtime.GC()
+	}
+	if seconds := req.FormValue("seconds"); seconds != "" && (p.Name() == "block" || p.Name() == "mutex") {
+		watchWaits(req, p.Name())
 	}
 	debug, _ := strconv.Atoi(req.FormValue("debug"))
 	if debug > 0 {
@@ -60,12 +65,46 @@ func serveTrace(w http.ResponseWriter, req *http.Request) {
 	record(w, req, "trace", time.Second, func() error { return trace.Start(w) }, trace.Stop)
 }
 
-// record writes to w what is recorded between start and stop: the seconds that the request asks for, at most 5 minutes.
-func record(w http.ResponseWriter, req *http.Request, name string, byDefault time.Duration, start func() error, stop func()) {
-	d := byDefault
-	if s, err := strconv.ParseFloat(req.FormValue("seconds"), 64); err == nil && s > 0 {
-		d = time.Duration(min(s, 300) * float64(time.Second))
+// Rates at which waits are looked at while somebody asks for a profile of them: one event for each 10 µs of waiting, and one of ten waits
+// for a lock.
+const (
+	blockRate     = 10_000
+	mutexFraction = 10
+)
+
+// waits makes one request at a time change the rates.
+var waits sync.Mutex
+
+// watchWaits has the runtime record who waits for whom, for the seconds that the request asks for. The runtime records nothing of it
+// otherwise, unless the program says so; a rate for locks that the program has set stays.
+func watchWaits(req *http.Request, name string) {
+	waits.Lock()
+	defer waits.Unlock()
+	if name == "block" {
+		runtime.SetBlockProfileRate(blockRate)
+		defer runtime.SetBlockProfileRate(0) // what it was before cannot be asked
+	} else if runtime.SetMutexProfileFraction(-1) == 0 {
+		runtime.SetMutexProfileFraction(mutexFraction)
+		defer runtime.SetMutexProfileFraction(0)
 	}
+	timer := time.NewTimer(seconds(req, time.Second))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-req.Context().Done():
+	}
+}
+
+// seconds is how long the request asks for, at most 5 minutes.
+func seconds(req *http.Request, byDefault time.Duration) time.Duration {
+	if s, err := strconv.ParseFloat(req.FormValue("seconds"), 64); err == nil && s > 0 {
+		return time.Duration(min(s, 300) * float64(time.Second))
+	}
+	return byDefault
+}
+
+// record writes to w what is recorded between start and stop.
+func record(w http.ResponseWriter, req *http.Request, name string, byDefault time.Duration, start func() error, stop func()) {
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
 	if err := start(); err != nil {
@@ -74,7 +113,7 @@ func record(w http.ResponseWriter, req *http.Request, name string, byDefault tim
 		return
 	}
 	defer stop()
-	timer := time.NewTimer(d)
+	timer := time.NewTimer(seconds(req, byDefault))
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -67,7 +67,7 @@ func serve(names []string) error {
 	if err != nil {
 		return err
 	}
-	app := &hanse.App{Registry: &discovery.Local{System: systems.OfFolder(dir)}, Logger: quiet}
+	app := &hanse.App{Registry: &discovery.Local{System: systems.OfFolder(dir)}, AdminAddr: os.Getenv("HANSE_ADMIN_ADDR"), Logger: quiet}
 	var services []*hanse.Service
 	for _, name := range names {
 		name, version, _ := strings.Cut(name, "@")
