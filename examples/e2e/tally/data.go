@@ -10,7 +10,7 @@ import (
 
 // OpenOrders opens the database of the writer in a folder: the table written has the marks, each with an event in the outbox.
 func OpenOrders(ctx context.Context, dir string) (*sql.DB, error) {
-	return database.Open(ctx, dir, "orders", `CREATE TABLE IF NOT EXISTS written (mark TEXT PRIMARY KEY, at INTEGER NOT NULL, took INTEGER NOT NULL) STRICT`)
+	return database.Open(ctx, dir, "orders", `CREATE TABLE IF NOT EXISTS written (mark TEXT PRIMARY KEY, at INTEGER NOT NULL, took INTEGER NOT NULL) STRICT`, nil)
 }
 
 // Written returns the marks that were written since a moment, and how long the slowest took.
@@ -37,7 +37,7 @@ func Written(ctx context.Context, db *sql.DB, since time.Time) (marks []Mark, sl
 
 // OpenEffects opens the database of the handlers in a folder: the table effects has what was handled, in the order of that.
 func OpenEffects(ctx context.Context, dir string) (*sql.DB, error) {
-	return database.Open(ctx, dir, "effects", `CREATE TABLE IF NOT EXISTS effects (id INTEGER PRIMARY KEY AUTOINCREMENT, mark TEXT NOT NULL) STRICT`)
+	return database.Open(ctx, dir, "effects", `CREATE TABLE IF NOT EXISTS effects (id INTEGER PRIMARY KEY AUTOINCREMENT, mark TEXT NOT NULL) STRICT`, nil)
 }
 
 // Effects returns what was handled.

@@ -14,6 +14,7 @@ import (
 	"github.com/hanse-go/hanse/examples/shop/database"
 	"github.com/hanse-go/hanse/examples/shop/problem"
 	cartv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/cart/v1"
+	"github.com/hanse-go/hanse/telemetry"
 )
 
 const (
@@ -54,7 +55,7 @@ func Service() *hanse.Service {
 		if err != nil {
 			return err
 		}
-		carts, err := New(ctx, dir)
+		carts, err := New(ctx, dir, s.Telemetry())
 		if err != nil {
 			return err
 		}
@@ -72,8 +73,8 @@ type Carts struct {
 }
 
 // New returns carts that are kept in a folder. Close them.
-func New(ctx context.Context, dir string) (*Carts, error) {
-	db, err := database.Open(ctx, dir, "cart", schema)
+func New(ctx context.Context, dir string, tells *telemetry.Service) (*Carts, error) {
+	db, err := database.Open(ctx, dir, "cart", schema, tells)
 	if err != nil {
 		return nil, err
 	}

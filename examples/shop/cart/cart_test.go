@@ -19,7 +19,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func open(t *testing.T, dir string) *cart.Carts {
 	t.Helper()
-	c, err := cart.New(context.Background(), dir)
+	c, err := cart.New(context.Background(), dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func TestReplicas(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
-			c, err := cart.New(context.Background(), dir)
+			c, err := cart.New(context.Background(), dir, nil)
 			if err != nil {
 				t.Error(err)
 				return

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hanse-go/hanse/telemetry"
+	"github.com/hanse-go/hanse/telemetry/sqltrace"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"modernc.org/sqlite"
@@ -41,8 +43,9 @@ func (s Settings) Dir() (string, error) {
 	return filepath.Join(cache, "kontor"), nil
 }
 
-// Open opens the file name.db in a folder, an absolute path that is made on demand, and runs the schema, which must not mind being run again.
-func Open(ctx context.Context, dir, name, schema string) (*sql.DB, error) {
+// Open opens the file name.db in a folder, an absolute path that is made on demand, and runs the schema, which must not mind being run again. Its
+// statements are told as those of a service.
+func Open(ctx context.Context, dir, name, schema string, tells *telemetry.Service) (*sql.DB, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("shop's files: %w; set SHOP_DATA to a folder that can be written", err)
 	}
@@ -57,7 +60,7 @@ func Open(ctx context.Context, dir, name, schema string) (*sql.DB, error) {
 	if !strings.HasPrefix(file.Path, "/") { // C:/…
 		file.Path = "/" + file.Path
 	}
-	db, err := sql.Open("sqlite", file.String())
+	db, err := sqltrace.Open("sqlite", file.String(), sqltrace.Options{Telemetry: tells, System: "sqlite", Namespace: name})
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}

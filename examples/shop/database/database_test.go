@@ -33,7 +33,7 @@ func TestDir(t *testing.T) {
 
 func TestOpen(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a folder", "with ? and #")
-	db, err := database.Open(t.Context(), dir, "x", schema)
+	db, err := database.Open(t.Context(), dir, "x", schema, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func TestOpen(t *testing.T) {
 	if err := db.QueryRowContext(t.Context(), `PRAGMA journal_mode`).Scan(&mode); err != nil || mode != "wal" {
 		t.Errorf("journal mode %q, %v", mode, err)
 	}
-	again, err := database.Open(t.Context(), dir, "x", schema)
+	again, err := database.Open(t.Context(), dir, "x", schema, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,10 +55,10 @@ func TestOpen(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := database.Open(t.Context(), file, "x", schema); err == nil || !strings.Contains(err.Error(), "SHOP_DATA") {
+	if _, err := database.Open(t.Context(), file, "x", schema, nil); err == nil || !strings.Contains(err.Error(), "SHOP_DATA") {
 		t.Errorf("a file for a folder: %v, want what to do", err)
 	}
-	if _, err := database.Open(t.Context(), t.TempDir(), "x", "nonsense"); err == nil {
+	if _, err := database.Open(t.Context(), t.TempDir(), "x", "nonsense", nil); err == nil {
 		t.Error("a schema that is none: no error")
 	}
 }

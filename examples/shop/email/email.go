@@ -30,6 +30,7 @@ import (
 	"github.com/hanse-go/hanse/examples/shop/problem"
 	emailv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/email/v1"
 	ordersv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/orders/v1"
+	"github.com/hanse-go/hanse/telemetry"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
@@ -90,7 +91,7 @@ func Service() *hanse.Service {
 		if err != nil {
 			return err
 		}
-		emails, err := New(ctx, dir, cfg, s.Logger())
+		emails, err := New(ctx, dir, cfg, s.Logger(), s.Telemetry())
 		if err != nil {
 			return err
 		}
@@ -118,7 +119,7 @@ type Emails struct {
 
 // New returns a service that keeps in a folder what it sent. Close it. With no mail server in the settings there is its own one, which Serve
 // runs.
-func New(ctx context.Context, dir string, cfg Settings, log *slog.Logger) (_ *Emails, err error) {
+func New(ctx context.Context, dir string, cfg Settings, log *slog.Logger, tells *telemetry.Service) (_ *Emails, err error) {
 	e := &Emails{server: cfg.SMTP, log: log}
 	defer func() {
 		if err != nil {
@@ -128,7 +129,7 @@ func New(ctx context.Context, dir string, cfg Settings, log *slog.Logger) (_ *Em
 	if e.from, err = mail.ParseAddress(cfg.From); err != nil {
 		return nil, err
 	}
-	if e.db, err = database.Open(ctx, dir, "email", schema); err != nil {
+	if e.db, err = database.Open(ctx, dir, "email", schema, tells); err != nil {
 		return nil, err
 	}
 	if err = inbox.Migrate(ctx, e.db); err != nil {
@@ -137,7 +138,7 @@ func New(ctx context.Context, dir string, cfg Settings, log *slog.Logger) (_ *Em
 	if cfg.SMTP != "" {
 		return e, nil
 	}
-	if e.own, err = mailbox.Open(ctx, dir); err != nil {
+	if e.own, err = mailbox.Open(ctx, dir, tells); err != nil {
 		return nil, err
 	}
 	if e.lis, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {

@@ -27,7 +27,7 @@ const sender = "Kontor <orders@kontor.example>"
 
 func open(t *testing.T, dir, server string) *email.Emails {
 	t.Helper()
-	e, err := email.New(t.Context(), dir, email.Settings{SMTP: server, From: sender}, slog.New(slog.DiscardHandler))
+	e, err := email.New(t.Context(), dir, email.Settings{SMTP: server, From: sender}, slog.New(slog.DiscardHandler), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/hanse-go/hanse/examples/shop/problem"
 	loyaltyv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/loyalty/v1"
 	ordersv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/orders/v1"
+	"github.com/hanse-go/hanse/telemetry"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
@@ -53,7 +54,7 @@ func Service() *hanse.Service {
 		if err != nil {
 			return err
 		}
-		loyalty, err := New(ctx, dir)
+		loyalty, err := New(ctx, dir, s.Telemetry())
 		if err != nil {
 			return err
 		}
@@ -72,8 +73,8 @@ type Loyalty struct {
 }
 
 // New returns accounts that are kept in a folder. Close them.
-func New(ctx context.Context, dir string) (*Loyalty, error) {
-	db, err := database.Open(ctx, dir, "loyalty", schema)
+func New(ctx context.Context, dir string, tells *telemetry.Service) (*Loyalty, error) {
+	db, err := database.Open(ctx, dir, "loyalty", schema, tells)
 	if err != nil {
 		return nil, err
 	}

@@ -14,7 +14,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // TestPlaced gives points for orders, once each.
 func TestPlaced(t *testing.T) {
-	l, err := loyalty.New(t.Context(), t.TempDir())
+	l, err := loyalty.New(t.Context(), t.TempDir(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

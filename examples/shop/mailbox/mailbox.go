@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/hanse-go/hanse/examples/shop/database"
+	"github.com/hanse-go/hanse/telemetry"
 )
 
 // A mail of which there is one already, by its Message-ID, is not kept a second time: copies counts how often it came.
@@ -44,8 +45,8 @@ var ErrNoMail = errors.New("this is not a mail")
 type Box struct{ db *sql.DB }
 
 // Open opens the box in a folder. Close it.
-func Open(ctx context.Context, dir string) (*Box, error) {
-	db, err := database.Open(ctx, dir, "mailbox", schema)
+func Open(ctx context.Context, dir string, tells *telemetry.Service) (*Box, error) {
+	db, err := database.Open(ctx, dir, "mailbox", schema, tells)
 	if err != nil {
 		return nil, err
 	}

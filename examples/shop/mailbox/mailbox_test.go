@@ -24,7 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // serve runs a server until the test ends, and returns its box and its address.
 func serve(t testing.TB) (*mailbox.Box, string) {
 	t.Helper()
-	box, err := mailbox.Open(t.Context(), t.TempDir())
+	box, err := mailbox.Open(t.Context(), t.TempDir(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,6 +21,7 @@ import (
 	ordersv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/orders/v1"
 	paymentv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/payment/v1"
 	shippingv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/shipping/v1"
+	"github.com/hanse-go/hanse/telemetry"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -59,7 +60,7 @@ func Service() *hanse.Service {
 		if err != nil {
 			return err
 		}
-		orders, err := New(ctx, dir)
+		orders, err := New(ctx, dir, s.Telemetry())
 		if err != nil {
 			return err
 		}
@@ -87,8 +88,8 @@ type Orders struct {
 }
 
 // New returns orders that are kept in a folder. Close them.
-func New(ctx context.Context, dir string) (*Orders, error) {
-	db, err := database.Open(ctx, dir, "orders", schema)
+func New(ctx context.Context, dir string, tells *telemetry.Service) (*Orders, error) {
+	db, err := database.Open(ctx, dir, "orders", schema, tells)
 	if err != nil {
 		return nil, err
 	}

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func open(t *testing.T, dir string) *orders.Orders {
 	t.Helper()
-	o, err := orders.New(context.Background(), dir)
+	o, err := orders.New(context.Background(), dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

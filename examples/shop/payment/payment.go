@@ -18,6 +18,7 @@ import (
 	"github.com/hanse-go/hanse/examples/shop/problem"
 	moneyv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/money/v1"
 	paymentv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/payment/v1"
+	"github.com/hanse-go/hanse/telemetry"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -47,7 +48,7 @@ func Service() *hanse.Service {
 		if err != nil {
 			return err
 		}
-		payments, err := New(ctx, dir)
+		payments, err := New(ctx, dir, s.Telemetry())
 		if err != nil {
 			return err
 		}
@@ -64,8 +65,8 @@ type Payments struct {
 }
 
 // New returns payments that are kept in a folder. Close them.
-func New(ctx context.Context, dir string) (*Payments, error) {
-	db, err := database.Open(ctx, dir, "payment", schema)
+func New(ctx context.Context, dir string, tells *telemetry.Service) (*Payments, error) {
+	db, err := database.Open(ctx, dir, "payment", schema, tells)
 	if err != nil {
 		return nil, err
 	}

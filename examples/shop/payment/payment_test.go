@@ -24,7 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func open(t *testing.T, dir string) *payment.Payments {
 	t.Helper()
-	p, err := payment.New(context.Background(), dir)
+	p, err := payment.New(context.Background(), dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

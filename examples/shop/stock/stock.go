@@ -18,6 +18,7 @@ import (
 	"github.com/hanse-go/hanse/examples/shop/problem"
 	ordersv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/orders/v1"
 	stockv1 "github.com/hanse-go/hanse/examples/shop/proto/shop/stock/v1"
+	"github.com/hanse-go/hanse/telemetry"
 )
 
 const (
@@ -53,7 +54,7 @@ func Service() *hanse.Service {
 		if err != nil {
 			return err
 		}
-		stock, err := New(ctx, dir)
+		stock, err := New(ctx, dir, s.Telemetry())
 		if err != nil {
 			return err
 		}
@@ -72,8 +73,8 @@ type Stock struct {
 }
 
 // New returns a stock that is kept in a folder. Close it.
-func New(ctx context.Context, dir string) (*Stock, error) {
-	db, err := database.Open(ctx, dir, "stock", schema)
+func New(ctx context.Context, dir string, tells *telemetry.Service) (*Stock, error) {
+	db, err := database.Open(ctx, dir, "stock", schema, tells)
 	if err != nil {
 		return nil, err
 	}

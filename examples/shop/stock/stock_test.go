@@ -16,7 +16,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // TestPlaced takes goods out of the warehouse until a ship comes in.
 func TestPlaced(t *testing.T) {
-	s, err := stock.New(t.Context(), t.TempDir())
+	s, err := stock.New(t.Context(), t.TempDir(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
