@@ -57,6 +57,7 @@ func (s *Server) mux() http.Handler {
 	s.systemAPI(a)
 	s.overviewAPI(a)
 	s.tracesAPI(a)
+	s.adviceAPI(a)
 	s.serviceAPI(a)
 	c := &console{conn: s.Conn, known: make(map[string]*described)}
 	s.consoleAPI(a, c)

@@ -47,6 +47,7 @@ type Server struct {
 	Logger *slog.Logger
 
 	once    sync.Once
+	bare    http.Handler // without a guard
 	handler http.Handler
 	token   string
 	live    live
@@ -58,7 +59,8 @@ func NewToken() string { return rand.Text() }
 func (s *Server) init() {
 	s.once.Do(func() {
 		s.token = cmp.Or(s.Token, NewToken())
-		s.handler = s.guard(s.mux())
+		s.bare = s.mux()
+		s.handler = s.guard(s.bare)
 	})
 }
 
@@ -66,6 +68,12 @@ func (s *Server) init() {
 func (s *Server) Handler() http.Handler {
 	s.init()
 	return s.handler
+}
+
+// API answers what the page asks at /api/, to whoever can reach it: it is for a socket that only its owner can open.
+func (s *Server) API() http.Handler {
+	s.init()
+	return s.bare
 }
 
 // Link is what a person opens in a browser.

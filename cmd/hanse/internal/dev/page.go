@@ -29,8 +29,7 @@ const pageName = "(dashboard)"
 // listenPage takes the address of the dashboard, which stays the same in the next run.
 func (s *supervisor) listenPage() (err error) {
 	switch s.DashboardAddr {
-	case NoDashboard:
-		return nil
+	case NoDashboard: // its API answers other commands
 	case "":
 		s.pageDoor, err = s.doors.listen(pageName)
 	default:
@@ -62,7 +61,7 @@ func (s *supervisor) pageToken() string {
 
 // servePage runs the dashboard until the services end.
 func (s *supervisor) servePage(ctx context.Context, services *sync.WaitGroup) {
-	if s.page == nil {
+	if s.pageDoor == nil {
 		return
 	}
 	services.Go(func() {
@@ -71,6 +70,9 @@ func (s *supervisor) servePage(ctx context.Context, services *sync.WaitGroup) {
 		}
 	})
 }
+
+// API is what other commands of this user ask.
+func (s *supervisor) API() http.Handler { return s.page.API() }
 
 // view is the system as the dashboard sees it.
 type view struct{ s *supervisor }

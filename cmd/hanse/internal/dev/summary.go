@@ -61,7 +61,7 @@ func (s *supervisor) summary(ctx context.Context) {
 	} else {
 		fmt.Fprintf(&b, "%s %s\n", ui.Warning.Sprint("!"), ui.Strong.Sprint(fmt.Sprintf("%d of %s ready after %s; not %s", ready, processes(all), elapsed, ui.List(slices.Compact(broken), "and"))))
 	}
-	if s.page != nil {
+	if s.pageDoor != nil {
 		fmt.Fprintf(&b, "  %s %s\n", ui.Faint.Sprint("dashboard:"), ui.Accent.Sprint(s.page.Link(s.pageDoor.Addr())))
 	}
 	if pages := s.doors.pages(); len(pages) > 0 && len(pages) <= 3 {

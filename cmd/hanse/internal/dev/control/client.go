@@ -2,6 +2,7 @@ package control
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -63,6 +64,19 @@ func (c *Client) Do(ctx context.Context, r Request, progress func(string)) error
 	}
 }
 
+// API asks what the dashboard's page asks at /api/PATH, and reads the JSON of the answer into v. What the API refuses is an [*Error].
+func (c *Client) API(ctx context.Context, path string, q url.Values, v any) error {
+	resp, err := c.call(ctx, http.MethodGet, "/api/"+path+"?"+q.Encode(), nil)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(v); err != nil {
+		return lost(ctx, err)
+	}
+	return nil
+}
+
 func (c *Client) call(ctx context.Context, method, path string, body any) (*http.Response, error) {
 	var text io.Reader = http.NoBody
 	if body != nil {
@@ -85,9 +99,12 @@ func (c *Client) call(ctx context.Context, method, path string, body any) (*http
 	}
 	defer resp.Body.Close()
 	said, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
-	var e Error
-	if json.Unmarshal(said, &e) == nil && e.What != "" {
-		return nil, &e
+	var e struct {
+		Error
+		API string `json:"error"` // the same of the API
+	}
+	if json.Unmarshal(said, &e) == nil && e.What+e.API != "" {
+		return nil, &Error{What: cmp.Or(e.What, e.API), Do: e.Do}
 	}
 	return nil, fmt.Errorf("hanse dev answers %s: %s", resp.Status, strings.TrimSpace(string(said)))
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -31,6 +33,17 @@ type system struct {
 }
 
 func (s *system) Status() control.Status { return s.status }
+
+func (s *system) API() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/api/traces" {
+			w.WriteHeader(http.StatusNotFound)
+			fmt.Fprint(w, `{"error":"there is no trace","do":"look elsewhere"}`)
+			return
+		}
+		fmt.Fprintf(w, `{"q":%q}`, r.URL.Query().Get("q"))
+	})
+}
 
 func (s *system) Do(ctx context.Context, r control.Request, progress func(string)) error {
 	return s.do(ctx, r, progress)
@@ -233,5 +246,18 @@ func testLogs(t *testing.T, sys *system, began time.Time, put func(logs.Line)) {
 	end() // hanse dev ends, and with it the follower
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+}
+
+func TestAPI(t *testing.T) {
+	client, end := serve(t, &system{})
+	defer end()
+	var v struct{ Q string }
+	if err := client.API(t.Context(), "traces", url.Values{"q": {"status:error a&b"}}, &v); err != nil || v.Q != "status:error a&b" {
+		t.Errorf("%+v, %v", v, err)
+	}
+	err := client.API(t.Context(), "traces/7", nil, &v)
+	if e, ok := errors.AsType[*control.Error](err); !ok || *e != (control.Error{What: "there is no trace", Do: "look elsewhere"}) {
+		t.Errorf("%v", err)
 	}
 }

@@ -17,6 +17,8 @@ type System interface {
 	Do(ctx context.Context, r Request, progress func(string)) error
 	// Logs is where the lines of the services are (none: all), or why it cannot be told.
 	Logs(services []string) (Lines, error)
+	// API answers at /api/ what the dashboard's page asks.
+	API() http.Handler
 }
 
 // Serve answers on lis until ctx ends, and then waits for requests that are under way.
@@ -65,6 +67,7 @@ func handler(sys System) http.Handler {
 		do(w, r, sys, req)
 	})
 	mux.HandleFunc("GET "+Version+"/logs", func(w http.ResponseWriter, r *http.Request) { serveLogs(w, r, sys) })
+	mux.Handle("GET "+Version+"/api/", http.StripPrefix(Version, sys.API()))
 	return mux
 }
 
