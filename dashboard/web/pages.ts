@@ -1,4 +1,5 @@
 // All pages, in the order of the navigation. The first whose path fits is shown.
+import { console } from "./console/console";
 import { logs } from "./logs/logs";
 import { overview } from "./overview/overview";
 import { service } from "./service/service";
@@ -6,4 +7,4 @@ import type { Page } from "./shell/page";
 import { trace } from "./traces/trace";
 import { traces } from "./traces/traces";
 
-export const pages: Page[] = [overview, service, traces, trace, logs];
+export const pages: Page[] = [overview, service, traces, trace, logs, console];

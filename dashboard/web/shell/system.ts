@@ -9,6 +9,7 @@ export interface System {
   name: string;
   dir?: string;
   kind: string; // "dev" or "registry"
+  gateway?: string; // host:port where all services can be called without a certificate
   read_only: boolean;
   production: boolean;
   ready: boolean;

@@ -15,6 +15,7 @@ import (
 
 	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/control"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/member"
+	"github.com/hanse-go/hanse/cmd/hanse/internal/reach"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
 	"github.com/hanse-go/hanse/dashboard"
 	"github.com/hanse-go/hanse/discovery"
@@ -64,7 +65,17 @@ func (s *supervisor) servePage(ctx context.Context, services *sync.WaitGroup) {
 	if s.pageDoor == nil {
 		return
 	}
+	o := reach.Options{System: s.Options.Name, Registry: s.registry, Backplane: s.backplane.url, Logger: s.page.Logger}
+	if s.certs != nil {
+		o.Authority = s.certs.authority
+	}
+	reached, err := reach.Open(ctx, o)
+	if err != nil {
+		s.problemf("the dashboard shows no events: %v", err)
+	}
+	reached.Give(s.page)
 	services.Go(func() {
+		defer reached.Close()
 		if err := s.page.Run(ctx, s.pageDoor); err != nil && ctx.Err() == nil {
 			s.problemf("the dashboard has ended: %v", err)
 		}
@@ -84,6 +95,9 @@ func (v view) State(context.Context) (*dashboard.State, error) {
 	st := &dashboard.State{
 		Name: status.System, Dir: status.Dir, Kind: dashboard.KindDev, Ready: status.Ready,
 		Services: []dashboard.Service{}, Problems: append([]string{}, status.Problems...),
+	}
+	if v.s.frontDoor != nil {
+		st.Gateway = v.s.frontDoor.Addr().String()
 	}
 	at := make(map[string]int)
 	add := func(svc dashboard.Service) *dashboard.Service {
