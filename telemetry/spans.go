@@ -26,6 +26,7 @@ type spans struct {
 	dropped atomic.Uint64
 
 	free sync.Pool // *[]byte of the size of a batch, empty
+	body []byte    // of a request; only send uses it
 
 	mu     sync.Mutex
 	scopes []*scope
@@ -201,11 +202,18 @@ func (w *spans) send(ctx context.Context) error {
 	var failed error
 	var request []otlp.EncodedSpans
 	n, size := 0, 0
+	body := w.body
+	defer func() {
+		if cap(body) <= 2*maxFree {
+			w.body = body
+		}
+	}()
 	flush := func() {
 		if n == 0 {
 			return
 		}
-		if err := w.sender.Send(ctx, otlp.AppendEncodedSpans(make([]byte, 0, size+4<<10), request), n); err != nil && failed == nil {
+		body = otlp.AppendEncodedSpans(body[:0], request)
+		if err := w.sender.Send(ctx, body, n); err != nil && failed == nil {
 			failed = err
 		}
 		w.waiting.Add(int64(-n))

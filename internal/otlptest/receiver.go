@@ -24,7 +24,7 @@ type Receiver struct {
 
 	mu    sync.Mutex
 	spans []Span
-	fail  int // of requests, with 400
+	fail  int           // of requests, with 400
 	came  chan struct{} // closed and replaced when spans have come
 }
 
