@@ -150,8 +150,7 @@ func (s *supervisor) output(c *child, text string) {
 	}
 	c.blame(l)
 	s.mu.Unlock()
-	s.ring.Add(l)
-	s.keepLine(l)
+	s.tell(l)
 }
 
 const (

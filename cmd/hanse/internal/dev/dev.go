@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/builds"
@@ -67,21 +68,22 @@ const ringLines = 20_000
 // supervisor runs one system.
 type supervisor struct {
 	Options
-	ctx       context.Context // of what happens by itself; ends when all is to stop
-	stop      context.CancelFunc
-	began     time.Time
-	lease     *systems.Lease
-	builds    builds.Dir
-	registry  *discovery.Local
-	board     board
-	ring      *logs.Ring
-	screen    *screen
-	printed   printer
-	doors     *doors
-	certs     *certificates // nil: none
-	backplane *backplane
-	telemetry *collector.Collector
-	work      sync.WaitGroup // goroutines that end after ctx
+	ctx        context.Context // of what happens by itself; ends when all is to stop
+	stop       context.CancelFunc
+	began      time.Time
+	lease      *systems.Lease
+	builds     builds.Dir
+	registry   *discovery.Local
+	board      board
+	ring       *logs.Ring
+	screen     *screen
+	printed    printer
+	doors      *doors
+	certs      *certificates // nil: none
+	backplane  *backplane
+	telemetry  *collector.Collector
+	keepsLines atomic.Bool    // the collector takes lines
+	work       sync.WaitGroup // goroutines that end after ctx
 
 	frontDoor    net.Listener      // of the gateway; nil: there is none
 	telemetryURL string            // where the collector takes telemetry in

@@ -47,7 +47,7 @@ func (s *supervisor) serveFront(services *sync.WaitGroup) {
 	}
 	f := Front{
 		Listener: s.frontDoor, Registry: s.registry,
-		Logger: slog.New(slog.NewJSONHandler(lines{s}, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Logger: slog.New(slog.NewJSONHandler(lines{s: s}, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
 	if s.certs != nil {
 		f.Authority = s.certs.authority
@@ -60,13 +60,20 @@ func (s *supervisor) serveFront(services *sync.WaitGroup) {
 }
 
 // lines puts records of a logger into the logs of the system.
-type lines struct{ s *supervisor }
+type lines struct {
+	s      *supervisor
+	unkept bool // the collector speaks: it must not be told of its own troubles
+}
 
 func (l lines) Write(record []byte) (int, error) {
 	line := logs.Parse(string(bytes.TrimSpace(record)), time.Now())
 	if line.Dev = true; line.Service == "" {
 		line.Service = devName
 	}
-	l.s.ring.Add(line)
+	if l.unkept {
+		l.s.ring.Add(line)
+	} else {
+		l.s.tell(line)
+	}
 	return len(record), nil
 }

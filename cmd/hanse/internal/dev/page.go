@@ -42,7 +42,7 @@ func (s *supervisor) listenPage() (err error) {
 	s.page = &dashboard.Server{
 		System: view{s}, Collector: s.telemetry,
 		Token:  s.pageToken(),
-		Logger: slog.New(slog.NewJSONHandler(lines{s}, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Logger: slog.New(slog.NewJSONHandler(lines{s: s}, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
 	return nil
 }

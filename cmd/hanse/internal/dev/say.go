@@ -28,12 +28,12 @@ func took(d time.Duration) string { return fmt.Sprintf("%.1fs", d.Seconds()) }
 
 // notef says something about a service (or about all: devName) in the logs.
 func (s *supervisor) notef(service, format string, args ...any) {
-	s.ring.Add(logs.Line{Time: time.Now(), Service: service, Msg: fmt.Sprintf(format, args...), Dev: true})
+	s.tell(logs.Line{Time: time.Now(), Service: service, Msg: fmt.Sprintf(format, args...), Dev: true})
 }
 
 // failf says in the logs what went wrong.
 func (s *supervisor) failf(service, format string, args ...any) {
-	s.ring.Add(logs.Line{Time: time.Now(), Service: service, Level: "ERROR", Msg: fmt.Sprintf(format, args...), Dev: true})
+	s.tell(logs.Line{Time: time.Now(), Service: service, Level: "ERROR", Msg: fmt.Sprintf(format, args...), Dev: true})
 }
 
 // problemf says what went wrong with hanse dev itself.

@@ -60,6 +60,9 @@ func (sl *slot) status() control.Process {
 // Logs returns where the lines of the services are.
 func (s *supervisor) Logs(services []string) (control.Lines, error) {
 	lines := control.Lines{Ring: s.ring}
+	if s.keepsLines.Load() {
+		lines.Store = s.telemetry
+	}
 	for _, name := range services {
 		lines.Services = append(lines.Services, name)
 		if name == devName {

@@ -30,7 +30,7 @@ func (s *supervisor) openTelemetry(folder string) error {
 	if err != nil {
 		return fmt.Errorf("no folder for traces and logs: %w", err)
 	}
-	s.telemetry = &collector.Collector{Dir: dir, Logger: slog.New(slog.NewJSONHandler(lines{s}, &slog.HandlerOptions{Level: slog.LevelWarn}))}
+	s.telemetry = &collector.Collector{Dir: dir, Logger: slog.New(slog.NewJSONHandler(lines{s: s, unkept: true}, &slog.HandlerOptions{Level: slog.LevelWarn}))}
 	return nil
 }
 
@@ -57,7 +57,9 @@ func (s *supervisor) serveTelemetry(ctx context.Context, services *sync.WaitGrou
 			s.problemf("traces and logs are not kept: %v", err)
 		}
 	})
-	_ = s.telemetry.Ready(ended) // or it has ended and said why
+	if s.telemetry.Ready(ended) == nil { // else it has ended and said why
+		s.keepLines()
+	}
 	services.Go(func() {
 		if err := port.Serve(lis); err != nil && ctx.Err() == nil {
 			s.problemf("telemetry is not taken in any more: %v", err)
@@ -128,20 +130,19 @@ func (s *supervisor) telemetryEnv(u *unit, set map[string]string) {
 	maps.Copy(set, all)
 }
 
-// keepLine hands a line that a process printed to the collector.
-func (s *supervisor) keepLine(l logs.Line) {
-	line := collector.Log{Time: l.Time, Service: l.Service, Level: l.Level, Message: l.Msg}
-	for _, a := range l.Attrs {
-		switch a.Key {
-		case "trace_id":
-			line.TraceID = a.Value
-		case "span_id":
-			line.SpanID = a.Value
-		case "instance":
-			line.Instance = a.Value
-		default:
-			line.Attrs = append(line.Attrs, collector.Attr{Key: a.Key, Value: a.Value})
-		}
+// tell adds a line to what hanse dev remembers, and hands it to the collector.
+func (s *supervisor) tell(l logs.Line) {
+	s.ring.Add(l)
+	if s.keepsLines.Load() {
+		s.telemetry.AddLogs(l.Stored())
 	}
-	s.telemetry.AddLogs(line)
+}
+
+// keepLines begins to hand lines to the collector, those of before first.
+func (s *supervisor) keepLines() {
+	before, _ := s.ring.Last(ringLines, nil)
+	for _, l := range before {
+		s.telemetry.AddLogs(l.Stored())
+	}
+	s.keepsLines.Store(true)
 }
