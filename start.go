@@ -109,6 +109,7 @@ func (r *run) bind() error {
 		}
 		m.Service.mu.Lock()
 		m.client = client
+		m.tellDecisions()
 		for _, conn := range m.unbound {
 			if err := conn.Bind(client); err != nil {
 				mistakes = append(mistakes, fmt.Errorf("service %s: Conn(%q): %w", m.Name, conn.Name(), err))
