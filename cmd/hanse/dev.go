@@ -39,6 +39,8 @@ each other without settings, and a program started by hand in the same folder jo
 it concerns are built again and replaced: the new process is ready before the old one drains, and when the code does not build
 the old one stays. Programs that only call services are started by hanse start.
 
+Services keep the requests and replies of their calls in traces, 16384 bytes of each; HANSE_CAPTURE sets another number, 0 none.
+
 All services are at one address, too, for programs of this machine that are no members: by gRPC, Connect, gRPC-Web, REST and
 WebSocket, with /docs, /openapi.json, JSON-RPC at /rpc, and tools for AI agents at /mcp. It stays the same in the next run.
 
