@@ -29,6 +29,8 @@ func TestTracesInput(t *testing.T) {
 		{"traces/" + id[1:], http.StatusBadRequest, `no ID of a trace`},
 		{"traces/" + id[1:] + "x/logs", http.StatusBadRequest, `no ID of a trace`},
 		{"attributes?prefix=rpc", http.StatusOK, `"keys":[]`},
+		{"advice", http.StatusOK, `"findings":[]`},
+		{"advice?limit=2001", http.StatusBadRequest, `limit`},
 		{"attributes?limit=0", http.StatusBadRequest, `limit`},
 	} {
 		res, body := ask(t, c, "GET", base+"/api/"+tt.path, "")
