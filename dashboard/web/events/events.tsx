@@ -144,7 +144,7 @@ function Messages({ topic, last }: { topic: string; last: number }) {
 
 function Message({ event: e, children }: { event: Stored; children?: preact.ComponentChildren }) {
   return (
-    <details class="message">
+    <details class="event-row">
       <summary>
         <code class="num">#{e.sequence}</code> <span class="num note">{moment(e.stored ?? e.time)}</span> {e.key && <b>{e.key}</b>} <span class="ellipsis note">{e.dead ? e.dead.error : JSON.stringify(e.data ?? e.unreadable)}</span>
         {e.onlyFor !== undefined && <Badge tone="info">once more for {e.onlyFor || "each instance"}</Badge>}
