@@ -285,7 +285,7 @@ func (h *helps) check(path, line string) {
 	case strings.HasPrefix(words[0], "--"), strings.HasPrefix(words[0], "./"), words[0] == "go" && len(words) > 2 && words[1] == "run":
 		where, help = "program", h.program
 		if len(words) == 1 { // a flag alone may be anybody's
-			for _, c := range []string{"new", "gen", "dev", "run", "call", "ps", "logs", "events replay"} {
+			for _, c := range []string{"new", "gen", "dev", "run", "call", "ps", "logs", "profile", "events replay"} {
 				help += h.help(c)
 			}
 		}
