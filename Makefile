@@ -32,10 +32,10 @@ test: ## all tests of every module (with the race detector for the call path, wh
 test-steps:
 ifeq ($(HAVE_CC),1)
 	@$(STEP) test-race $(GO) test -race $(TESTFLAGS) $(RACED)
-	@$(STEP) test-root $(GO) test $(TESTFLAGS) $$($(GO) list ./... | grep -vxF "$(RACED)")
+	@$(STEP) test-root $(GO) test -timeout 20m $(TESTFLAGS) $$($(GO) list ./... | grep -vxF "$(RACED)")
 else
 	@echo "no C compiler: the race detector was not used"; [ -z "$(HANSE_CI)" ]
-	@$(STEP) test-root $(GO) test $(TESTFLAGS) ./...
+	@$(STEP) test-root $(GO) test -timeout 20m $(TESTFLAGS) ./...
 endif
 ifeq ($(BROWSER),)
 	@echo "no Chromium: the storefront was not looked at in a browser"; [ -z "$(HANSE_CI)" ]
