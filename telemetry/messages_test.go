@@ -29,7 +29,7 @@ func (s *notedSpan) AddEvent(name string, options ...trace.EventOption) {
 	b.WriteString(name)
 	config := trace.NewEventConfig(options...)
 	for _, a := range config.Attributes() {
-		fmt.Fprintf(&b, " %s=%s", strings.TrimPrefix(string(a.Key), "hanse.message."), a.Value.Emit())
+		fmt.Fprintf(&b, " %s=%s", strings.TrimPrefix(string(a.Key), "hanse.message."), a.Value.String())
 	}
 	s.events = append(s.events, b.String())
 }
