@@ -125,6 +125,9 @@ func (s *supervisor) telemetryEnv(u *unit, set map[string]string) {
 		all["OTEL_SERVICE_NAME"] = cmp.Or(strings.Join(u.services[:min(1, len(u.services))], ""), u.name)
 	} else {
 		all["OTEL_LOGS_EXPORTER"] = "none" // its output is read
+		if len(u.services) == 0 {          // it only calls
+			all["OTEL_SERVICE_NAME"] = u.name
+		}
 	}
 	maps.DeleteFunc(all, func(name, _ string) bool { _, given := os.LookupEnv(name); return given })
 	maps.Copy(set, all)
