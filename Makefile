@@ -46,7 +46,7 @@ endif
 ifeq ($(HANSE_CI),)
 	@echo "the suites of others were not run (they want the network, and one of them Node): make conformance"
 endif
-	@for m in $(TESTED); do $(STEP) test-$$m $(GO) -C $$m test $(TESTFLAGS) ./... || exit 1; done
+	@for m in $(TESTED); do $(STEP) test-$$m $(GO) -C $$m test -timeout 20m $(TESTFLAGS) ./... || exit 1; done
 
 .PHONY: race-all
 race-all: ## all tests of every module with the race detector (slow)

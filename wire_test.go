@@ -61,6 +61,7 @@ func TestWireAndLimitsReachAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.cancelHTTP()
+	defer app.endTelemetry()
 	if len(r.ports) != 2 {
 		t.Fatalf("%d ports", len(r.ports))
 	}

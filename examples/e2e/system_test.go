@@ -90,7 +90,7 @@ func devIn(t *testing.T, bin, dir string, env []string, args ...string) *system 
 		close(s.exited)
 	}()
 	t.Cleanup(s.end)
-	s.await(t, "the system is ready", func() bool {
+	awaitWithin(t, building, "the system is ready", func() bool {
 		select {
 		case <-s.exited:
 			t.Fatalf("hanse dev ended: %v", s.cmd.ProcessState)
@@ -140,6 +140,14 @@ func (s *system) await(t *testing.T, what string, cond func() bool) {
 
 // await polls until cond holds, which is up to other processes.
 func await(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	awaitWithin(t, patience, what, cond)
+}
+
+// building is how long it may take to build a system beside other work, with nothing in the build cache.
+const building = 8 * time.Minute
+
+func awaitWithin(t *testing.T, patience time.Duration, what string, cond func() bool) {
 	t.Helper()
 	deadline := time.After(patience)
 	tick := time.NewTicker(25 * time.Millisecond)
