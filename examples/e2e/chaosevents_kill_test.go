@@ -201,7 +201,8 @@ func chaosEventsPoison(t *testing.T, v *verdict) {
 		return calls
 	}
 	before, during := latencies(began, poisoned), latencies(poisoned, ended)
-	bound := 2*before.latency(0.99) + 20*time.Millisecond
+	// Behind a message that fails it would be seconds; what there is in the short form's few events is up to the machine.
+	bound := 2*before.latency(0.99) + long(20*time.Millisecond, 500*time.Millisecond)
 	v.hold(during.latency(0.99) < bound && len(during) > 0, "other keys are not delayed", "p50 %v, p99 %v before; p50 %v, p99 %v meanwhile (bound %v)",
 		tenths(before.latency(0.5)), tenths(before.latency(0.99)), tenths(during.latency(0.5)), tenths(during.latency(0.99)), tenths(bound))
 }
