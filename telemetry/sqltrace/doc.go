@@ -1,5 +1,5 @@
 // Package sqltrace has the statements of database/sql be spans, below the span of whoever made them, and counts them, by the semantic conventions of
-// OpenTelemetry:
+// OpenTelemetry; those with a context that has no span are only counted:
 //
 //	db, err := sqltrace.Open("sqlite", "file:orders.db", sqltrace.Options{Telemetry: svc.Telemetry(), System: "sqlite", Namespace: "orders"})
 //

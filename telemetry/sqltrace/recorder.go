@@ -203,7 +203,11 @@ func (r *Recorder) ended(ctx context.Context, began time.Time, k *known, rows in
 	if err != nil {
 		kind, code = r.classify(err)
 	}
-	ctx, span := r.tracer.Start(ctx, k.name, append(client[:1:1], trace.WithTimestamp(began))...)
+	span := trace.SpanFromContext(ctx)
+	if span.SpanContext().IsValid() {
+		ctx, span = r.tracer.Start(ctx, k.name, append(client[:1:1], trace.WithTimestamp(began))...)
+		defer span.End(trace.WithTimestamp(now))
+	} // else nobody asked for it, as when a relay polls: it would be a trace of a single span, again and again
 	if span.IsRecording() {
 		span.SetAttributes(k.span...)
 		if rows >= 0 {
@@ -226,7 +230,6 @@ func (r *Recorder) ended(ctx context.Context, began time.Time, k *known, rows in
 		}
 		r.duration.Record(ctx, now.Sub(began).Seconds(), metric.WithAttributes(all...))
 	}
-	span.End(trace.WithTimestamp(now))
 }
 
 // classify returns error.type and db.response.status_code of an error; the latter may be "".

@@ -78,11 +78,18 @@ func open(t *testing.T, tells *told, change ...func(*sqltrace.Options)) *sql.DB 
 	return db
 }
 
+// inTrace is the context of a call that is recorded, of which the rest is told elsewhere.
+func inTrace(t *testing.T) context.Context {
+	return trace.ContextWithRemoteSpanContext(t.Context(), trace.NewSpanContext(trace.SpanContextConfig{
+		TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, TraceFlags: trace.FlagsSampled, Remote: true,
+	}))
+}
+
 func exec(t *testing.T, db interface {
 	ExecContext(context.Context, string, ...any) (sql.Result, error)
 }, query string, args ...any) {
 	t.Helper()
-	if _, err := db.ExecContext(t.Context(), query, args...); err != nil {
+	if _, err := db.ExecContext(inTrace(t), query, args...); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -92,6 +99,28 @@ func want(t *testing.T, got []string, want ...string) {
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
+}
+
+// What nobody's call makes, such as a poll, is counted and makes no trace.
+func TestOutsideOfTraces(t *testing.T) {
+	tells := newTold()
+	db := open(t, tells)
+	if _, err := db.ExecContext(t.Context(), "CREATE TABLE orders (id INTEGER PRIMARY KEY)"); err != nil {
+		t.Fatal(err)
+	}
+	want(t, tells.take())
+	var data metricdata.ResourceMetrics
+	if err := tells.reader.Collect(t.Context(), &data); err != nil {
+		t.Fatal(err)
+	}
+	for _, scope := range data.ScopeMetrics {
+		for _, m := range scope.Metrics {
+			if h, ok := m.Data.(metricdata.Histogram[float64]); ok && m.Name == "db.client.operation.duration" && len(h.DataPoints) == 1 && h.DataPoints[0].Count == 1 {
+				return
+			}
+		}
+	}
+	t.Errorf("it was not counted: %+v", data.ScopeMetrics)
 }
 
 // Each thing that is done is one span, as the conventions say, and with no value of anybody's.
@@ -105,7 +134,7 @@ func TestSpans(t *testing.T) {
 		"CREATE orders"+all+" db.query.summary=CREATE orders db.operation.name=CREATE db.collection.name=orders db.query.text=CREATE TABLE orders (id INTEGER PRIMARY KEY, who TEXT)",
 		"INSERT orders"+all+" db.query.summary=INSERT orders db.operation.name=INSERT db.collection.name=orders db.query.text=INSERT INTO orders VALUES (?, ?), ($1, $2)")
 
-	rows, err := db.QueryContext(t.Context(), "SELECT who FROM orders")
+	rows, err := db.QueryContext(inTrace(t), "SELECT who FROM orders")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,25 +147,25 @@ func TestSpans(t *testing.T) {
 	const selected = "SELECT orders" + all + " db.query.summary=SELECT orders db.operation.name=SELECT db.collection.name=orders db.query.text=SELECT who FROM orders"
 	want(t, tells.take(), selected+" db.response.returned_rows=2")
 
-	stmt, err := db.PrepareContext(t.Context(), "SELECT who FROM orders")
+	stmt, err := db.PrepareContext(inTrace(t), "SELECT who FROM orders")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var who string
-	if err := stmt.QueryRowContext(t.Context()).Scan(&who); err != nil || who != "secret" {
+	if err := stmt.QueryRowContext(inTrace(t)).Scan(&who); err != nil || who != "secret" {
 		t.Fatal(who, err)
 	}
 	if err := stmt.Close(); err != nil {
 		t.Fatal(err)
 	}
 	want(t, tells.take(), selected+" db.response.returned_rows=1")
-	if err := db.QueryRowContext(t.Context(), "SELECT who FROM orders WHERE id = 9").Scan(&who); !errors.Is(err, sql.ErrNoRows) {
+	if err := db.QueryRowContext(inTrace(t), "SELECT who FROM orders WHERE id = 9").Scan(&who); !errors.Is(err, sql.ErrNoRows) {
 		t.Fatal(err)
 	}
 	want(t, tells.take(), selected+" WHERE id = ? db.response.returned_rows=0")
 
 	for _, end := range []string{"COMMIT", "ROLLBACK"} {
-		tx, err := db.BeginTx(t.Context(), nil)
+		tx, err := db.BeginTx(inTrace(t), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -154,12 +183,12 @@ func TestSpans(t *testing.T) {
 			end+all+" db.operation.name="+end)
 	}
 
-	if _, err := db.ExecContext(t.Context(), "INSERT INTO orders VALUES (1, 'again')"); err == nil {
+	if _, err := db.ExecContext(inTrace(t), "INSERT INTO orders VALUES (1, 'again')"); err == nil {
 		t.Fatal("a row is there twice")
 	}
 	want(t, tells.take(), "INSERT orders client Error db.system.name=sqlite db.namespace=orders db.query.summary=INSERT orders db.operation.name=INSERT db.collection.name=orders "+
 		"db.query.text=INSERT INTO orders VALUES (?, ?) error.type=1555 db.response.status_code=1555")
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(inTrace(t))
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -209,7 +238,7 @@ func TestConventions(t *testing.T) {
 	db := open(t, tells, func(o *sqltrace.Options) { o.Address, o.Port = "db", 1 })
 	db.SetMaxOpenConns(3)
 	exec(t, db, "CREATE TABLE orders (id INTEGER PRIMARY KEY)")
-	if _, err := db.ExecContext(t.Context(), "SELECT nonsense"); err == nil {
+	if _, err := db.ExecContext(inTrace(t), "SELECT nonsense"); err == nil {
 		t.Fatal("nonsense is no error")
 	}
 	names := []attribute.Key{
@@ -285,7 +314,7 @@ func TestOff(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		conn, err := db.Conn(t.Context())
+		conn, err := db.Conn(inTrace(t))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -340,10 +369,10 @@ func TestOldDriver(t *testing.T) {
 	db := sqltrace.Wrap(o, sqltrace.Options{Telemetry: tells, System: "other_sql"})
 	defer db.Close()
 	exec(t, db, "DELETE FROM a WHERE x = ?", 5)
-	if err := db.PingContext(t.Context()); err != nil {
+	if err := db.PingContext(inTrace(t)); err != nil {
 		t.Error(err)
 	}
-	rows, err := db.QueryContext(t.Context(), "SELECT * FROM a")
+	rows, err := db.QueryContext(inTrace(t), "SELECT * FROM a")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -352,10 +381,10 @@ func TestOldDriver(t *testing.T) {
 		t.Error(types, err)
 	}
 	rows.Close()
-	if _, err := db.BeginTx(t.Context(), &sql.TxOptions{ReadOnly: true}); err == nil {
+	if _, err := db.BeginTx(inTrace(t), &sql.TxOptions{ReadOnly: true}); err == nil {
 		t.Error("it can do what it cannot")
 	}
-	tx, err := db.BeginTx(t.Context(), nil)
+	tx, err := db.BeginTx(inTrace(t), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

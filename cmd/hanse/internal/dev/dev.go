@@ -88,7 +88,7 @@ type supervisor struct {
 	frontDoor    net.Listener      // of the gateway; nil: there is none
 	telemetryURL string            // where the collector takes telemetry in
 	pageDoor     net.Listener      // of the dashboard
-	page         *dashboard.Server // nil: there is none
+	page         *dashboard.Server // asked by commands, too, where no browser is let in
 	bell         bell              // rung when processes or programs change
 
 	mu       sync.Mutex     // guards what follows, and all units, slots and children
