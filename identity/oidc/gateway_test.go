@@ -47,6 +47,7 @@ func TestGateway(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	quiet := slog.New(slog.DiscardHandler)
 	app := &hanse.App{Registry: new(discovery.Memory), Logger: quiet}
+	outside := &hanse.App{Registry: app.Registry, Logger: quiet} // what the gateway calls as
 	svc := &hanse.Service{Name: "tell"}
 	testpb.RegisterTestServiceServer(svc, claimed{})
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
@@ -54,7 +55,7 @@ func TestGateway(t *testing.T) {
 		t.Fatal(err)
 	}
 	g := &edge.Gateway{
-		Registry: app.Registry, Conn: (&hanse.App{Registry: app.Registry, Logger: quiet}).Conn, Listener: lis, Logger: quiet,
+		Registry: app.Registry, Conn: outside.Conn, Listener: lis, Logger: quiet,
 		Settings: edge.Settings{Rules: []edge.Rule{{Match: []string{"*"}, Auth: "user"}}},
 		Users:    users.StreamInterceptor, Claims: oidc.Claims("email", "groups", "name", "none"),
 	}
@@ -67,6 +68,9 @@ func TestGateway(t *testing.T) {
 			if err := <-ended; err != nil {
 				t.Error(err)
 			}
+		}
+		if err := outside.Close(); err != nil {
+			t.Error(err)
 		}
 		http.DefaultClient.CloseIdleConnections()
 	})
