@@ -9,16 +9,14 @@ import (
 
 // Scope is who tells of work of one service: a package, by its import path. A nil *Scope is off. It is for packages of Hanse, and those that cost as little; others
 // take a tracer of [Service.TracerProvider].
-type Scope struct {
-	scope scope
-}
+type Scope struct{ scope *scope }
 
 // Scope returns who tells by a name.
 func (s *Service) Scope(name string) *Scope {
 	if s == nil {
 		return nil
 	}
-	return &Scope{scope{service: s, name: name}}
+	return &Scope{s.scope(name, "", schemaURL)}
 }
 
 // Beside returns who tells by a name, of the service whose span it is; nil where it was not begun.
@@ -42,14 +40,14 @@ func (sc *Scope) Begin(ctx context.Context, kind trace.SpanKind, name, tracePare
 		return nil
 	}
 	w := &Work{Context: ctx}
-	w.Span.work(&sc.scope, ctx, kind, name, traceParent, traceState)
+	w.Span.work(sc.scope, ctx, kind, name, traceParent, traceState)
 	return w
 }
 
 // BeginSpan is Begin for work that nothing else is done below, and for a span that is a field. Of a nil Scope nothing is begun.
 func (sc *Scope) BeginSpan(ctx context.Context, s *Span, kind trace.SpanKind, name, traceParent, traceState string) {
 	if sc != nil {
-		s.work(&sc.scope, ctx, kind, name, traceParent, traceState)
+		s.work(sc.scope, ctx, kind, name, traceParent, traceState)
 	}
 }
 
