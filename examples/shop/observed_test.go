@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/hanse-go/hanse"
+	"github.com/hanse-go/hanse/dashboard"
+	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/events"
+	"github.com/hanse-go/hanse/telemetry"
+	"github.com/hanse-go/hanse/telemetry/collector"
+	"google.golang.org/grpc"
+)
+
+// observed is the whole shop, running in this process, with a collector that it tells all and a dashboard.
+type observed struct {
+	address  string // host:port where the services are called, and of the storefront's pages
+	link     string // what opens the dashboard
+	registry *discovery.Local
+
+	app  *hanse.App        // what the shop runs as
+	page *dashboard.Server // what shows it
+}
+
+// observe runs the shop until the test ends. The changes are made before it starts.
+func observe(t *testing.T, changes ...func(*observed)) *observed {
+	t.Helper()
+	listen := func() net.Listener {
+		lis, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return lis
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var work sync.WaitGroup
+	run := func(what string, f func() error) {
+		work.Go(func() {
+			if err := f(); err != nil && ctx.Err() == nil {
+				t.Errorf("%s: %v", what, err)
+			}
+		})
+	}
+	o := &observed{registry: &discovery.Local{Dir: filepath.Join(t.TempDir(), "registry")}}
+	// Who calls from the console tells nothing of its calls: each has a trace of its own.
+	caller := &hanse.App{Registry: o.registry, NoTelemetry: true}
+	t.Cleanup(func() { caller.Close() })
+	t.Cleanup(func() { cancel(); work.Wait() })
+	c := &collector.Collector{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)}
+	run("the collector", func() error { return c.Run(ctx) })
+	if err := c.Ready(ctx); err != nil {
+		t.Fatal(err)
+	}
+	in := listen()
+	server := &http.Server{Handler: c.Handler()}
+	run("the collector's port", func() error { return server.Serve(in) })
+	context.AfterFunc(ctx, func() { server.Close() })
+
+	config := filepath.Join(t.TempDir(), "shop.yaml")
+	if err := os.WriteFile(config, []byte(settings(t)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{
+		"OTEL_EXPORTER_OTLP_ENDPOINT": "http://" + in.Addr().String(), "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+		"OTEL_TRACES_SAMPLER": "parentbased_always_on", "OTEL_METRIC_EXPORT_INTERVAL": "1000", "OTEL_BSP_SCHEDULE_DELAY": "200",
+		telemetry.MessagesVariable: "16384",
+	}
+	tell, err := telemetry.FromEnv(func(name string) (string, bool) { v, ok := env[name]; return v, ok })
+	if err != nil {
+		t.Fatal(err)
+	}
+	lis := listen()
+	o.address = lis.Addr().String()
+	o.app = &hanse.App{Listener: lis, ConfigFile: config, Registry: o.registry, AdminAddr: "127.0.0.1:0", Broker: new(events.Memory), Telemetry: tell, AllowFaults: true}
+	o.page = &dashboard.Server{Collector: c, System: seen{o.registry}, Conn: func(service string) grpc.ClientConnInterface { return caller.Conn(service) }}
+	for _, change := range changes {
+		change(o)
+	}
+	serving, stop := context.WithCancel(ctx)
+	stopped := make(chan struct{})
+	run("the shop", func() error { defer close(stopped); return o.app.Run(serving, services()...) })
+	t.Cleanup(func() { stop(); <-stopped }) // it tells its last numbers, to a collector that is still there
+	page := listen()
+	run("the dashboard", func() error { return o.page.Run(ctx, page) })
+	o.link = o.page.Link(page.Addr())
+	return o
+}
+
+// visitor is somebody new in the storefront.
+func (o *observed) visitor(t *testing.T) *browser {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, o.address)
+	}}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &browser{t, &http.Client{Transport: transport, Jar: jar}}
+}
+
+// seen is the shop as a dashboard sees a system from outside: what its registry knows.
+type seen struct{ registry discovery.Registry }
+
+func (s seen) State(ctx context.Context) (*dashboard.State, error) {
+	st := &dashboard.State{Name: "shop", Kind: dashboard.KindRegistry, Ready: true, Services: []dashboard.Service{}, Problems: []string{}}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var list []discovery.Instance
+	_ = s.registry.Watch(ctx, "", func(all []discovery.Instance) { list = all; cancel() }) // it ends because it was told to
+	for _, i := range list {
+		n := slices.IndexFunc(st.Services, func(svc dashboard.Service) bool { return svc.Name == i.Service })
+		if n < 0 {
+			n = len(st.Services)
+			st.Services = append(st.Services, dashboard.Service{Name: i.Service})
+		}
+		st.Services[n].Instances = append(st.Services[n].Instances, dashboard.Instance{
+			ID: i.ID, State: string(i.State), Version: i.Version, PID: i.PID, Admin: i.Admin, Endpoints: i.Endpoints, Started: i.Started,
+		})
+	}
+	slices.SortFunc(st.Services, func(a, b dashboard.Service) int { return strings.Compare(a.Name, b.Name) })
+	return st, nil
+}
+
+func (s seen) Changes(ctx context.Context) <-chan struct{} {
+	out := make(chan struct{})
+	go func() {
+		defer close(out)
+		_ = s.registry.Watch(ctx, "", func([]discovery.Instance) {
+			select {
+			case out <- struct{}{}:
+			case <-ctx.Done():
+			}
+		})
+	}()
+	return out
+}
+
+func (seen) Do(context.Context, dashboard.Action) error {
+	return &dashboard.Error{What: "nothing can be done to it from here"}
+}
