@@ -51,11 +51,19 @@ type grown struct {
 	seen    map[uint32]bool // hashes in traces
 }
 
-func newGrown(id int64, s signal) *grown {
-	return &grown{
-		block:   &block{id: id, signal: s, first: math.MaxInt64, last: math.MinInt64},
-		origins: make(map[*origin]int), seen: make(map[uint32]bool),
+// newGrown makes a block that follows on another one, which is sealed, or nil: it will be about as large.
+func newGrown(id int64, s signal, before *grown) *grown {
+	g := &grown{block: &block{id: id, signal: s, first: math.MaxInt64, last: math.MinInt64}}
+	if before == nil {
+		g.origins, g.seen = make(map[*origin]int), make(map[uint32]bool)
+		return g
 	}
+	g.origins, g.seen = before.origins, before.seen
+	g.content = make([]byte, 0, min(before.size+before.size/8, blockBytes+blockBytes/8))
+	g.traces = make([]uint32, 0, len(before.seen))
+	clear(g.origins)
+	clear(g.seen)
+	return g
 }
 
 // add appends a record. The content is a row of entries: 0, length and bytes of an origin, or the number of an origin, counted from 1,

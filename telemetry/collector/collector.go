@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -50,7 +51,8 @@ type parts struct {
 	counts  [3]counter // spans, logs, points
 	ready   chan struct{}
 	running atomic.Bool
-	busy    chan struct{} // has room for as many requests as are decoded at a time
+	rooms   chan *room    // for as many requests as are read at a time
+	turns   chan struct{} // has room for as many as are decoded at a time
 }
 
 // of returns the parts, which begin with the first who needs them.
@@ -58,10 +60,40 @@ func (c *Collector) of() *parts {
 	c.once.Do(func() {
 		c.parts = &parts{
 			started: time.Now(), store: newStore(), numbers: newNumbers(), ready: make(chan struct{}),
-			busy: make(chan struct{}, mostBusy),
+			rooms: make(chan *room, mostBusy),
+			// Half of the processors are left to those whose telemetry this is.
+			turns: make(chan struct{}, min(max(runtime.GOMAXPROCS(0)/2, 1), mostBusy)),
+		}
+		for range mostBusy {
+			c.parts.rooms <- new(room)
 		}
 	})
 	return c.parts
+}
+
+// room waits until a request may be read; nil when ctx ends first. [parts.leave] gives the room back.
+func (p *parts) room(ctx context.Context) *room {
+	select {
+	case m := <-p.rooms:
+		return m
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+func (p *parts) leave(m *room) {
+	m.empty()
+	p.rooms <- m
+}
+
+// take takes in what a request has of one signal.
+type take func(p *parts, m *room, body []byte) (refused, error)
+
+// take takes in the body of a request when it is its turn.
+func (p *parts) take(m *room, body []byte, add take) (refused, error) {
+	p.turns <- struct{}{}
+	defer func() { <-p.turns }()
+	return add(p, m, body)
 }
 
 // Run keeps what comes until ctx ends, then writes what is in memory and returns. The error says why it cannot work: the folder is

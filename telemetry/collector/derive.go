@@ -9,16 +9,17 @@ import (
 )
 
 // derive counts the calls that spans tell of, where no metric does.
-func (p *parts) derive(list []record, now time.Time) {
+func (p *parts) derive(list []record, heads []spanHead, now time.Time) {
 	n := p.numbers
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.attrs.known = &n.known
 	for i := range list {
-		var h spanHead
-		if readSpanHead(list[i].raw, &h) == nil && h.kind >= kindServer && h.kind <= kindConsumer {
-			p.deriveOne(list[i].origin, &h, now)
+		if h := &heads[i]; h.kind >= kindServer && h.kind <= kindConsumer {
+			p.deriveOne(list[i].origin, h, now)
 		}
 	}
+	n.attrs = spanAttrs{} // what was sent is not held
 	n.upkeep(now.Unix())
 }
 
@@ -27,6 +28,7 @@ type spanAttrs struct {
 	keys   [24][]byte
 	values [24][]byte // AnyValues
 	n      int
+	known  *knownTexts
 }
 
 // read notes the attributes whose keys begin as those of flows do.
@@ -72,13 +74,36 @@ func (a *spanAttrs) get(key string) string {
 		for f.next() {
 			switch {
 			case f.message(1):
-				return string(f.data)
+				return a.known.of(f.data)
 			case f.num == 3 && f.typ == protowire.VarintType:
 				return strconv.FormatInt(int64(f.val), 10)
 			}
 		}
 	}
 	return ""
+}
+
+// knownTexts makes strings of bytes, the same one each time: methods and names of services come in each span.
+type knownTexts map[string]string
+
+const (
+	mostTexts   = 4096
+	longestText = 100 // bytes; longer ones are hardly names
+)
+
+func (k *knownTexts) of(b []byte) string {
+	if len(b) > longestText {
+		return string(b)
+	}
+	s, ok := (*k)[string(b)]
+	if !ok {
+		if *k == nil || len(*k) >= mostTexts {
+			*k = make(knownTexts)
+		}
+		s = string(b)
+		(*k)[s] = s
+	}
+	return s
 }
 
 func (a *spanAttrs) has(prefix string) bool {
@@ -93,7 +118,7 @@ func (a *spanAttrs) has(prefix string) bool {
 // deriveOne counts one span. Held.
 func (p *parts) deriveOne(o *origin, h *spanHead, now time.Time) {
 	n := p.numbers
-	var attrs spanAttrs
+	attrs := &n.attrs
 	attrs.read(h.raw)
 	f := flow{service: o.service, instance: o.instance, side: kindName(h.kind), failed: h.failed}
 	switch {
@@ -125,7 +150,7 @@ func (p *parts) deriveOne(o *origin, h *spanHead, now time.Time) {
 	if f.kind == KindDB && f.side != calls || f.kind != KindEvent && (f.side == publish || f.side == consumes) {
 		return
 	}
-	f.describe(attrs.get, string(h.name))
+	f.describe(attrs.get, n.known.of(h.name))
 	if f.kind == KindRPC || f.kind == KindHTTP {
 		p.joins.see(&f, h, now)
 	}

@@ -157,8 +157,10 @@ var codeNames = [...]string{
 
 // grpcStatus writes a status as its name.
 func grpcStatus(s string) string {
-	if n, err := strconv.Atoi(s); err == nil && n >= 0 && n < len(codeNames) {
-		return codeNames[n]
+	if s != "" && s[0] >= '0' && s[0] <= '9' {
+		if n, err := strconv.Atoi(s); err == nil && n < len(codeNames) {
+			return codeNames[n]
+		}
 	}
 	return strings.ToUpper(s)
 }

@@ -28,7 +28,7 @@ func (c *Collector) Register(r grpc.ServiceRegistrar) {
 
 // service describes a service with the one method Export. Its messages are empty ones, all of whose fields are unknown and kept as they
 // came: what they are is read by who knows what to look for, and no generated code is linked.
-func service(name, file string, add func(*parts, []byte) (refused, error)) *grpc.ServiceDesc {
+func service(name, file string, add take) *grpc.ServiceDesc {
 	full := "opentelemetry.proto.collector." + name
 	export := func(srv any, ctx context.Context, decode func(any) error, chain grpc.UnaryServerInterceptor) (any, error) {
 		in := new(emptypb.Empty)
@@ -49,14 +49,13 @@ func service(name, file string, add func(*parts, []byte) (refused, error)) *grpc
 	}
 }
 
-func (p *parts) export(ctx context.Context, in *emptypb.Empty, add func(*parts, []byte) (refused, error)) (*emptypb.Empty, error) {
-	select {
-	case p.busy <- struct{}{}:
-		defer func() { <-p.busy }()
-	case <-ctx.Done():
+func (p *parts) export(ctx context.Context, in *emptypb.Empty, add take) (*emptypb.Empty, error) {
+	m := p.room(ctx)
+	if m == nil {
 		return nil, status.FromContextError(ctx.Err()).Err()
 	}
-	not, err := add(p, in.ProtoReflect().GetUnknown())
+	defer p.leave(m)
+	not, err := p.take(m, in.ProtoReflect().GetUnknown(), add)
 	switch {
 	case err != nil:
 		return nil, status.Error(codes.InvalidArgument, err.Error())

@@ -17,7 +17,7 @@ import (
 const (
 	mostPacked = 8 << 20  // bytes of a request as it comes
 	mostBody   = 32 << 20 // bytes of it without compression
-	mostBusy   = 4        // requests that are decoded at a time
+	mostBusy   = 4        // requests that are read at a time
 	againAfter = "1"      // seconds, for those that are refused
 )
 
@@ -26,16 +26,16 @@ const (
 func (c *Collector) Handler() http.Handler {
 	mux := http.NewServeMux()
 	p := c.of()
-	for path, take := range map[string]struct {
-		add  func([]byte) (refused, error)
+	for path, by := range map[string]struct {
+		add  take
 		json func([]byte) ([]byte, error)
 		name string
 	}{
-		"/v1/traces":  {p.addSpans, tracesFromJSON, "rejectedSpans"},
-		"/v1/logs":    {p.addLogs, logsFromJSON, "rejectedLogRecords"},
-		"/v1/metrics": {p.addPoints, metricsFromJSON, "rejectedDataPoints"},
+		"/v1/traces":  {(*parts).addSpans, tracesFromJSON, "rejectedSpans"},
+		"/v1/logs":    {(*parts).addLogs, logsFromJSON, "rejectedLogRecords"},
+		"/v1/metrics": {(*parts).addPoints, metricsFromJSON, "rejectedDataPoints"},
 	} {
-		mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) { p.serve(w, r, take.add, take.json, take.name) })
+		mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) { p.serve(w, r, by.add, by.json, by.name) })
 	}
 	return mux
 }
@@ -48,7 +48,7 @@ type failure struct {
 
 func (f *failure) Error() string { return f.text }
 
-func (p *parts) serve(w http.ResponseWriter, r *http.Request, add func([]byte) (refused, error), fromJSON func([]byte) ([]byte, error), rejected string) {
+func (p *parts) serve(w http.ResponseWriter, r *http.Request, add take, fromJSON func([]byte) ([]byte, error), rejected string) {
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	asJSON := kind == "application/json"
 	answer := func(code int, plain func() []byte, text any) {
@@ -75,19 +75,18 @@ func (p *parts) serve(w http.ResponseWriter, r *http.Request, add func([]byte) (
 		fail(http.StatusUnsupportedMediaType, "Content-Type has to be application/x-protobuf or application/json")
 		return
 	}
-	select {
-	case p.busy <- struct{}{}:
-		defer func() { <-p.busy }()
-	case <-r.Context().Done():
+	m := p.room(r.Context())
+	if m == nil {
 		return
 	}
-	body, err := readBody(w, r)
+	defer p.leave(m)
+	body, err := readBody(w, r, &m.body)
 	if err == nil && asJSON {
 		body, err = fromJSON(body)
 	}
 	var not refused
 	if err == nil {
-		not, err = add(body)
+		not, err = p.take(m, body, add)
 	}
 	if f, ok := errors.AsType[*failure](err); ok {
 		fail(f.code, f.text)
@@ -118,8 +117,8 @@ func partial(not refused) []byte {
 	})
 }
 
-// readBody reads the body of a request, without its compression.
-func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+// readBody reads the body of a request into b, without its compression.
+func readBody(w http.ResponseWriter, r *http.Request, b *bytes.Buffer) ([]byte, error) {
 	var in io.Reader = http.MaxBytesReader(w, r.Body, mostPacked)
 	switch encoding := strings.ToLower(r.Header.Get("Content-Encoding")); encoding {
 	case "", "identity":
@@ -133,7 +132,6 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	default:
 		return nil, &failure{http.StatusUnsupportedMediaType, "Content-Encoding has to be gzip, or absent"}
 	}
-	var b bytes.Buffer
 	if n := r.ContentLength; n > 0 && n <= mostPacked {
 		b.Grow(int(n) + bytes.MinRead)
 	}

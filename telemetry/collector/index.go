@@ -6,26 +6,31 @@ import (
 )
 
 const (
-	idleRecords = 2000                  // so many in a second, and there is time for the index
-	indexFor    = 20 * time.Millisecond // how long it is made at a time, while records wait
-	indexBatch  = 8                     // blocks whose grams are written together
+	quietRecords = 2000                  // so many in a second, and there is time for the index
+	indexFor     = 5 * time.Millisecond  // how long it is made at a time: the processors are for those who are watched
+	indexEvery   = 50 * time.Millisecond // how long between these times
+	indexBatch   = 4                     // blocks whose grams are written together
 )
 
-// idle reports whether there is time for the index.
-func (s *store) idle() bool {
+// measureLoad finds out, once in a tick, whether there is time for the index.
+func (s *store) measureLoad() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	arrived := s.arrived
+	s.quiet = s.arrived < quietRecords && s.waiting < mostWaiting/16
 	s.arrived = 0
-	return s.pending > 0 && arrived < idleRecords && s.waiting < mostWaiting/16
 }
 
-// index makes the grams of blocks that have none, for a moment: the newest first, for those are searched most.
-func (s *store) index(ctx context.Context) {
+// index makes the grams of blocks that have none, for a moment: the newest first, for those are searched most. It reports whether there
+// is more to do.
+func (s *store) index(ctx context.Context) (more bool) {
 	for began := time.Now(); time.Since(began) < indexFor && ctx.Err() == nil; {
 		var seg *segment
 		var list []*block
 		s.mu.Lock()
+		if s.pending == 0 || !s.quiet || s.arrived >= quietRecords {
+			s.mu.Unlock()
+			return false
+		}
 		for i := len(s.blocks) - 1; i >= 0 && len(list) < indexBatch; i-- {
 			b := s.blocks[i]
 			if !b.sealed || b.indexed || b.content != nil || b.seg == nil || seg != nil && b.seg != seg {
@@ -38,7 +43,7 @@ func (s *store) index(ctx context.Context) {
 		}
 		s.mu.Unlock()
 		if len(list) == 0 {
-			return
+			return false
 		}
 		made := make(map[int64]*grams, len(list))
 		for _, b := range list {
@@ -60,7 +65,8 @@ func (s *store) index(ctx context.Context) {
 		s.mu.Unlock()
 		if err != nil {
 			s.logger.Debug("no index of telemetry", "file", seg.path, "err", err)
-			return
+			return false
 		}
 	}
+	return ctx.Err() == nil
 }

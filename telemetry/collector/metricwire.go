@@ -28,9 +28,9 @@ type point struct {
 }
 
 // addPoints takes in an ExportMetricsServiceRequest.
-func (p *parts) addPoints(body []byte) (r refused, err error) {
+func (p *parts) addPoints(m *room, body []byte) (r refused, err error) {
 	now := time.Now()
-	list, err := p.groups(body, 2, now)
+	list, err := p.groups(m, body, 2, now)
 	if err != nil {
 		return r, err
 	}

@@ -42,6 +42,10 @@ type numbers struct {
 	pruned   int64 // second
 	added    int64 // points
 	covered  map[coverKey]int64
+
+	work  hist      // room to work in
+	attrs spanAttrs // of the span that is counted
+	known knownTexts
 }
 
 // metric is all series of a name.
@@ -142,17 +146,17 @@ func (n *numbers) put(s *series, from, to int64, count, sum float64, h hist, now
 	for _, r := range []*ring{&s.fine, &s.coarse} {
 		step := r.step * second
 		if from <= 0 || from >= to || to-from > 300*second || to/step == from/step {
-			n.bytes += r.add(to/second, count, sum, h)
+			n.bytes += r.add(to/second, count, sum, h, &n.work)
 			continue
 		}
 		// A counter that is told once in a while went up in all that time; a histogram is put where the middle was.
 		if len(h) > 0 {
-			n.bytes += r.add((from+(to-from)/2)/second, 0, 0, h)
+			n.bytes += r.add((from+(to-from)/2)/second, 0, 0, h, &n.work)
 		}
 		for at := from; at < to; {
 			end := min((at/step+1)*step, to)
 			part := float64(end-at) / float64(to-from)
-			n.bytes += r.add(at/second, count*part, sum*part, nil)
+			n.bytes += r.add(at/second, count*part, sum*part, nil, &n.work)
 			at = end
 		}
 	}

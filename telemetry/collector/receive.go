@@ -25,9 +25,36 @@ type group struct {
 	records [][]byte
 }
 
+// room is what taking a request in needs, used again for the next one. What the request was is not held after [room.empty].
+type room struct {
+	body    bytes.Buffer
+	groups  []group
+	records [][]byte
+	out     []record
+	heads   []spanHead
+}
+
+const (
+	mostRoomBytes   = 1 << 20 // of a body; the room of larger ones is not kept
+	mostRoomRecords = 8192
+)
+
+func (m *room) empty() {
+	if m.body.Cap() > mostRoomBytes || max(cap(m.records), cap(m.out)) > mostRoomRecords {
+		*m = room{}
+		return
+	}
+	m.body.Reset()
+	clear(m.groups)
+	clear(m.records)
+	clear(m.out)
+	clear(m.heads)
+	m.groups, m.records, m.out, m.heads = m.groups[:0], m.records[:0], m.out[:0], m.heads[:0]
+}
+
 // groups reads what all three requests have in common: resources with scopes with records. num is the number of the records' field in a
 // scope's message.
-func (p *parts) groups(body []byte, num protowire.Number, now time.Time) (list []group, err error) {
+func (p *parts) groups(m *room, body []byte, num protowire.Number, now time.Time) (list []group, err error) {
 	f := fields{rest: body}
 	for f.next() {
 		if !f.message(1) {
@@ -46,6 +73,7 @@ func (p *parts) groups(body []byte, num protowire.Number, now time.Time) (list [
 			}
 			var scope []byte
 			g := group{}
+			first := len(m.records)
 			e := fields{rest: r.data}
 			for e.next() {
 				switch {
@@ -56,35 +84,34 @@ func (p *parts) groups(body []byte, num protowire.Number, now time.Time) (list [
 						}
 					}
 				case e.message(num):
-					g.records = append(g.records, e.data)
+					m.records = append(m.records, e.data)
 				}
 			}
 			if e.err != nil {
 				return nil, e.err
 			}
-			if len(g.records) == 0 {
+			if g.records = m.records[first:]; len(g.records) == 0 { // what is appended behind does not matter
 				continue
 			}
 			if g.origin, err = p.origins.of(resource, scope, now); err != nil {
 				return nil, err
 			}
-			list = append(list, g)
+			m.groups = append(m.groups, g)
 		}
 		if r.err != nil {
 			return nil, r.err
 		}
 	}
-	return list, f.err
+	return m.groups, f.err
 }
 
 // addSpans takes in an ExportTraceServiceRequest.
-func (p *parts) addSpans(body []byte) (r refused, err error) {
+func (p *parts) addSpans(m *room, body []byte) (r refused, err error) {
 	now := time.Now()
-	list, err := p.groups(body, 2, now)
+	list, err := p.groups(m, body, 2, now)
 	if err != nil {
 		return r, err
 	}
-	var out []record
 	var head spanHead
 	received := 0
 	for _, g := range list {
@@ -99,26 +126,25 @@ func (p *parts) addSpans(body []byte) (r refused, err error) {
 			if head.failed {
 				rec.worst = 1
 			}
-			out = append(out, rec)
+			m.out, m.heads = append(m.out, rec), append(m.heads, head)
 		}
 	}
 	p.counts[0].add(received, now)
-	if !p.keep(spans, out, now) {
-		return refused{count: int64(len(out)), reason: dropSlow, later: true}, nil
+	if !p.keep(spans, m.out, now) {
+		return refused{count: int64(len(m.out)), reason: dropSlow, later: true}, nil
 	}
-	p.derive(out, now)
-	p.notices.add(Change{Spans: len(out)})
+	p.derive(m.out, m.heads, now)
+	p.notices.add(Change{Spans: len(m.out)})
 	return r, nil
 }
 
 // addLogs takes in an ExportLogsServiceRequest.
-func (p *parts) addLogs(body []byte) (r refused, err error) {
+func (p *parts) addLogs(m *room, body []byte) (r refused, err error) {
 	now := time.Now()
-	list, err := p.groups(body, 2, now)
+	list, err := p.groups(m, body, 2, now)
 	if err != nil {
 		return r, err
 	}
-	var out []record
 	var head logHead
 	received := 0
 	for _, g := range list {
@@ -133,15 +159,15 @@ func (p *parts) addLogs(body []byte) (r refused, err error) {
 				raw = appendFixed64(bytes.Clone(raw), 11, uint64(now.UnixNano()))
 				head.time = now.UnixNano()
 			}
-			out = append(out, record{origin: g.origin, raw: raw, at: head.time, worst: head.severity, trace: head.trace})
+			m.out = append(m.out, record{origin: g.origin, raw: raw, at: head.time, worst: head.severity, trace: head.trace})
 			p.logSeen(g.origin, head.severity, now)
 		}
 	}
 	p.counts[1].add(received, now)
-	if !p.keep(logs, out, now) {
-		return refused{count: int64(len(out)), reason: dropSlow, later: true}, nil
+	if !p.keep(logs, m.out, now) {
+		return refused{count: int64(len(m.out)), reason: dropSlow, later: true}, nil
 	}
-	p.notices.add(Change{Logs: len(out)})
+	p.notices.add(Change{Logs: len(m.out)})
 	return r, nil
 }
 

@@ -29,6 +29,8 @@ type segment struct {
 	db    *sql.DB
 	bytes int64 // the store's mutex guards this
 	gone  bool  // dropped or set aside; and this
+
+	packed, hashes []byte // what write works in
 }
 
 // schema: the bodies stand in a table of their own, so that what a search looks at first lies close together.
@@ -126,23 +128,22 @@ func (s *segment) write(ctx context.Context, list []block) error {
 		return err
 	}
 	defer tx.Rollback()
-	var packed, hashes []byte
 	for i := range list {
 		b := &list[i]
-		packed = s2.Encode(packed[:cap(packed)], b.content)
-		hashes = hashes[:0]
+		s.packed = s2.Encode(s.packed[:cap(s.packed)], b.content)
+		s.hashes = s.hashes[:0]
 		for _, h := range b.traces {
-			hashes = binary.LittleEndian.AppendUint32(hashes, h)
+			s.hashes = binary.LittleEndian.AppendUint32(s.hashes, h)
 		}
 		if _, err := tx.ExecContext(ctx, "REPLACE INTO block VALUES (?,?,?,?,?,?,?,?)",
 			b.id, b.signal, b.count, b.first, b.last, b.longest, b.worst, b.size); err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, "REPLACE INTO body VALUES (?,?,?)", b.id, crc32.Checksum(packed, castagnoli), packed); err != nil {
+		if _, err := tx.ExecContext(ctx, "REPLACE INTO body VALUES (?,?,?)", b.id, crc32.Checksum(s.packed, castagnoli), s.packed); err != nil {
 			return err
 		}
-		if len(hashes) > 0 {
-			if _, err := tx.ExecContext(ctx, "REPLACE INTO traces VALUES (?,?)", b.id, hashes); err != nil {
+		if len(s.hashes) > 0 {
+			if _, err := tx.ExecContext(ctx, "REPLACE INTO traces VALUES (?,?)", b.id, s.hashes); err != nil {
 				return err
 			}
 		}

@@ -44,7 +44,9 @@ type store struct {
 	blocks   []*block // all, by ID
 	memory   []*block // those of which something is in memory alone, by ID
 	tails    [2]*grown
-	arrived  int // records since idle was last called
+	last     [2]*grown // the sealed ones before them
+	arrived  int       // records since the last tick
+	quiet    bool      // few came before that
 	lastID   int64
 	waiting  int64 // bytes of records that are in memory alone
 	segments []*segment
@@ -88,7 +90,8 @@ func (s *store) add(sig signal, list []record, now time.Time) bool {
 		g := s.tails[sig]
 		if g == nil {
 			s.lastID = max(s.lastID+1, now.UnixMilli()*1000)
-			g = newGrown(s.lastID, sig)
+			g = newGrown(s.lastID, sig, s.last[sig])
+			s.last[sig] = nil
 			s.tails[sig] = g
 			s.began[g.id] = now
 			s.blocks = append(s.blocks, g.block)
@@ -114,7 +117,7 @@ func (s *store) seal(sig signal) {
 	slices.Sort(g.block.traces)
 	g.sealed = true
 	delete(s.began, g.id)
-	s.tails[sig] = nil
+	s.tails[sig], s.last[sig] = nil, g
 	s.pending++
 	select {
 	case s.wake <- struct{}{}:
@@ -127,11 +130,15 @@ func (s *store) run(ctx context.Context) error {
 	s.load(ctx)
 	tick := time.NewTicker(writeEvery)
 	defer tick.Stop()
+	// A block is written when it is full; those that grow, which are written whole each time, once in a while.
+	index := time.NewTimer(writeEvery)
+	defer index.Stop()
 	var retry time.Time
 	for last := false; !last; {
+		all := false
 		select {
 		case <-ctx.Done():
-			last = true
+			last, all = true, true
 			s.mu.Lock()
 			s.open = false
 			s.seal(spans)
@@ -139,20 +146,25 @@ func (s *store) run(ctx context.Context) error {
 			s.mu.Unlock()
 		case <-s.wake:
 		case <-tick.C:
+			all = true
 			s.sealOld(time.Now())
 			s.trim(time.Now())
+			s.measureLoad()
+			index.Reset(indexEvery)
+		case <-index.C:
+			if s.index(ctx) {
+				index.Reset(indexEvery)
+			}
+			continue
 		}
 		if now := time.Now(); last || now.After(retry) {
-			if err := s.write(now); err != nil {
+			if err := s.write(now, all); err != nil {
 				retry = now.Add(retryEvery)
 				s.fail(err)
 			} else if s.failing {
 				s.failing = false
 				s.logger.Info("telemetry is written again", "dir", s.dir)
 			}
-		}
-		if !last && s.idle() {
-			s.index(ctx)
 		}
 	}
 	return s.close()
@@ -178,15 +190,15 @@ func (s *store) fail(err error) {
 	s.logger.Error("telemetry cannot be written: it stays in memory, and what does not fit is dropped", "dir", s.dir, "err", err)
 }
 
-// write writes all that is in memory alone.
-func (s *store) write(now time.Time) error {
+// write writes what is in memory alone: blocks that are full, or all.
+func (s *store) write(now time.Time, all bool) error {
 	for {
 		s.mu.Lock()
 		var list []block
 		var own []*block
 		size := 0
 		for _, b := range s.memory {
-			if b.saved == b.count && !b.sealed {
+			if !b.sealed && (!all || b.saved == b.count) {
 				continue
 			}
 			c := *b // which goes on growing behind what this sees of it
@@ -195,6 +207,7 @@ func (s *store) write(now time.Time) error {
 				break
 			}
 		}
+		all = all && size >= 1<<20 // those that grow are written once, or this would not end while much comes
 		s.mu.Unlock()
 		if len(list) == 0 {
 			return nil
