@@ -55,11 +55,11 @@ A filter is what the dashboard's page of logs takes, too. All its terms must mat
 		q := control.LogQuery{N: lines, Follow: follow}
 		var err error
 		if since != "" {
-			if q.Since, err = parseSince(since, time.Now()); err != nil {
+			if q.Since, err = parseSince("logs", since, time.Now()); err != nil {
 				return err
 			}
 		}
-		if _, _, err := parseLogArgs(args, trace, "", nil); err != nil { // whatever runs
+		if _, _, err := parseTerms("logs", args, trace, "", nil); err != nil { // whatever runs
 			return err
 		}
 		sys, err := findSystem(*system)
@@ -78,7 +78,7 @@ A filter is what the dashboard's page of logs takes, too. All its terms must mat
 				names = append(names, p.Name)
 			}
 		}
-		if q.Services, q.Filter, err = parseLogArgs(args, trace, sys.Name, names); err != nil {
+		if q.Services, q.Filter, err = parseTerms("logs", args, trace, sys.Name, names); err != nil {
 			return err
 		}
 		enc := json.NewEncoder(u.Out)
@@ -98,8 +98,8 @@ A filter is what the dashboard's page of logs takes, too. All its terms must mat
 // serviceLike is what may be the name of a service, and so a mistyped one.
 var serviceLike = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
 
-// parseLogArgs tells the names of services from the filter.
-func parseLogArgs(args []string, trace, system string, names []string) (services []string, f filter.Filter, err error) {
+// parseTerms tells the names of services from the filter, among the arguments of a command.
+func parseTerms(command string, args []string, trace, system string, names []string) (services []string, f filter.Filter, err error) {
 	known := make(map[string]bool)
 	for _, name := range names {
 		known[name] = true
@@ -124,13 +124,13 @@ func parseLogArgs(args []string, trace, system string, names []string) (services
 	var e *filter.Error
 	if errors.As(err, &e) {
 		mark := strings.Repeat(" ", e.Column()-1) + strings.Repeat("^", max(1, utf8.RuneCountInString(e.Query[e.Pos:e.End])))
-		return nil, f, ui.Usagef("logs: %s\n  %s\n  %s", e.Message, e.Query, mark)
+		return nil, f, ui.Usagef("%s: %s\n  %s\n  %s", command, e.Message, e.Query, mark)
 	}
 	return services, f, err
 }
 
-// parseSince reads how far back, or a time of today or of any day.
-func parseSince(text string, now time.Time) (time.Time, error) {
+// parseSince reads the --since of a command: how far back, or a time of today or of any day.
+func parseSince(command, text string, now time.Time) (time.Time, error) {
 	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
 		return now.Add(-d), nil
 	}
@@ -147,5 +147,5 @@ func parseSince(text string, now time.Time) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, ui.Usagef("logs: --since: %q is no time", text).Then("write 10m, 14:05 or 2026-01-31T14:05:00Z")
+	return time.Time{}, ui.Usagef("%s: --since: %q is no time", command, text).Then("write 10m, 14:05 or 2026-01-31T14:05:00Z")
 }

@@ -47,9 +47,22 @@ func (r *Renderer) Render(l Line) string {
 	r.Width = max(r.Width, len(name))
 	prefix := Colour(l.Service, name+strings.Repeat(" ", r.Width-len(name))) + " " + ui.Faint.Sprint("│") + " "
 
-	var head, tail strings.Builder
+	stamp := ""
 	if l.Level != "" || l.Dev {
-		head.WriteString(ui.Faint.Sprint(l.Time.Local().Format(time.TimeOnly)) + " ")
+		stamp = l.Time.Local().Format(time.TimeOnly)
+	}
+	var b strings.Builder
+	for line := range strings.SplitSeq(l.Text(stamp), "\n") {
+		b.WriteString(strings.TrimRight(prefix+line, " ") + "\n")
+	}
+	return b.String()
+}
+
+// Text returns what a line says behind the service's name, with a time before it unless that is empty: one line, or several, without an end.
+func (l Line) Text(stamp string) string {
+	var head, tail strings.Builder
+	if stamp != "" {
+		head.WriteString(ui.Faint.Sprint(stamp) + " ")
 	}
 	if l.Level != "" {
 		head.WriteString(level(l.Level) + " ")
@@ -79,11 +92,7 @@ func (r *Renderer) Render(l Line) string {
 		}
 		head.WriteString(" " + ui.Faint.Sprint(a.Key+"=") + value)
 	}
-	var b strings.Builder
-	for line := range strings.SplitSeq(head.String()+tail.String(), "\n") {
-		b.WriteString(strings.TrimRight(prefix+line, " ") + "\n")
-	}
-	return b.String()
+	return head.String() + tail.String()
 }
 
 // writeLines writes text, which may be empty, each of its lines indented and behind a line break.

@@ -1,0 +1,41 @@
+package ui_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
+)
+
+func TestNumbers(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0 ns", 840: "840 ns", 12_345: "12.3 µs", 999_400: "999 µs", 4_560_000: "4.56 ms", 99_960_000: "100 ms", 1_200_000_000: "1.20 s",
+		59 * time.Second: "59.0 s", 125 * time.Second: "2 m 5 s", 192 * time.Minute: "3 h 12 m", 50 * time.Hour: "2 d 2 h", -time.Second: "0 ns",
+	} {
+		if got := ui.Duration(d); got != want {
+			t.Errorf("Duration(%d) = %q, want %q", d, got, want)
+		}
+	}
+	for v, want := range map[float64]string{0: "0", 0.05: "3.00/min", 0.1: "0.10/s", 12.34: "12.3/s", 1250.4: "1250/s"} {
+		if got := ui.Rate(v); got != want {
+			t.Errorf("Rate(%v) = %q, want %q", v, got, want)
+		}
+	}
+	for v, want := range map[float64]string{0: "0 %", 0.0004: "< 0.1 %", 0.025: "2.5 %", 0.0996: "10 %", 1: "100 %"} {
+		if got := ui.Percent(v); got != want {
+			t.Errorf("Percent(%v) = %q, want %q", v, got, want)
+		}
+	}
+	for n, want := range map[int]string{0: "0 spans", 1: "1 span", 999: "999 spans", 1200: "1,200 spans", 1234567: "1,234,567 spans"} {
+		if got := ui.Plural(n, "span"); got != want {
+			t.Errorf("Plural(%d) = %q, want %q", n, got, want)
+		}
+	}
+	for name, want := range map[string]string{
+		"shop.cart.v1.Carts/Get": "Carts/Get", "/a.B/C": "B/C", "B/C": "B/C", "GET /orders/{id}": "GET /orders/{id}", "SELECT a.b": "SELECT a.b", "": "",
+	} {
+		if got := ui.Method(name); got != want {
+			t.Errorf("Method(%q) = %q, want %q", name, got, want)
+		}
+	}
+}
