@@ -49,12 +49,17 @@ func (h Histograms) check() error {
 	return fmt.Errorf("telemetry: Config.Histograms: %q is none of %q, %q and the default", h, ExplicitHistograms, ExponentialHistograms)
 }
 
-// meters are a program's own instruments for one service.
+// meters are a program's own instruments for one service. The SDK's own types do not appear in it: every package that imports this one
+// would compile their generic code anew, which takes longer than most packages do.
 type meters struct {
 	once     sync.Once
-	provider *sdkmetric.MeterProvider
-	shown    *sdkmetric.ManualReader // since the start
-	sent     *sdkmetric.ManualReader // the same, or one with another temporality
+	provider metric.MeterProvider
+	shown    meterReader // since the start
+	sent     meterReader // the same, or one with another temporality
+}
+
+type meterReader interface {
+	Collect(context.Context, *metricdata.ResourceMetrics) error
 }
 
 // MeterProvider makes the meters for a program's own numbers. They are sent, and shown by [Telemetry.MetricsHandler], with those of
@@ -72,9 +77,9 @@ func (s *Service) MeterProvider() metric.MeterProvider {
 			}
 			return sdkmetric.DefaultAggregationSelector(k)
 		}
-		m.shown = sdkmetric.NewManualReader()
-		m.sent = m.shown
-		options := []sdkmetric.Option{sdkmetric.WithResource(resource.Empty()), sdkmetric.WithReader(m.shown)}
+		reader := sdkmetric.NewManualReader()
+		m.shown, m.sent = reader, reader
+		options := []sdkmetric.Option{sdkmetric.WithResource(resource.Empty()), sdkmetric.WithReader(reader)}
 		if c.Metrics.On() && (c.MetricTemporality != Cumulative || c.Histograms == ExponentialHistograms) {
 			temporality := sdkmetric.DefaultTemporalitySelector
 			switch c.MetricTemporality {
@@ -83,8 +88,9 @@ func (s *Service) MeterProvider() metric.MeterProvider {
 			case LowMemory:
 				temporality = sdkmetric.LowMemoryTemporalitySelector
 			}
-			m.sent = sdkmetric.NewManualReader(sdkmetric.WithTemporalitySelector(temporality), sdkmetric.WithAggregationSelector(exponential))
-			options = append(options, sdkmetric.WithReader(m.sent))
+			reader := sdkmetric.NewManualReader(sdkmetric.WithTemporalitySelector(temporality), sdkmetric.WithAggregationSelector(exponential))
+			options = append(options, sdkmetric.WithReader(reader))
+			m.sent = reader
 		}
 		m.provider = sdkmetric.NewMeterProvider(options...)
 	})
