@@ -42,10 +42,14 @@ func (s *Server) serviceAPI(a api) {
 	}
 	for name, path := range adminPages {
 		a.get("services/{name}/"+name, func(r *http.Request) (any, error) {
-			list, err := s.askAll(r, r.PathValue("name"), http.MethodGet, path, nil)
+			list, err := s.askAll(r, r.PathValue("name"), askAdmin, http.MethodGet, path, nil)
 			return answer{list}, err
 		})
 	}
+	a.get("services/{name}/health", func(r *http.Request) (any, error) {
+		list, err := s.askAll(r, r.PathValue("name"), askHealth, http.MethodGet, "/readyz", nil)
+		return answer{list}, err
+	})
 	a.post("services/{name}/log-level", func(r *http.Request) (any, error) {
 		order, err := body[struct {
 			Level string `json:"level"`
@@ -56,7 +60,7 @@ func (s *Server) serviceAPI(a api) {
 		if order.Level == "" {
 			return nil, bad("name one, such as debug, or default", "no level was named")
 		}
-		list, err := s.askAll(r, r.PathValue("name"), http.MethodPost, adminPages["log-level"], url.Values{"level": {order.Level}})
+		list, err := s.askAll(r, r.PathValue("name"), askAdmin, http.MethodPost, adminPages["log-level"], url.Values{"level": {order.Level}})
 		return answer{list}, err
 	})
 }

@@ -26,14 +26,15 @@ const (
 // State is a system at a moment. It is the JSON of /api/system.
 type State struct {
 	Name       string    `json:"name"`
-	Dir        string    `json:"dir,omitempty"`     // where hanse dev runs it
-	Kind       string    `json:"kind"`              // dev or registry
-	Gateway    string    `json:"gateway,omitempty"` // host:port where all services can be called without a certificate
-	Production bool      `json:"production"`        // the page says so, loudly
-	ReadOnly   bool      `json:"read_only"`         // nothing can be done to it
-	Ready      bool      `json:"ready"`             // the first start is over
-	Services   []Service `json:"services"`          // by name
-	Problems   []string  `json:"problems"`          // for people: "./cart does not build: …"
+	Dir        string    `json:"dir,omitempty"`       // where hanse dev runs it
+	Kind       string    `json:"kind"`                // dev or registry
+	Gateway    string    `json:"gateway,omitempty"`   // host:port where all services can be called without a certificate
+	Telemetry  string    `json:"telemetry,omitempty"` // URL to which programs have to be told to send theirs, where nobody does it for them
+	Production bool      `json:"production"`          // the page says so, loudly
+	ReadOnly   bool      `json:"read_only"`           // nothing can be done to it
+	Ready      bool      `json:"ready"`               // the first start is over
+	Services   []Service `json:"services"`            // by name
+	Problems   []string  `json:"problems"`            // for people: "./cart does not build: …"
 }
 
 // Service is a service of a [State].

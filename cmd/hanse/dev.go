@@ -71,7 +71,7 @@ stays the same.`,
 			if err := frontOf(&o, front); err != nil {
 				return err
 			}
-			if err := checkPage(o.DashboardAddr); err != nil {
+			if err := checkLocal("--dashboard", o.DashboardAddr); err != nil {
 				return err
 			}
 			o.Run = []string{self, "run"}
@@ -95,17 +95,17 @@ stays the same.`,
 	return cmd
 }
 
-// checkPage refuses an address for the dashboard that others reach.
-func checkPage(addr string) error {
-	if addr == "" || addr == dev.NoDashboard {
+// checkLocal refuses an address for the dashboard that others reach.
+func checkLocal(flag, addr string) error {
+	if addr == "" || addr == dev.NoDashboard && flag == "--dashboard" {
 		return nil
 	}
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
-		return ui.Usagef("--dashboard: %q is not host:port", addr).Then("write --dashboard localhost:4000, or --dashboard off")
+		return ui.Usagef("%s: %q is not host:port", flag, addr).Then("write %s localhost:4000", flag)
 	}
 	if !gateway.LocalName(host) {
-		return ui.Usagef("--dashboard: others than this machine reach %s, and who has the link can stop services", addr).Then("write --dashboard localhost:4000, and reach it from elsewhere by ssh -L")
+		return ui.Usagef("%s: others than this machine reach %s, and who has the link can do what its pages do", flag, addr).Then("write %s localhost:4000, and reach it from elsewhere by ssh -L", flag)
 	}
 	return nil
 }

@@ -88,7 +88,7 @@ func newMachine(t *testing.T) *machine {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{"hanse", "foreign"} { // testscript.Main goes by the name
+	for _, name := range []string{"hanse", "foreign", "served"} { // testscript.Main goes by the name
 		if err := copyFile(filepath.Join(p.bin, name), self); err != nil {
 			t.Fatal(err)
 		}
@@ -217,8 +217,14 @@ func (p *machine) launch(dir string, args ...string) *devRun {
 // background starts a command that goes on until the test ends.
 func (p *machine) background(dir string, args ...string) *devRun {
 	p.t.Helper()
+	return p.run(dir, "hanse", args...)
+}
+
+// run starts a program of this machine that goes on until the test ends.
+func (p *machine) run(dir, program string, args ...string) *devRun {
+	p.t.Helper()
 	d := &devRun{machine: p, dir: dir, exited: make(chan struct{})}
-	d.cmd = exec.Command(filepath.Join(p.bin, "hanse"), args...)
+	d.cmd = exec.Command(filepath.Join(p.bin, program), args...)
 	d.cmd.Dir, d.cmd.Env = dir, p.env
 	d.cmd.Stdout, d.cmd.Stderr = &d.out, &d.out
 	if err := d.cmd.Start(); err != nil {
@@ -237,7 +243,7 @@ func (p *machine) background(dir string, args ...string) *devRun {
 			<-d.exited
 		}
 		if p.t.Failed() {
-			p.t.Logf("hanse %s printed:\n%s", args[0], d.out.String())
+			p.t.Logf("%s %s printed:\n%s", program, args[0], d.out.String())
 		}
 	})
 	return d

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/hanse-go/hanse"
+	"github.com/hanse-go/hanse/cmd/hanse/internal/contexts"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
 	"github.com/hanse-go/hanse/discovery"
 	"github.com/hanse-go/hanse/discovery/natsdiscovery"
@@ -29,6 +31,7 @@ var quiet = slog.New(slog.DiscardHandler)
 type placeFlags struct {
 	system     *string
 	registries []string
+	context    *string // nil: the command takes none
 }
 
 // add adds the flags --system and --registry.
@@ -37,11 +40,20 @@ func (f *placeFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&f.registries, "registry", nil, "look for services at this `url` instead (local:NAME, static:cart=host:port, dns:///…); repeatable (variable HANSE_REGISTRY)")
 }
 
+// addContext adds the flag --context.
+func (f *placeFlags) addContext(cmd *cobra.Command) { f.context = contextFlag(cmd) }
+
 // place is where services are looked for.
 type place struct {
 	registry discovery.Registry
-	name     string          // for people: the system shop
-	running  *systems.System // run by hanse dev; nil: programs that were started by hand, or another registry
+	name     string            // for people: the system shop
+	system   string            // its name, where it is known
+	urls     []string          // of the registries, where they were given
+	context  *contexts.Context // that names it; nil: none does
+
+	backplane string // URL, with its secret; "": none is known
+
+	running *systems.System // run by hanse dev; nil: programs that were started by hand, or another registry
 
 	certified *systems.System // whose certificates the services at the place want to see, as far as this machine knows
 
@@ -52,6 +64,16 @@ type place struct {
 // find returns the place that the flags mean: the given registries; the system of that name; the system that hanse dev runs for the
 // current folder or one above it; what the programs of the module there use by themselves; else the only system that runs.
 func (f *placeFlags) find() (*place, error) {
+	if f.context != nil && *f.context != "" {
+		if len(f.registries) > 0 {
+			return nil, ui.Usagef("--registry and --context exclude each other").Then("keep one of them")
+		}
+		c, err := findContext(*f.context)
+		if err != nil {
+			return nil, err
+		}
+		return contextPlace(c)
+	}
 	urls := f.registries
 	if len(urls) == 0 && *f.system == "" {
 		urls = strings.Fields(os.Getenv("HANSE_REGISTRY"))
@@ -70,11 +92,29 @@ func (f *placeFlags) find() (*place, error) {
 }
 
 // registryPlace returns what the registries know, the first of which that knows a service wins.
-func registryPlace(urls []string) (*place, error) {
-	p := &place{name: "the registry " + strings.Join(urls, " ")}
+func registryPlace(urls []string) (*place, error) { return placeOn(urls, "", "") }
+
+// placeOn is [registryPlace] of a system with a backplane, which has the registry backplane: and where there are no others that one.
+func placeOn(urls []string, backplane, system string) (*place, error) {
+	p := &place{name: "the registry " + strings.Join(urls, " "), urls: urls, backplane: backplane, system: system}
+	schemes := discovery.Schemes{}
+	if backplane != "" {
+		if len(urls) == 0 {
+			urls, p.name = []string{onBackplane}, "the system "+cmp.Or(system, natsdiscovery.DefaultSystem)+" on "+hanse.NATS(backplane).String()
+		}
+		schemes["backplane"] = func(string) (discovery.Registry, error) {
+			return backplaneRegistry(backplane, system)
+		}
+	}
 	var list []discovery.Registry
 	for _, url := range urls {
-		r, err := discovery.Parse(url, nil)
+		if url == onBackplane && backplane == "" {
+			return nil, ui.Usagef("the registry is on the backplane, and none is named").Then("name it by --backplane, or use a context that does")
+		}
+		r, err := discovery.Parse(url, schemes)
+		if e, ok := errors.AsType[*ui.Error](err); ok {
+			return nil, e
+		}
 		if err != nil {
 			return nil, ui.Usagef("%w", err)
 		}
@@ -92,6 +132,21 @@ func registryPlace(urls []string) (*place, error) {
 	var err error
 	p.certified, err = ofRegistry(urls)
 	return p, err
+}
+
+// onBackplane is the URL of the registry on the backplane.
+const onBackplane = "backplane:"
+
+// backplaneRegistry returns the registry on a backplane. Its connection is for the rest of this process.
+func backplaneRegistry(backplane, system string) (discovery.Registry, error) {
+	if err := hanse.NATS(backplane).Check(); err != nil {
+		return nil, ui.Usagef("the backplane: %w", err)
+	}
+	nc, err := hanse.NATS(backplane).Connect(context.Background(), nats.Name("hanse"), nats.MaxReconnects(-1))
+	if err != nil {
+		return nil, ui.Errorf("the backplane %s does not answer: %w", hanse.NATS(backplane), err).Then("check that it runs, and that its URL and token are right")
+	}
+	return natsdiscovery.New(nc, natsdiscovery.Options{System: system, Logger: quiet}), nil
 }
 
 // cannotList is the error for a list of all services where there is none.
@@ -117,7 +172,7 @@ func namedPlace(running []systems.System, name string) (*place, error) {
 	if err != nil {
 		return nil, ui.Usagef("%w", err)
 	}
-	p := &place{registry: registry, name: "the system " + name}
+	p := &place{registry: registry, name: "the system " + name, system: name}
 	if len(p.services(context.Background())) == 0 {
 		if err := notYet(name); err != nil {
 			return nil, err
@@ -167,7 +222,7 @@ func folderPlace(running []systems.System) (*place, error) {
 
 func systemPlace(s systems.System) (*place, error) {
 	registry, err := discovery.Parse(s.Registry, nil)
-	return &place{registry: registry, name: "the system " + s.Name, running: &s, certified: &s}, err
+	return &place{registry: registry, name: "the system " + s.Name, system: s.Name, backplane: s.Backplane, running: &s, certified: &s}, err
 }
 
 // hubPlace returns what is announced at a hub. Its connection is for the rest of this process.
@@ -176,7 +231,7 @@ func hubPlace(h systems.Hub) (*place, error) {
 	if err != nil {
 		return nil, ui.Errorf("the hub of %s does not answer: %w", h.Name, err).Then("look at its log, in %s", h.Dir)
 	}
-	return &place{registry: natsdiscovery.New(nc, natsdiscovery.Options{System: h.Name, Logger: quiet}), name: "the system " + h.Name + " at its hub"}, nil
+	return &place{registry: natsdiscovery.New(nc, natsdiscovery.Options{System: h.Name, Logger: quiet}), name: "the system " + h.Name + " at its hub", system: h.Name, backplane: h.Backplane}, nil
 }
 
 // moduleFolder returns the folder of the go.mod that dir belongs to, "" without one.

@@ -37,6 +37,7 @@ changes with the code. CALLS is the part of the service's calls that hanse split
 	}
 	var flags placeFlags
 	flags.add(cmd)
+	flags.addContext(cmd)
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show the list again when it changes, until Ctrl-C")
 	cmd.Flags().BoolVar(&policy, "policy", false, "show what the policies of the instances do: limits, breakers, retries, and what they counted")
 	u.JSONFlag(cmd, "an array of instances")

@@ -14,6 +14,7 @@ import (
 	"github.com/hanse-go/hanse"
 	"github.com/hanse-go/hanse/discovery"
 	"github.com/hanse-go/hanse/internal/systems"
+	"github.com/hanse-go/hanse/telemetry"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -67,7 +68,11 @@ func serve(names []string) error {
 	if err != nil {
 		return err
 	}
-	app := &hanse.App{Registry: &discovery.Local{System: systems.OfFolder(dir)}, AdminAddr: os.Getenv("HANSE_ADMIN_ADDR"), Logger: quiet}
+	tells, err := telemetry.FromEnv(os.LookupEnv)
+	if err != nil {
+		return err
+	}
+	app := &hanse.App{Registry: &discovery.Local{System: systems.OfFolder(dir)}, AdminAddr: os.Getenv("HANSE_ADMIN_ADDR"), Logger: quiet, Telemetry: tells}
 	var services []*hanse.Service
 	for _, name := range names {
 		name, version, _ := strings.Cut(name, "@")

@@ -74,7 +74,7 @@ func (s *supervisor) action(r control.Request, name string, progress func(string
 		}
 		if want == 0 {
 			return func(context.Context) error {
-				if list, _ := s.board.get(); slices.ContainsFunc(list, func(i discovery.Instance) bool { return i.Service == name }) {
+				if list, _ := s.board.Get(); slices.ContainsFunc(list, func(i discovery.Instance) bool { return i.Service == name }) {
 					progress(fmt.Sprintf("%s was started by hand: end it where that was done", name))
 				} else {
 					progress(fmt.Sprintf("%s does not run", name))

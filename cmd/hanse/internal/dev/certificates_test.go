@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/hanse-go/hanse"
+	"github.com/hanse-go/hanse/cmd/hanse/internal/board"
 	"github.com/hanse-go/hanse/discovery"
 	"github.com/hanse-go/hanse/identity"
 	"google.golang.org/grpc"
@@ -135,22 +136,22 @@ func TestDoorCalls(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	var b board
+	var b board.Board
 	d := newDoors(filepath.Join(t.TempDir(), "ports.json"), &b, t.Errorf)
 	d.source = shop
 	running, end := context.WithCancel(context.Background())
 	var all sync.WaitGroup
 	all.Go(func() { d.run(running) })
-	all.Go(func() { app.Registry.Watch(running, "", b.set) })
+	all.Go(func() { app.Registry.Watch(running, "", b.Set) })
 	t.Cleanup(func() {
 		end()
 		all.Wait()
 		http.DefaultClient.CloseIdleConnections()
 	})
-	b.await(t.Context(), nil, func(list []discovery.Instance) bool {
+	b.Await(t.Context(), nil, func(list []discovery.Instance) bool {
 		return len(list) == 1 && list[0].State == discovery.Ready && list[0].Metadata[httpKey] != ""
 	})
-	list, _ := b.get()
+	list, _ := b.Get()
 	d.update(list)
 
 	if _, got := fetch(t, d.url("web")); got != "page" {

@@ -210,7 +210,7 @@ func (s *supervisor) awaitReady(ctx context.Context, c *child) error {
 		ok = true // nothing tells when it is
 	default:
 		pid := c.process.PID()
-		ok = s.board.await(ctx, c.process.Done(), func(list []discovery.Instance) bool {
+		ok = s.board.Await(ctx, c.process.Done(), func(list []discovery.Instance) bool {
 			for _, service := range c.services {
 				if !slices.ContainsFunc(list, func(i discovery.Instance) bool {
 					return i.PID == pid && i.Service == service && i.State == discovery.Ready

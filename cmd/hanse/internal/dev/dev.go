@@ -20,6 +20,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hanse-go/hanse/cmd/hanse/internal/board"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/builds"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/control"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/logs"
@@ -74,7 +75,7 @@ type supervisor struct {
 	lease      *systems.Lease
 	builds     builds.Dir
 	registry   *discovery.Local
-	board      board
+	board      board.Board
 	ring       *logs.Ring
 	screen     *screen
 	printed    printer
@@ -244,7 +245,7 @@ func (s *supervisor) run(ctx context.Context) error {
 	defer end()
 
 	watchErr := make(chan error, 1)
-	services.Go(func() { watchErr <- s.registry.Watch(background, "", s.board.set) })
+	services.Go(func() { watchErr <- s.registry.Watch(background, "", s.board.Set) })
 	services.Go(func() { s.doors.run(background) })
 	if s.certs != nil {
 		defer s.certs.remove() // the next run does so, too

@@ -3,10 +3,8 @@ package dev
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"html"
 	"io"
 	"log"
@@ -15,7 +13,6 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,6 +20,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hanse-go/hanse/cmd/hanse/internal/board"
+	"github.com/hanse-go/hanse/cmd/hanse/internal/lasting"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/manifest"
 	"github.com/hanse-go/hanse/discovery"
 	"github.com/hanse-go/hanse/identity"
@@ -37,15 +36,15 @@ const doorWait = 10 * time.Second
 // doors give each service that serves pages an address that stays the same, whatever instances come and go, and in the next run of
 // hanse dev too. A request goes to one of the ready instances, and waits when there is none.
 type doors struct {
-	file  string // remembers ports
-	board *board
+	board *board.Board
+
+	ports *lasting.Ports
 
 	problemf func(format string, args ...any)
 	stopped  func(service string) bool // someone stopped it, and it stays so until someone starts it; nil: none
 	source   identity.Source           // of the certificate that instances want to see with calls; nil: none
 
 	mu    sync.Mutex
-	ports map[string]int // by service
 	open  map[string]*door
 	fixed map[string]int // ports that hanse.yaml asks for
 	ended bool
@@ -55,7 +54,7 @@ type doors struct {
 type door struct {
 	service string
 	stopped func(service string) bool
-	board   *board
+	board   *board.Board
 	addr    string
 	server  *http.Server
 	next    atomic.Uint64
@@ -63,17 +62,13 @@ type door struct {
 	calls   *http.Transport // of gRPC calls to instances that want certificates; nil: they go by h2
 }
 
-func newDoors(file string, b *board, problemf func(string, ...any)) *doors {
-	d := &doors{file: file, board: b, problemf: problemf, ports: make(map[string]int), open: make(map[string]*door), fixed: make(map[string]int)}
-	if text, err := os.ReadFile(file); err == nil {
-		_ = json.Unmarshal(text, &d.ports) // remembered ports are a convenience
-	}
-	return d
+func newDoors(file string, b *board.Board, problemf func(string, ...any)) *doors {
+	return &doors{ports: lasting.OpenPorts(file), board: b, problemf: problemf, open: make(map[string]*door), fixed: make(map[string]int)}
 }
 
 // run opens a door for each service that has pages, until ctx ends.
 func (d *doors) run(ctx context.Context) {
-	d.board.await(ctx, nil, func(list []discovery.Instance) bool {
+	d.board.Await(ctx, nil, func(list []discovery.Instance) bool {
 		d.update(list)
 		return false
 	})
@@ -132,7 +127,7 @@ func (d *doors) update(list []discovery.Instance) {
 }
 
 func (d *doors) openLocked(service string) {
-	lis := d.listenLocked(service)
+	lis := d.listenAt(service)
 	if lis == nil {
 		return
 	}
@@ -154,50 +149,19 @@ func (d *doors) openLocked(service string) {
 }
 
 // listen listens at an address of this machine that stays the same in the next run.
-func (d *doors) listen(name string) (net.Listener, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if lis := d.listenLocked(name); lis != nil {
-		return lis, nil
-	}
-	return nil, errors.New("no port of 127.0.0.1 is free")
-}
+func (d *doors) listen(name string) (net.Listener, error) { return d.ports.Listen(name) }
 
-// Ports of pages are taken from a range that no system hands out by itself, so that they are still free in the next run.
-const (
-	firstPort = 20000
-	portCount = 10000
-	anyPort   = -1
-)
-
-// listenLocked takes the port that hanse.yaml asks for, or that of the last run, or one that goes by the names.
-func (d *doors) listenLocked(service string) net.Listener {
-	candidates := []int{d.fixed[service], d.ports[service]}
-	h := fnv.New32a()
-	io.WriteString(h, d.file+"\x00"+service)
-	for i := range uint32(100) {
-		candidates = append(candidates, firstPort+int((h.Sum32()+i)%portCount))
+// listenAt takes the port that hanse.yaml asks for, or one that stays the same; nil: none is free. The caller holds mu.
+func (d *doors) listenAt(service string) net.Listener {
+	if port := d.fixed[service]; port != 0 {
+		lis, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err == nil {
+			return lis
+		}
+		d.problemf("the pages of %s cannot be at port %d, which %s asks for: %v", service, port, manifest.Name, err)
 	}
-	for _, port := range append(candidates, anyPort) {
-		if port == 0 {
-			continue
-		}
-		lis, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(max(0, port))))
-		if err != nil {
-			if port == d.fixed[service] {
-				d.problemf("the pages of %s cannot be at port %d, which %s asks for: %v", service, port, manifest.Name, err)
-			}
-			continue
-		}
-		if d.ports[service] != lis.Addr().(*net.TCPAddr).Port && port != d.fixed[service] {
-			d.ports[service] = lis.Addr().(*net.TCPAddr).Port
-			if text, err := json.Marshal(d.ports); err == nil {
-				_ = os.WriteFile(d.file, text, 0o600) // another port in the next run is no harm
-			}
-		}
-		return lis
-	}
-	return nil
+	lis, _ := d.ports.Listen(service)
+	return lis
 }
 
 // url returns the address of a service's pages, or "".
@@ -226,7 +190,7 @@ var errStopped = errors.New("it is stopped")
 // pick returns a ready instance other than the one with the ID not, and whether its address has pages of other services too. It waits
 // for one, unless the service was stopped.
 func (o *door) pick(ctx context.Context, not string) (inst discovery.Instance, shared bool, err error) {
-	ok := o.board.await(ctx, nil, func(list []discovery.Instance) bool {
+	ok := o.board.Await(ctx, nil, func(list []discovery.Instance) bool {
 		var ready []discovery.Instance
 		for _, i := range list {
 			if i.Service == o.service && i.State == discovery.Ready && i.Metadata[httpKey] != "" && i.ID != not {

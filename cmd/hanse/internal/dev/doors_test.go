@@ -13,11 +13,12 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/hanse-go/hanse/cmd/hanse/internal/board"
 	"github.com/hanse-go/hanse/discovery"
 )
 
 // openDoors runs doors for a board.
-func openDoors(t *testing.T, b *board) *doors {
+func openDoors(t *testing.T, b *board.Board) *doors {
 	t.Helper()
 	d := newDoors(filepath.Join(t.TempDir(), "ports.json"), b, t.Errorf)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -63,10 +64,10 @@ func fetch(t *testing.T, url string) (status int, body string) {
 }
 
 func TestDoorFollowsInstances(t *testing.T) {
-	var b board
+	var b board.Board
 	d := openDoors(t, &b)
 	first := []discovery.Instance{pages("web", "1", backend(t, "one"))}
-	b.set(first)
+	b.Set(first)
 	d.update(first)
 	url := d.url("web")
 	if url == "" {
@@ -77,14 +78,14 @@ func TestDoorFollowsInstances(t *testing.T) {
 	}
 	draining := first[0]
 	draining.State = discovery.Draining
-	b.set([]discovery.Instance{draining, pages("web", "2", backend(t, "two"))})
+	b.Set([]discovery.Instance{draining, pages("web", "2", backend(t, "two"))})
 	if _, got := fetch(t, url); got != "two 127.0.0.1" || d.url("web") != url {
 		t.Errorf("%q at %s", got, d.url("web"))
 	}
 	// One that is gone, but not yet from the registry.
 	gone := httptest.NewServer(nil)
 	gone.Close()
-	b.set([]discovery.Instance{pages("web", "3", gone.URL), pages("web", "4", backend(t, "four"))})
+	b.Set([]discovery.Instance{pages("web", "3", gone.URL), pages("web", "4", backend(t, "four"))})
 	for range 4 {
 		if status, got := fetch(t, url); got != "four 127.0.0.1" {
 			t.Errorf("%d %q", status, got)
@@ -94,7 +95,7 @@ func TestDoorFollowsInstances(t *testing.T) {
 
 // A request waits while there is no instance.
 func TestDoorWaits(t *testing.T) {
-	var b board
+	var b board.Board
 	d := openDoors(t, &b)
 	list := []discovery.Instance{pages("web", "1", backend(t, "one"))}
 	d.update(list)
@@ -104,7 +105,7 @@ func TestDoorWaits(t *testing.T) {
 		_, body := fetch(t, url)
 		got <- body
 	}()
-	b.set(list)
+	b.Set(list)
 	if body := <-got; body != "one 127.0.0.1" {
 		t.Errorf("%q", body)
 	}
@@ -112,7 +113,7 @@ func TestDoorWaits(t *testing.T) {
 
 // Nobody waits for a service that was stopped.
 func TestDoorStopped(t *testing.T) {
-	var b board
+	var b board.Board
 	var stopped atomic.Bool
 	d := newDoors(filepath.Join(t.TempDir(), "ports.json"), &b, t.Errorf)
 	d.stopped = func(service string) bool { return service == "web" && stopped.Load() }
@@ -121,7 +122,7 @@ func TestDoorStopped(t *testing.T) {
 	wg.Go(func() { d.run(ctx) })
 	t.Cleanup(func() { cancel(); wg.Wait(); http.DefaultClient.CloseIdleConnections() })
 	list := []discovery.Instance{pages("web", "1", backend(t, "one"))}
-	b.set(list)
+	b.Set(list)
 	d.update(list)
 	url := d.url("web")
 
@@ -132,7 +133,7 @@ func TestDoorStopped(t *testing.T) {
 	}
 	draining := list[0]
 	draining.State = discovery.Draining
-	b.set([]discovery.Instance{draining})
+	b.Set([]discovery.Instance{draining})
 	if status, got := fetch(t, url); status != http.StatusServiceUnavailable || !strings.Contains(got, "web is stopped") || !strings.Contains(got, "<code>hanse start web</code>") {
 		t.Errorf("%d %s", status, got)
 	}
@@ -140,11 +141,11 @@ func TestDoorStopped(t *testing.T) {
 
 // Where several services have one address, each is asked for by its name.
 func TestDoorNamesService(t *testing.T) {
-	var b board
+	var b board.Board
 	d := openDoors(t, &b)
 	url := backend(t, "both")
 	list := []discovery.Instance{pages("web", "1", url), pages("shop", "2", url)}
-	b.set(list)
+	b.Set(list)
 	d.update(list)
 	for _, service := range []string{"web", "shop"} {
 		if _, got := fetch(t, d.url(service)); got != "both "+service+".localhost" {
@@ -155,7 +156,7 @@ func TestDoorNamesService(t *testing.T) {
 
 // A request that an instance took is not repeated: it may be what killed it.
 func TestDoorDoesNotRepeat(t *testing.T) {
-	var b board
+	var b board.Board
 	d := openDoors(t, &b)
 	var n atomic.Int32
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -164,7 +165,7 @@ func TestDoorDoesNotRepeat(t *testing.T) {
 	}))
 	defer srv.Close()
 	list := []discovery.Instance{pages("web", "1", srv.URL), pages("web", "2", srv.URL)}
-	b.set(list)
+	b.Set(list)
 	d.update(list)
 	status, body := fetch(t, d.url("web"))
 	if status != http.StatusBadGateway || !strings.Contains(body, "web does not answer") || n.Load() != 1 {
@@ -177,7 +178,7 @@ func TestDoorKeepsPort(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "ports.json")
 	list := []discovery.Instance{pages("web", "1", "http://127.0.0.1:1")}
 	open := func() (url string, end func()) {
-		var b board
+		var b board.Board
 		d := newDoors(file, &b, t.Errorf)
 		ctx, cancel := context.WithCancel(context.Background())
 		var wg sync.WaitGroup

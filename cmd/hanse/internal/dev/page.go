@@ -7,18 +7,17 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 
+	"github.com/hanse-go/hanse/cmd/hanse/internal/board"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/control"
-	"github.com/hanse-go/hanse/cmd/hanse/internal/member"
+	"github.com/hanse-go/hanse/cmd/hanse/internal/lasting"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/reach"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
 	"github.com/hanse-go/hanse/dashboard"
-	"github.com/hanse-go/hanse/discovery"
 )
 
 // NoDashboard is the DashboardAddr of who wants none.
@@ -39,25 +38,16 @@ func (s *supervisor) listenPage() (err error) {
 	if err != nil {
 		return ui.Errorf("the dashboard cannot listen: %w", err).Then("give another address with --dashboard HOST:PORT, or go without: --dashboard off")
 	}
+	token, err := lasting.Token(filepath.Join(s.builds.Path, "dashboard-token"))
+	if err != nil {
+		s.problemf("the dashboard's link will be another one in the next run: %v", err)
+	}
 	s.page = &dashboard.Server{
 		System: view{s}, Collector: s.telemetry,
-		Token:  s.pageToken(),
+		Token:  token,
 		Logger: slog.New(slog.NewJSONHandler(lines{s: s}, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
 	return nil
-}
-
-// pageToken is that of the last run, so that a page that is still open goes on.
-func (s *supervisor) pageToken() string {
-	file := filepath.Join(s.builds.Path, "dashboard-token")
-	if text, err := os.ReadFile(file); err == nil && len(text) >= 20 {
-		return string(text)
-	}
-	token := dashboard.NewToken()
-	if err := os.WriteFile(file, []byte(token), 0o600); err != nil {
-		s.problemf("the dashboard's link will be another one in the next run: %v", err)
-	}
-	return token
 }
 
 // servePage runs the dashboard until the services end.
@@ -91,7 +81,7 @@ type view struct{ s *supervisor }
 // State joins what should run with what the registry knows.
 func (v view) State(context.Context) (*dashboard.State, error) {
 	status := v.s.Status()
-	list, _ := v.s.board.get()
+	list, _ := v.s.board.Get()
 	st := &dashboard.State{
 		Name: status.System, Dir: status.Dir, Kind: dashboard.KindDev, Ready: status.Ready,
 		Services: []dashboard.Service{}, Problems: append([]string{}, status.Problems...),
@@ -123,7 +113,7 @@ func (v view) State(context.Context) (*dashboard.State, error) {
 	announced := make(map[string]bool) // "cart 4711"
 	for _, i := range list {
 		svc := add(dashboard.Service{Name: i.Service})
-		svc.Instances = append(svc.Instances, instance(i))
+		svc.Instances = append(svc.Instances, board.Instance(i))
 		announced[fmt.Sprint(i.Service, " ", i.PID)] = true
 	}
 	for _, p := range status.Processes {
@@ -148,28 +138,13 @@ func (v view) State(context.Context) (*dashboard.State, error) {
 	return st, nil
 }
 
-// instance is one of the registry.
-func instance(i discovery.Instance) dashboard.Instance {
-	shown := dashboard.Instance{
-		ID: i.ID, State: string(i.State), Version: i.Version, PID: i.PID, Host: i.Host, Zone: i.Zone, Endpoints: i.Endpoints, Admin: i.Admin,
-		Metadata: i.Metadata, Command: i.Metadata[member.CommandLabel], Started: i.Started,
-	}
-	if shown.ID == "" {
-		shown.ID = strings.Join(i.Endpoints, " ")
-	}
-	for _, c := range i.Contracts {
-		shown.Contracts = append(shown.Contracts, c.Name)
-	}
-	return shown
-}
-
 // Changes tells of processes and of what the registry knows.
 func (v view) Changes(ctx context.Context) <-chan struct{} {
 	out := make(chan struct{})
 	go func() {
 		defer close(out)
 		for {
-			_, registry := v.s.board.get()
+			_, registry := v.s.board.Get()
 			processes := v.s.bell.next()
 			select {
 			case out <- struct{}{}:

@@ -14,6 +14,9 @@ func (s *supervisor) Status() control.Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := control.Status{System: s.Name, Dir: s.Dir, Registry: "local:" + s.Name, PID: s.lease.System.PID, Started: s.began, Ready: s.ready}
+	if s.pageDoor != nil {
+		st.Dashboard = s.page.Link(s.pageDoor.Addr())
+	}
 	services := make(map[string]*control.Service)
 	for _, u := range s.units {
 		names := u.services

@@ -22,7 +22,7 @@ func (s *supervisor) summary(ctx context.Context) {
 		return
 	}
 	s.settle()
-	list, _ := s.board.get()
+	list, _ := s.board.Get()
 	s.doors.update(list)
 	table := ui.NewTable("", "SERVICE", "PROCESS", "LISTENS ON", "PAGE")
 	ready, all, stopped := 0, 0, []string(nil)

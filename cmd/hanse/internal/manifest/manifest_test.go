@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/hanse-go/hanse/cmd/hanse/internal/manifest"
+	"github.com/hanse-go/hanse/cmd/hanse/internal/strictyaml"
 )
 
 const full = `# the shop
@@ -201,7 +202,7 @@ func compare(t *testing.T, path string, root, s *schema, typ reflect.Type) {
 		if s.AdditionalProperties != false {
 			t.Errorf("%s: the schema takes unknown keys, the parser does not", path)
 		}
-		keys := manifest.Keys(typ)
+		keys := strictyaml.Keys(typ)
 		var inSchema, inType []string
 		for k := range s.Properties {
 			inSchema = append(inSchema, k)

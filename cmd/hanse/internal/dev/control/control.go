@@ -26,6 +26,7 @@ type Status struct {
 	Services  []Service `json:"services"`  // all that it can run, by name
 	Processes []Process `json:"processes"` // those that run, or should
 	Problems  []string  `json:"problems,omitempty"`
+	Dashboard string    `json:"dashboard,omitempty"` // its link, with the token
 }
 
 // Service is a service of the system, or a program that only calls.

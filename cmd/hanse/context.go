@@ -1,0 +1,124 @@
+package main
+
+import (
+	"os"
+	"strings"
+
+	"github.com/hanse-go/hanse"
+	"github.com/hanse-go/hanse/cmd/hanse/internal/contexts"
+	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
+	"github.com/spf13/cobra"
+)
+
+func newContext(u *ui.UI) *cobra.Command {
+	return parent(&cobra.Command{
+		Use:   "context COMMAND",
+		Short: "Name running systems, and how they are reached",
+		Long: `A context is a name for a running system and for how it is reached. They are written into contexts.yaml, in hanse in the user's folder
+for settings (~/.config on Linux), or in the file that HANSE_CONTEXTS names:
+
+  contexts:
+    - name: staging
+      registry: local:/srv/shop/registry
+    - name: prod
+      backplane: nats://nats.example.com:4222?creds=/home/ada/prod.creds
+      system: shop
+      identity: prod-certificates
+      production: true
+
+registry takes what HANSE_REGISTRY takes; where there is a backplane the default is the registry on it. identity is a folder with a
+certificate, as --identity has it, below that of the file. system is the name of the system on the backplane, "default" by default.
+
+A context is used by --context NAME, or HANSE_CONTEXT. None is ever used by itself. One with production: true is only shown, and commands
+that would change something need --confirm NAME.`,
+		Example: `  hanse context ls
+  hanse dashboard --context prod
+  hanse ps --context staging`,
+	}, newContextLs(u))
+}
+
+// contextReport is an element of the answer of `hanse context ls --json`.
+type contextReport struct {
+	Name       string `json:"name"`
+	Registry   string `json:"registry,omitempty"`
+	Backplane  string `json:"backplane,omitempty"` // without its secrets
+	System     string `json:"system,omitempty"`
+	Identity   string `json:"identity,omitempty"`
+	Production bool   `json:"production"`
+}
+
+func newContextLs(u *ui.UI) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "ls",
+		Short:   "List the contexts",
+		Example: `  hanse context ls --json | jq -r '.[].name'`,
+		Args:    argCount(0, 0, ""),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			file, err := contexts.Read()
+			if err != nil {
+				return err
+			}
+			reports := []contextReport{}
+			table := ui.NewTable("NAME", "REGISTRY", "BACKPLANE", "SYSTEM", "")
+			for _, c := range file.Contexts {
+				r := contextReport{c.Name, c.Registry, "", c.System, c.Identity, c.Production}
+				if c.Backplane != "" {
+					r.Backplane = hanse.NATS(c.Backplane).String()
+				}
+				reports = append(reports, r)
+				mark := ""
+				if c.Production {
+					mark = ui.Bad.Sprint("production")
+				}
+				table.Row(ui.Strong.Sprint(r.Name), r.Registry, r.Backplane, r.System, mark)
+			}
+			if u.JSON {
+				return u.PrintJSON(reports)
+			}
+			if len(reports) == 0 {
+				u.Printf("no contexts in %s; hanse context --help shows how they are written\n", file.Path)
+				return nil
+			}
+			_, err = table.WriteTo(u.Out)
+			return err
+		},
+	}
+	u.JSONFlag(cmd, "an array")
+	return cmd
+}
+
+// contextFlag gives cmd the flag --context.
+func contextFlag(cmd *cobra.Command) *string {
+	name := cmd.Flags().String("context", os.Getenv("HANSE_CONTEXT"), "the running system that contexts.yaml has under this `NAME`; see hanse context")
+	_ = cmd.RegisterFlagCompletionFunc("context", func(*cobra.Command, []string, string) (names []string, _ cobra.ShellCompDirective) {
+		if file, err := contexts.Read(); err == nil {
+			for _, c := range file.Contexts {
+				names = append(names, c.Name)
+			}
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	})
+	return name
+}
+
+// findContext returns the context of that name, nil without a name.
+func findContext(name string) (*contexts.Context, error) {
+	if name == "" {
+		return nil, nil
+	}
+	file, err := contexts.Read()
+	if err != nil {
+		return nil, err
+	}
+	return file.Find(name)
+}
+
+// contextPlace returns the place that a context names.
+func contextPlace(c *contexts.Context) (*place, error) {
+	p, err := placeOn(strings.Fields(c.Registry), c.Backplane, c.System)
+	if err != nil {
+		return nil, err
+	}
+	p.context, p.name = c, "the context "+c.Name
+	return p, nil
+}
