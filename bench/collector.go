@@ -1,321 +1,316 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
-	"cmp"
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
-	"slices"
+	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
-	"github.com/hanse-go/hanse/discovery"
-	"github.com/hanse-go/hanse/rpc"
+	"github.com/hanse-go/hanse/bench/sample"
 	"github.com/hanse-go/hanse/telemetry/collector"
-	"google.golang.org/grpc/codes"
-	testpb "google.golang.org/grpc/interop/grpc_testing"
-	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// The environment of the processes of this subject.
-const (
-	collectorRole = "HANSE_BENCH_COLLECTOR" // keep, or the URL of who keeps for the one that sends
-	collectorDir  = "HANSE_BENCH_COLLECTOR_DIR"
-)
-
-// serveCollector is the process of a collector, or of who sends to it. It reports whether this process is one of them.
-func serveCollector() bool {
-	role := os.Getenv(collectorRole)
-	if role == "" {
-		return false
-	}
-	if role != "keep" {
-		sendTelemetry(role)
-		return true
-	}
-	c := &collector.Collector{Dir: os.Getenv(collectorDir)}
+// keepTelemetry is the process of a collector in a folder. It answers each line with the collector's state.
+func keepTelemetry(dir string) error {
+	c := &collector.Collector{Dir: dir}
 	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
 	done := make(chan error, 1)
 	go func() { done <- c.Run(ctx) }()
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		return err
 	}
-	fmt.Println("http://" + lis.Addr().String())
 	srv := &http.Server{Handler: c.Handler()}
 	go srv.Serve(lis)
-	for asked := bufio.NewScanner(os.Stdin); asked.Scan(); {
-		json.NewEncoder(os.Stdout).Encode(c.Stats())
-	}
-	srv.Close()
+	fmt.Println("http://" + lis.Addr().String())
+	err = eachLine(func(string) string {
+		text, _ := json.Marshal(c.Stats())
+		return string(text)
+	})
 	stop()
-	if err := <-done; err != nil {
-		fmt.Fprintln(os.Stderr, err)
-	}
-	return true
+	return errors.Join(err, srv.Close(), <-done)
 }
 
-// telemetryBatch is a request of n records, as ten services send them ten times a second.
-func telemetryBatch(spans bool, service string, n int) []byte {
-	field := func(b []byte, num protowire.Number, data []byte) []byte {
-		return protowire.AppendBytes(protowire.AppendTag(b, num, protowire.BytesType), data)
-	}
-	attr := func(k, v string) []byte { return field(field(nil, 1, []byte(k)), 2, field(nil, 1, []byte(v))) }
-	fixed := func(b []byte, num protowire.Number, v time.Time) []byte {
-		return protowire.AppendFixed64(protowire.AppendTag(b, num, protowire.Fixed64Type), uint64(v.UnixNano()))
-	}
-	var scope []byte
-	now := time.Now()
-	var ids [32]byte
-	for i := range n {
-		rand.Read(ids[:])
-		var r []byte
-		if spans {
-			r = field(field(field(field(r, 1, ids[:16]), 2, ids[16:24]), 4, ids[24:]), 5, []byte("shop.v1.Cart/Add"))
-			r = protowire.AppendVarint(protowire.AppendTag(r, 6, protowire.VarintType), 2)
-			r = fixed(fixed(r, 7, now), 8, now.Add(time.Duration(i)*time.Microsecond))
-			for _, a := range [][]byte{attr("rpc.system.name", "grpc"), attr("rpc.method", "shop.v1.Cart/Add"), attr("rpc.response.status_code", "OK"),
-				attr("user.id", "user-"+strconv.Itoa(int(ids[0]))), attr("hanse.path", "unix")} {
-				r = field(r, 9, a)
-			}
-		} else {
-			r = field(protowire.AppendVarint(protowire.AppendTag(fixed(r, 1, now), 2, protowire.VarintType), 9), 5, field(nil, 1, []byte("an item was added to the cart")))
-			r = field(field(field(field(r, 6, attr("user.id", "user-"+strconv.Itoa(int(ids[0])))), 6, attr("item", "book")), 9, ids[:16]), 10, ids[16:24])
+// What the services beside a collector do: each call makes a span on both sides, so 2,500 of them make 5,000 spans, and what their
+// handlers work is found so that all of it takes that part of the machine.
+const (
+	servicesShare = 0.30
+	callsPerCore  = 1250
+)
+
+// collectorBounds are the figures to reach.
+const (
+	mostSlower = 1.10
+	mostMemory = 256 << 20
+)
+
+// collectorRun is the processes that take part.
+type collectorRun struct {
+	keeper, sender, service, caller *helperProcess
+	rate                            float64
+	work                            int32
+}
+
+func (c *collectorRun) cpu(list ...*helperProcess) (sum time.Duration, err error) {
+	for _, p := range list {
+		u, e := usageOf(p.cmd.Process.Pid)
+		if e != nil {
+			return 0, e
 		}
-		scope = field(scope, 2, r)
+		sum += u.cpu
 	}
-	resource := field(field(nil, 1, attr("service.name", service)), 1, attr("service.instance.id", service+"-1"))
-	return field(nil, 1, field(field(nil, 1, resource), 2, scope))
+	return sum, nil
 }
 
-// sendTelemetry sends as many spans and as many lines a second as a line of its input says, for as many seconds.
-func sendTelemetry(url string) {
-	post := func(path string, body []byte) error {
-		resp, err := http.Post(url+path, "application/x-protobuf", bytes.NewReader(body))
+// calls has the services work for a while. cores is what they took.
+func (c *collectorRun) calls(seconds float64, seed uint64) (r callTimes, cores float64, err error) {
+	before, err := c.cpu(c.service, c.caller)
+	if err != nil {
+		return r, 0, err
+	}
+	load, _ := json.Marshal(callLoad{Rate: c.rate, Seconds: seconds, Work: c.work, Seed: seed})
+	text, err := c.caller.ask(string(load))
+	if err != nil {
+		return r, 0, fmt.Errorf("the caller: %w", err)
+	}
+	if err := json.Unmarshal([]byte(text), &r); err != nil {
+		return r, 0, fmt.Errorf("the caller says %q: %w", text, err)
+	}
+	after, err := c.cpu(c.service, c.caller)
+	return r, (after - before).Seconds() / seconds, err
+}
+
+// calibrate finds how much work makes the services take their part of the machine.
+func (c *collectorRun) calibrate(seconds float64) (cores float64, err error) {
+	want := servicesShare * float64(runtime.NumCPU())
+	c.rate = callsPerCore * float64(runtime.NumCPU())
+	c.work = 100
+	var last float64
+	var lastWork int32
+	for range 6 {
+		if _, cores, err = c.calls(seconds, 1); err != nil || cores > 0.97*want && cores < 1.03*want {
+			return cores, err
+		}
+		// What a call costs beside its work is found by two of them.
+		each := cores / float64(c.work)
+		if lastWork != 0 && lastWork != c.work {
+			each = (cores - last) / float64(c.work-lastWork)
+		}
+		last, lastWork = cores, c.work
+		if each > 0 {
+			c.work = max(0, min(int32(float64(c.work)+(want-cores)/each), 4*c.work+100))
+		}
+	}
+	return cores, nil
+}
+
+func (c *collectorRun) stats() (st collector.Stats, err error) {
+	text, err := c.keeper.ask("stats")
+	if err != nil {
+		return st, fmt.Errorf("the collector: %w", err)
+	}
+	return st, json.Unmarshal([]byte(text), &st)
+}
+
+// settled waits until the collector has written everything, and made its index.
+func (c *collectorRun) settled(ctx context.Context) (collector.Stats, error) {
+	for deadline := time.Now().Add(time.Minute); ; {
+		st, err := c.stats()
+		if err != nil || st.Waiting == 0 && st.Unindexed == 0 || time.Now().After(deadline) {
+			return st, err
+		}
+		select {
+		case <-ctx.Done():
+			return st, ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// peakMemory is the most that a process ever had in memory.
+func peakMemory(pid int) (int64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if kib, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			n, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(kib), "kB")), 10, 64)
+			return n << 10, err
+		}
+	}
+	return 0, fmt.Errorf("/proc/%d/status has no line VmHWM", pid)
+}
+
+func startCollectorRun(ctx context.Context, env *environment) (c *collectorRun, end func(), err error) {
+	c = &collectorRun{}
+	var all []*helperProcess
+	end = func() {
+		for _, p := range all {
+			p.end()
+		}
+	}
+	start := func(role, address string) (p *helperProcess) {
 		if err != nil {
-			return err
+			return nil
 		}
-		io.Copy(io.Discard, resp.Body)
-		resp.Body.Close()
-		if resp.StatusCode != 200 {
-			return errors.New(resp.Status)
+		if p, err = startHelper(ctx, role, address); err == nil {
+			all = append(all, p)
 		}
-		return nil
+		return p
 	}
-	const services = 10
-	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
-		var rate, seconds int
-		fmt.Sscan(in.Text(), &rate, &seconds)
-		// Made before, so that the sender's own work is not what is measured.
-		var spans, logs [services][]byte
-		for i := range services {
-			spans[i], logs[i] = telemetryBatch(true, fmt.Sprint("service-", i), rate/services/10), telemetryBatch(false, fmt.Sprint("service-", i), rate/services/10)
+	first := func(p *helperProcess) (line string) {
+		if err == nil {
+			line, err = p.line()
 		}
-		refused := 0
-		tick := time.NewTicker(100 * time.Millisecond / services)
-		for n := range seconds * 10 * services {
-			<-tick.C
-			for path, body := range map[string][]byte{"/v1/traces": spans[n%services], "/v1/logs": logs[n%services]} {
-				if post(path, body) != nil {
-					refused++
-				}
-			}
-		}
-		tick.Stop()
-		fmt.Println("refused", refused)
+		return line
 	}
-}
-
-// helperProcess is a process of this program.
-type helperProcess struct {
-	cmd *exec.Cmd
-	in  io.WriteCloser
-	out *bufio.Reader
-}
-
-func startHelper(ctx context.Context, env ...string) (*helperProcess, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	p := &helperProcess{cmd: exec.CommandContext(ctx, self)}
-	p.cmd.Env, p.cmd.Stderr = append(os.Environ(), env...), os.Stderr
-	if p.in, err = p.cmd.StdinPipe(); err != nil {
-		return nil, err
-	}
-	out, err := p.cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	p.out = bufio.NewReader(out)
-	return p, p.cmd.Start()
-}
-
-func (p *helperProcess) line() (string, error) {
-	s, err := p.out.ReadString('\n')
-	return strings.TrimSpace(s), err
-}
-
-func (p *helperProcess) ask(text string) (string, error) {
-	if _, err := fmt.Fprintln(p.in, text); err != nil {
-		return "", err
-	}
-	return p.line()
-}
-
-func (p *helperProcess) end() { p.in.Close(); p.cmd.Wait() }
-
-// paced makes calls at a rate, whatever the answers take, and returns how long the slowest of a hundred took.
-func paced(ctx context.Context, client testpb.BenchmarkServiceClient, rate float64, d time.Duration) (p99 time.Duration, err error) {
-	var mu sync.Mutex
-	var took []time.Duration
-	var wg sync.WaitGroup
-	begin := time.Now()
-	for n := 0; ; n++ {
-		due := begin.Add(time.Duration(float64(n) / rate * 1e9))
-		if due.Sub(begin) > d {
-			break
-		}
-		if wait := time.Until(due); wait > 0 {
-			time.Sleep(wait)
-		}
-		wg.Go(func() {
-			_, e := client.UnaryCall(ctx, &testpb.SimpleRequest{Payload: &testpb.Payload{Body: make([]byte, 100)}})
-			t := time.Since(due)
-			mu.Lock()
-			defer mu.Unlock()
-			if status.Code(e) == codes.ResourceExhausted { // it is too much for this machine: as bad as one that takes for ever
-				t, e = d, nil
-			}
-			took = append(took, t)
-			err = cmp.Or(err, e)
-		})
-	}
-	wg.Wait()
-	slices.Sort(took)
-	return took[len(took)*99/100], err
+	c.keeper = start("keep", filepath.Join(env.tmp, "telemetry"))
+	c.sender = start("send", first(c.keeper))
+	c.service = start("serve", "")
+	c.caller = start("call", first(c.service))
+	return c, end, err
 }
 
 // collectorBench measures what a collector takes while telemetry comes to it, and what calls of others feel of that.
 func collectorBench(ctx context.Context, env *environment) (*section, error) {
-	keeper, err := startHelper(ctx, collectorRole+"=keep", collectorDir+"="+env.tmp+"/telemetry")
+	c, end, err := startCollectorRun(ctx, env)
+	defer end()
 	if err != nil {
 		return nil, err
 	}
-	defer keeper.end()
-	url, err := keeper.line()
-	if err != nil {
-		return nil, err
-	}
-	sender, err := startHelper(ctx, collectorRole+"="+url)
-	if err != nil {
-		return nil, err
-	}
-	defer sender.end()
-
-	srv := &rpc.Server{Name: "bench"}
-	testpb.RegisterBenchmarkServiceServer(srv, benchmarkService{})
-	srv.Start()
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	port := &rpc.Port{Servers: []*rpc.Server{srv}}
-	go port.Serve(lis)
-	defer port.Close()
-	client := &rpc.Client{Registry: discovery.Static{"bench": {"tcp://" + lis.Addr().String()}}}
-	defer client.Close()
-	conn := rpc.NewConn("bench")
-	if err := conn.Bind(client); err != nil {
-		return nil, err
-	}
-	defer conn.Close()
-	stub := testpb.NewBenchmarkServiceClient(conn)
-
-	sustained, burst, rounds := 60, 10, 5
+	sustained, burst, rounds := 20, 10, 6
 	if env.quick {
-		sustained, burst, rounds = 4, 2, 1
+		sustained, burst, rounds = 2, 2, 2
 	}
-	// What a service and its caller, in one process, can do with what is left of the machine.
-	var calls int
-	var mu sync.Mutex
-	var wg sync.WaitGroup
-	end := time.Now().Add(3 * time.Second)
-	for range 64 {
-		wg.Go(func() {
-			for time.Now().Before(end) {
-				if _, err := stub.UnaryCall(ctx, &testpb.SimpleRequest{Payload: &testpb.Payload{Body: make([]byte, 100)}}); err != nil {
-					return
-				}
-				mu.Lock()
-				calls++
-				mu.Unlock()
-			}
-		})
+	cores, err := c.calibrate(min(float64(burst), 4))
+	if err != nil {
+		return nil, err
 	}
-	wg.Wait()
-	rate := float64(calls) / 3 * 0.3
-
 	sec := &section{
-		intro: fmt.Sprintf("A process keeps what another one sends by OTLP over HTTP, in requests as ten services make them ten times a second: as many spans of 250 bytes as lines of 110. "+
-			"Beside them a service takes %.0f calls a second, 30 %% of what it can take on this machine; *p99* is that of its calls, from when they were due, without and with telemetry.", rate),
-		header: []string{"telemetry", "for", "cores", "memory", "not kept", "p99 without", "p99 with"},
+		intro: fmt.Sprintf("A process keeps what another one sends by OTLP over HTTP, in requests as ten services make them ten times a second: as many spans of 220 bytes as lines of 110. "+
+			"Beside them one service calls another, %.0f times a second at times that chance chooses; their handlers work so much that the two take %.0f %% of this machine's processors (%.2f cores). "+
+			"Seconds without telemetry and with it take turns, with the same times of calls. *p99* is that of the calls, from when they were due, the median of the rounds; what is compared are ratios of the same round. "+
+			"*Collector* is what it takes, the writing and the index that it makes afterwards included; *sender* is the process that makes requests of what was made before.",
+			c.rate, servicesShare*100, cores),
+		header: []string{"telemetry", "rounds", "collector", "a record", "sender", "memory at most", "not kept", "p50 without", "with", "p99 without", "with", "ratio", "p99 ≤ 1.10x"},
 	}
-	for _, tt := range []struct{ rate, seconds, times int }{{5000, sustained, 1}, {20000, burst, rounds}} {
-		for range tt.times {
-			without, err := paced(ctx, stub, rate, time.Duration(tt.seconds)*time.Second)
-			if err != nil {
-				return nil, err
-			}
-			before, err := usageOf(keeper.cmd.Process.Pid)
-			if err != nil {
-				return nil, err
-			}
-			began := time.Now()
-			refused := make(chan string, 1)
-			go func() {
-				s, _ := sender.ask(fmt.Sprint(tt.rate, " ", tt.seconds))
-				refused <- s
-			}()
-			with, err := paced(ctx, stub, rate, time.Duration(tt.seconds)*time.Second)
-			if err != nil {
-				return nil, err
-			}
-			<-refused
-			after, err := usageOf(keeper.cmd.Process.Pid)
-			if err != nil {
-				return nil, err
-			}
-			text, err := keeper.ask("stats")
-			if err != nil {
-				return nil, err
-			}
-			var st collector.Stats
-			if err := json.Unmarshal([]byte(text), &st); err != nil {
-				return nil, err
-			}
-			lost := int64(0)
-			for _, d := range st.Dropped {
-				lost += d.Count
-			}
-			elapsed := time.Since(began)
-			sec.add(fmt.Sprintf("%d spans and %d lines a second", tt.rate, tt.rate), elapsed.Round(time.Second).String(),
-				fmt.Sprintf("%.2f", (after.cpu-before.cpu).Seconds()/elapsed.Seconds()), fmt.Sprintf("%d MiB", after.rss>>20), fmt.Sprint(lost),
-				without.Round(10*time.Microsecond).String(), with.Round(10*time.Microsecond).String())
+	var control []float64
+	for _, tt := range []struct{ rate, seconds int }{{5000, sustained}, {20000, burst}} {
+		row, again, err := c.measure(ctx, tt.rate, tt.seconds, rounds)
+		if err != nil {
+			return nil, err
 		}
+		control = append(control, again...)
+		sec.add(row...)
 	}
+	sec.notes = append(sec.notes, fmt.Sprintf("Without telemetry, one round's p99 to that of the round before: %s. What is nearer to 1 than that is noise.", ratio(control)))
 	return sec, nil
+}
+
+// measure is a row of the table. control is each round's p99 without telemetry as a part of the one before.
+func (c *collectorRun) measure(ctx context.Context, rate, seconds, rounds int) (row []string, control []float64, err error) {
+	var slow, without, with, without50, with50 []float64
+	var keeping, sending time.Duration
+	var total sentTelemetry
+	failed, why := 0, ""
+	before, err := c.settled(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	for round := range rounds {
+		seed := uint64(round + 1)
+		plain, _, err := c.calls(float64(seconds), seed)
+		if err != nil {
+			return nil, nil, err
+		}
+		keeper, err := c.cpu(c.keeper)
+		if err != nil {
+			return nil, nil, err
+		}
+		sender, err := c.cpu(c.sender)
+		if err != nil {
+			return nil, nil, err
+		}
+		answer := make(chan string, 1)
+		go func() {
+			text, err := c.sender.ask(fmt.Sprint(rate, " ", seconds))
+			if err != nil {
+				text = err.Error()
+			}
+			answer <- text
+		}()
+		loaded, _, err := c.calls(float64(seconds), seed)
+		if err != nil {
+			return nil, nil, err
+		}
+		var sent sentTelemetry
+		if text := <-answer; json.Unmarshal([]byte(text), &sent) != nil {
+			return nil, nil, fmt.Errorf("the sender says %q", text)
+		}
+		if _, err := c.settled(ctx); err != nil {
+			return nil, nil, err
+		}
+		keeperEnd, err := c.cpu(c.keeper)
+		if err != nil {
+			return nil, nil, err
+		}
+		senderEnd, err := c.cpu(c.sender)
+		if err != nil {
+			return nil, nil, err
+		}
+		keeping, sending = keeping+keeperEnd-keeper, sending+senderEnd-sender
+		total.Sent, total.Refused, total.Behind = total.Sent+sent.Sent, total.Refused+sent.Refused, max(total.Behind, sent.Behind)
+		failed += plain.Failed + loaded.Failed
+		if why == "" {
+			why = plain.Error + loaded.Error
+		}
+		if n := len(without); n > 0 {
+			control = append(control, float64(plain.P99)/without[n-1])
+		}
+		without, with = append(without, float64(plain.P99)), append(with, float64(loaded.P99))
+		without50, with50 = append(without50, float64(plain.P50)), append(with50, float64(loaded.P50))
+	}
+	st, err := c.stats()
+	if err != nil {
+		return nil, nil, err
+	}
+	lost := st.Spans.Received + st.Logs.Received - before.Spans.Received - before.Logs.Received - (st.Spans.Kept + st.Logs.Kept - before.Spans.Kept - before.Logs.Kept)
+	memory, err := peakMemory(c.keeper.cmd.Process.Pid)
+	if err != nil {
+		return nil, nil, err
+	}
+	slow = sample.Ratios(with, without)
+	held := "✓"
+	switch {
+	case failed > 0:
+		held = fmt.Sprintf("not held: %d calls failed, such as by %s", failed, why)
+	case total.Refused > 0:
+		held = "not held: records were refused"
+	case total.Behind > 2*time.Second:
+		held = fmt.Sprintf("not held: the sender was %v late", total.Behind.Round(100*time.Millisecond))
+	case memory > mostMemory:
+		held = fmt.Sprintf("not held: it is to stay below %s", mib(mostMemory))
+	case sample.Median(slow) > mostSlower:
+		held = "✗"
+	}
+	all := float64(rounds * seconds)
+	short := func(list []float64) string {
+		return time.Duration(sample.Median(list)).Round(10 * time.Microsecond).String()
+	}
+	return []string{
+		fmt.Sprintf("%d spans and %d lines a second", rate, rate), fmt.Sprintf("%d of %d s", rounds, seconds),
+		fmt.Sprintf("%.2f cores", keeping.Seconds()/all), fmt.Sprintf("%.1f µs", keeping.Seconds()*1e6/float64(max(total.Sent, 1))),
+		fmt.Sprintf("%.2f cores", sending.Seconds()/all), mib(memory), fmt.Sprintf("%d of %d", int64(total.Refused)+lost, total.Sent),
+		short(without50), short(with50), short(without), short(with), ratio(slow), held,
+	}, control, nil
 }

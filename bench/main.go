@@ -32,7 +32,7 @@ type environment struct {
 }
 
 func main() {
-	if wire.Work() || serveConnect() || serveCollector() {
+	if wire.Work() || serveConnect() || serveHelper() {
 		return
 	}
 	env := &environment{}
