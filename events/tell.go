@@ -176,7 +176,7 @@ func (s *sending) over(err error) {
 	if s == nil {
 		return
 	}
-	took := time.Since(s.span.Began())
+	took := s.span.Took()
 	kind := ""
 	if err != nil {
 		kind = errorType(err)
@@ -195,7 +195,7 @@ func (s *sending) stored(err error) {
 	if err != nil {
 		kind = errorType(err)
 	}
-	s.topic.sent.record(time.Since(s.span.Began()), nil, kind)
+	s.topic.sent.record(s.span.Took(), nil, kind)
 }
 
 // allOver tells how several events ended, each of which was counted by stored.
@@ -266,7 +266,7 @@ func (g *toldGroup) begin(ctx context.Context, it *item) *telemetry.Work {
 
 // over tells how the handler ended.
 func (g *toldGroup) over(w *telemetry.Work, err error) {
-	took := time.Since(w.Span.Began())
+	took := w.Span.Took()
 	kind := ""
 	if err != nil {
 		kind = errorType(err)

@@ -18,6 +18,7 @@ import (
 	"github.com/hanse-go/hanse/discovery"
 	"github.com/hanse-go/hanse/resilience"
 	"github.com/hanse-go/hanse/rpc/internal/wire"
+	"github.com/hanse-go/hanse/telemetry"
 )
 
 // member is one instance as a [pool] knows it, with the link to it.
@@ -49,6 +50,7 @@ type route struct {
 	url       *url.URL
 	path      Path
 	transport Transport
+	reached   *telemetry.Reached
 }
 
 // newMember makes the member and its link, which begins to connect.
@@ -98,7 +100,7 @@ func (c *Client) routes(inst discovery.Instance) ([]route, error) {
 			continue
 		}
 		i := slices.IndexFunc(transports, func(t Transport) bool { return slices.Contains(t.Schemes(), u.Scheme) })
-		r := route{endpoint: endpoint, url: u, path: Path(u.Scheme)}
+		r := route{endpoint: endpoint, url: u, path: Path(u.Scheme), reached: telemetry.NewReached(u.Scheme, inst.ID, endpoint)}
 		switch {
 		case c.Path != "" && r.path != c.Path:
 			skipped = append(skipped, fmt.Sprintf("%s (the path %s is forced)", endpoint, c.Path))

@@ -104,7 +104,8 @@ type Server struct {
 	guard   *identity.Guard              // nil without Allow; made by Start
 	policy  resilience.Policy            // that holds, from Start on
 	again   resilience.Idempotent
-	replays resilience.Counts // what again did
+	replays resilience.Counts                 // what again did
+	reached atomic.Pointer[telemetry.Reached] // for calls within the process; nil before Start
 }
 
 // phase is a step in the life of a server; it only grows.

@@ -13,6 +13,7 @@ import (
 
 // placeTelemetry finds out who is told of the calls of each method.
 func (s *Server) placeTelemetry() {
+	s.reached.Store(telemetry.NewReached(string(InProcess), s.Instance, ""))
 	for path, m := range s.methods {
 		if m.tells = s.Telemetry.Serves(path); m.unary == nil {
 			m.tells.Streaming()
@@ -68,44 +69,44 @@ func (b *binding) begin(ctx context.Context, method string) *telemetry.Call {
 
 // at notes where a call went that is told of: to m, at once.
 func (m *member) at(ctx context.Context, candidate *balancer.Candidate) {
-	call := telemetry.CallIn(ctx)
-	if call == nil {
-		return
+	if call := telemetry.CallIn(ctx); call != nil {
+		call.At(reached(m.dialled.Load(), candidate.Instance.ID), 1)
 	}
-	r := telemetry.Reached{Instance: candidate.Instance.ID, Attempts: 1}
-	if route := m.dialled.Load(); route != nil {
-		r.Path, r.Endpoint = string(route.path), route.endpoint
+}
+
+// reached says where a call to an instance went, by a route that may be nil.
+func reached(r *route, instance string) *telemetry.Reached {
+	if r == nil {
+		return telemetry.NewReached("", instance, "")
 	}
-	call.At(r)
+	return r.reached
 }
 
 // told notes where the last attempt of a call went.
 func (c *remoteCall) told() {
 	call := telemetry.CallIn(c.ctx)
-	if call == nil {
+	if call == nil || c.at == nil {
 		return
 	}
-	r := telemetry.Reached{Attempts: c.attempts}
-	if a := c.at; a != nil {
-		r.Instance = a.inst
-		if a.route != nil {
-			r.Path, r.Endpoint = string(a.route.path), a.route.endpoint
-		}
-	}
-	call.At(r)
+	call.At(reached(c.at.route, c.at.inst), c.attempts)
 }
 
 // at notes for a hedged call that the second attempt has won.
 func (h *hedge) at(ctx context.Context) {
-	telemetry.CallIn(ctx).At(telemetry.Reached{
-		Path: string(h.own.info.Path), Instance: h.own.info.Instance, Endpoint: h.own.info.Endpoint, Attempts: h.own.info.Attempts,
-	})
+	i := &h.own.info
+	if call := telemetry.CallIn(ctx); call != nil {
+		call.At(telemetry.NewReached(string(i.Path), i.Instance, i.Endpoint), i.Attempts)
+	}
 }
 
 // atLocal notes that a call goes to a service of this process.
 func (b *binding) atLocal(ctx context.Context) {
 	if l, ok := b.local.(*inProcess); ok && b.client.Telemetry != nil {
-		telemetry.CallIn(ctx).At(telemetry.Reached{Path: string(InProcess), Instance: l.srv.Instance, Attempts: 1})
+		r := l.srv.reached.Load()
+		if r == nil { // it was not started yet
+			r = telemetry.NewReached(string(InProcess), "", "")
+		}
+		telemetry.CallIn(ctx).At(r, 1)
 	}
 }
 

@@ -117,7 +117,11 @@ func (c *streamServerCall) serve(entered *bool) error {
 		if err == nil {
 			tells = m.tells
 		}
-		c.ctx.span.Serve(tells, c.request.traceParent, c.request.traceState)
+		c.out.Lock()
+		if !c.ended {
+			c.ctx.span.Serve(tells, c.request.traceParent, c.request.traceState)
+		}
+		c.out.Unlock()
 	}
 	if err != nil {
 		return err

@@ -2,8 +2,6 @@ package telemetry
 
 import (
 	"math"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -56,42 +54,37 @@ func bucketOf(d time.Duration) int {
 	return octave*perOctave + int(sub)
 }
 
-// tally counts durations. Its size is that of the octaves that were needed.
+// tally counts durations. Its size is that of the octaves that were needed. It is not safe for concurrent use.
 type tally struct {
-	sum     atomic.Int64 // nanoseconds
-	octaves [octaves]atomic.Pointer[octave]
+	sum     time.Duration
+	octaves [octaves]*octave
 }
 
 type octave struct {
-	counts [perOctave]atomic.Uint64
-
-	sample sync.Mutex // only ever tried to be locked by calls
+	counts [perOctave]uint64
 	last   exemplar
 }
 
 // exemplar is a call whose trace is recorded.
 type exemplar struct {
-	at      time.Time
+	at      int64 // Unix time in nanoseconds; 0: there is none
 	took    time.Duration
 	traceID trace.TraceID
 	spanID  trace.SpanID
 }
 
-// add counts d. sample is valid where the call's trace is recorded.
-func (t *tally) add(d time.Duration, sample trace.SpanContext) {
-	bucket := bucketOf(d)
-	o := t.octaves[bucket/perOctave].Load()
+// add counts d. sample is nil where the call's trace is not recorded.
+func (t *tally) add(d time.Duration, sample *exemplar) {
+	bucket := uint(bucketOf(d))
+	o := t.octaves[bucket/perOctave]
 	if o == nil {
 		o = new(octave)
-		if !t.octaves[bucket/perOctave].CompareAndSwap(nil, o) {
-			o = t.octaves[bucket/perOctave].Load()
-		}
+		t.octaves[bucket/perOctave] = o
 	}
-	o.counts[bucket%perOctave].Add(1)
-	t.sum.Add(int64(d))
-	if sample.IsValid() && o.sample.TryLock() {
-		o.last = exemplar{at: time.Now(), took: d, traceID: sample.TraceID(), spanID: sample.SpanID()}
-		o.sample.Unlock()
+	o.counts[bucket%perOctave]++
+	t.sum += d
+	if sample != nil {
+		o.last = *sample
 	}
 }
 
@@ -100,28 +93,24 @@ type totals struct {
 	sum       time.Duration
 	count     uint64
 	counts    [allBuckets]uint64
-	exemplars [octaves]exemplar // the last of each octave; a zero time is none
+	exemplars [octaves]exemplar // the last of each octave
 }
 
-// add adds what t has counted. A call that ends meanwhile may be in the counts and not yet in the sum.
+// add adds what t has counted.
 func (all *totals) add(t *tally) {
-	for i := range t.octaves {
-		o := t.octaves[i].Load()
+	for i, o := range t.octaves {
 		if o == nil {
 			continue
 		}
-		for j := range o.counts {
-			n := o.counts[j].Load()
+		for j, n := range o.counts {
 			all.counts[i*perOctave+j] += n
 			all.count += n
 		}
-		o.sample.Lock()
-		if o.last.at.After(all.exemplars[i].at) {
+		if o.last.at > all.exemplars[i].at {
 			all.exemplars[i] = o.last
 		}
-		o.sample.Unlock()
 	}
-	all.sum += time.Duration(t.sum.Load())
+	all.sum += t.sum
 }
 
 // less takes away what was counted until before.

@@ -2,7 +2,7 @@ package telemetry
 
 import (
 	"context"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hanse-go/hanse/internal/outmeta"
@@ -15,18 +15,8 @@ type Call struct {
 	context.Context
 	Span Span
 
-	had string // the traceparent that was to be sent when it began
-
-	mu      sync.Mutex
-	reached Reached
-}
-
-// Reached says where a call went.
-type Reached struct {
-	Path     string // inprocess, unix or tcp; "": nowhere
-	Instance string // ID; "": not known
-	Endpoint string // URL; "": none
-	Attempts int
+	reached  atomic.Pointer[Reached]
+	attempts atomic.Int32
 }
 
 // Begin begins a call of the method; it is made with [Call.Ctx]. It belongs to the span in ctx, and if there is none to the trace that ctx
@@ -37,13 +27,13 @@ func (m *Method) Begin(ctx context.Context) *Call {
 	}
 	c := &Call{Context: ctx}
 	p := parentIn(ctx)
-	if !m.service.telemetry.config.NoTraceContext {
-		if c.had, _ = outmeta.Value(ctx, TraceParentKey); c.had != "" && !p.valid() && p.parse(c.had) {
+	if !p.valid() && !m.service.telemetry.config.NoTraceContext {
+		if sent, _ := outmeta.Value(ctx, TraceParentKey); sent != "" && p.parse(sent) {
 			p.state, _ = outmeta.Value(ctx, TraceStateKey)
 		}
 	}
 	c.Span.method = m
-	c.Span.begin(m.scope, m.kind, &p, time.Now())
+	c.Span.begin(m.scope, m.kind, &p)
 	return c
 }
 
@@ -80,14 +70,15 @@ func CallIn(ctx context.Context) *Call {
 	return c
 }
 
-// At notes where the call went. The last counts. A nil Call notes nothing.
-func (c *Call) At(r Reached) {
+// At notes where the call went, at which attempt. The last counts. A nil Call notes nothing.
+func (c *Call) At(r *Reached, attempts int) {
 	if c == nil {
 		return
 	}
-	c.mu.Lock()
-	c.reached = r
-	c.mu.Unlock()
+	c.reached.Store(r)
+	if attempts > 1 {
+		c.attempts.Store(int32(attempts))
+	}
 }
 
 // End ends the call with its error, a status. A second End does nothing, and neither does that of a nil Call.
@@ -95,10 +86,7 @@ func (c *Call) End(err error) {
 	if c == nil || !c.Span.finish() {
 		return
 	}
-	c.mu.Lock()
-	r := c.reached
-	c.mu.Unlock()
-	c.Span.endCall(err, &r)
+	c.Span.endCall(err, ending{reached: c.reached.Load(), attempts: int(c.attempts.Load())})
 }
 
 // Serve begins the span of a call that is taken, with the headers that it came with. A nil method begins nothing.
@@ -111,7 +99,7 @@ func (s *Span) Serve(m *Method, traceParent, traceState string) {
 		p.state = traceState
 	}
 	s.method = m
-	s.begin(m.scope, m.kind, &p, time.Now())
+	s.begin(m.scope, m.kind, &p)
 }
 
 // ServeFor is Serve for a call of the same process, whose span is that of the caller. The caller's may be nil.
@@ -124,30 +112,27 @@ func (s *Span) ServeFor(m *Method, caller *Span) {
 		p = parent{trace: caller.traceID, span: caller.id, flags: caller.flags, state: caller.state}
 	}
 	s.method = m
-	s.begin(m.scope, m.kind, &p, time.Now())
+	s.begin(m.scope, m.kind, &p)
 }
 
 // Served ends the span of a call that was taken, with its error, a status. path is the way that it came: inprocess, unix or tcp, or the
 // protocol of a gateway. Of a span that was not begun, or has ended, nothing happens.
 func (s *Span) Served(err error, path string) {
 	if s.finish() {
-		s.endCall(err, &Reached{Path: path})
+		s.endCall(err, ending{path: path})
 	}
 }
 
 // endCall ends the span of a call, which is finished, and counts the call.
-func (s *Span) endCall(err error, r *Reached) {
-	took := time.Since(s.start)
-	code, message := status.Code(err), ""
+func (s *Span) endCall(err error, e ending) {
+	t := s.scope.service.telemetry
+	e.at = t.clock.now()
+	e.took = time.Duration(e.at - s.start)
 	if err != nil {
-		message = status.Convert(err).Message()
+		st := status.Convert(err)
+		e.code, e.message = st.Code(), st.Message()
 	}
-	var sample trace.SpanContext
-	if s.records {
-		sample = s.SpanContext()
-	}
-	s.method.ended(took, code, sample)
-	s.over(took, code, message, r)
+	s.over(&e, s.method.calls.of(e.code, e.took, t.cells))
 }
 
 // Streams says that the call is a stream: such calls take as long as they like, and are never slow.

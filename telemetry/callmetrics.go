@@ -183,9 +183,13 @@ func (all *totals) exponential() otlp.ExponentialPoint {
 // examples are the exemplars of calls that ended after last.
 func (all *totals) examples(last time.Time) []otlp.Exemplar {
 	var list []otlp.Exemplar
+	since := int64(0) // UnixNano of the zero time is not defined
+	if !last.IsZero() {
+		since = last.UnixNano()
+	}
 	for i := range all.exemplars {
-		if e := &all.exemplars[i]; e.at.After(last) {
-			list = append(list, otlp.Exemplar{Time: e.at.UnixNano(), Float: e.took.Seconds(), TraceID: e.traceID, SpanID: e.spanID})
+		if e := &all.exemplars[i]; e.at > since {
+			list = append(list, otlp.Exemplar{Time: e.at, Float: e.took.Seconds(), TraceID: e.traceID, SpanID: e.spanID})
 		}
 	}
 	return list

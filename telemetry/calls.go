@@ -1,8 +1,6 @@
 package telemetry
 
 import (
-	"runtime"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -15,66 +13,62 @@ type calls struct {
 	byCode [codes.Unauthenticated + 2]atomic.Pointer[series] // the last is of codes that there are not
 }
 
-// series are the calls that ended with one code. Each processor counts in a shard of its own, so that they do not wait for each other's
-// memory.
+// series are the calls that ended with one code, counted by cell.
 type series struct {
-	since  time.Time
-	shards []atomic.Pointer[tally]
+	since   time.Time
+	cells   cells
+	tallies []*tally // each guarded by its cell's lock; nil: nothing was counted there
 }
 
-func newSeries(since time.Time) *series {
-	return &series{since: since, shards: make([]atomic.Pointer[tally], shardCount())}
+func newSeries(since time.Time, c cells) *series {
+	return &series{since: since, cells: c, tallies: make([]*tally, len(c))}
 }
 
-// record counts a call. sample is valid where the call's trace is recorded; it becomes the example of calls that took as long.
-func (c *calls) record(took time.Duration, code codes.Code, sample trace.SpanContext) {
+// of returns the calls that end with the code, one of which took so long.
+func (c *calls) of(code codes.Code, took time.Duration, all cells) *series {
 	at := &c.byCode[min(code, codes.Unauthenticated+1)]
 	s := at.Load()
 	if s == nil {
-		s = newSeries(time.Now().Add(-max(took, 0)))
+		s = newSeries(time.Now().Add(-max(took, 0)), all)
 		if !at.CompareAndSwap(nil, s) {
 			s = at.Load()
 		}
 	}
-	s.record(took, sample)
+	return s
 }
 
-// record counts one more.
-func (s *series) record(took time.Duration, sample trace.SpanContext) {
-	own := shards.Get().(*shard)
-	shard := &s.shards[own.number%uint32(len(s.shards))]
-	t := shard.Load()
+// record counts one more, in a cell that it finds itself.
+func (s *series) record(took time.Duration, sample *exemplar) {
+	n := s.cells.own()
+	c := &s.cells[n]
+	c.mu.Lock()
+	s.recordIn(n, took, sample)
+	c.mu.Unlock()
+}
+
+// recordIn counts one more in a cell whose lock is held. sample, which may be nil, is its trace: it becomes the example of calls that took as
+// long.
+func (s *series) recordIn(n int, took time.Duration, sample *exemplar) {
+	t := s.tallies[n]
 	if t == nil {
 		t = new(tally)
-		if !shard.CompareAndSwap(nil, t) {
-			t = shard.Load()
-		}
+		s.tallies[n] = t
 	}
 	t.add(took, sample)
-	shards.Put(own)
 }
 
-// totals adds up the shards.
+// totals adds up the cells.
 func (s *series) totals(all *totals) {
 	*all = totals{}
-	for i := range s.shards {
-		if t := s.shards[i].Load(); t != nil {
+	for n := range s.cells {
+		c := &s.cells[n]
+		c.mu.Lock()
+		if t := s.tallies[n]; t != nil {
 			all.add(t)
 		}
+		c.mu.Unlock()
 	}
 }
-
-// shard is the number of a shard that one processor uses at a time.
-type shard struct{ number uint32 }
-
-// shards hands out shards. A sync.Pool gives a processor what it had before, without a lock, which is all that is wanted here: two that
-// have the same one are slower, not wrong.
-var shards = sync.Pool{New: func() any { return &shard{nextShard.Add(1)} }}
-
-var nextShard atomic.Uint32
-
-// shardCount bounds what a series takes on machines with many processors.
-func shardCount() int { return min(runtime.GOMAXPROCS(0), 16) }
 
 // codeNames are the codes as the semantic conventions write them.
 var codeNames = [...]string{

@@ -8,7 +8,6 @@ import (
 
 	"github.com/hanse-go/hanse/internal/otlp"
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/trace"
 )
 
 // Durations is a histogram of how long work took that has the same attributes, for packages of Hanse whose work is too small for the histograms of a
@@ -42,7 +41,7 @@ func (sc *Scope) Durations(d Durations) *Durations {
 	if known := s.work[key]; known != nil {
 		return known
 	}
-	d.scope, d.series = sc.scope.name, newSeries(time.Now())
+	d.scope, d.series = sc.scope.name, newSeries(time.Now(), s.telemetry.cells)
 	if s.work == nil {
 		s.work = make(map[durationsKey]*Durations)
 	}
@@ -55,9 +54,9 @@ func (d *Durations) Record(took time.Duration, span *Span) {
 	if d == nil {
 		return
 	}
-	var sample trace.SpanContext
+	var sample *exemplar
 	if span != nil && span.records {
-		sample = span.SpanContext()
+		sample = span.example(span.scope.service.telemetry.clock.now(), took)
 	}
 	d.series.record(took, sample)
 }

@@ -28,7 +28,7 @@ func HeadersOf(ctx context.Context) (h Headers) {
 	}
 	config := &c.Span.scope.service.telemetry.config
 	if !config.NoTraceContext {
-		if v, ok := outmeta.Value(ctx, TraceParentKey); !ok || v == c.had {
+		if ctx == context.Context(c) || c.sendsIn(ctx) {
 			h.Trace, h.TraceState, h.span = true, c.Span.state, &c.Span
 		}
 	}
@@ -40,6 +40,16 @@ func HeadersOf(ctx context.Context) (h Headers) {
 		}
 	}
 	return h
+}
+
+// sendsIn reports whether nobody has put another traceparent into the metadata since the call began.
+func (c *Call) sendsIn(ctx context.Context) bool {
+	now, ok := outmeta.Value(ctx, TraceParentKey)
+	if !ok {
+		return true
+	}
+	before, _ := outmeta.Value(c.Context, TraceParentKey)
+	return now == before
 }
 
 // Replaces reports whether values of the key in the metadata are not to be sent, because the call has its own.

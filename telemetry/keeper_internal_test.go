@@ -24,39 +24,69 @@ func keeping(t *testing.T, change func(*Config)) (*Telemetry, *Service) {
 	return tel, tel.Service("cart", "", "")
 }
 
-// TestKeeperMemory holds that what is remembered has its bound, and grows only as long as it is of use.
-func TestKeeperMemory(t *testing.T) {
-	k := &keeper{}
-	s := &keptShard{}
+// keepOne remembers a span that ended then, of a trace of its own unless id is given.
+func keepOne(k *keeper, r *keptRing, id trace.TraceID, ended int64) {
+	if id == (trace.TraceID{}) {
+		id = newTraceID()
+	}
+	at := r.place(k, &id, ended)
+	*at = keptSpan{traceID: id, start: ended}
+}
+
+// TestKeptMemory holds that what is remembered has its bound, and grows only as long as it is of use.
+func TestKeptMemory(t *testing.T) {
+	if size := unsafe.Sizeof(keptBlock{}); size > 32<<10 || keptBlocks*32<<10 > 16<<20 {
+		t.Errorf("%d blocks of %d bytes", keptBlocks, size)
+	}
+	const most = 5
+	k, r := &keeper{most: most}, &keptRing{}
 	second := int64(time.Second)
-	for i := range int64(10 * firstKept) { // one each second: of no use after five
-		s.put(k, keptSpan{start: (i + 10) * second})
+	for i := range int64(10 * keptInBlock) { // a block in nearly six seconds
+		keepOne(k, r, trace.TraceID{}, i*second/100)
 	}
-	if len(s.ring) != firstKept || k.lost.Load() != 0 {
-		t.Errorf("%d places for spans that are seldom, %d lost", len(s.ring), k.lost.Load())
+	if len(r.blocks) != 2 || k.lost.Load() != 0 {
+		t.Errorf("%d blocks for spans that are seldom, %d lost", len(r.blocks), k.lost.Load())
 	}
-	for i := range int64(3 * maxKept) { // all at once
-		s.put(k, keptSpan{start: 1000*second + i})
+	for i := range int64(3 * most * keptInBlock) { // all at once
+		keepOne(k, r, trace.TraceID{}, 1000*second+i)
 	}
-	if size := uintptr(len(s.ring)) * keptShards * unsafe.Sizeof(keptSpan{}); size > 16<<20 || len(s.ring) != maxKept {
-		t.Errorf("%d places, %d bytes in all", len(s.ring), size)
-	}
-	if lost := k.lost.Load(); lost < 2*maxKept-firstKept || lost > 2*maxKept {
-		t.Errorf("%d lost of %d", lost, 3*maxKept)
+	if len(r.blocks) != most || k.lost.Load() != 2*most*keptInBlock {
+		t.Errorf("%d blocks, %d lost of %d", len(r.blocks), k.lost.Load(), 3*most*keptInBlock)
 	}
 }
 
-// TestKeeperAge holds that spans that ended more than five seconds before are not told any more.
-func TestKeeperAge(t *testing.T) {
-	s, id := &keptShard{}, trace.TraceID{1}
-	base := time.Unix(1000, 0)
-	s.put(&keeper{}, keptSpan{traceID: id, start: base.UnixNano(), took: int64(time.Second)})
-	s.put(&keeper{}, keptSpan{traceID: id, start: base.Add(2 * time.Second).UnixNano(), took: int64(time.Second)})
-	s.put(&keeper{}, keptSpan{traceID: trace.TraceID{2}, start: base.UnixNano()})
-	if got := s.takeTrace(&id, base.Add(7*time.Second)); len(got) != 1 || got[0].start != base.Add(2*time.Second).UnixNano() {
+// TestKeptOrder holds that the oldest are forgotten first, whatever was there when the ring grew.
+func TestKeptOrder(t *testing.T) {
+	const most = 7
+	for old := range most {
+		k, r := &keeper{most: most}, &keptRing{}
+		for range old * keptInBlock {
+			keepOne(k, r, trace.TraceID{}, -int64(time.Hour))
+		}
+		ids := make([]trace.TraceID, 9*keptInBlock)
+		for i := range ids {
+			ids[i] = newTraceID()
+			keepOne(k, r, ids[i], int64(i))
+		}
+		for i, id := range ids {
+			if got, want := len(r.take(nil, &id, int64(len(ids)))), min(1, i/((9-most)*keptInBlock)); got != want {
+				t.Fatalf("%d blocks before it: %d spans of the one that was put there at %d, want %d", old, got, i, want)
+			}
+		}
+	}
+}
+
+// TestKeptAge holds that spans that ended more than five seconds before are not told any more.
+func TestKeptAge(t *testing.T) {
+	k, r, id := &keeper{most: 1}, &keptRing{}, trace.TraceID{1}
+	second := int64(time.Second)
+	keepOne(k, r, id, 1*second)
+	keepOne(k, r, id, 3*second)
+	keepOne(k, r, trace.TraceID{2}, 3*second)
+	if got := r.take(nil, &id, 7*second); len(got) != 1 || got[0].start != 3*second {
 		t.Errorf("got %v", got)
 	}
-	if got := s.takeTrace(&id, base.Add(7*time.Second)); len(got) != 0 {
+	if got := r.take(nil, &id, 7*second); len(got) != 0 {
 		t.Errorf("a second time: %v", got)
 	}
 }
@@ -112,7 +142,7 @@ func TestKeeperKinds(t *testing.T) {
 func serve(s *Service, method string, began time.Time, err error) {
 	var span Span
 	span.Serve(s.Serves(method), "", "")
-	span.start = began
+	span.start -= int64(time.Since(began))
 	span.Served(err, "tcp")
 }
 

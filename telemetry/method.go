@@ -4,12 +4,10 @@ import (
 	"maps"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/hanse-go/hanse/internal/otlp"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
-	"google.golang.org/grpc/codes"
 )
 
 // Method is what a service tells of the calls of one method that it serves, or of those that it makes of one method of a service. It is
@@ -87,9 +85,4 @@ func (m *Method) attributes() []attribute.KeyValue {
 		attrs = append(attrs, attribute.String("server.address", m.peer))
 	}
 	return attrs
-}
-
-// ended counts a call. sample is of the trace that it belongs to, where that is recorded; else it is not valid.
-func (m *Method) ended(took time.Duration, code codes.Code, sample trace.SpanContext) {
-	m.calls.record(took, code, sample)
 }

@@ -33,13 +33,20 @@ func find(t *testing.T, all []otlp.Metric, name string) otlp.Metric {
 	return all[i]
 }
 
+// count counts a call that took so long.
+func (m *Method) count(took time.Duration, code codes.Code) {
+	sample := *sampled
+	sample.took, sample.at = took, time.Now().UnixNano()
+	m.calls.of(code, took, m.service.telemetry.cells).record(took, &sample)
+}
+
 func TestCallMetrics(t *testing.T) {
 	s := service(t, Config{})
 	add := s.Serves("/shop.v1.Cart/Add")
-	add.ended(time.Second, codes.OK, sampled) // a bound belongs to the bucket below it
-	add.ended(3*time.Second, codes.OK, sampled)
-	add.ended(1500*time.Millisecond, codes.NotFound, sampled)
-	s.Calls("/shop.v1.Catalog/Get", "catalog").ended(time.Minute, codes.NotFound, sampled)
+	add.count(time.Second, codes.OK) // a bound belongs to the bucket below it
+	add.count(3*time.Second, codes.OK)
+	add.count(1500*time.Millisecond, codes.NotFound)
+	s.Calls("/shop.v1.Catalog/Get", "catalog").count(time.Minute, codes.NotFound)
 
 	want := map[string][]attribute.KeyValue{
 		"OK":        {attribute.String("rpc.system.name", "grpc"), attribute.String("rpc.method", "shop.v1.Cart/Add"), attribute.String("rpc.response.status_code", "OK")},
@@ -62,7 +69,7 @@ func TestCallMetrics(t *testing.T) {
 	if made.Buckets[len(made.Buckets)-1] != 1 || made.Sum != 60 {
 		t.Errorf("a call of a minute: %+v", made)
 	}
-	if len(ok.Exemplars) != 2 || ok.Exemplars[0].TraceID != sampled.TraceID() || ok.Exemplars[1].Float != 3 {
+	if len(ok.Exemplars) != 2 || ok.Exemplars[0].TraceID != sampled.traceID || ok.Exemplars[1].Float != 3 {
 		t.Errorf("exemplars: %+v", ok.Exemplars)
 	}
 
@@ -115,13 +122,13 @@ func TestDelta(t *testing.T) {
 		all := s.callMetrics(r)
 		return append(append(all, runtimeMetrics(r)...), processMetrics(r)...)
 	}
-	add.ended(time.Second, codes.OK, sampled)
-	add.ended(time.Second, codes.OK, sampled)
+	add.count(time.Second, codes.OK)
+	add.count(time.Second, codes.OK)
 	first := read()
 	if p := find(t, first, "rpc.server.call.duration").Exponentials[0]; p.Count != 2 {
 		t.Errorf("got %+v", p)
 	}
-	add.ended(time.Second, codes.OK, sampled)
+	add.count(time.Second, codes.OK)
 	second := read()
 	m := find(t, second, "rpc.server.call.duration")
 	if p := m.Exponentials[0]; p.Count != 1 || p.Sum != 1 || p.Start != r.last.UnixNano() || m.Temporality != otlp.Delta {
@@ -141,14 +148,15 @@ func TestDelta(t *testing.T) {
 	}
 }
 
-// TestShards holds that nothing is lost among the shards.
-func TestShards(t *testing.T) {
+// TestCells holds that nothing is lost among the cells.
+func TestCells(t *testing.T) {
 	var c calls
+	all := make(cells, 3)
 	done := make(chan struct{})
 	for range 4 {
 		go func() {
 			for range 1000 {
-				c.record(time.Millisecond, codes.OK, sampled)
+				c.of(codes.OK, 0, all).record(time.Millisecond, sampled)
 			}
 			done <- struct{}{}
 		}()
@@ -156,12 +164,13 @@ func TestShards(t *testing.T) {
 	for range 4 {
 		<-done
 	}
-	var all totals
-	c.byCode[codes.OK].Load().totals(&all)
-	if all.count != 4000 || all.sum != 4*time.Second {
-		t.Errorf("%d calls, %v", all.count, all.sum)
+	c.of(codes.OK, 0, all).recordIn(2, time.Second, nil)
+	var sum totals
+	c.byCode[codes.OK].Load().totals(&sum)
+	if sum.count != 4001 || sum.sum != 5*time.Second {
+		t.Errorf("%d calls, %v", sum.count, sum.sum)
 	}
-	c.record(0, 99, sampled)
+	c.of(99, 0, all).record(0, sampled)
 	if c.byCode[len(c.byCode)-1].Load() == nil {
 		t.Error("a code that there is not is not counted")
 	}
@@ -169,9 +178,11 @@ func TestShards(t *testing.T) {
 
 // TestRecordAllocations holds that counting a call allocates nothing.
 func TestRecordAllocations(t *testing.T) {
-	var c calls
-	c.record(time.Millisecond, codes.OK, sampled)
-	n := testing.AllocsPerRun(1000, func() { c.record(time.Millisecond, codes.OK, sampled) })
+	s := newSeries(time.Now(), newCells())
+	for range 20 { // of each processor
+		s.record(time.Millisecond, sampled)
+	}
+	n := testing.AllocsPerRun(1000, func() { s.record(time.Millisecond, sampled) })
 	if n > 0 && !raceEnabled { // with the race detector a sync.Pool forgets on purpose
 		t.Errorf("%v allocations", n)
 	}

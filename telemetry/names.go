@@ -86,5 +86,5 @@ func (s *Span) nameID() uint32 {
 	if s.method != nil {
 		return s.method.id
 	}
-	return s.scope.service.telemetry.names.id(s.scope, s.kind, s.name)
+	return s.scope.service.telemetry.names.id(s.scope, trace.SpanKind(s.kind), s.name)
 }

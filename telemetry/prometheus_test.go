@@ -69,9 +69,9 @@ func lines(body, prefix string) (found []string) {
 func TestScrape(t *testing.T) {
 	s := service(t, Config{Resource: []attribute.KeyValue{attribute.String("a.b", "1"), attribute.String("a_b", "2\n")}})
 	m := s.Serves("/p.S/M")
-	m.ended(3*time.Second, codes.Internal, sampled)
-	m.ended(time.Minute, codes.Internal, sampled)
-	m.ended(time.Nanosecond, codes.Internal, sampled)
+	m.count(3*time.Second, codes.Internal)
+	m.count(time.Minute, codes.Internal)
+	m.count(time.Nanosecond, codes.Internal)
 
 	contentType, body := scrape(t, s.telemetry, "text/html, */*;q=0.1")
 	if contentType != plainText {
@@ -103,7 +103,7 @@ func TestScrape(t *testing.T) {
 	if contentType != "application/openmetrics-text; version=1.0.0; charset=utf-8" {
 		t.Errorf("got %s", contentType)
 	}
-	got = lines(body, "rpc_server_call_duration_seconds_bucket{"+labels+`,le="4.0"} 2 # {trace_id="`+sampled.TraceID().String()+`",span_id="`+sampled.SpanID().String()+`"} 3 `)
+	got = lines(body, "rpc_server_call_duration_seconds_bucket{"+labels+`,le="4.0"} 2 # {trace_id="`+sampled.traceID.String()+`",span_id="`+sampled.spanID.String()+`"} 3 `)
 	if len(got) != 1 {
 		t.Errorf("no exemplar in\n%s", body)
 	}
@@ -127,8 +127,8 @@ func TestScrapeOff(t *testing.T) {
 // TestScrapeTwins holds that services with the same name do not become the same series.
 func TestScrapeTwins(t *testing.T) {
 	s := service(t, Config{})
-	s.Serves("/p.S/M").ended(1, codes.OK, sampled)
-	s.telemetry.Service("cart", "v1", "i2").Serves("/p.S/M").ended(1, codes.OK, sampled)
+	s.Serves("/p.S/M").count(1, codes.OK)
+	s.telemetry.Service("cart", "v1", "i2").Serves("/p.S/M").count(1, codes.OK)
 	_, body := scrape(t, s.telemetry, "")
 	if got := lines(body, "rpc_server_call_duration_seconds_count"); len(got) != 2 || !strings.Contains(got[0], `service_instance_id="i1"`) || !strings.Contains(got[1], `service_instance_id="i2"`) {
 		t.Errorf("got %v", got)
@@ -214,7 +214,7 @@ func fill(s *Service) {
 	for i := range 500 {
 		m := s.Serves("/shop.v1.Service" + string(rune('A'+i%26)) + "/Method" + string(rune('A'+i/26)))
 		for d := time.Millisecond; d < 100*time.Millisecond; d += 300 * time.Microsecond {
-			m.ended(d, codes.OK, sampled)
+			m.count(d, codes.OK)
 		}
 	}
 }

@@ -18,36 +18,37 @@ import (
 //
 // All methods but those that begin it are safe for concurrent use.
 type Span struct {
-	embedded.Span
+	*sealed // never there; [embedded.Span] itself would take twice the room
 
 	method  *Method // of a call; nil of others
-	scope   *scope  // who made it
+	scope   *scope  // who made it; nil: it was not begun
 	name    string  // of others than calls
+	state   string  // tracestate
+	traceID trace.TraceID
 	parent  trace.SpanID
 	id      trace.SpanID
-	traceID trace.TraceID
-	state   string // tracestate
-	start   time.Time
-	kind    trace.SpanKind
+	start   int64 // by the clock, or where it is dated in Unix time
+	more    *more // made when there is something; nil before
+	mu      sync.Mutex
+	phase   atomic.Uint32
+	kind    uint8
 	flags   trace.TraceFlags
 	sent    trace.TraceFlags // of the parent
 	remote  bool             // the parent belongs to another process
 	records bool             // what is said of it is kept
-	phase   atomic.Uint32
-
-	mu   sync.Mutex
-	more *more // made when there is something; nil before
+	dated   bool             // the program has said when it began
 }
+
+type sealed struct{ embedded.Span }
 
 // The phases of a span, as bits.
 const (
-	begun  = 1 << iota
-	ended  // nothing is changed any more
-	failed // its status was set to Error
+	ended  = 1 << iota // nothing is changed any more
+	failed             // its status was set to Error
 )
 
 // Begun reports whether the span was begun.
-func (s *Span) Begun() bool { return s.phase.Load()&begun != 0 }
+func (s *Span) Begun() bool { return s.scope != nil }
 
 // SpanContext implements [trace.Span].
 func (s *Span) SpanContext() trace.SpanContext {
@@ -65,7 +66,7 @@ func (s *Span) SpanContext() trace.SpanContext {
 func (s *Span) IsRecording() bool { return s.records && s.phase.Load()&ended == 0 }
 
 // begin begins a span below p, or a trace where p is not valid.
-func (s *Span) begin(sc *scope, kind trace.SpanKind, p *parent, at time.Time) {
+func (s *Span) begin(sc *scope, kind trace.SpanKind, p *parent) {
 	t := sc.service.telemetry
 	known := p.valid()
 	if known {
@@ -76,8 +77,7 @@ func (s *Span) begin(sc *scope, kind trace.SpanKind, p *parent, at time.Time) {
 	s.id = newSpanID()
 	s.flags = s.flags.WithSampled(t.sampling.takes(&s.traceID, known, p.flags.IsSampled()))
 	s.records = s.flags.IsSampled() && t.spans != nil
-	s.scope, s.kind, s.start = sc, kind, at
-	s.phase.Store(begun)
+	s.scope, s.kind, s.start = sc, uint8(kind), t.clock.now()
 }
 
 // parentIn is what ctx says about the span that a new one belongs to.
@@ -100,9 +100,12 @@ func parentIn(ctx context.Context) (p parent) {
 
 // finish ends the span, once. It returns false when it had ended before, or was not begun.
 func (s *Span) finish() bool {
+	if !s.Begun() {
+		return false
+	}
 	for {
 		phase := s.phase.Load()
-		if phase&(begun|ended) != begun {
+		if phase&ended != 0 {
 			return false
 		}
 		if s.phase.CompareAndSwap(phase, phase|ended) {
@@ -111,36 +114,80 @@ func (s *Span) finish() bool {
 	}
 }
 
+// ending is what is known of a span when it has ended.
+type ending struct {
+	at   int64 // by the clock
+	took time.Duration
+	why  string // it is sent, of a trace that is not recorded
+
+	// Of calls:
+	code     codes.Code
+	message  string   // of the error
+	path     string   // by which it came
+	reached  *Reached // where it went
+	attempts int
+}
+
 // End implements [trace.Span]. That of a call ends with the call; for it End does nothing.
 func (s *Span) End(options ...trace.SpanEndOption) {
 	if s.method != nil || !s.finish() {
 		return
 	}
-	var at time.Time
+	clock := &s.scope.service.telemetry.clock
+	e := ending{at: clock.now()}
+	end := clock.unix(e.at)
 	if len(options) > 0 {
 		c := trace.NewSpanEndConfig(options...)
-		at = c.Timestamp()
+		if at := c.Timestamp(); !at.IsZero() {
+			e.at += at.UnixNano() - end
+			end = at.UnixNano()
+		}
 	}
-	took := time.Since(s.start)
-	if !at.IsZero() {
-		took = at.Sub(s.start)
+	if s.dated {
+		e.took = time.Duration(end - s.start)
+	} else {
+		e.took = time.Duration(e.at - s.start)
 	}
-	s.over(took, codes.OK, "", nil)
+	s.over(&e, nil)
 }
 
-// over hands on what is known of the span, which is finished. code, message and reached are of calls.
-func (s *Span) over(took time.Duration, code codes.Code, message string, reached *Reached) {
+// over hands on what is known of the span, which is finished, and counts it among calls, which is nil for others.
+func (s *Span) over(e *ending, calls *series) {
 	t := s.scope.service.telemetry
 	if s.records {
 		s.mu.Lock() // whoever changes it has seen that it had not ended
 		more := s.more
 		s.mu.Unlock()
-		t.spans.add(s, more, took, code, message, reached, "")
+		if calls != nil {
+			calls.record(e.took, s.example(e.at, e.took))
+		}
+		t.spans.add(s, more, e)
 		return
 	}
-	if t.keeper != nil {
-		t.keeper.ended(s, took, code, message, reached)
+	k := t.keeper
+	if k != nil {
+		e.why = k.reason(s, e.took, e.code)
+	} else if calls == nil {
+		return
 	}
+	n := t.cells.own()
+	c, kept := &t.cells[n], true
+	c.mu.Lock()
+	if calls != nil {
+		calls.recordIn(n, e.took, nil)
+	}
+	if k != nil {
+		kept = k.keep(c, s, e)
+	}
+	c.mu.Unlock()
+	if !kept {
+		k.decide(s, e)
+	}
+}
+
+// example is the span as the example of calls.
+func (s *Span) example(at int64, took time.Duration) *exemplar {
+	return &exemplar{at: s.scope.service.telemetry.clock.unix(at), took: took, traceID: s.traceID, spanID: s.id}
 }
 
 // statusOf is the span's status by how its call ended, where the program has not set one.

@@ -33,6 +33,7 @@ func BenchmarkSpan(b *testing.B) {
 			go func() { done <- tel.Run(ctx) }()
 			caller, called := tel.Service("shop", "", "").Calls("/p.S/M", "cart"), tel.Service("cart", "", "").Serves("/p.S/M")
 			spans := make([]telemetry.Span, 1024)
+			reached := telemetry.NewReached("tcp", "0123456789abcdef0123456789abcdef", "tcp://127.0.0.1:12345")
 			b.ReportAllocs()
 			before := cpu(b)
 			for i := 0; b.Loop(); i++ {
@@ -43,7 +44,7 @@ func BenchmarkSpan(b *testing.B) {
 				h := telemetry.HeadersOf(call.Ctx())
 				served.Serve(called, h.TraceParent(&room), h.TraceState)
 				served.Served(nil, "tcp")
-				call.At(telemetry.Reached{Path: "tcp", Instance: "0123456789abcdef0123456789abcdef", Endpoint: "tcp://127.0.0.1:12345", Attempts: 1})
+				call.At(reached, 1)
 				call.End(nil)
 			}
 			b.StopTimer()

@@ -115,7 +115,7 @@ func TestCallAttributes(t *testing.T) {
 	spans := collect(t, telemetry.Config{Sampler: telemetry.AlwaysOn}, func(tel *telemetry.Telemetry) {
 		s := tel.Service("shop", "", "")
 		c := s.Calls("/p.S/M", "cart").Begin(context.Background())
-		c.At(telemetry.Reached{Path: "tcp", Instance: "i9", Endpoint: "tcp://h:1", Attempts: 2})
+		c.At(telemetry.NewReached("tcp", "i9", "tcp://h:1"), 2)
 		var served telemetry.Span
 		served.ServeFor(s.Serves("/p.S/M"), &c.Span)
 		served.Served(status.Error(grpccodes.Internal, "broken"), "tcp")
@@ -162,7 +162,7 @@ func TestNobodyIsTold(t *testing.T) {
 	_, span := s.TracerProvider().Tracer("x").Start(t.Context(), "x")
 	span.End()
 	c := s.Calls("/p.S/M", "cart").Begin(t.Context())
-	c.At(telemetry.Reached{})
+	c.At(telemetry.NewReached("", "", ""), 1)
 	c.End(nil)
 	if c != nil || s.Name() != "" || s.Resource() != nil || off.SpanCounts() != (telemetry.SpanCounts{}) || s.Baggage() {
 		t.Error("it is not off")

@@ -119,7 +119,7 @@ func (s *Span) SetStatus(code otelcodes.Code, message string) {
 	if code == otelcodes.Error {
 		for {
 			phase := s.phase.Load()
-			if phase&begun == 0 || phase&ended != 0 || s.phase.CompareAndSwap(phase, phase|failed) {
+			if !s.Begun() || phase&ended != 0 || s.phase.CompareAndSwap(phase, phase|failed) {
 				break
 			}
 		}

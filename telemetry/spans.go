@@ -2,7 +2,6 @@ package telemetry
 
 import (
 	"context"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -55,29 +54,37 @@ type chunk struct {
 	n       int
 }
 
-// add writes down a span that has ended, or counts it as dropped. why says what it was kept for, of a trace that is not recorded.
-func (w *spans) add(s *Span, m *more, took time.Duration, code codes.Code, message string, reached *Reached, why string) {
+// add writes down a span that has ended, or counts it as dropped.
+func (w *spans) add(s *Span, m *more, e *ending) {
 	if !w.room() {
 		return
 	}
-	p := s.scope.pile()
+	p := s.scope.pile(w.telemetry.cells.own())
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	one, attrs := &p.one, p.attrs[:0]
-	start := s.start.UnixNano()
+	start := s.start
+	if !s.dated {
+		start = w.telemetry.clock.unix(start)
+	}
+	kind := trace.SpanKind(s.kind)
 	*one = otlp.Span{
 		TraceID: s.traceID, SpanID: s.id, ParentID: s.parent, ParentRemote: s.remote, Flags: s.flags, TraceState: s.state,
-		Name: s.name, Kind: s.kind, Start: start, End: start + int64(took),
+		Name: s.name, Kind: kind, Start: start, End: start + int64(e.took),
 	}
 	if c := s.method; c != nil {
 		one.Name, one.Encoded = c.name, c.encoded
-		attrs = callAttributes(attrs, s.kind, code, reached)
-		if one.Status = statusOf(s.kind, code); one.Status == otelcodes.Error {
-			one.StatusMessage = message
+		r := e.reached
+		if r == nil {
+			r = reachedBy(e.path)
+		}
+		attrs = callAttributes(attrs, kind, e.code, r, e.attempts)
+		if one.Status = statusOf(kind, e.code); one.Status == otelcodes.Error {
+			one.StatusMessage = e.message
 		}
 	}
-	if why != "" {
-		attrs = append(attrs, attribute.String("hanse.kept", why))
+	if e.why != "" {
+		attrs = append(attrs, attribute.String("hanse.kept", e.why))
 	}
 	if m != nil {
 		if m.name != "" {
@@ -140,32 +147,23 @@ func (w *spans) wake() {
 }
 
 // callAttributes appends what the semantic conventions say about the end of a call, and what Hanse knows besides.
-func callAttributes(attrs []attribute.KeyValue, kind trace.SpanKind, code codes.Code, r *Reached) []attribute.KeyValue {
+func callAttributes(attrs []attribute.KeyValue, kind trace.SpanKind, code codes.Code, r *Reached, attempts int) []attribute.KeyValue {
 	name := codeNames[min(int(code), len(codeNames)-1)]
 	attrs = append(attrs, attribute.String("rpc.response.status_code", name))
 	if statusOf(kind, code) == otelcodes.Error {
 		attrs = append(attrs, attribute.String("error.type", name))
 	}
-	if r == nil {
-		return attrs
+	if r != nil {
+		attrs = append(attrs, r.attributes...)
 	}
-	if r.Path != "" {
-		attrs = append(attrs, attribute.String("hanse.path", r.Path))
-	}
-	if r.Instance != "" {
-		attrs = append(attrs, attribute.String("hanse.instance", r.Instance))
-	}
-	if r.Endpoint != "" {
-		attrs = append(attrs, attribute.String("hanse.endpoint", r.Endpoint))
-	}
-	if r.Attempts > 1 {
-		attrs = append(attrs, attribute.Int("hanse.attempts", r.Attempts))
+	if attempts > 1 {
+		attrs = append(attrs, attribute.Int("hanse.attempts", attempts))
 	}
 	return attrs
 }
 
-// pile is one that few others use at the moment.
-func (s *scope) pile() *pile { return &s.piles[rand.Uint32()%uint32(len(s.piles))] }
+// pile is that of a cell.
+func (s *scope) pile(cell int) *pile { return &s.piles[cell%len(s.piles)] }
 
 // register has the scope's spans sent.
 func (w *spans) register(s *scope) {

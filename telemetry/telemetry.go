@@ -17,6 +17,8 @@ type Telemetry struct {
 	config   Config
 	limits   Limits
 	sampling sampling
+	clock    clock
+	cells    cells
 	names    names
 	spans    *spans  // nil: nowhere to send them to
 	keeper   *keeper // nil: traces that are not recorded are not looked at
@@ -48,8 +50,9 @@ func New(config Config) (*Telemetry, error) {
 	}
 	t := &Telemetry{
 		config: config, logs: logs, limits: config.Limits.withDefaults(), sampling: newSampling(&config),
-		services: make(map[resourceKey]*Service),
+		services: make(map[resourceKey]*Service), cells: newCells(),
 	}
+	t.clock.init()
 	if config.Traces.On() {
 		sender, err := otlp.NewSender(config.Traces.endpoint(), t.logger().With("signal", "traces"))
 		if err != nil {

@@ -2,7 +2,6 @@ package telemetry
 
 import (
 	"context"
-	"time"
 
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/embedded"
@@ -109,13 +108,12 @@ func (t *tracer) Start(ctx context.Context, name string, options ...trace.SpanSt
 	if !c.NewRoot() {
 		p = parentIn(ctx)
 	}
-	at := c.Timestamp()
-	if at.IsZero() {
-		at = time.Now()
-	}
 	own := &spanContext{Context: ctx}
 	own.name = name
-	own.begin(t.of(ctx), trace.ValidateSpanKind(c.SpanKind()), &p, at)
+	own.begin(t.of(ctx), trace.ValidateSpanKind(c.SpanKind()), &p)
+	if at := c.Timestamp(); !at.IsZero() {
+		own.start, own.dated = at.UnixNano(), true
+	}
 	if own.records {
 		if attrs := c.Attributes(); len(attrs) > 0 {
 			own.SetAttributes(attrs...)

@@ -57,7 +57,7 @@ func (s *Span) work(sc *scope, ctx context.Context, kind trace.SpanKind, name, t
 		p.state = traceState
 	}
 	s.name = name
-	s.begin(sc, kind, &p, time.Now())
+	s.begin(sc, kind, &p)
 }
 
 // Value implements [context.Context].
@@ -79,8 +79,10 @@ func (w *Work) Ctx() context.Context {
 	return trace.ContextWithSpan(w.Context, &w.Span)
 }
 
-// Began is when the span began.
-func (s *Span) Began() time.Time { return s.start }
+// Took is how long ago the span began, while it has not ended.
+func (s *Span) Took() time.Duration {
+	return time.Duration(s.scope.service.telemetry.clock.now() - s.start)
+}
 
 // Sent returns the headers by which others continue the trace below the span: "" where they are not to. The first is made at each call.
 func (s *Span) Sent() (traceParent, traceState string) {
