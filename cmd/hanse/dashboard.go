@@ -13,6 +13,7 @@ import (
 	"github.com/hanse-go/hanse/cmd/hanse/internal/reach"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
 	"github.com/hanse-go/hanse/discovery"
+	"github.com/hanse-go/hanse/identity"
 	"github.com/spf13/cobra"
 )
 
@@ -136,12 +137,8 @@ func (f *outsideFlags) options(ctx context.Context, where *place, services []str
 			return o, ui.Usagef("%w", err)
 		}
 	}
-	flag := *f.who
 	c := where.context
-	if c != nil && c.Identity != "" && (flag == "" || flag == os.Getenv("HANSE_IDENTITY")) {
-		flag = c.Identity
-	}
-	who, err := findIdentity(flag, where)
+	who, err := f.identity(where)
 	if err != nil {
 		return o, err
 	}
@@ -161,6 +158,15 @@ func (f *outsideFlags) options(ctx context.Context, where *place, services []str
 	}
 	o.Key = outside.Key(contextName, append([]string{where.system, hanse.NATS(where.backplane).String()}, where.urls...)...)
 	return o, nil
+}
+
+// identity returns who this command is towards services at the place: as --identity says, or the context.
+func (f *outsideFlags) identity(where *place) (identity.Source, error) {
+	flag := *f.who
+	if c := where.context; c != nil && c.Identity != "" && flag == os.Getenv("HANSE_IDENTITY") {
+		flag = c.Identity
+	}
+	return findIdentity(flag, where)
 }
 
 // localName is the name in the only registry, where it is local:NAME.

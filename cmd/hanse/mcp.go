@@ -25,8 +25,8 @@ const mcpPatience = 3 * time.Second
 
 // mcpFlags are the flags of hanse mcp.
 type mcpFlags struct {
-	place   placeFlags
-	who     *string // --identity
+	outsideFlags
+	observe bool
 	open    []string
 	headers []string
 	timeout time.Duration
@@ -43,23 +43,32 @@ them. With names, it is these services only.
 
 A tool is a unary method: its comment is the description, its messages are the schemas. Methods that are marked NO_SIDE_EFFECTS in their
 .proto file are tools; others only when --open names them. An error of a call is an error of the tool, and what the agent may call is
-decided by the services, as for any caller.`,
+decided by the services, as for any caller.
+
+With --observe the tools are others, by which an agent looks at the system and changes nothing: services and their health, who calls whom,
+traces, logs and metrics. Of a system that hanse dev runs they are what that has collected; of another one, by --registry, --backplane or
+--context, what a hanse dashboard that runs here with the same flags has. Without one it is what the registry and the instances tell.`,
 		Example: `  hanse mcp
   hanse mcp --system shop catalog
+  hanse mcp --observe
+  hanse mcp --observe --context prod
   hanse mcp --open /shop.cart.v1.Carts/AddItem --open '/shop.orders.v1.Orders/*'`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.observe {
+				return observeMCP(cmd, u, f, args)
+			}
 			return runMCP(cmd.Context(), u, f, args)
 		},
 		ValidArgsFunction: func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-			where, err := f.place.find()
+			where, err := f.find()
 			if err != nil {
 				return nil, cobra.ShellCompDirectiveNoFileComp
 			}
 			return where.services(cmd.Context()), cobra.ShellCompDirectiveNoFileComp
 		},
 	}
-	f.place.add(cmd)
-	f.who = identityFlag(cmd)
+	f.add(cmd)
+	cmd.Flags().BoolVar(&f.observe, "observe", false, "offer tools that look at the system, instead of its methods")
 	cmd.Flags().StringArrayVar(&f.open, "open", nil, "make a tool of this `method`, too: /pkg.Contract/Method, or /pkg.Contract/* for all of a contract; repeatable")
 	cmd.Flags().StringArrayVarP(&f.headers, "header", "H", nil, "send the header `name:value` with all calls; repeatable, a name that ends in -bin takes base64")
 	cmd.Flags().DurationVar(&f.timeout, "timeout", time.Minute, "give each call this much `time`")
@@ -79,7 +88,7 @@ func runMCP(ctx context.Context, u *ui.UI, f *mcpFlags, services []string) error
 	if err != nil {
 		return err
 	}
-	where, err := f.place.find()
+	where, err := f.find()
 	if err != nil {
 		return err
 	}
@@ -91,7 +100,7 @@ func runMCP(ctx context.Context, u *ui.UI, f *mcpFlags, services []string) error
 			return err
 		}
 	}
-	who, err := findIdentity(*f.who, where)
+	who, err := f.identity(where)
 	if err != nil {
 		return err
 	}

@@ -99,7 +99,12 @@ func describe(t gateway.Tool) *mcp.Tool {
 
 // Run serves the client that writes to in and reads from out, until ctx or in ends. It closes both.
 func (s *Server) Run(ctx context.Context, in io.ReadCloser, out io.WriteCloser) error {
-	err := s.server.Run(ctx, &mcp.IOTransport{Reader: in, Writer: out})
+	return Run(ctx, s.server, in, out)
+}
+
+// Run is [Server.Run] of any server.
+func Run(ctx context.Context, s *mcp.Server, in io.ReadCloser, out io.WriteCloser) error {
+	err := s.Run(ctx, &mcp.IOTransport{Reader: in, Writer: out})
 	if ctx.Err() != nil || errors.Is(err, io.EOF) || errors.Is(err, mcp.ErrConnectionClosed) {
 		return nil
 	}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/control"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/intake"
@@ -46,6 +47,9 @@ type Options struct {
 // DefaultOTLP is where programs send their telemetry when they are told nothing.
 const DefaultOTLP = "127.0.0.1:4318"
 
+// lookTimeout is how long a registry may take to answer first.
+const lookTimeout = 10 * time.Second
+
 // Look returns a server that answers for the system from its registry and from what its instances tell, without a collector. It has no page that
 // is live; close ends it.
 func Look(ctx context.Context, o Options) (s *dashboard.Server, stop func(), err error) {
@@ -64,6 +68,9 @@ func Look(ctx context.Context, o Options) (s *dashboard.Server, stop func(), err
 	case err := <-failed:
 		stop()
 		return nil, nil, cmp.Or(err, context.Cause(ctx))
+	case <-time.After(lookTimeout):
+		stop()
+		return nil, nil, fmt.Errorf("%s does not answer", o.Place)
 	}
 	return &dashboard.Server{System: v, Logger: o.Reach.Logger}, stop, nil
 }
