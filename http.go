@@ -23,7 +23,7 @@ func (s *Service) Handle(pattern string, h http.Handler) {
 	if h != nil {
 		rt.handler = http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 			defer s.member.run.requests.begin(s.Name + ": " + pattern)()
-			h.ServeHTTP(w, req)
+			s.member.web.Serve(pattern, w, req, h.ServeHTTP)
 		})
 	}
 	if _, file, line, ok := runtime.Caller(1); ok {

@@ -20,6 +20,7 @@ import (
 	"github.com/hanse-go/hanse/resilience"
 	"github.com/hanse-go/hanse/rpc"
 	"github.com/hanse-go/hanse/telemetry"
+	"github.com/hanse-go/hanse/telemetry/webtrace"
 )
 
 // Run runs the services until ctx ends, and returns when all that it started has ended.
@@ -91,6 +92,7 @@ type member struct {
 	id       string // of the instance
 	log      *slog.Logger
 	tells    *telemetry.Service
+	web      *webtrace.Teller // of plain requests
 	client   *rpc.Client
 	port     *port
 	lease    discovery.Lease
@@ -177,6 +179,7 @@ func (a *App) newRun(services []*Service) (*run, error) {
 	}
 	for _, m := range r.members {
 		m.tells = tells.Service(m.Name, buildVersion(), m.id)
+		m.web = webtrace.New(m.tells)
 		m.log = a.serviceLogger(m.tells, m.Name, m.id)
 	}
 	if r.wire, err = a.chosenWire(); err != nil {

@@ -66,6 +66,8 @@ type Handler struct {
 	table  atomic.Pointer[table]
 
 	held atomic.Int64 // bytes of messages that are being received
+
+	tellers sync.Map // *telemetry.Service → *webtrace.Teller
 }
 
 // Config is what can be chosen of a [Handler]. The zero value is right for most.
@@ -147,7 +149,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 	rt := t.methods[r.URL.Path]
 	if rt == nil {
 		if h.isJSONRPC(r.URL.Path) && t.allowed(r.URL.EscapedPath()) == nil {
-			h.serveJSONRPC(w, r)
+			h.tell(w, r, "", r.URL.Path, h.serveJSONRPC)
 			return
 		}
 		if !h.serveREST(w, r, t) {
@@ -156,7 +158,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if websocket.Requested(r) {
-		h.serveWebSocket(w, r, rt)
+		h.tell(w, r, rt.path, rt.path, func(w http.ResponseWriter, r *http.Request) { h.serveWebSocket(w, r, rt) })
 		return
 	}
 	switch r.Method {

@@ -28,7 +28,8 @@ func (h *Handler) serveREST(w http.ResponseWriter, r *http.Request, t *table) bo
 		found = t.rest.Lookup(http.MethodGet, path, m) && m.Value.headable() // the server leaves the body out
 	}
 	if found {
-		h.callREST(w, r, m.Value, slices.Clone(m.Values))
+		route, values := m.Value, slices.Clone(m.Values)
+		h.tell(w, r, route.path, route.pattern, func(w http.ResponseWriter, r *http.Request) { h.callREST(w, r, route, values) })
 		return true
 	}
 	allowed := t.allowed(path)

@@ -14,6 +14,7 @@ import (
 type restRoute struct {
 	*route
 	rule     httprule.Rule
+	pattern  string // of its template
 	request  part
 	response part
 }
@@ -63,7 +64,7 @@ func (t *table) addREST(rt *route) error {
 	rules, err := httprule.Of(rt.method)
 	mistakes := []error{err}
 	for _, rule := range rules {
-		rr := &restRoute{route: rt, rule: rule, response: partOf(rt.method.Output(), rule.Response)}
+		rr := &restRoute{route: rt, rule: rule, pattern: fmt.Sprint(rule.Template), response: partOf(rt.method.Output(), rule.Response)}
 		if rule.WholeBody || rule.Body != nil {
 			rr.request = partOf(rt.method.Input(), rule.Body)
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/hanse-go/hanse/identity"
 	"github.com/hanse-go/hanse/resilience"
 	"github.com/hanse-go/hanse/telemetry"
+	"github.com/hanse-go/hanse/telemetry/webtrace"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/stats"
@@ -53,7 +54,7 @@ type Client struct {
 	Wire           Wire            // what speaks to instances; nil: the default
 	Logger         *slog.Logger    // nil: slog.Default
 
-	Telemetry *telemetry.Service // is told of the calls; nil: nobody is
+	Telemetry *telemetry.Service // is told of the calls and requests; nil: nobody is
 
 	mu     sync.Mutex
 	pools  map[string]*pool
@@ -64,6 +65,15 @@ type Client struct {
 	switched map[string]resilience.Policy // by SetPolicy: instead of Policies and Timeout; nil: it was not called
 
 	closing sync.Once
+
+	web     *webtrace.Teller // of plain requests, when somebody makes one
+	webOnce sync.Once
+}
+
+// requests tells of plain requests; nil: nobody is told.
+func (c *Client) requests() *webtrace.Teller {
+	c.webOnce.Do(func() { c.web = webtrace.New(c.Telemetry) })
+	return c.web
 }
 
 // errClosed is the error of a call on a Conn or Client that was closed.

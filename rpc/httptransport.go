@@ -17,6 +17,7 @@ import (
 	"github.com/hanse-go/hanse/discovery"
 	"github.com/hanse-go/hanse/resilience"
 	"github.com/hanse-go/hanse/rpc/internal/wire"
+	"github.com/hanse-go/hanse/telemetry/webtrace"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -112,6 +113,22 @@ func (t *HTTPTransport) send(req *http.Request, body *replayed) (*http.Response,
 	}
 	b.pool.guard.budget.Call(now)
 	b.pool.look(ctx, now)
+	orig, made := req, b.client.requests().Begin(req, conn.name, 0)
+	if made != nil {
+		req = made.Request()
+		ctx = req.Context()
+	}
+	resp, err := b.sendHTTP(ctx, finding, req, body, pass, made)
+	if err != nil {
+		made.End(nil, err)
+		return nil, err
+	}
+	resp.Request = orig
+	return resp, nil
+}
+
+// sendHTTP sends a request to one instance after another. finding is ctx with the time in which one must be found.
+func (b *binding) sendHTTP(ctx, finding context.Context, req *http.Request, body *replayed, pass resilience.Pass, made *webtrace.Made) (*http.Response, error) {
 	o, err := noCallOptions()
 	if err != nil {
 		return nil, err
@@ -130,8 +147,12 @@ func (t *HTTPTransport) send(req *http.Request, body *replayed) (*http.Response,
 		failed := judge(resp, err, a.report)
 		c.outcome = a.end(ctx, failed, true)
 		if failed == nil || !body.repeatable() || !c.again(a, failed) || !body.rewind() {
+			if made != nil {
+				made.At(reached(a.route, a.inst), c.attempts)
+			}
 			if resp != nil {
-				resp.Body.(*heldBody).sent = body
+				held := resp.Body.(*heldBody)
+				held.sent, held.made, held.resp = body, made, resp
 			}
 			return resp, err
 		}
@@ -321,22 +342,29 @@ type heldBody struct {
 	io.ReadCloser
 	release func()
 	sent    *replayed // nil: the answer is not the one that counts
+	made    *webtrace.Made
+	resp    *http.Response
 }
 
 func (b *heldBody) Close() error {
-	defer b.end()
+	defer b.end(nil)
 	return b.ReadCloser.Close()
 }
 
 func (b *heldBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	if err != nil {
-		b.end()
+	switch err {
+	case nil:
+	case io.EOF:
+		b.end(nil)
+	default:
+		b.end(err)
 	}
 	return n, err
 }
 
-func (b *heldBody) end() {
+func (b *heldBody) end(err error) {
+	b.made.End(b.resp, err)
 	b.release()
 	if b.sent != nil {
 		b.sent.close()

@@ -21,6 +21,23 @@ func (s *Server) placeTelemetry() {
 	}
 }
 
+// TelemetryOf returns who is told of requests for a full method ("/package.Service/Method"), when they come by another protocol than gRPC: the server that has it, or the
+// first. nil: nobody is told.
+func (p *Port) TelemetryOf(method string) *telemetry.Service {
+	p.start()
+	contract, _ := splitMethod(method)
+	var first *telemetry.Service
+	for _, s := range p.router.servers {
+		if s.has(contract) {
+			return s.Telemetry
+		}
+		if first == nil {
+			first = s.Telemetry
+		}
+	}
+	return first
+}
+
 // trace begins the span of a call, with what the context that it came with has.
 func (c *wireCall) trace(ctx context.Context) {
 	t := c.srv.Telemetry

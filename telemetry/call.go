@@ -135,5 +135,22 @@ func (s *Span) endCall(err error, e ending) {
 	s.over(&e, s.method.calls.of(e.code, e.took, t.cells))
 }
 
-// Streams says that the call is a stream: such calls take as long as they like, and are never slow.
-func (s *Span) Streams() { s.method.Streaming() }
+// Streams says that the call, or request, is a stream: such take as long as they like, and are never slow.
+func (s *Span) Streams() {
+	if s.method != nil {
+		s.method.Streaming()
+	} else {
+		s.phase.Or(endless)
+	}
+}
+
+// slow reports whether a span that took so long is to be kept for that: a call, or a request.
+func (s *Span) slow(took, limit time.Duration) bool {
+	if limit <= 0 || took < limit {
+		return false
+	}
+	if s.method != nil {
+		return !s.method.streams.Load()
+	}
+	return s.kind == uint8(trace.SpanKindServer) && s.phase.Load()&endless == 0
+}

@@ -50,7 +50,7 @@ func (k *keeper) reason(s *Span, took time.Duration, code codes.Code) string {
 	switch {
 	case s.phase.Load()&failed != 0 || s.method != nil && isError(trace.SpanKindServer, code):
 		return "error"
-	case k.slow > 0 && took >= k.slow && s.method != nil && !s.method.streams.Load():
+	case s.slow(took, k.slow):
 		return "slow"
 	}
 	return ""

@@ -25,6 +25,14 @@ func NewReached(path, instance, endpoint string) *Reached {
 	return r
 }
 
+// Attributes are those of a span that say where its call went. They must not be changed.
+func (r *Reached) Attributes() []attribute.KeyValue {
+	if r == nil {
+		return nil
+	}
+	return r.attributes
+}
+
 var byInProcess, byUnix, byTCP = NewReached("inprocess", "", ""), NewReached("unix", "", ""), NewReached("tcp", "", "")
 
 // reachedBy says the way that a call came.

@@ -43,8 +43,9 @@ type sealed struct{ embedded.Span }
 
 // The phases of a span, as bits.
 const (
-	ended  = 1 << iota // nothing is changed any more
-	failed             // its status was set to Error
+	ended   = 1 << iota // nothing is changed any more
+	failed              // its status was set to Error
+	endless             // it takes as long as it likes
 )
 
 // Begun reports whether the span was begun.
