@@ -98,8 +98,7 @@ func (s *Span) Serve(m *Method, traceParent, traceState string) {
 	if traceParent != "" && !m.service.telemetry.config.NoTraceContext && p.parse(traceParent) {
 		p.state = traceState
 	}
-	s.method = m
-	s.begin(m.scope, m.kind, &p)
+	s.serve(m, &p)
 }
 
 // ServeFor is Serve for a call of the same process, whose span is that of the caller. The caller's may be nil.
@@ -111,8 +110,15 @@ func (s *Span) ServeFor(m *Method, caller *Span) {
 	if caller != nil && caller.Begun() {
 		p = parent{trace: caller.traceID, span: caller.id, flags: caller.flags, state: caller.state}
 	}
+	s.serve(m, &p)
+}
+
+func (s *Span) serve(m *Method, p *parent) {
 	s.method = m
-	s.begin(m.scope, m.kind, &p)
+	s.begin(m.scope, m.kind, p)
+	if m.streams.Load() {
+		s.Streams()
+	}
 }
 
 // Served ends the span of a call that was taken, with its error, a status. path is the way that it came: inprocess, unix or tcp, or the
@@ -132,15 +138,29 @@ func (s *Span) endCall(err error, e ending) {
 		st := status.Convert(err)
 		e.code, e.message = st.Code(), st.Message()
 	}
+	if s.phase.Load()&endless != 0 {
+		s.method.open.Add(-1)
+	}
 	s.over(&e, s.method.calls.of(e.code, e.took, t.cells))
 }
 
-// Streams says that the call, or request, is a stream: such take as long as they like, and are never slow.
+// Streams says that the call, or request, is a stream: such take as long as they like, and are never slow. A call is open until it ends.
 func (s *Span) Streams() {
 	if s.method != nil {
 		s.method.Streaming()
-	} else {
-		s.phase.Or(endless)
+	}
+	for {
+		phase := s.phase.Load()
+		if !s.Begun() || phase&(ended|endless) != 0 {
+			return
+		}
+		if !s.phase.CompareAndSwap(phase, phase|endless) {
+			continue
+		}
+		if s.method != nil {
+			s.method.open.Add(1)
+		}
+		return
 	}
 }
 

@@ -80,7 +80,10 @@ func (s *Service) callMetrics(r *reading) []otlp.Metric {
 			}
 		}
 	}
-	var all []otlp.Metric
+	streams := writer{r: r}
+	streams.current(servedStreams, "Number of streaming calls that are served and have not ended.", "{call}", openStreams(methods, trace.SpanKindServer)...)
+	streams.current(madeStreams, "Number of streaming calls that were made and have not ended.", "{call}", openStreams(methods, trace.SpanKindClient)...)
+	all := streams.metrics
 	for _, m := range []otlp.Metric{served, made} {
 		if len(m.Histograms)+len(m.Exponentials) == 0 {
 			continue
@@ -97,9 +100,25 @@ func (s *Service) callMetrics(r *reading) []otlp.Metric {
 	return all
 }
 
+// The conventions have no number of calls that have not ended.
+const (
+	servedStreams = "hanse.rpc.server.open_streams"
+	madeStreams   = "hanse.rpc.client.open_streams"
+)
+
+// openStreams are the streams of each method of a side that have not ended.
+func openStreams(methods []*Method, kind trace.SpanKind) (all []observation) {
+	for _, m := range methods {
+		if m.kind == kind && m.streams.Load() {
+			all = append(all, of(true, float64(m.open.Load()), m.attributes()...))
+		}
+	}
+	return all
+}
+
 // callAttributes are those of the calls of m that ended with the code.
 func (m *Method) callAttributes(code codes.Code) []attribute.KeyValue {
-	attrs := make([]attribute.KeyValue, 0, 5)
+	attrs := make([]attribute.KeyValue, 0, 6)
 	attrs = append(attrs,
 		attribute.String("rpc.system.name", "grpc"),
 		attribute.String("rpc.method", m.name),
@@ -109,6 +128,9 @@ func (m *Method) callAttributes(code codes.Code) []attribute.KeyValue {
 	}
 	if m.peer != "" {
 		attrs = append(attrs, attribute.String("server.address", m.peer))
+	}
+	if m.streams.Load() {
+		attrs = append(attrs, attribute.Bool(StreamKey, true))
 	}
 	return attrs
 }

@@ -165,7 +165,7 @@ func (k *keeper) send(s *keptSpan) {
 	if m := name.method; m != nil {
 		one.Encoded = m.encoded
 		one.Status = statusOf(m.kind, code)
-		one.Attributes = callAttributes(nil, m.kind, code, nil, 0)
+		one.Attributes = m.endAttributes(nil, code, nil, 0)
 	}
 	if s.bits&keptFailed != 0 {
 		one.Status = otelcodes.Error

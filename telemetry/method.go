@@ -19,9 +19,10 @@ type Method struct {
 	peer    string // the called service; "": it is served here
 	calls   calls
 	scope   *scope
-	id      uint32      // among the names
-	encoded []byte      // the attributes that all its spans have
-	streams atomic.Bool // its calls take as long as they like
+	id      uint32       // among the names
+	encoded []byte       // the attributes that all its spans have
+	streams atomic.Bool  // its calls take as long as they like
+	open    atomic.Int64 // streams that have not ended
 }
 
 type methodKey struct {
@@ -69,6 +70,10 @@ func (s *Service) method(key methodKey) *Method {
 	s.methods.Store(&more)
 	return m
 }
+
+// StreamKey is the attribute that spans and numbers of streams have, as true: the conventions have none, and how long a stream takes is no
+// latency.
+const StreamKey = "hanse.rpc.stream"
 
 // Streaming says that calls of the method are streams, which are never slow, and returns it.
 func (m *Method) Streaming() *Method {

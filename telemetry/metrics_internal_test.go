@@ -187,3 +187,53 @@ func TestRecordAllocations(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// Streams are told apart, from the first on, and it is told how many have not ended.
+func TestStreams(t *testing.T) {
+	s := service(t, Config{})
+	watch, follow := s.Serves("/shop.v1.Orders/Watch").Streaming(), s.Calls("/shop.v1.Orders/Watch", "orders")
+	var one, two, unary Span
+	one.Serve(watch, "", "")
+	one.Streams() // once more is the same
+	two.Serve(watch, "", "")
+	unary.Serve(s.Serves("/shop.v1.Orders/Get"), "", "")
+	call := follow.Begin(t.Context())
+	call.Span.Streams()
+	two.Served(nil, "tcp")
+	two.Served(nil, "tcp")
+	unary.Served(nil, "tcp")
+
+	stream := attribute.Bool("hanse.rpc.stream", true)
+	open := func(name string) int64 {
+		t.Helper()
+		m := find(t, s.callMetrics(shown()), name)
+		if len(m.Numbers) != 1 || m.Monotonic {
+			t.Fatalf("%+v", m)
+		}
+		return m.Numbers[0].Int
+	}
+	if n := open("hanse.rpc.server.open_streams"); n != 1 {
+		t.Errorf("%d streams are open", n)
+	}
+	if n := open("hanse.rpc.client.open_streams"); n != 1 {
+		t.Errorf("%d streams of the client are open", n)
+	}
+	call.End(nil)
+	one.Served(nil, "tcp")
+	if n := open("hanse.rpc.server.open_streams") + open("hanse.rpc.client.open_streams"); n != 0 {
+		t.Errorf("%d streams are open, and all have ended", n)
+	}
+	all := s.callMetrics(shown())
+	for _, p := range find(t, all, "rpc.server.call.duration").Histograms {
+		method := p.Attributes[slices.IndexFunc(p.Attributes, func(a attribute.KeyValue) bool { return a.Key == "rpc.method" })].Value.AsString()
+		if is := slices.Contains(p.Attributes, stream); is != (method == "shop.v1.Orders/Watch") {
+			t.Errorf("%s is a stream: %v", method, is)
+		}
+	}
+	if made := find(t, all, "rpc.client.call.duration").Histograms; !slices.Contains(made[0].Attributes, stream) {
+		t.Errorf("%v", made[0].Attributes)
+	}
+	if attrs := follow.endAttributes(nil, codes.OK, nil, 0); !slices.Contains(attrs, stream) {
+		t.Errorf("the span has %v", attrs)
+	}
+}

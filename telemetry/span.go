@@ -45,7 +45,7 @@ type sealed struct{ embedded.Span }
 const (
 	ended   = 1 << iota // nothing is changed any more
 	failed              // its status was set to Error
-	endless             // it takes as long as it likes
+	endless             // it takes as long as it likes; a call is counted among the open streams of its method
 )
 
 // Begun reports whether the span was begun.

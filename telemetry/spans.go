@@ -78,7 +78,7 @@ func (w *spans) add(s *Span, m *more, e *ending) {
 		if r == nil {
 			r = reachedBy(e.path)
 		}
-		attrs = callAttributes(attrs, kind, e.code, r, e.attempts)
+		attrs = c.endAttributes(attrs, e.code, r, e.attempts)
 		if one.Status = statusOf(kind, e.code); one.Status == otelcodes.Error {
 			one.StatusMessage = e.message
 		}
@@ -146,12 +146,15 @@ func (w *spans) wake() {
 	}
 }
 
-// callAttributes appends what the semantic conventions say about the end of a call, and what Hanse knows besides.
-func callAttributes(attrs []attribute.KeyValue, kind trace.SpanKind, code codes.Code, r *Reached, attempts int) []attribute.KeyValue {
+// endAttributes appends what the semantic conventions say about the end of a call, and what Hanse knows besides.
+func (m *Method) endAttributes(attrs []attribute.KeyValue, code codes.Code, r *Reached, attempts int) []attribute.KeyValue {
 	name := codeNames[min(int(code), len(codeNames)-1)]
 	attrs = append(attrs, attribute.String("rpc.response.status_code", name))
-	if statusOf(kind, code) == otelcodes.Error {
+	if statusOf(m.kind, code) == otelcodes.Error {
 		attrs = append(attrs, attribute.String("error.type", name))
+	}
+	if m.streams.Load() {
+		attrs = append(attrs, attribute.Bool(StreamKey, true))
 	}
 	if r != nil {
 		attrs = append(attrs, r.attributes...)

@@ -59,7 +59,7 @@ func ofFlows(key []byte) bool {
 		return false
 	}
 	switch string(key[:3]) {
-	case "rpc", "htt", "db.", "mes", "ser", "net", "pee", "err", "url":
+	case "rpc", "han", "htt", "db.", "mes", "ser", "net", "pee", "err", "url":
 		return true
 	}
 	return false
@@ -75,6 +75,8 @@ func (a *spanAttrs) get(key string) string {
 			switch {
 			case f.message(1):
 				return a.known.of(f.data)
+			case f.num == 2 && f.typ == protowire.VarintType:
+				return strconv.FormatBool(f.val != 0)
 			case f.num == 3 && f.typ == protowire.VarintType:
 				return strconv.FormatInt(int64(f.val), 10)
 			}
@@ -120,7 +122,7 @@ func (p *parts) deriveOne(o *origin, h *spanHead, now time.Time) {
 	n := p.numbers
 	attrs := &n.attrs
 	attrs.read(h.raw)
-	f := flow{service: o.service, instance: o.instance, side: kindName(h.kind), failed: h.failed}
+	f := flow{service: o.service, instance: o.instance, side: kindName(h.kind)}
 	switch {
 	case attrs.has("messaging."):
 		f.kind = KindEvent
@@ -157,8 +159,9 @@ func (p *parts) deriveOne(o *origin, h *spanHead, now time.Time) {
 	if n.isCovered(f.cover(), now.Unix()) {
 		return
 	}
+	f.judge(h.failed)
 	if f.failed && (f.status == "" || f.status == "OK") {
-		f.status = "ERROR"
+		f.status = otherStatus
 	}
 	var space [512]byte
 	key := space[:0]
@@ -167,6 +170,9 @@ func (p *parts) deriveOne(o *origin, h *spanHead, now time.Time) {
 	}
 	if f.failed {
 		key = append(key, 1)
+	}
+	if f.stream {
+		key = append(key, 2)
 	}
 	s := n.byText[string(key)]
 	if s == nil {
@@ -178,6 +184,9 @@ func (p *parts) deriveOne(o *origin, h *spanHead, now time.Time) {
 		}
 		if f.failed {
 			labels = append(labels, label{"failed", "true"})
+		}
+		if f.stream {
+			labels = append(labels, label{"stream", "true"})
 		}
 		m := n.metricOf(MetricInfo{Name: spanMetric, Kind: histogramKind, Unit: "s"}, true)
 		if s = n.seriesOf(m, labels, now.Unix()); s == nil {

@@ -23,7 +23,10 @@ type flow struct {
 	peer              string // of a client the called service, address or database; of an event the topic
 	system            string // postgresql, nats
 	status            string
-	failed            bool
+	failed            bool    // by a fault of the server, see judge
+	refused           bool    // the caller asked for what it cannot have
+	stream            bool    // how long it takes is no latency
+	opens             bool    // the series is how many streams are open, and counts no calls
 	spans             bool    // counted from spans
 	scale             float64 // makes seconds of a value
 }
@@ -64,6 +67,12 @@ var flowMetrics = map[string]struct{ side, kind string }{
 	"messaging.process.duration":          {consumes, KindEvent},
 }
 
+// openMetrics are how many streams have not ended, on each side.
+var openMetrics = map[string]string{"hanse.rpc.server.open_streams": serves, "hanse.rpc.client.open_streams": calls}
+
+// streamKey is the attribute of streams, as package telemetry has it.
+const streamKey = "hanse.rpc.stream"
+
 // flowOf returns what a series counts; nil when that is no calls.
 func flowOf(m *metric, labels []label) *flow {
 	get := func(keys ...string) string {
@@ -79,14 +88,19 @@ func flowOf(m *metric, labels []label) *flow {
 	f := &flow{service: get("service.name"), instance: get("service.instance.id"), scale: 1}
 	if m.Name == spanMetric {
 		f.side, f.kind, f.method, f.peer = get("side"), get("kind"), get("method"), get("peer")
-		f.system, f.status, f.failed, f.spans = get("system"), get("status"), get("failed") != "", true
+		f.system, f.status, f.stream, f.spans = get("system"), get("status"), get("stream") != "", true
+		f.judge(get("failed") != "")
 		return f
 	}
 	known, ok := flowMetrics[m.Name]
-	if !ok || m.Kind != histogramKind {
+	switch side := openMetrics[m.Name]; {
+	case side != "" && m.Kind == updownKind:
+		f.side, f.kind, f.opens = side, KindRPC, true
+	case ok && m.Kind == histogramKind:
+		f.side, f.kind = known.side, known.kind
+	default:
 		return nil
 	}
-	f.side, f.kind = known.side, known.kind
 	if m.Unit == "ms" {
 		f.scale = 1e-3
 	}
@@ -104,7 +118,7 @@ func flowOf(m *metric, labels []label) *flow {
 			return nil
 		}
 	}
-	f.failed = get("error.type") != "" || failedStatus(f)
+	f.judge(get("error.type") != "")
 	return f
 }
 
@@ -116,6 +130,7 @@ func (f *flow) describe(get func(string) string, name string) {
 		if s := get("rpc.service"); s != "" && !strings.Contains(f.method, "/") {
 			f.method = s + "/" + f.method
 		}
+		f.stream = get(streamKey) == "true"
 		f.status = grpcStatus(cmp.Or(get("rpc.response.status_code"), get("rpc.grpc.status_code"), get("rpc.connect_rpc.error_code")))
 	case KindHTTP:
 		f.method = cmp.Or(get("http.request.method"), get("http.method"))
@@ -165,19 +180,32 @@ func grpcStatus(s string) string {
 	return strings.ToUpper(s)
 }
 
-// failedStatus reports whether a status is a failure of the side that tells it, as the semantic conventions have it.
-func failedStatus(f *flow) bool {
-	switch f.kind {
-	case KindRPC:
-		if f.side == calls {
-			return f.status != "" && f.status != "OK"
-		}
-		switch f.status {
-		case "UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS":
-			return true
-		}
-	case KindHTTP:
-		return strings.HasPrefix(f.status, "5") || f.side == calls && strings.HasPrefix(f.status, "4")
+// judge says whether calls of the flow failed, where told is what the program says of them. A status that is no fault of the server is no
+// failure, whichever side tells it: a client that is told NOT_FOUND may ask whether something is there. It is the rule of the semantic
+// conventions for servers, and the one place that has it for the map, the tables, problems and colours.
+func (f *flow) judge(told bool) {
+	switch {
+	case f.kind == KindRPC && f.status != "" && f.status != "OK" && f.status != otherStatus:
+		f.failed = serverFault(f.status)
+		f.refused = !f.failed
+	case f.kind == KindHTTP && strings.HasPrefix(f.status, "4"):
+		f.failed, f.refused = false, true
+	case f.kind == KindHTTP && strings.HasPrefix(f.status, "5"):
+		f.failed = true
+	default:
+		f.failed = told
 	}
-	return false
+}
+
+// otherStatus is that of calls made of spans that failed and have none.
+const otherStatus = "ERROR"
+
+// serverFault reports whether a status of gRPC is a fault of the server.
+func serverFault(status string) bool {
+	switch status {
+	case "CANCELLED", "INVALID_ARGUMENT", "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION",
+		"ABORTED", "OUT_OF_RANGE", "UNAUTHENTICATED":
+		return false
+	}
+	return true
 }

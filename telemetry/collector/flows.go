@@ -8,14 +8,20 @@ import (
 // tally is numbers of calls that are added up.
 type tally struct {
 	calls, errors, sum float64
-	hist               hist
+	refused, streams   float64 // of calls
+	open               float64 // streams; not of calls
+	hist               hist    // of calls that are no streams
 	byStatus           map[string]float64
+	faults             map[string]bool // of byStatus
 }
 
 // add adds what another one has.
 func (t *tally) add(o *tally) {
 	t.calls += o.calls
 	t.errors += o.errors
+	t.refused += o.refused
+	t.streams += o.streams
+	t.open += o.open
 	t.sum += o.sum
 	t.hist.merge(o.hist)
 	for k, v := range o.byStatus {
@@ -24,11 +30,20 @@ func (t *tally) add(o *tally) {
 		}
 		t.byStatus[k] += v
 	}
+	for k := range o.faults {
+		if t.faults == nil {
+			t.faults = make(map[string]bool)
+		}
+		t.faults[k] = true
+	}
 }
 
 // numbers returns a tally of so many seconds, whose values times scale are seconds.
 func (t *tally) numbers(seconds float64) Numbers {
-	n := Numbers{Calls: t.calls / seconds, Errors: t.errors / seconds}
+	n := Numbers{
+		Calls: t.calls / seconds, Errors: t.errors / seconds, ClientErrors: t.refused / seconds, Streams: t.streams / seconds,
+		Open: int(math.Round(t.open)),
+	}
 	for q, to := range map[float64]*time.Duration{0.5: &n.P50, 0.95: &n.P95, 0.99: &n.P99} {
 		if v := t.hist.quantile(q); !math.IsNaN(v) {
 			*to = time.Duration(v * float64(time.Second))
@@ -90,7 +105,7 @@ func (p *parts) flows(w span) []counted {
 				continue
 			}
 			c := n.count(s, w)
-			if c.calls == 0 && c.seen == 0 {
+			if c.calls == 0 && (c.seen == 0 || s.flow.opens && c.open == 0) {
 				continue
 			}
 			if !s.flow.spans && c.calls > 0 {
@@ -119,6 +134,15 @@ func (p *parts) flows(w span) []counted {
 // count adds up a series in a window. Held.
 func (n *numbers) count(s *series, w span) counted {
 	c := counted{flow: s.flow, exemplars: s.exemplars}
+	if s.flow.opens {
+		s.ringFor(w.from, w.now).each(w.from, w.to, func(at int64, count, sum float64, _ string) {
+			c.seen, c.open = at, math.Round(sum/max(count, 1))
+		})
+		if w.to-c.seen > s.silence() { // who told it has ended
+			c.open = 0
+		}
+		return c
+	}
 	if w.steps > 0 {
 		c.steps = make([]tally, w.steps)
 	}
@@ -130,7 +154,14 @@ func (n *numbers) count(s *series, w span) counted {
 		if s.flow.failed {
 			t.errors = count
 		}
-		t.hist.mergePacked(h)
+		if s.flow.refused {
+			t.refused = count
+		}
+		if s.flow.stream {
+			t.streams = count
+		} else {
+			t.hist.mergePacked(h)
+		}
 		if s.flow.scale != 1 {
 			shift := int16(math.Round(math.Log2(s.flow.scale) * (1 << histScale)))
 			for i := range t.hist {
@@ -146,6 +177,9 @@ func (n *numbers) count(s *series, w span) counted {
 	})
 	if s.flow.status != "" && c.calls > 0 {
 		c.byStatus = map[string]float64{s.flow.status: c.calls}
+		if s.flow.failed {
+			c.faults = map[string]bool{s.flow.status: true}
+		}
 	}
 	return c
 }

@@ -309,6 +309,9 @@ func (n *numbers) addPoint(s *series, p *point, now time.Time) {
 		n.put(s, 0, at, 1, p.value, nil, now.Unix())
 		return
 	case updownKind:
+		if gap := now.Unix() - s.last; gap > 0 {
+			s.between = gap
+		}
 		if !p.cumulative { // the value is the sum of all that was told
 			if s.before == nil {
 				s.before = new(state)

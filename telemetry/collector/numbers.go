@@ -68,6 +68,7 @@ type series struct {
 	exemplars []Exemplar // the newest is last
 	flow      *flow      // what calls it counts; nil: none
 	last      int64      // second
+	between   int64      // seconds between the last two points; of a number that goes up and down
 	before    *state     // of a cumulative one
 }
 
@@ -202,6 +203,14 @@ func (n *numbers) prune(now, idle int64) {
 	if len(n.byText) > aliases {
 		clear(n.byText)
 	}
+}
+
+// silence is after how many seconds without a point the series has ended: three times what was between two, and some more.
+func (s *series) silence() int64 {
+	if s.between == 0 {
+		return coverFor
+	}
+	return min(3*s.between+2*fineStep, coverFor)
 }
 
 // ringFor returns the ring for a window that begins at a second.

@@ -195,6 +195,152 @@ func TestMap(t *testing.T) {
 	}
 }
 
+// updown is a number that goes up and down.
+func updown(name string, at time.Time, v int64, labels ...*common.KeyValue) *metricpb.Metric {
+	return &metricpb.Metric{Name: name, Unit: "{call}", Data: &metricpb.Metric_Sum{Sum: &metricpb.Sum{
+		AggregationTemporality: cumulative,
+		DataPoints: []*metricpb.NumberDataPoint{{
+			StartTimeUnixNano: nano(at.Add(-time.Hour)), TimeUnixNano: nano(at), Value: &metricpb.NumberDataPoint_AsInt{AsInt: v}, Attributes: labels,
+		}},
+	}}}
+}
+
+func flag(key string) *common.KeyValue {
+	return &common.KeyValue{Key: key, Value: &common.AnyValue{Value: &common.AnyValue_BoolValue{BoolValue: true}}}
+}
+
+// What a stream takes is no latency, whoever tells of it: numbers or spans.
+func TestStreams(t *testing.T) {
+	at := time.Now().Add(-3 * time.Second)
+	const watch = "shop.v1.Orders/Watch"
+	for name, tell := range map[string]func(c *collector.Collector){
+		"numbers": func(c *collector.Collector) {
+			server, client, stream := "rpc.server.call.duration", "rpc.client.call.duration", flag("hanse.rpc.stream")
+			send(t, c, metricsOf("orders",
+				exponential(server, at, 300, 0.01, str("rpc.method", "shop.v1.Orders/Get"), str("rpc.response.status_code", "OK")),
+				exponential(server, at, 30, 60, str("rpc.method", watch), str("rpc.response.status_code", "OK"), stream)))
+			send(t, c, metricsOf("web",
+				exponential(client, at, 300, 0.01, str("rpc.method", "shop.v1.Orders/Get"), str("rpc.response.status_code", "OK"), str("server.address", "orders")),
+				exponential(client, at, 30, 60, str("rpc.method", watch), str("rpc.response.status_code", "CANCELLED"), str("server.address", "orders"), stream)))
+		},
+		"spans": func(c *collector.Collector) {
+			span := func(kind trace.Span_SpanKind, method string, took time.Duration, more ...*common.KeyValue) *trace.Span {
+				return &trace.Span{
+					TraceId: id(16), SpanId: id(8), Name: method, Kind: kind, StartTimeUnixNano: nano(at.Add(-took)), EndTimeUnixNano: nano(at),
+					Attributes: append(more, str("rpc.system.name", "grpc"), str("rpc.method", method), str("rpc.response.status_code", "OK"), str("server.address", "orders")),
+				}
+			}
+			for i := range 330 {
+				method, took, more := "shop.v1.Orders/Get", 10*time.Millisecond, []*common.KeyValue(nil)
+				if i < 30 {
+					method, took, more = watch, time.Minute, []*common.KeyValue{flag("hanse.rpc.stream")}
+				}
+				send(t, c, spansOf("orders", span(trace.Span_SPAN_KIND_SERVER, method, took, more...)))
+				send(t, c, spansOf("web", span(trace.Span_SPAN_KIND_CLIENT, method, took, more...)))
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := new(collector.Collector)
+			start(t, c)
+			tell(c)
+			send(t, c, metricsOf("orders", updown("hanse.rpc.server.open_streams", at, 2, str("rpc.method", watch))))
+			send(t, c, metricsOf("web", updown("hanse.rpc.client.open_streams", at, 3, str("rpc.method", watch), str("server.address", "orders"))))
+			// One that only has streams that have not ended.
+			send(t, c, metricsOf("board", updown("hanse.rpc.client.open_streams", at, 1, str("rpc.method", watch), str("server.address", "orders"))))
+			send(t, c, metricsOf("gone", updown("hanse.rpc.client.open_streams", at, 0, str("rpc.method", watch), str("server.address", "orders"))))
+			check := func(what string, n collector.Numbers, open int) {
+				t.Helper()
+				if !near(n.Calls, 330.0/300, 0.01) || !near(n.Streams, 30.0/300, 0.01) || n.Open != open || n.P99 > 20*time.Millisecond || n.P50 < 5*time.Millisecond || n.Errors != 0 {
+					t.Errorf("%s: %+v", what, n)
+				}
+			}
+			m, err := c.Map(t.Context(), collector.Window{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, n := range m.Nodes {
+				if n.Name == "orders" {
+					check("node", n.Numbers, 2)
+				}
+			}
+			if len(m.Edges) != 2 || m.Edges[0].From != "board" || m.Edges[0].Open != 1 || m.Edges[0].P95 != 0 {
+				t.Fatalf("%+v", m.Edges)
+			}
+			check("edge", m.Edges[1].Numbers, 3)
+			d, err := c.Service(t.Context(), "orders", collector.Window{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			check("service", d.Numbers, 2)
+			for _, v := range d.Sparks.P95 {
+				if v > 0.02 {
+					t.Errorf("a spark says %v s", v)
+				}
+			}
+			if len(d.Methods) != 2 || d.Methods[0].Streams != 0 || d.Methods[1].Streams == 0 || d.Methods[1].Open != 2 || d.Methods[1].P95 != 0 {
+				t.Errorf("%+v", d.Methods)
+			}
+		})
+	}
+}
+
+// What counts as an error is what a server is to blame for, whoever tells it.
+func TestErrors(t *testing.T) {
+	at := time.Now().Add(-3 * time.Second)
+	for status, fault := range map[string]bool{
+		"UNKNOWN": true, "DEADLINE_EXCEEDED": true, "UNIMPLEMENTED": true, "INTERNAL": true, "UNAVAILABLE": true, "DATA_LOSS": true,
+		"CANCELLED": false, "INVALID_ARGUMENT": false, "NOT_FOUND": false, "ALREADY_EXISTS": false, "PERMISSION_DENIED": false, "RESOURCE_EXHAUSTED": false,
+		"FAILED_PRECONDITION": false, "ABORTED": false, "OUT_OF_RANGE": false, "UNAUTHENTICATED": false, "404": false, "503": true,
+	} {
+		c := new(collector.Collector)
+		stop := start(t, c)
+		server, client, key := "rpc.server.call.duration", "rpc.client.call.duration", "rpc.response.status_code"
+		if len(status) == 3 {
+			server, client, key = "http.server.request.duration", "http.client.request.duration", "http.response.status_code"
+		}
+		send(t, c, metricsOf("orders", exponential(server, at, 300, 0.01, str(key, status))))
+		send(t, c, metricsOf("web", exponential(client, at, 300, 0.01, str(key, status), str("error.type", status), str("server.address", "orders"))))
+		// One that sends spans alone; that of a client is an error, always.
+		for range 300 {
+			send(t, c, spansOf("node", &trace.Span{
+				TraceId: id(16), SpanId: id(8), Kind: trace.Span_SPAN_KIND_CLIENT, StartTimeUnixNano: nano(at), EndTimeUnixNano: nano(at), Status: &trace.Status{Code: trace.Status_STATUS_CODE_ERROR},
+				Attributes: []*common.KeyValue{str(key, status), str("server.address", "orders")},
+			}))
+		}
+		want := [2]float64{0, 1}
+		if fault {
+			want = [2]float64{1, 0}
+		}
+		check := func(what string, n collector.Numbers) {
+			t.Helper()
+			if !near(n.Errors, want[0], 0.01) || !near(n.ClientErrors, want[1], 0.01) {
+				t.Errorf("%s, %s: %+v", status, what, n)
+			}
+		}
+		m, err := c.Map(t.Context(), collector.Window{})
+		if err != nil || len(m.Edges) != 2 {
+			t.Fatalf("%+v, %v", m, err)
+		}
+		for _, e := range m.Edges {
+			check("edge from "+e.From, e.Numbers)
+		}
+		d, err := c.Service(t.Context(), "orders", collector.Window{})
+		if err != nil || len(d.Methods) != 1 {
+			t.Fatalf("%+v, %v", d, err)
+		}
+		check("service", d.Numbers)
+		if (len(d.Methods[0].Faults) == 1) != fault {
+			t.Errorf("%s: %+v", status, d.Methods[0])
+		}
+		problems, err := c.Problems(t.Context())
+		if err != nil || (len(problems) > 0) != fault {
+			t.Errorf("%s: %+v, %v", status, problems, err)
+		}
+		stop()
+	}
+}
+
 func TestProblems(t *testing.T) {
 	c := &collector.Collector{}
 	start(t, c)

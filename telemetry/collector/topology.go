@@ -54,7 +54,7 @@ func (c *Collector) Map(ctx context.Context, w Window) (Map, error) {
 			}
 			served[f.service].add(&f.tally)
 		}
-		if f.peer == "" || f.calls == 0 {
+		if f.peer == "" || f.calls == 0 && f.open == 0 {
 			continue
 		}
 		switch {
@@ -253,7 +253,11 @@ func (c *Collector) Service(ctx context.Context, name string, w Window) (Service
 				m.Status = make(map[string]int)
 			}
 			m.Status[status] = int(math.Round(n))
+			if t.faults[status] {
+				m.Faults = append(m.Faults, status)
+			}
 		}
+		slices.Sort(m.Faults)
 		if k.out {
 			d.Calls = append(d.Calls, m)
 		} else {

@@ -201,11 +201,14 @@ const (
 
 // Numbers are those of calls in a window.
 type Numbers struct {
-	Calls  float64       `json:"calls"`  // a second
-	Errors float64       `json:"errors"` // a second
-	P50    time.Duration `json:"p50"`    // in nanoseconds; 0 without calls
-	P95    time.Duration `json:"p95"`
-	P99    time.Duration `json:"p99"`
+	Calls        float64       `json:"calls"`                   // a second
+	Errors       float64       `json:"errors"`                  // of Calls, those that failed by a fault of the server
+	ClientErrors float64       `json:"client_errors,omitempty"` // of Calls, those that were refused by a fault of the caller: NOT_FOUND, 404
+	Streams      float64       `json:"streams,omitempty"`       // of Calls, those that are streams; they count when they end
+	Open         int           `json:"open,omitempty"`          // streams that have not ended, now
+	P50          time.Duration `json:"p50"`                     // of calls that are no streams, in nanoseconds; 0 without
+	P95          time.Duration `json:"p95"`
+	P99          time.Duration `json:"p99"`
 }
 
 // Map is who calls whom. The order of nodes and edges is that of their names, so it is the same each time.
@@ -304,6 +307,7 @@ type Method struct {
 	Kind string `json:"kind"`           // rpc, http, event, db
 	Numbers
 	Status map[string]int `json:"status,omitempty"` // calls in the window by status: OK, UNAVAILABLE, 404
+	Faults []string       `json:"faults,omitempty"` // of Status, those that count as Errors
 	Sparks Sparks         `json:"sparks"`
 }
 
