@@ -53,16 +53,20 @@ export class Graph {
       .sort((a, b) => (a.name < b.name ? -1 : 1));
     const names = new Set(shown.map((n) => n.name));
     const links = new Map<string, Link>();
+    const sum = (a: number | undefined, b: number | undefined) => (a ?? 0) + (b ?? 0);
     const add = (from: string, to: string, e: Edge, stale: boolean, topic?: string) => {
       if (!names.has(from) || !names.has(to) || from === to) return;
       const dashed = e.kind === "event";
       const id = `${from}\n${to}\n${dashed}`;
       const l = links.get(id);
       const n = stale ? none : e;
-      if (!l) links.set(id, { id, from, to, dashed, topics: topic ? [topic] : [], stale, path: "", label: { x: 0, y: 0 }, calls: n.calls, errors: n.errors, p50: n.p50, p95: n.p95, p99: n.p99 });
+      if (!l) links.set(id, { id, from, to, dashed, topics: topic ? [topic] : [], stale, path: "", label: { x: 0, y: 0 }, calls: n.calls, errors: n.errors, client_errors: n.client_errors, streams: n.streams, open: n.open, p50: n.p50, p95: n.p95, p99: n.p99 });
       else {
         l.calls += n.calls;
         l.errors += n.errors;
+        l.client_errors = sum(l.client_errors, n.client_errors);
+        l.streams = sum(l.streams, n.streams);
+        l.open = sum(l.open, n.open);
         l.p50 = Math.max(l.p50, n.p50);
         l.p95 = Math.max(l.p95, n.p95);
         l.p99 = Math.max(l.p99, n.p99);

@@ -6,24 +6,25 @@ import { duration, percent, rate } from "../shell/format";
 import { Icon } from "../shell/icons";
 import { href } from "../shell/router";
 import { health, type Service } from "../shell/system";
-import type { CallMap } from "../shell/types";
+import { failed, refused, streams, tone } from "../shell/numbers";
+import type { CallMap, Numbers } from "../shell/types";
+import { Mark, type Finding } from "./advice";
 import { Graph, nodeHeight, nodeWidth, type Link, type Picture, type Place } from "./graph";
 
 // It outlives the page, so that coming back finds everything where it was.
 const graphs = { across: new Graph(), down: new Graph() };
 
-/** tone says how calls do: by the share of those that fail. */
-export function tone(calls: number, errors: number): "" | "warn" | "bad" {
-  if (errors <= 0 || calls <= 0) return "";
-  return errors / calls >= 0.01 ? "bad" : "warn";
+/** numbers says in words how calls do. */
+function numbers(n: Numbers): string {
+  return [`${percent(failed(n))} fail`, n.client_errors ? `${percent(refused(n))} client errors` : "", n.p95 ? `p95 ${duration(n.p95)}` : "", streams(n) && `streams: ${streams(n)}`].filter(Boolean).join(", ");
 }
 
 function words(l: Link): string {
   const how = l.dashed ? ` by ${l.topics.length ? l.topics.join(", ") : "events"}` : "";
-  return `${l.from} to ${l.to}${how}: ${l.stale ? "nothing now" : `${rate(l.calls)}, ${percent(l.calls ? l.errors / l.calls : 0)} fail${l.p95 ? `, p95 ${duration(l.p95)}` : ""}`}`;
+  return `${l.from} to ${l.to}${how}: ${l.stale ? "nothing now" : `${rate(l.calls)}, ${numbers(l)}`}`;
 }
 
-export function ServiceMap({ map, services, infrastructure }: { map: CallMap; services: Service[]; infrastructure: boolean }) {
+export function ServiceMap({ map, services, infrastructure, findings }: { map: CallMap; services: Service[]; infrastructure: boolean; findings: Finding[] }) {
   const view = useRef<HTMLDivElement>(null);
   const [width, setWidth] = useState(0);
   const [zoom, setZoom] = useState<number | undefined>(undefined); // none: as it fits
@@ -119,7 +120,7 @@ export function ServiceMap({ map, services, infrastructure }: { map: CallMap; se
                 ))}
               </defs>
               {picture.links.map((l) => {
-                const t = tone(l.calls, l.errors);
+                const t = tone(l);
                 const dim = near && l.from !== over && l.to !== over;
                 const d = l.path;
                 return (
@@ -134,13 +135,17 @@ export function ServiceMap({ map, services, infrastructure }: { map: CallMap; se
               const dim = near && l.from !== over && l.to !== over;
               if (dim || l.stale || (!labels && !near)) return null;
               return (
-                <span key={l.id} class={`map-label ${tone(l.calls, l.errors)}`} style={{ transform: `translate(${l.label.x}px, ${l.label.y}px) translate(-50%, -50%)` }} aria-hidden="true">
-                  {rate(l.calls)}
+                <span key={l.id} class={`map-label ${tone(l)}`} style={{ transform: `translate(${l.label.x}px, ${l.label.y}px) translate(-50%, -50%)` }} aria-hidden="true">
+                  {l.calls > 0 || !l.open ? rate(l.calls) : ""}
                   {l.p95 > 0 && <> · {duration(l.p95)}</>}
+                  {!!l.open && <>{l.calls > 0 && " · "}{l.open} open</>}
                   {l.errors > 0 && <b> · {percent(l.errors / l.calls)}</b>}
                 </span>
               );
             })}
+            {picture.links.map((l) => (
+              <Mark key={l.id} link={l} findings={findings} />
+            ))}
             <ul class="map-nodes" aria-label="services of the map">
               {picture.places.map((p) => (
                 <li key={p.name}>
@@ -163,9 +168,9 @@ export function ServiceMap({ map, services, infrastructure }: { map: CallMap; se
 
 function MapNode({ p, links, dim, onOver }: { p: Place; links: Link[]; dim: boolean; onOver: (name: string | undefined) => void }) {
   const h = p.running && health(p.running);
-  const t = h?.tone === "bad" ? "bad" : tone(p.calls, p.errors);
+  const t = h?.tone === "bad" ? "bad" : tone(p);
   const out = links.filter((l) => l.from === p.name);
-  const label = [p.name, p.kind !== "service" ? (p.system ?? p.kind) : "", h && h.tone !== "good" ? h.text : "", p.calls ? `${rate(p.calls)}, ${percent(p.errors / p.calls)} fail, p95 ${duration(p.p95)}` : "no calls", out.length ? `calls ${out.map((l) => l.to).join(", ")}` : ""].filter(Boolean).join("; ");
+  const label = [p.name, p.kind !== "service" ? (p.system ?? p.kind) : "", h && h.tone !== "good" ? h.text : "", p.calls ? `${rate(p.calls)}, ${numbers(p)}` : "no calls", out.length ? `calls ${out.map((l) => l.to).join(", ")}` : ""].filter(Boolean).join("; ");
   const style = { ...tint(p.name), width: `${nodeWidth}px`, height: `${nodeHeight}px`, transform: `translate(${p.x - nodeWidth / 2}px, ${p.y - nodeHeight / 2}px)` };
   const inner = (
     <>
@@ -182,7 +187,7 @@ function MapNode({ p, links, dim, onOver }: { p: Place; links: Link[]; dim: bool
           <>
             {rate(p.calls)}
             <i />
-            {p.p95 ? duration(p.p95) : "–"}
+            {p.p95 ? duration(p.p95) : p.open ? `${p.open} open` : "–"}
             {p.errors > 0 && (
               <>
                 <i />
@@ -230,7 +235,19 @@ function EdgeTip({ link: l, x, y }: { link: Link; x: number; y: number }) {
           <dt>Rate</dt>
           <dd>{rate(l.calls)}</dd>
           <dt>Errors</dt>
-          <dd class={l.errors > 0 ? "bad-text" : ""}>{percent(l.calls ? l.errors / l.calls : 0)}</dd>
+          <dd class={l.errors > 0 ? "bad-text" : ""}>{percent(failed(l))}</dd>
+          {!!l.client_errors && (
+            <>
+              <dt>Client errors</dt>
+              <dd>{percent(refused(l))}</dd>
+            </>
+          )}
+          {streams(l) && (
+            <>
+              <dt>Streams</dt>
+              <dd>{streams(l)}</dd>
+            </>
+          )}
           {l.p95 > 0 && (
             <>
               <dt>p50</dt>

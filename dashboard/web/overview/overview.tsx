@@ -4,14 +4,16 @@ import { useMemo } from "preact/hooks";
 import { useQuery } from "../shell/api";
 import { Sparkline } from "../shell/chart";
 import { Badge, Card, Button, Segments, ServiceName } from "../shell/controls";
-import { duration, percent, plural, rate } from "../shell/format";
+import { duration, plural, rate } from "../shell/format";
 import { Frame, timeWindow, Window, type Page } from "../shell/page";
+import { Failed, failed, more } from "../shell/numbers";
 import { param, setParams } from "../shell/router";
 import { Empty, Failure, Loading } from "../shell/states";
 import { health, services, system, type Service } from "../shell/system";
 import { Table } from "../shell/table";
 import type { CallMap, Edge, Problem, ServiceSummary } from "../shell/types";
-import { ServiceMap, tone } from "./map";
+import { Advice, type Finding } from "./advice";
+import { ServiceMap } from "./map";
 import { Problems } from "./problems";
 
 type Row = { name: string; told?: ServiceSummary; running?: Service };
@@ -21,6 +23,8 @@ function Overview() {
   const map = useQuery<CallMap>("map", { window }, ["spans", "metrics"], 2000);
   const told = useQuery<{ services: ServiceSummary[] | null }>("services", { window }, ["spans", "metrics", "logs"], 2000);
   const problems = useQuery<{ problems: Problem[] | null }>("problems", {}, ["spans", "logs", "metrics"], 2000);
+  const advice = useQuery<{ findings: Finding[] | null }>("advice", { limit: 200, wait: "no" }, ["spans"], 30000);
+  const findings = advice.data.value?.findings ?? [];
   const infrastructure = param("infra") !== "";
   const list = param("view") === "list";
   const running = services.value;
@@ -75,10 +79,11 @@ function Overview() {
               <Connections map={map.data.value} infrastructure={infrastructure} />
             ) : (
               <>
-                <ServiceMap map={map.data.value ?? { nodes: [], edges: [] }} services={running} infrastructure={infrastructure} />
+                <ServiceMap map={map.data.value ?? { nodes: [], edges: [] }} services={running} infrastructure={infrastructure} findings={findings} />
                 {quiet && <p class="note map-note">No calls in the last {window}. Connections appear with the first one: open a page of the system, or use <code>hanse call</code>.</p>}
               </>
             )}
+            <Advice findings={findings} />
           </Card>
           <Card title="Services" flush>
             <Services rows={rows} />
@@ -124,14 +129,10 @@ function Services({ rows }: { rows: Row[] }) {
           title: "Errors",
           end: true,
           width: "minmax(56px, 72px)",
-          value: (r) => (r.told?.calls ? r.told.errors / r.told.calls : undefined),
-          render: (r) => {
-            const t = r.told;
-            if (!t || !t.calls) return <span class="quiet-text">–</span>;
-            const bad = tone(t.calls, t.errors);
-            return <span class={bad ? bad + "-text" : "quiet-text"}>{percent(t.errors / t.calls)}</span>;
-          },
+          value: (r) => (r.told?.calls ? failed(r.told) : undefined),
+          render: (r) => <Failed of={r.told} />,
         },
+        ...more(rows, (r) => r.told),
         { id: "p50", title: "p50", end: true, width: "72px", narrow: "hide", value: (r) => r.told?.p50, render: (r) => <span class="quiet-text">{r.told?.p50 ? duration(r.told.p50) : "–"}</span> },
         {
           id: "p95",
@@ -195,7 +196,8 @@ function Connections({ map, infrastructure }: { map?: CallMap; infrastructure: b
         { id: "to", title: "To", render: (e) => <ServiceName name={e.to} link={false} />, value: (e) => e.to },
         { id: "kind", title: "By", width: "84px", render: (e) => <Badge>{kinds[e.kind] ?? e.kind}</Badge>, value: (e) => e.kind, narrow: "hide" },
         { id: "calls", title: "Rate", width: "72px", end: true, render: (e) => rate(e.calls), value: (e) => e.calls },
-        { id: "errors", title: "Errors", width: "64px", end: true, render: (e) => <span class={e.errors ? "bad-text" : "quiet-text"}>{percent(e.calls ? e.errors / e.calls : 0)}</span>, value: (e) => (e.calls ? e.errors / e.calls : 0) },
+        { id: "errors", title: "Errors", width: "64px", end: true, render: (e) => <Failed of={e} />, value: failed },
+        ...more(map.edges, (e) => e),
         { id: "p95", title: "p95", width: "80px", end: true, render: (e) => (e.p95 ? duration(e.p95) : "–"), value: (e) => e.p95, narrow: "hide" },
       ]}
       empty={

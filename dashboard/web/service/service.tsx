@@ -7,6 +7,7 @@ import { Chart, Sparkline } from "../shell/chart";
 import { Badge, Button, Card, Select, ServiceName, Stat } from "../shell/controls";
 import { ago, clock, duration, percent, plural, rate, short } from "../shell/format";
 import { Frame, timeWindow, Window, type Page } from "../shell/page";
+import { Failed, failed, more, streams, tone } from "../shell/numbers";
 import { href, param, query, setParams } from "../shell/router";
 import { Empty, Failure, Loading } from "../shell/states";
 import { health, services, system, type Action, type Instance, type Service as Running } from "../shell/system";
@@ -57,10 +58,12 @@ function Service({ args: [name = ""] }: { args: string[] }) {
             />
           )}
           <Stat label="Calls" value={rate(d?.calls)} />
-          <Stat label="Errors" value={percent(d?.calls ? d.errors / d.calls : d ? 0 : undefined)} tone={d && d.errors > 0 ? (d.errors / d.calls >= 0.01 ? "bad" : "warn") : undefined} />
+          <Stat label="Errors" value={percent(d && failed(d))} tone={(d && tone(d)) || undefined} />
+          {!!d?.client_errors && <Stat label="Client errors" value={percent(d.client_errors / d.calls)} />}
           <Stat label="p50" value={d?.p50 ? duration(d.p50) : "–"} />
           <Stat label="p95" value={d?.p95 ? duration(d.p95) : "–"} />
           <Stat label="p99" value={d?.p99 ? duration(d.p99) : "–"} />
+          {d && streams(d) && <Stat label="Streams" value={streams(d)} />}
         </dl>
         <Actions name={name} running={running} />
       </div>
@@ -249,7 +252,6 @@ function Lines({ lines }: { lines: Log[] }) {
 }
 
 function Methods({ list, label, param: name, peers, onChoose, chosen, service }: { list: Method[]; label: string; param: string; peers?: boolean; onChoose?: (m: Method) => void; chosen?: string; service: string }) {
-  const share = (m: Method) => (m.calls ? m.errors / m.calls : 0);
   const cell = (m: Method): ComponentChildren =>
     onChoose ? (
       <button type="button" class="text-link ellipsis" aria-pressed={m.name === chosen} title={m.name} onClick={() => onChoose(m)}>
@@ -290,22 +292,23 @@ function Methods({ list, label, param: name, peers, onChoose, chosen, service }:
             </>
           ),
         },
-        { id: "errors", title: "Errors", end: true, width: "54px", value: share, render: (m) => <span class={m.errors > 0 ? "bad-text" : "quiet-text"}>{percent(share(m))}</span> },
+        { id: "errors", title: "Errors", end: true, width: "54px", value: failed, render: (m) => <Failed of={m} /> },
+        ...(peers ? more(list, (m) => m).filter((c) => c.id === "streams") : more(list, (m) => m)),
         ...(peers ? [] : [{ id: "p50", title: "p50", end: true, width: "76px", narrow: "hide" as const, value: (m: Method) => m.p50, render: (m: Method) => <span class="quiet-text">{m.p50 ? duration(m.p50) : "–"}</span> }]),
         { id: "p95", title: "p95", end: true, width: "76px", narrow: peers ? "hide" : undefined, value: (m) => m.p95, render: (m) => (m.p95 ? duration(m.p95) : "–") },
-        ...(peers ? [] : [{ id: "status", title: "Failed with", width: "minmax(90px, 1fr)", narrow: "hide" as const, render: (m: Method) => <Statuses of={m.status ?? {}} /> }]),
+        ...(peers ? [] : [{ id: "status", title: "Ended with", width: "minmax(90px, 1fr)", narrow: "hide" as const, render: (m: Method) => <Statuses of={m} /> }]),
       ]}
       empty={<Empty icon="traces" title={peers ? "It called nobody in this window" : "Nobody called it in this window"} />}
     />
   );
 }
 
-function Statuses({ of }: { of: Record<string, number> }) {
-  const bad = Object.entries(of).filter(([s]) => s !== "OK" && s !== "0" && !/^[123]\d\d$/.test(s));
+function Statuses({ of }: { of: Method }) {
+  const bad = Object.entries(of.status ?? {}).filter(([s]) => s !== "OK" && s !== "0" && !/^[123]\d\d$/.test(s));
   return (
     <span class="chips">
       {bad.slice(0, 3).map(([s, n]) => (
-        <Badge key={s} tone="bad">
+        <Badge key={s} tone={of.faults?.includes(s) ? "bad" : "quiet"}>
           {s} {n}
         </Badge>
       ))}
@@ -327,7 +330,8 @@ function Callers({ list }: { list: Edge[] }) {
         { id: "from", title: "Service", render: (e) => <ServiceName name={e.from} />, value: (e) => e.from },
         { id: "kind", title: "By", width: "72px", render: (e) => <Badge>{e.kind}</Badge>, narrow: "hide" },
         { id: "calls", title: "Calls", end: true, width: "72px", render: (e) => rate(e.calls), value: (e) => e.calls },
-        { id: "errors", title: "Errors", end: true, width: "60px", render: (e) => <span class={e.errors ? "bad-text" : "quiet-text"}>{percent(e.calls ? e.errors / e.calls : 0)}</span>, value: (e) => e.errors },
+        { id: "errors", title: "Errors", end: true, width: "60px", render: (e) => <Failed of={e} />, value: failed },
+        ...more(list, (e) => e).filter((c) => c.id === "streams"),
         { id: "p95", title: "p95", end: true, width: "76px", render: (e) => (e.p95 ? duration(e.p95) : "–"), value: (e) => e.p95 },
       ]}
       empty={<Empty icon="traces" title="Nobody called it in this window" />}

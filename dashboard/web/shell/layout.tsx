@@ -103,7 +103,7 @@ function Current() {
   const at = path.value;
   for (const p of pages) {
     const m = p.path.exec(at);
-    if (m && shown(p.needs)) {
+    if (m && (!system.value || shown(p.needs))) {
       const Component = p.component;
       return <Component args={m.slice(1).map((a) => decodeURIComponent(a ?? ""))} />;
     }

@@ -3,8 +3,11 @@
 /** Numbers are those of calls in a window. */
 export interface Numbers {
   calls: number; // a second
-  errors: number; // a second
-  p50: number;
+  errors: number; // a second, by a fault of the server
+  client_errors?: number; // a second, by a fault of the caller
+  streams?: number; // a second, of calls
+  open?: number; // streams that have not ended
+  p50: number; // of calls that are no streams
   p95: number;
   p99: number;
 }
@@ -51,6 +54,7 @@ export interface Method extends Numbers {
   peer?: string;
   kind: string;
   status?: Record<string, number>;
+  faults?: string[]; // of status, those that are errors
   sparks: Sparks;
 }
 
