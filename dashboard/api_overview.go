@@ -41,6 +41,11 @@ func (s *Server) overviewAPI(a api) {
 			if list, err = s.Collector.Problems(r.Context()); err != nil {
 				return nil, err
 			}
+			missing, err := s.missing(r.Context())
+			if err != nil {
+				return nil, err
+			}
+			list = append(missing, list...) // the reason of others
 		}
 		return struct {
 			Problems []collector.Problem `json:"problems"`

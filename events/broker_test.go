@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/hanse-go/hanse/events"
+	"go.opentelemetry.io/otel/baggage"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -368,6 +369,49 @@ func TestTrace(t *testing.T) {
 			}
 			if md := <-got; !maps.Equal(md, tt.want) {
 				t.Errorf("the trace is %v, want %v", md, tt.want)
+			}
+		}
+		stop()
+	})
+}
+
+// TestBaggage holds that baggage goes with an event to its handler, and with what that publishes, by the W3C's header.
+func TestBaggage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBus(new(events.Memory))
+		next := events.NewTopic[text]("orders.next")
+		got := make(chan string, 10)
+		placed.Subscribe(b, "g", func(ctx context.Context, e *events.Event[text]) error {
+			got <- baggage.FromContext(ctx).Member("user").Value()
+			return next.Publish(ctx, b, e.Data)
+		})
+		next.Subscribe(b, "g", func(ctx context.Context, e *events.Event[text]) error {
+			got <- e.Metadata["baggage"]
+			return nil
+		})
+		stop := runBus(t, b)
+		user, err := baggage.NewMember("user", "ann")
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, err := baggage.New(user)
+		if err != nil {
+			t.Fatal(err)
+		}
+		given := metadata.AppendToOutgoingContext(baggage.ContextWithBaggage(t.Context(), all), "baggage", "user=bob", "traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+		for _, tt := range []struct {
+			ctx  context.Context
+			want string
+		}{{t.Context(), ""}, {baggage.ContextWithBaggage(t.Context(), all), "ann"}, {given, "bob"}} {
+			if err := placed.Publish(tt.ctx, b, wrapperspb.String("1")); err != nil {
+				t.Fatal(err)
+			}
+			header := ""
+			if tt.want != "" {
+				header = "user=" + tt.want
+			}
+			if first, second := <-got, <-got; first != tt.want || second != header {
+				t.Errorf("%q and %q, want %q", first, second, tt.want)
 			}
 		}
 		stop()

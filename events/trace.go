@@ -6,12 +6,15 @@ import (
 	"github.com/hanse-go/hanse/internal/outmeta"
 	"github.com/hanse-go/hanse/telemetry"
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/baggage"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc/metadata"
 )
 
 // traceHeaders are those of W3C Trace Context and Baggage, which an event takes over from what was going on when it was published.
-var traceHeaders = [...]string{"traceparent", "tracestate", "baggage"}
+var traceHeaders = [...]string{"traceparent", "tracestate", baggageHeader}
+
+const baggageHeader = telemetry.BaggageKey
 
 // continueTrace has what a handler calls and publishes belong to the trace of its event. When the handling has a span in ctx, it does by that.
 func continueTrace(ctx context.Context, m *Message, told bool) context.Context {
@@ -28,14 +31,25 @@ func continueTrace(ctx context.Context, m *Message, told bool) context.Context {
 			pairs = append(pairs, name, v)
 		}
 	}
+	if sent := m.Metadata[baggageHeader]; sent != "" {
+		ctx = telemetry.WithBaggage(ctx, sent)
+	}
 	if pairs == nil {
 		return ctx
 	}
 	return metadata.AppendToOutgoingContext(ctx, pairs...)
 }
 
-// joinTrace adds the trace that ctx belongs to: that of the calls made with it, else that of the call that is served with it.
+// joinTrace adds the trace that ctx belongs to: that of the calls made with it, else that of the call that is served with it. The baggage in ctx goes with it.
 func joinTrace(ctx context.Context, m *Message) {
+	span, _ := trace.SpanFromContext(ctx).(*telemetry.Span)
+	if b := baggage.FromContext(ctx); b.Len() > 0 && (span == nil || !span.NoBaggage()) {
+		defer func() {
+			if m.Metadata[baggageHeader] == "" { // else metadata says so itself
+				m.SetMetadata(baggageHeader, b.String())
+			}
+		}()
+	}
 	of := outmeta.Value
 	if _, ok := of(ctx, traceHeaders[0]); !ok {
 		of = incoming

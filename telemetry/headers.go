@@ -117,4 +117,7 @@ func WithBaggage(ctx context.Context, header string) context.Context {
 // Baggage reports whether baggage is heeded.
 func (s *Service) Baggage() bool { return s != nil && !s.telemetry.config.NoBaggage }
 
+// NoBaggage reports whether the service whose span it is does not heed baggage.
+func (s *Span) NoBaggage() bool { return s.Begun() && !s.scope.service.Baggage() }
+
 var _ trace.Span = (*Span)(nil)

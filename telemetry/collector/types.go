@@ -314,7 +314,7 @@ type Method struct {
 // Problem is something that is wrong now, the worst first.
 type Problem struct {
 	ID       string    `json:"id"`                 // the same as long as it lasts
-	Kind     string    `json:"kind"`               // errors, slow, logs, silent, dropped
+	Kind     string    `json:"kind"`               // errors, slow, logs, silent, dropped; missing of the dashboard
 	Severity string    `json:"severity"`           // error, warning
 	Service  string    `json:"service,omitempty"`  // whose
 	Peer     string    `json:"peer,omitempty"`     // on whose side the cause is, where that can be told
