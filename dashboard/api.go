@@ -56,6 +56,7 @@ func (s *Server) mux() http.Handler {
 	// The API of each page is in a file of its own, api_PAGE.go.
 	s.systemAPI(a)
 	s.overviewAPI(a)
+	s.topAPI(a)
 	s.tracesAPI(a)
 	s.adviceAPI(a)
 	s.serviceAPI(a)

@@ -262,7 +262,7 @@ func (f *callFlags) connect(ctx context.Context, service string) (conn *rpc.Conn
 		if err != nil {
 			return nil, nil, nil, err
 		}
-		app := &hanse.App{Registry: registry, Logger: quiet, Identity: who}
+		app := &hanse.App{Registry: registry, Logger: quiet, Identity: who, NoTelemetry: true} // the trace begins with the service, as it likes
 		return app.Conn(service), contracts, func() { app.Close() }, nil
 	}
 	client := &rpc.Client{Registry: registry, TLS: secure, Logger: quiet}

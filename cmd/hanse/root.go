@@ -16,7 +16,7 @@ func newRoot(u *ui.UI) *cobra.Command {
 	groups := []group{
 		{"Write", []*cobra.Command{newNew(u), newGen(u)}},
 		{"Run", []*cobra.Command{newDev(u), newRun(u), newGateway(u), newHub(u), newStart(u), newStop(u), newRestart(u), newScale(u), newSplit(u)}},
-		{"Look and try", []*cobra.Command{newCall(u), newPs(u), newLogs(u), newTrace(u), newLevel(u), newProfile(u), newAdvise(u), newEvents(u), newDashboard(u), newMCP(u)}},
+		{"Look and try", []*cobra.Command{newCall(u), newPs(u), newTop(u), newLogs(u), newTrace(u), newLevel(u), newProfile(u), newAdvise(u), newEvents(u), newDashboard(u), newMCP(u)}},
 		{"Protect and drill", []*cobra.Command{newPolicy(u), newChaos(u)}},
 		{"More", []*cobra.Command{newContext(u), newCompletion(u), newVersion(u)}},
 	}

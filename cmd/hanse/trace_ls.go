@@ -86,6 +86,7 @@ did, SERVICES how many took part, and REQUEST what began it.
 // printTraces prints traces for people.
 func printTraces(u *ui.UI, list []collector.TraceSummary, now time.Time) error {
 	t := ui.NewTable(traceHead...)
+	t.Right("DURATION", "SPANS", "FAILED", "SERVICES")
 	digits := enough(list)
 	for i := range list {
 		t.Row(traceCells(&list[i], digits, now)...)

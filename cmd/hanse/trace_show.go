@@ -93,7 +93,7 @@ Of a large request ` + ui.Plural(mostShown, "span") + ` are shown: those that fa
 			return err
 		}
 		if u.OutTerminal {
-			u.Notef("\n%s %s", ui.Faint.Sprint("further:"), ui.Accent.Sprint(furtherTrace(&d, &t.Trace)))
+			u.Notef("\n%s %s", ui.Faint.Sprint("further:"), strings.Join(furtherTrace(&d, &t.Trace), ", "))
 		}
 		return nil
 	}
@@ -101,16 +101,15 @@ Of a large request ` + ui.Plural(mostShown, "span") + ` are shown: those that fa
 }
 
 // furtherTrace is what shows more of a trace.
-func furtherTrace(d *waterfall.Drawing, t *collector.Trace) string {
-	show := "hanse trace show " + t.TraceID[:8]
-	var list []string
+func furtherTrace(d *waterfall.Drawing, t *collector.Trace) (list []string) {
+	id := t.TraceID[:8]
 	if !d.Critical && d.Most > 0 && len(t.Spans) > d.Most {
-		list = append(list, show+" --all")
+		list = append(list, ui.Accent.Sprint("hanse trace show "+id+" --all"))
 	}
 	if !d.Said {
-		list = append(list, show+" --logs")
+		list = append(list, ui.Accent.Sprint("hanse trace show "+id+" --logs"))
 	}
-	return strings.Join(append(list, "hanse logs --trace "+t.TraceID[:8]), ui.Faint.Sprint(", "))
+	return append(list, ui.Accent.Sprint("hanse logs --trace "+id))
 }
 
 var (

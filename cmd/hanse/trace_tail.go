@@ -65,7 +65,7 @@ func printTrace(u *ui.UI) func([]collector.TraceSummary) error {
 			return nil
 		}
 	}
-	widths := []int{8, 12, 8, 0, 0, 0, 8}
+	widths := []int{8, 12, 8, 8, 8, 8}
 	return func(list []collector.TraceSummary) error {
 		for i := range list {
 			var b strings.Builder

@@ -104,6 +104,35 @@ func (c *Collector) Map(ctx context.Context, w Window) (Map, error) {
 	return m, ctx.Err()
 }
 
+// Methods returns the methods that services serve, those with the most calls first, and of equal ones by name. Without a window it is that of
+// the last 5 minutes; limit 0 is all.
+func (c *Collector) Methods(ctx context.Context, w Window, limit int) ([]ServiceMethod, error) {
+	win := spanOf(w, 0, time.Now())
+	type methodKey struct{ service, name, kind string }
+	methods := make(map[methodKey]*tally)
+	for _, f := range c.of().flows(win) {
+		if f.side != serves && f.side != consumes || f.calls == 0 {
+			continue
+		}
+		k := methodKey{f.service, f.method, f.kind}
+		if methods[k] == nil {
+			methods[k] = new(tally)
+		}
+		methods[k].add(&f.tally)
+	}
+	list := make([]ServiceMethod, 0, len(methods))
+	for k, t := range methods {
+		list = append(list, ServiceMethod{Service: k.service, Name: k.name, Kind: k.kind, Numbers: t.numbers(win.seconds())})
+	}
+	slices.SortFunc(list, func(a, b ServiceMethod) int {
+		return cmp.Or(cmp.Compare(b.Calls, a.Calls), cmp.Compare(a.Service, b.Service), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Kind, b.Kind))
+	})
+	if limit > 0 {
+		list = list[:min(limit, len(list))]
+	}
+	return list, ctx.Err()
+}
+
 // programsIn returns the programs that were seen since a window began, by service.
 func (p *parts) programsIn(w span) map[string]map[string]program {
 	p.origins.mu.Lock()

@@ -311,6 +311,14 @@ type Method struct {
 	Sparks Sparks         `json:"sparks"`
 }
 
+// ServiceMethod is a method of a service that serves it, among those of all services.
+type ServiceMethod struct {
+	Service string `json:"service"`
+	Name    string `json:"name"`
+	Kind    string `json:"kind"` // rpc, http, event
+	Numbers
+}
+
 // Problem is something that is wrong now, the worst first.
 type Problem struct {
 	ID       string    `json:"id"`                 // the same as long as it lasts

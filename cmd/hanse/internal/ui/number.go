@@ -30,13 +30,13 @@ func Duration(d time.Duration) string {
 	return whole(s/86400) + " d " + whole(s%86400/3600) + " h"
 }
 
-// Rate writes how many there are in a second: 0, 3/min, 12.3/s, 1250/s.
+// Rate writes how many there are in a second: 0, < 0.01/s, 12.3/s, 1250/s.
 func Rate(perSecond float64) string {
 	switch {
 	case perSecond == 0:
 		return "0"
-	case perSecond < 0.1:
-		return digits(perSecond*60) + "/min"
+	case perSecond < 0.005:
+		return "< 0.01/s"
 	}
 	return digits(perSecond) + "/s"
 }

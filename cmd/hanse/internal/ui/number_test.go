@@ -16,7 +16,7 @@ func TestNumbers(t *testing.T) {
 			t.Errorf("Duration(%d) = %q, want %q", d, got, want)
 		}
 	}
-	for v, want := range map[float64]string{0: "0", 0.05: "3.00/min", 0.1: "0.10/s", 12.34: "12.3/s", 1250.4: "1250/s"} {
+	for v, want := range map[float64]string{0: "0", 0.004: "< 0.01/s", 0.05: "0.05/s", 12.34: "12.3/s", 1250.4: "1250/s"} {
 		if got := ui.Rate(v); got != want {
 			t.Errorf("Rate(%v) = %q, want %q", v, got, want)
 		}

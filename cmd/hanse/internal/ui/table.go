@@ -10,8 +10,9 @@ import (
 
 // Table collects rows and prints them in aligned columns without lines, which also reads well in a pipe.
 type Table struct {
-	head []string
-	rows [][]string
+	head  []string
+	rows  [][]string
+	right []string // heads
 }
 
 // NewTable returns a table with the given column heads.
@@ -19,6 +20,9 @@ func NewTable(head ...string) *Table { return &Table{head: head} }
 
 // Row adds a row. Cells may be styled. Missing cells are empty.
 func (t *Table) Row(cells ...string) { t.rows = append(t.rows, cells) }
+
+// Right aligns the columns with these heads on the right, as numbers are.
+func (t *Table) Right(heads ...string) { t.right = append(t.right, heads...) }
 
 // Len returns the number of rows.
 func (t *Table) Len() int { return len(t.rows) }
@@ -34,6 +38,10 @@ func (t *Table) WriteTo(w io.Writer) (int64, error) {
 		rows = append([][]string{head}, rows...)
 	}
 	var widths []int
+	var right []bool
+	for _, h := range heads {
+		right = append(right, slices.Contains(t.right, h))
+	}
 	for _, row := range rows {
 		for i, cell := range row {
 			if i == len(widths) {
@@ -48,9 +56,14 @@ func (t *Table) WriteTo(w io.Writer) (int64, error) {
 			row = row[:len(row)-1]
 		}
 		for i, cell := range row {
+			blanks := widths[i] - lipgloss.Width(cell)
+			if i < len(right) && right[i] {
+				b.WriteString(strings.Repeat(" ", blanks))
+				blanks = 0
+			}
 			b.WriteString(cell)
 			if i < len(row)-1 {
-				b.WriteString(strings.Repeat(" ", widths[i]-lipgloss.Width(cell)+2))
+				b.WriteString(strings.Repeat(" ", blanks+2))
 			}
 		}
 		b.WriteByte('\n')
@@ -82,4 +95,19 @@ func (t *Table) filled() (heads []string, rows [][]string) {
 		}
 	}
 	return heads, rows
+}
+
+// Crop cuts text to so many columns and rows, so that it can be drawn in place; the last row says how many more there are.
+func Crop(text string, columns, rows int) string {
+	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	if rows = max(rows, 1); len(lines) > rows {
+		more := len(lines) - rows + 1
+		lines = append(lines[:rows-1], Faint.Sprint("… "+Plural(more, "more line")))
+	}
+	for i, line := range lines {
+		if lipgloss.Width(line) > columns {
+			lines[i] = lipgloss.NewStyle().MaxWidth(max(columns, 1)).Render(line)
+		}
+	}
+	return strings.Join(lines, "\n") + "\n"
 }

@@ -29,6 +29,7 @@ type UI struct {
 	Terminal, InTerminal, OutTerminal bool
 
 	width int
+	size  func() (columns, rows int) // now; nil: there is no terminal
 }
 
 // New returns a UI on the given files, with colours as env (in the form of [os.Environ]) and the files allow.
@@ -44,6 +45,13 @@ func New(in, out, errw *os.File, env []string) *UI {
 	for _, f := range []*os.File{out, errw} {
 		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 0 {
 			u.width = w
+			u.size = func() (int, int) {
+				w, h, err := term.GetSize(int(f.Fd()))
+				if err != nil {
+					return 0, 0
+				}
+				return w, h
+			}
 			break
 		}
 	}
@@ -56,6 +64,20 @@ func (u *UI) Width() int {
 		return 100
 	}
 	return u.width
+}
+
+// Size is how many columns and rows the terminal has now, and 100 and 40 where that is not known.
+func (u *UI) Size() (columns, rows int) {
+	if u.size != nil {
+		columns, rows = u.size()
+	}
+	if columns <= 0 {
+		columns = u.Width()
+	}
+	if rows <= 0 {
+		rows = 40
+	}
+	return columns, rows
 }
 
 // Printf writes a result.

@@ -95,6 +95,39 @@ func TestTableLeavesEmptyColumnsOut(t *testing.T) {
 	}
 }
 
+func TestTableRight(t *testing.T) {
+	table := ui.NewTable("SERVICE", "VERSION", "CALLS", "STATE")
+	table.Right("CALLS", "VERSION")
+	table.Row("cart", "", ui.Bad.Sprint("9"), "ready")
+	table.Row("orders", "", "1000")
+	u, out, _ := files(t)
+	if _, err := table.WriteTo(u.Out); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := out(), "SERVICE  CALLS  STATE\ncart         9  ready\norders    1000\n"; got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestCrop(t *testing.T) {
+	text := "first " + ui.Bad.Sprint("line") + "\nsecond\nthird\n"
+	for _, tt := range []struct {
+		columns, rows int
+		want          string
+	}{
+		{80, 3, "first line\nsecond\nthird\n"},
+		{8, 3, "first li\nsecond\nthird\n"},
+		{80, 2, "first line\n… 2 more lines\n"},
+		{80, 0, "… 3 more lines\n"},
+	} {
+		u, out, _ := files(t)
+		u.Printf("%s", ui.Crop(text, tt.columns, tt.rows))
+		if got := out(); got != tt.want {
+			t.Errorf("%d, %d: %q, want %q", tt.columns, tt.rows, got, tt.want)
+		}
+	}
+}
+
 func TestFail(t *testing.T) {
 	tests := []struct {
 		err  error
