@@ -210,6 +210,35 @@ func TestFindings(t *testing.T) {
 }
 
 // TestSaving holds how much would be saved: what is on the critical path, and nothing else.
+// TestByChance: what is made at the same time may once come one by one, on a machine that is busy. That is no finding; what is made so as a
+// rule is one, even if some of it is not.
+func TestByChance(t *testing.T) {
+	calls := func(together bool) collector.Trace {
+		return page(func(r *request, self string) {
+			at := r.now
+			for range 8 {
+				if together {
+					r.now = at
+				}
+				r.call("storefront", self, "catalog", "catalog.Catalog/GetProduct", ms, nil)
+			}
+		})
+	}
+	for _, tt := range []struct {
+		name   string
+		traces []collector.Trace
+		want   string
+	}{
+		{"once", []collector.Trace{calls(true), calls(false), calls(true)}, advise.Chatty},
+		{"half", []collector.Trace{calls(true), calls(false)}, advise.Chatty},
+		{"mostly", []collector.Trace{calls(false), calls(true), calls(false)}, advise.Repeats},
+	} {
+		if list := report(tt.traces...).Findings; len(list) != 1 || list[0].Kind != tt.want {
+			t.Errorf("%s: %+v, want %s", tt.name, list, tt.want)
+		}
+	}
+}
+
 func TestSaving(t *testing.T) {
 	const less = 4 * time.Microsecond // a call in one process takes that
 	five := func(r *request, self string, work time.Duration) {

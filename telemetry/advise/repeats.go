@@ -13,8 +13,13 @@ type repeat struct {
 	sighting
 	calls  int           // in all requests
 	rounds int           // of those, that waited for another one
+	beside int           // operations that made as many calls, but at the same time
 	spent  time.Duration // in all calls but one of each operation
 }
+
+// often reports whether the calls are made one by one as a rule. A machine that is busy may get at calls one by one that were to be made at
+// the same time; that is not what the program does.
+func (r *repeat) often() bool { return r.times > r.beside }
 
 // addRepeats finds operations that call one method one by one: N+1. Calls at the same time are one round.
 func (a *Advisor) addRepeats(g *graph, request int) {
@@ -37,15 +42,16 @@ func (a *Advisor) addRepeats(g *graph, request int) {
 			continue
 		}
 		rounds, spent := g.rounds(calls)
-		if rounds < minRounds {
-			continue
-		}
 		op := g.spans[k.operation]
 		id := repeatKey{op.Service, op.Name, k.to, k.method}
 		r := a.repeats[id]
 		if r == nil {
 			r = &repeat{sighting: sighting{path: []string{op.Service, k.to}}}
 			a.repeats[id] = r
+		}
+		if rounds < minRounds {
+			r.beside++
+			continue
 		}
 		r.seen(request)
 		r.calls += len(calls)

@@ -70,6 +70,9 @@ func (a *Advisor) Report() Report {
 	told := map[pair]bool{}
 	for _, id := range slices.SortedFunc(maps.Keys(a.repeats), compareKeys) {
 		s := a.repeats[id]
+		if !s.often() {
+			continue
+		}
 		each := float64(s.calls) / float64(s.times)
 		f := a.finding(Repeats, &s.sighting)
 		f.Operation, f.Method = id.operation, id.method
