@@ -112,7 +112,7 @@ func TestAdvise(t *testing.T) {
 	s.allReady(t)
 
 	const dishes, times = "herring bread cheese eel soup beer pork peas", 7
-	spans := 1 + 2*len(strings.Fields(dishes)) // the waiter's own, and both sides of each call
+	spans := 2 + 2*len(strings.Fields(dishes)) // a gap for who called, the waiter's own, and both sides of each call
 	orders := func() (traces []string) {
 		for range times {
 			traces = append(traces, s.order(t, "waiter", dishes))
@@ -172,15 +172,16 @@ func TestAdvise(t *testing.T) {
 	t.Logf("an order took %v, and takes %v in one process", median(apart), median(within))
 }
 
-// What nobody did wrong is not found fault with: the shop, while it is visited.
-func TestAdviseClean(t *testing.T) {
-	s := dev(t)
+// testAdvice has visitors in the shop, whose services do nothing that could be advised against.
+func testAdvice(t *testing.T, s *system) {
 	tr := begin(t)
-	tr.flowing(s, uint64(rate()))
-	s.await(t, "requests were recorded", func() bool { return s.advice(t).Requests >= 200 })
-	a := s.advice(t)
+	var a advice
+	s.await(t, "requests were recorded", func() bool {
+		a = s.advice(t)
+		return a.Requests >= 200
+	})
+	tr.end()
 	if len(a.Findings) > 0 || a.Calls < a.Requests/4 {
 		t.Errorf("of %d requests with %d calls: %+v", a.Requests, a.Calls, a.Findings)
 	}
-	tr.end()
 }

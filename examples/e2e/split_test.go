@@ -21,6 +21,7 @@ func TestSplit(t *testing.T) {
 	t.Run("terminal", func(t *testing.T) { testTerminal(t, s) })
 	t.Run("pages", func(t *testing.T) { testPages(t, s, "unix socket") })
 	t.Run("identity", func(t *testing.T) { testIdentity(t, s) })
+	t.Run("advice", func(t *testing.T) { testAdvice(t, s) })
 	t.Run("missing", func(t *testing.T) { testMissing(t, s) })
 	t.Run("crash", func(t *testing.T) { testCrash(t, s) })
 	t.Run("scale", func(t *testing.T) { testScale(t, s) })
