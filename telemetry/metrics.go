@@ -30,7 +30,7 @@ func (t *Telemetry) read(ctx context.Context, r *reading) []otlp.ResourceMetrics
 			rm.Scopes = append(rm.Scopes, otlp.ScopeMetrics{Scope: otlp.Scope{Name: ownScope, SchemaURL: schemaURL}, Metrics: calls})
 		}
 		if i == 0 {
-			rm.Scopes = append(rm.Scopes, otlp.ScopeMetrics{Scope: otlp.Scope{Name: processScope, SchemaURL: schemaURL}, Metrics: append(processMetrics(r), runtimeMetrics(r)...)})
+			rm.Scopes = append(rm.Scopes, otlp.ScopeMetrics{Scope: otlp.Scope{Name: processScope, SchemaURL: schemaURL}, Metrics: slices.Concat(processMetrics(r), runtimeMetrics(r), t.ownMetrics(r))})
 		}
 		rm.Scopes = append(rm.Scopes, s.workMetrics(r)...)
 		users, err := s.meterMetrics(ctx, r.shown)
@@ -75,6 +75,7 @@ func (t *Telemetry) runMetrics(ctx context.Context) error {
 		return err
 	}
 	defer sender.Close()
+	t.metricSender.Store(sender)
 	r := newReading(&t.config)
 	var body []byte
 	send := func(ctx context.Context) error {

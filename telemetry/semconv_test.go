@@ -1,12 +1,18 @@
 package telemetry
 
 import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"testing"
 
 	"go.opentelemetry.io/otel/attribute"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/semconv/v1.43.0/goconv"
+	"go.opentelemetry.io/otel/semconv/v1.43.0/otelconv"
 	"go.opentelemetry.io/otel/semconv/v1.43.0/processconv"
 	"go.opentelemetry.io/otel/semconv/v1.43.0/rpcconv"
 	"google.golang.org/grpc/codes"
@@ -17,6 +23,77 @@ type convention interface {
 	Name() string
 	Unit() string
 	Description() string
+}
+
+// TestOwnConventions holds the same of the numbers of telemetry itself, and that they count.
+func TestOwnConventions(t *testing.T) {
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/refuse" {
+			w.WriteHeader(http.StatusBadRequest)
+		}
+	}))
+	defer receiver.Close()
+	to := func(path string) Export { return Export{URL: receiver.URL + path} }
+	all, err := New(Config{Traces: to("/refuse"), Logs: to("/"), Metrics: to("/"), Sampler: AlwaysOn, Batch: Batch{Queue: 2, Size: 2}, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := all.Service("cart", "", "")
+	for range 3 { // for one there is no room
+		_, span := s.TracerProvider().Tracer("x").Start(t.Context(), "x")
+		span.End()
+	}
+	slog.New(s.Logs(slog.NewTextHandler(io.Discard, nil))).Info("x")
+	before := all.ownMetrics(shown())
+	if q := find(t, before, "otel.sdk.processor.span.queue.size"); q.Numbers[0].Int != 2 {
+		t.Errorf("%d spans wait", q.Numbers[0].Int)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_ = all.Run(ctx) // it says that spans were refused, unless it has sent them before it looked at ctx
+	got := map[string]int64{}
+	want := map[string]convention{}
+	for _, c := range []convention{
+		otelconv.SDKProcessorSpanProcessed{}, otelconv.SDKProcessorSpanQueueSize{}, otelconv.SDKProcessorSpanQueueCapacity{}, otelconv.SDKExporterSpanExported{},
+		otelconv.SDKProcessorLogProcessed{}, otelconv.SDKProcessorLogQueueSize{}, otelconv.SDKProcessorLogQueueCapacity{}, otelconv.SDKExporterLogExported{},
+		otelconv.SDKExporterMetricDataPointExported{},
+	} {
+		want[c.Name()] = c
+	}
+	known := []attribute.Key{semconv.OTelComponentNameKey, semconv.OTelComponentTypeKey, semconv.ErrorTypeKey}
+	for _, m := range all.ownMetrics(shown()) {
+		c := want[m.Name]
+		delete(want, m.Name)
+		if c == nil || m.Unit != c.Unit() || m.Description != c.Description() {
+			t.Errorf("%s: %q in %q is not as theirs", m.Name, m.Description, m.Unit)
+		}
+		for _, n := range m.Numbers {
+			why := ""
+			for _, a := range n.Attributes {
+				if !slices.Contains(known, a.Key) {
+					t.Errorf("%s has %s", m.Name, a.Key)
+				}
+				if a.Key == semconv.ErrorTypeKey {
+					why = " " + a.Value.AsString()
+				}
+			}
+			got[m.Name+why] = n.Int
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("missing: %v", want)
+	}
+	for name, n := range map[string]int64{
+		"otel.sdk.processor.span.processed": 2, "otel.sdk.processor.span.processed queue_full": 1, "otel.sdk.processor.span.queue.size": 0,
+		"otel.sdk.processor.span.queue.capacity": 2, "otel.sdk.exporter.span.exported": 0, "otel.sdk.exporter.log.exported": 1,
+	} {
+		if got[name] != n {
+			t.Errorf("%s is %d, want %d", name, got[name], n)
+		}
+	}
+	if lost := got["otel.sdk.exporter.span.exported _OTHER"] + got["otel.sdk.exporter.span.exported rejected"]; lost != 2 || got["otel.sdk.exporter.metric_data_point.exported"] == 0 {
+		t.Errorf("%v", got)
+	}
 }
 
 // TestConventions holds names, units, descriptions and attributes against OpenTelemetry's own.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hanse-go/hanse/internal/otlp"
@@ -24,6 +25,8 @@ type Telemetry struct {
 	keeper   *keeper // nil: traces that are not recorded are not looked at
 
 	logs *logExport // nil: none are sent
+
+	metricSender atomic.Pointer[otlp.Sender] // nil: none are sent, or not yet
 
 	mu       sync.Mutex
 	services map[resourceKey]*Service
