@@ -110,14 +110,18 @@ func devDashboard(ctx context.Context, u *ui.UI, where *place) error {
 // find returns the place that the flags mean.
 func (f *outsideFlags) find() (*place, error) {
 	backplane := f.backplane
-	if backplane == "" && *f.place.context == "" && len(f.place.registries) == 0 && *f.place.system == os.Getenv("HANSE_SYSTEM") && os.Getenv("HANSE_BACKPLANE") != "off" {
+	name, err := f.place.contextName()
+	if err != nil {
+		return nil, err
+	}
+	if name != "" && f.backplane != "" && name != os.Getenv("HANSE_CONTEXT") {
+		return nil, ui.Usagef("--backplane and --context exclude each other").Then("keep one, or write the backplane into the context")
+	}
+	if backplane == "" && name == "" && len(f.place.registries) == 0 && *f.place.system == os.Getenv("HANSE_SYSTEM") && os.Getenv("HANSE_BACKPLANE") != "off" {
 		backplane = os.Getenv("HANSE_BACKPLANE")
 	}
 	if backplane == "" {
 		return f.place.find()
-	}
-	if *f.place.context != "" && f.backplane != "" {
-		return nil, ui.Usagef("--backplane and --context exclude each other").Then("keep one, or write the backplane into the context")
 	}
 	urls := f.place.registries
 	if len(urls) == 0 {

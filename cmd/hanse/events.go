@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"github.com/hanse-go/hanse"
+	"github.com/hanse-go/hanse/cmd/hanse/internal/contexts"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
+	"github.com/hanse-go/hanse/discovery/natsdiscovery"
 	"github.com/hanse-go/hanse/events"
 	"github.com/hanse-go/hanse/events/desk"
 	"github.com/hanse-go/hanse/events/natsevents"
@@ -48,11 +50,49 @@ func parent(cmd *cobra.Command, children ...*cobra.Command) *cobra.Command {
 type eventsFlags struct {
 	system    *string
 	backplane string
+	context   *string // nil: the command takes none
+
+	changes func() bool // whether the command will change something; nil: never
+	confirm string      // the name of a context that is marked production, repeated
 }
 
 func (f *eventsFlags) add(cmd *cobra.Command) {
 	f.system = systemFlag(cmd)
 	cmd.Flags().StringVar(&f.backplane, "backplane", "", "the NATS of the system, by its `url`, where neither hanse dev nor hanse hub runs here (variable HANSE_BACKPLANE)")
+	f.context = contextFlag(cmd)
+}
+
+// addChanging is add for a command that changes something, but for --dry-run.
+func (f *eventsFlags) addChanging(cmd *cobra.Command) {
+	f.add(cmd)
+	cmd.Flags().StringVar(&f.confirm, "confirm", "", "do it although this context, by its `NAME`, is marked production")
+	f.changes = func() bool {
+		dry := cmd.Flags().Lookup("dry-run")
+		return dry == nil || dry.Value.String() != "true"
+	}
+}
+
+// inContext returns what a context says. That of the environment gives way to other flags.
+func (f *eventsFlags) inContext() (*contexts.Context, error) {
+	if f.context == nil || *f.context == "" {
+		return nil, nil
+	}
+	if f.backplane != "" || *f.system != os.Getenv("HANSE_SYSTEM") {
+		if *f.context == os.Getenv("HANSE_CONTEXT") {
+			return nil, nil
+		}
+		return nil, ui.Usagef("--context says where the system is, and so do --backplane and --system").Then("keep one of them")
+	}
+	c, err := findContext(*f.context)
+	switch {
+	case err != nil:
+		return nil, err
+	case c.Backplane == "":
+		return nil, ui.Errorf("the context %s has no backplane, and so no events", c.Name)
+	case c.Production && f.changes != nil && f.changes() && f.confirm != c.Name:
+		return nil, ui.Errorf("the context %s is marked production, and this changes it", c.Name).Then("add --confirm %s to do it", c.Name)
+	}
+	return c, nil
 }
 
 // eventsAt is the events of a system.
@@ -70,6 +110,11 @@ const answerTimeout = 10 * time.Second
 // find returns the name of the system and its backplane: the given one; that of the system of that name; of the system or the hub that runs for the current
 // folder or one above it; of the only one that runs.
 func (f *eventsFlags) find() (at *eventsAt, backplane string, err error) {
+	if c, err := f.inContext(); err != nil {
+		return nil, "", err
+	} else if c != nil {
+		return &eventsAt{system: cmp.Or(c.System, natsdiscovery.DefaultSystem), name: "the context " + c.Name}, c.Backplane, nil
+	}
 	url := f.backplane
 	if url == "" && *f.system == os.Getenv("HANSE_SYSTEM") && os.Getenv("HANSE_BACKPLANE") != "off" {
 		url = os.Getenv("HANSE_BACKPLANE")

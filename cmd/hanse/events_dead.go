@@ -279,7 +279,7 @@ then, elsewhere --yes is needed.
 		Example: c.example,
 		Args:    argCount(1, -1, "the name of a topic"),
 	}
-	at.add(cmd)
+	at.addChanging(cmd)
 	conditions := whereFlag(cmd)
 	cmd.Flags().BoolVar(&all, "all", false, "all dead letters of the topic, or those that meet --where")
 	confirm.add(cmd)

@@ -45,7 +45,7 @@ The function that finds the key of an event is a part of the programs, so an eve
   hanse events publish prices.changed @price.json`,
 		Args: argCount(2, -1, "the name of a topic and a message"),
 	}
-	at.add(cmd)
+	at.addChanging(cmd)
 	cmd.Flags().StringVar(&f.key, "key", "", "the `key` of the event, as the programs compute it; '' is none, and then it has no order")
 	cmd.Flags().StringVar(&f.id, "id", "", "the `ID` of the event (default one that is drawn)")
 	cmd.Flags().StringVar(&f.source, "source", "hanse:///cli", "the `URI` of who publishes it")

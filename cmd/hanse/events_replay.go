@@ -69,7 +69,7 @@ event has the ID that it had, so a handler that remembers what it did (an inbox)
   hanse events replay orders.placed --group stock --from beginning --where lines.sku=X-1 --yes`,
 		Args: argCount(1, 1, "the name of a topic"),
 	}
-	at.add(cmd)
+	at.addChanging(cmd)
 	conditions := whereFlag(cmd)
 	cmd.Flags().StringVar(&group, "group", "", "the `name` of the group")
 	cmd.Flags().StringVar(&from, "from", "", "the first event, by a `position`: "+positionHelp)

@@ -92,6 +92,9 @@ func runMCP(ctx context.Context, u *ui.UI, f *mcpFlags, services []string) error
 	if err != nil {
 		return err
 	}
+	if c := where.context; c != nil && c.Production && len(f.open) > 0 {
+		return ui.Usagef("the context %s is marked production: only methods that are marked NO_SIDE_EFFECTS become tools", c.Name).Then("leave --open out")
+	}
 	if len(services) == 0 && !where.listable && len(where.unlistable) > 0 {
 		return where.cannotList().Then("name the services: hanse mcp cart %s", registryFlags(where.unlistable))
 	}

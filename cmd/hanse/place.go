@@ -43,6 +43,20 @@ func (f *placeFlags) add(cmd *cobra.Command) {
 // addContext adds the flag --context.
 func (f *placeFlags) addContext(cmd *cobra.Command) { f.context = contextFlag(cmd) }
 
+// contextName returns the context that is meant, "" for none. That of the environment gives way to other flags.
+func (f *placeFlags) contextName() (string, error) {
+	if f.context == nil || *f.context == "" {
+		return "", nil
+	}
+	if len(f.registries) == 0 && *f.system == os.Getenv("HANSE_SYSTEM") {
+		return *f.context, nil
+	}
+	if *f.context == os.Getenv("HANSE_CONTEXT") {
+		return "", nil
+	}
+	return "", ui.Usagef("--context says where the system is, and so do --registry and --system").Then("keep one of them")
+}
+
 // place is where services are looked for.
 type place struct {
 	registry discovery.Registry
@@ -64,11 +78,10 @@ type place struct {
 // find returns the place that the flags mean: the given registries; the system of that name; the system that hanse dev runs for the
 // current folder or one above it; what the programs of the module there use by themselves; else the only system that runs.
 func (f *placeFlags) find() (*place, error) {
-	if f.context != nil && *f.context != "" {
-		if len(f.registries) > 0 {
-			return nil, ui.Usagef("--registry and --context exclude each other").Then("keep one of them")
-		}
-		c, err := findContext(*f.context)
+	if name, err := f.contextName(); err != nil {
+		return nil, err
+	} else if name != "" {
+		c, err := findContext(name)
 		if err != nil {
 			return nil, err
 		}
