@@ -8,6 +8,7 @@ import { paused } from "../shell/live";
 import { Frame, type Page } from "../shell/page";
 import { href, param, setParams } from "../shell/router";
 import { Empty, Loaded } from "../shell/states";
+import { system } from "../shell/system";
 import { Table } from "../shell/table";
 import { attempt } from "../shell/toast";
 import "./events.css";
@@ -99,7 +100,7 @@ function Events() {
       </Card>
       {topic && (
         <>
-          {topic.groups.length > 0 && <Replay key={topic.topic} topic={topic} />}
+          {topic.groups.length > 0 && !system.value?.read_only && <Replay key={topic.topic} topic={topic} />}
           {topic.dead > 0 && <Dead key={`${topic.topic} dead`} topic={topic.topic} count={topic.dead} />}
           <Messages key={`${topic.topic} messages`} topic={topic.topic} last={topic.last} />
         </>
@@ -204,6 +205,7 @@ function Replay({ topic }: { topic: Topic }) {
 function Dead({ topic, count: now }: { topic: string; count: number }) {
   const q = useQuery<{ letters: Stored[]; total: number; last: number; groups: { group: string; count: number }[] }>("events/dead", { topic });
   const [what, setWhat] = useState<"redeliver" | "drop">();
+  const looks = system.value?.read_only;
   useEffect(() => q.refetch(), [now]);
   const act = (what: string, which: object, done: string) => void attempt(() => post("events/dead", { topic, do: what, ...which }), done).then(() => (setWhat(undefined), q.refetch()));
   return (
@@ -212,7 +214,7 @@ function Dead({ topic, count: now }: { topic: string; count: number }) {
         {(d) => (
           <>
             <div class="request-do">
-              {what ? (
+              {looks ? null : what ? (
                 <>
                   <span role="status">
                     {what === "drop" ? "Drop for good" : "Redeliver"} {plural(d.total, "dead letter")}: {d.groups.map((g) => `${g.count} of ${g.group || "each instance"}`).join(", ")}?
@@ -235,14 +237,16 @@ function Dead({ topic, count: now }: { topic: string; count: number }) {
             </div>
             {d.letters.map((e) => (
               <Message key={e.sequence} event={e}>
-                <div class="request-do">
-                  <Button small onClick={() => act("redeliver", { numbers: [e.sequence] }, "redelivered")}>
-                    Redeliver
-                  </Button>
-                  <Button small tone="danger" onClick={() => act("drop", { numbers: [e.sequence] }, "dropped")}>
-                    Drop
-                  </Button>
-                </div>
+                {!looks && (
+                  <div class="request-do">
+                    <Button small onClick={() => act("redeliver", { numbers: [e.sequence] }, "redelivered")}>
+                      Redeliver
+                    </Button>
+                    <Button small tone="danger" onClick={() => act("drop", { numbers: [e.sequence] }, "dropped")}>
+                      Drop
+                    </Button>
+                  </div>
+                )}
               </Message>
             ))}
           </>

@@ -9,7 +9,7 @@ import { List } from "../shell/list";
 import { paused } from "../shell/live";
 import { Frame, type Page } from "../shell/page";
 import { go, param, setParams } from "../shell/router";
-import { Empty, Failure, Loading } from "../shell/states";
+import { Empty, Failure, Loading, Untold } from "../shell/states";
 import { services } from "../shell/system";
 import { suggest } from "../traces/suggest";
 import { Details, Row, spanOf } from "./row";
@@ -145,9 +145,9 @@ function Logs() {
             New ones that do appear here. <a href="/logs">Show all lines</a>
           </Empty>
         ) : (
-          <Empty icon="logs" title="Nothing was said yet" command="hanse logs -f">
+          <Untold icon="logs" title="Nothing was said yet" command="hanse logs -f">
             What services log or print appears here at once.
-          </Empty>
+          </Untold>
         )
       ) : (
         <div class={`log-body${line ? " open" : ""}`}>

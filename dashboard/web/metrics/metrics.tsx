@@ -6,7 +6,7 @@ import { Button, Card, Search, Select } from "../shell/controls";
 import { bytes, count, duration, plural, rate } from "../shell/format";
 import { Frame, timeWindow, Window, type Page } from "../shell/page";
 import { go, href, param, query, setParams } from "../shell/router";
-import { Empty, Loaded } from "../shell/states";
+import { Empty, Loaded, Untold } from "../shell/states";
 import { Table } from "../shell/table";
 import "./metrics.css";
 
@@ -155,9 +155,13 @@ function Metrics() {
                 { id: "series", title: "Series", width: "70px", end: true, value: (m) => m.series, render: (m) => count(m.series), narrow: "hide" },
               ]}
               empty={
-                <Empty icon="metrics" title={list.length ? "No metric has this text" : "No numbers have come yet"}>
-                  Programs send theirs every few seconds once they run.
-                </Empty>
+                list.length ? (
+                  <Empty icon="metrics" title="No metric has this text" />
+                ) : (
+                  <Untold icon="metrics" title="No numbers have come yet">
+                    Programs send theirs every few seconds once they run.
+                  </Untold>
+                )
               }
             />
           )}

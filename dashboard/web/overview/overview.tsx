@@ -8,7 +8,7 @@ import { duration, plural, rate } from "../shell/format";
 import { Frame, timeWindow, Window, type Page } from "../shell/page";
 import { Failed, failed, more } from "../shell/numbers";
 import { param, setParams } from "../shell/router";
-import { Empty, Failure, Loading } from "../shell/states";
+import { Empty, Failure, Loading, Untold } from "../shell/states";
 import { health, services, system, type Service } from "../shell/system";
 import { Table } from "../shell/table";
 import type { CallMap, Edge, Problem, ServiceSummary } from "../shell/types";
@@ -201,9 +201,9 @@ function Connections({ map, infrastructure }: { map?: CallMap; infrastructure: b
         { id: "p95", title: "p95", width: "80px", end: true, render: (e) => (e.p95 ? duration(e.p95) : "–"), value: (e) => e.p95, narrow: "hide" },
       ]}
       empty={
-        <Empty icon="overview" title="Nobody called anybody in this window" command="hanse call">
+        <Untold icon="overview" title="Nobody called anybody in this window" command="hanse call">
           Each call between services becomes a line here.
-        </Empty>
+        </Untold>
       }
     />
   );

@@ -159,7 +159,7 @@ export function Layout() {
       <main id="main" tabIndex={-1}>
         {system.value?.production && (
           <div class="banner" role="note">
-            <Icon name="warn" /> This is production: {system.value.name}.{system.value.read_only && " Everything here is read-only."}
+            <Icon name="warn" /> <span class="ellipsis">Production: {system.value.name}</span> {system.value.read_only && <small>It is only shown: nothing here can be changed.</small>}
           </div>
         )}
         {systemError.value && <Failure error={systemError.value} retry={() => void refreshSystem()} />}

@@ -3,6 +3,7 @@ import type { ComponentChildren } from "preact";
 import { Button, Command } from "./controls";
 import { Icon, type IconName } from "./icons";
 import type { Query } from "./api";
+import { system } from "./system";
 
 /** Empty says that there is nothing yet, and holds the next command. */
 export function Empty({ icon = "search", title, children, command }: { icon?: IconName; title: string; children?: ComponentChildren; command?: string }) {
@@ -13,6 +14,17 @@ export function Empty({ icon = "search", title, children, command }: { icon?: Ic
       {children && <p>{children}</p>}
       {command && <Command line={command} />}
     </div>
+  );
+}
+
+/** Untold is Empty where the reason may be that no program sends telemetry here: then it holds the variable with which they do. */
+export function Untold(props: { icon?: IconName; title: string; children?: ComponentChildren; command?: string }) {
+  const to = system.value?.telemetry;
+  if (!to) return <Empty {...props} />;
+  return (
+    <Empty icon={props.icon} title={props.title} command={`export OTEL_EXPORTER_OTLP_ENDPOINT=${to}`}>
+      Programs tell it here when they are started with this variable; so do those in other languages.
+    </Empty>
   );
 }
 

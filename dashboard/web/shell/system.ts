@@ -12,6 +12,7 @@ export interface System {
   gateway?: string; // host:port where all services can be called without a certificate
   read_only: boolean;
   production: boolean;
+  telemetry?: string; // URL to which programs have to be told to send theirs, where nobody does it for them
   ready: boolean;
   services: Service[];
   problems?: string[];

@@ -5,7 +5,7 @@ import { clock, duration, plural, short } from "../shell/format";
 import { Icon } from "../shell/icons";
 import { Frame, seconds, timeWindow, Window, type Page } from "../shell/page";
 import { param, setParams } from "../shell/router";
-import { Empty, Loaded } from "../shell/states";
+import { Empty, Loaded, Untold } from "../shell/states";
 import { services } from "../shell/system";
 import { Table, type Column } from "../shell/table";
 import { tint } from "../shell/color";
@@ -176,9 +176,9 @@ function Traces() {
                   Nothing in this stretch of time matches the search. <a href="/traces">Show all</a>
                 </Empty>
               ) : (
-                <Empty icon="traces" title="No request was made yet" command="hanse call SERVICE/METHOD">
+                <Untold icon="traces" title="No request was made yet" command="hanse call SERVICE/METHOD">
                   Every call of a service appears here within a second or two.
-                </Empty>
+                </Untold>
               )
             ) : (
               <>
