@@ -174,5 +174,5 @@ func (k *keeper) send(s *keptSpan) {
 	p := name.scope.pile(k.cells.own())
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	k.spans.put(p, &one)
+	k.spans.put(p, func(b []byte) []byte { return otlp.AppendSpan(b, &one) })
 }

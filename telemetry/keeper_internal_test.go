@@ -169,6 +169,50 @@ func TestKeptTrace(t *testing.T) {
 	}
 }
 
+// TestKeptEverywhere holds that a trace is found whatever processors its spans ended on, and by a span that ends while that is done.
+func TestKeptEverywhere(t *testing.T) {
+	tel, s := keeping(t, nil)
+	tel.cells = make(cells, 7)
+	k := newKeeper(tel)
+	var root, late Span
+	root.Serve(s.Serves("/p.S/Root"), "", "")
+	late.ServeFor(s.Serves("/p.S/Late"), &root)
+	at := tel.clock.now()
+	for i := range k.cells {
+		c := &k.cells[i]
+		var span Span
+		span.ServeFor(s.Serves("/p.S/Inner"), &root)
+		if !k.keep(c, &span, &ending{at: at}) {
+			t.Fatal("it is sent before anything failed")
+		}
+	}
+	k.decide(&root, &ending{at: at, why: "error"})
+	if n := tel.SpanCounts().Waiting; n != int64(len(k.cells))+1 {
+		t.Errorf("%d spans are to be sent, want %d", n, len(k.cells)+1)
+	}
+	if k.keep(&k.cells[0], &late, &ending{at: at}) {
+		t.Error("the trace is taken, and its last span is not")
+	}
+	if after := (&ending{at: at + int64(keptFor)}); !k.keep(&k.cells[0], &late, after) {
+		t.Error("a trace is looked for for longer than what is of use")
+	}
+}
+
+// TestClock holds that spans are told the time that the system has, also when it was set.
+func TestClock(t *testing.T) {
+	var c clock
+	c.init()
+	c.wall.Add(-int64(time.Hour))
+	if at := c.now(); time.Since(time.Unix(0, c.unix(at))) < time.Minute {
+		t.Error("the system is asked each time")
+	}
+	c.asked.Store(c.now() - int64(askAfter))
+	at := c.now()
+	if d := time.Since(time.Unix(0, c.unix(at))); d < 0 || d > time.Minute {
+		t.Errorf("it is %v behind", d)
+	}
+}
+
 // TestRatio holds that the share of traces that is taken is the one that was asked for, and that all programs take the same.
 func TestRatio(t *testing.T) {
 	for _, ratio := range []float64{0.01, 0.25, 0.999} {

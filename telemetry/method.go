@@ -21,6 +21,7 @@ type Method struct {
 	scope   *scope
 	id      uint32       // among the names
 	encoded []byte       // the attributes that all its spans have
+	plain   []byte       // the same, behind the name
 	streams atomic.Bool  // its calls take as long as they like
 	open    atomic.Int64 // streams that have not ended
 }
@@ -64,6 +65,7 @@ func (s *Service) method(key methodKey) *Method {
 	}
 	m := &Method{service: s, kind: key.kind, name: strings.TrimPrefix(key.name, "/"), peer: key.peer, scope: s.calls}
 	m.encoded = otlp.AppendSpanAttributes(nil, m.attributes())
+	m.plain = append(otlp.AppendSpanName(nil, m.name, m.kind), m.encoded...)
 	m.id = s.telemetry.names.add(&spanName{scope: s.calls, kind: key.kind, name: m.name, method: m})
 	more := maps.Clone(known)
 	more[key] = m

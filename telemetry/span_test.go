@@ -147,6 +147,39 @@ func TestCallAttributes(t *testing.T) {
 	}
 }
 
+// TestPlainCallAttributes is the same of calls that went well, which are written in a shorter way.
+func TestPlainCallAttributes(t *testing.T) {
+	spans := collect(t, telemetry.Config{Sampler: telemetry.AlwaysOn}, func(tel *telemetry.Telemetry) {
+		s := tel.Service("shop", "", "")
+		c := s.Calls("/p.S/M", "cart").Begin(context.Background())
+		c.At(telemetry.NewReached("unix", "i9", "unix:///s"), 1)
+		var served telemetry.Span
+		served.ServeFor(s.Serves("/p.S/M"), &c.Span)
+		served.Served(status.Error(grpccodes.NotFound, "gone"), "connect")
+		c.End(nil)
+	})
+	if len(spans) != 2 {
+		t.Fatalf("%d spans: %+v", len(spans), spans)
+	}
+	slices.SortFunc(spans, func(a, b otlptest.Span) int { return strings.Compare(a.Kind, b.Kind) })
+	made, taken := spans[0], spans[1]
+	if got, want := fmt.Sprint(made.Attributes), "map[hanse.endpoint:unix:///s hanse.instance:i9 hanse.path:unix rpc.method:p.S/M rpc.response.status_code:OK rpc.system.name:grpc server.address:cart]"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got, want := fmt.Sprint(taken.Attributes), "map[hanse.path:connect rpc.method:p.S/M rpc.response.status_code:NOT_FOUND rpc.system.name:grpc]"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	now := uint64(time.Now().UnixNano())
+	for _, s := range spans {
+		if s.Name != "p.S/M" || s.Status != "" && s.Status != "unset" || s.Message != "" || s.Start > s.End || s.End > now || now-s.Start > uint64(time.Minute) || s.Trace != made.Trace {
+			t.Errorf("at %d: %+v", now, s)
+		}
+	}
+	if made.Kind != "client" || taken.Kind != "server" || taken.Parent != made.ID || made.Parent != "" {
+		t.Errorf("spans %+v", spans)
+	}
+}
+
 // TestNobodyIsTold holds that telemetry that is off can be used all the same.
 func TestNobodyIsTold(t *testing.T) {
 	off, err := telemetry.New(telemetry.Config{Off: true, Traces: telemetry.Export{URL: "http://127.0.0.1:1/"}})

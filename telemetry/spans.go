@@ -59,26 +59,37 @@ func (w *spans) add(s *Span, m *more, e *ending) {
 	if !w.room() {
 		return
 	}
-	p := s.scope.pile(w.telemetry.cells.own())
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	one, attrs := &p.one, p.attrs[:0]
 	start := s.start
 	if !s.dated {
 		start = w.telemetry.clock.unix(start)
 	}
+	reached := e.reached
+	if reached == nil {
+		reached = reachedBy(e.path)
+	}
 	kind := trace.SpanKind(s.kind)
+	p := s.scope.pile(w.telemetry.cells.own())
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s.method != nil && !s.method.streams.Load() && m == nil && e.why == "" && e.attempts <= 1 && s.state == "" && s.phase.Load()&failed == 0 && statusOf(kind, e.code) == otelcodes.Unset {
+		plain := otlp.PlainSpan{
+			TraceID: s.traceID, SpanID: s.id, ParentID: s.parent, ParentRemote: s.remote, Flags: s.flags,
+			Start: start, End: start + int64(e.took), Fields: [3][]byte{s.method.plain, codeFields[e.code]},
+		}
+		if reached != nil {
+			plain.Fields[2] = reached.encoded
+		}
+		w.put(p, func(b []byte) []byte { return otlp.AppendPlainSpan(b, &plain) })
+		return
+	}
+	one, attrs := &p.one, p.attrs[:0]
 	*one = otlp.Span{
 		TraceID: s.traceID, SpanID: s.id, ParentID: s.parent, ParentRemote: s.remote, Flags: s.flags, TraceState: s.state,
 		Name: s.name, Kind: kind, Start: start, End: start + int64(e.took),
 	}
 	if c := s.method; c != nil {
 		one.Name, one.Encoded = c.name, c.encoded
-		r := e.reached
-		if r == nil {
-			r = reachedBy(e.path)
-		}
-		attrs = c.endAttributes(attrs, e.code, r, e.attempts)
+		attrs = c.endAttributes(attrs, e.code, reached, e.attempts)
 		if one.Status = statusOf(kind, e.code); one.Status == otelcodes.Error {
 			one.StatusMessage = e.message
 		}
@@ -101,21 +112,21 @@ func (w *spans) add(s *Span, m *more, e *ending) {
 		one.Status = otelcodes.Error
 	}
 	one.Attributes = attrs
-	w.put(p, one)
+	w.put(p, func(b []byte) []byte { return otlp.AppendSpan(b, one) })
 	clear(attrs) // they may hold on to a lot
 	*one = otlp.Span{}
 	p.attrs = attrs
 }
 
-// put writes one span into the pile, whose lock is held.
-func (w *spans) put(p *pile, one *otlp.Span) {
+// put has one span written into the pile, whose lock is held.
+func (w *spans) put(p *pile, write func(b []byte) []byte) {
 	if p.open.encoded == nil {
 		if b, ok := w.free.Get().(*[]byte); ok {
 			p.open.encoded = *b
 		}
 	}
 	before := len(p.open.encoded)
-	p.open.encoded = otlp.AppendSpan(p.open.encoded, one)
+	p.open.encoded = write(p.open.encoded)
 	p.open.n++
 	w.bytes.Add(int64(len(p.open.encoded) - before))
 	if p.open.n >= w.batch.Size {
@@ -164,6 +175,14 @@ func (m *Method) endAttributes(attrs []attribute.KeyValue, code codes.Code, r *R
 	}
 	return attrs
 }
+
+// codeFields are the attributes of calls that ended with a code which is no failure of theirs.
+var codeFields = func() (fields [len(codeNames)][]byte) {
+	for code, name := range codeNames {
+		fields[code] = otlp.AppendSpanAttributes(nil, []attribute.KeyValue{attribute.String("rpc.response.status_code", name)})
+	}
+	return fields
+}()
 
 // pile is that of a cell.
 func (s *scope) pile(cell int) *pile { return &s.piles[cell%len(s.piles)] }
