@@ -10,14 +10,14 @@ import (
 	"strings"
 )
 
-// helperRole is the environment variable that makes this program a helper process of the subject collector: what it is, and the address
+// helperRole is the environment variable that makes this program a helper process of the subjects collector and telemetry: what it is, and the address
 // that it works with.
 const helperRole = "HANSE_BENCH_HELPER"
 
 // serveHelper is the work of a helper process. It reports whether this process is one.
 func serveHelper() bool {
 	role, address, _ := strings.Cut(os.Getenv(helperRole), " ")
-	work := map[string]func(address string) error{"keep": keepTelemetry, "send": sendTelemetry, "serve": serveCalls, "call": makeCalls}[role]
+	work := map[string]func(address string) error{"keep": keepTelemetry, "send": sendTelemetry, "serve": serveCalls, "call": makeCalls, "sink": throwAway}[role]
 	if work == nil {
 		return false
 	}

@@ -58,6 +58,7 @@ func measure(ctx context.Context, env *environment, only string, write bool) err
 		{"gateway", "The gateway: what it costs others, WebSocket and JSON-RPC", gatewayBench, false},
 		{"events", "Events", eventsBench, false},
 		{"outbox", "Outbox", outboxBench, false},
+		{"telemetry", "Telemetry", telemetryBench, false},
 		{"collector", "The collector of telemetry", collectorBench, false},
 		{"hello", "A small service", hello, false},
 		{"purchase", "One purchase", purchase, false},
