@@ -2,6 +2,7 @@ package hpack
 
 import (
 	"math/bits"
+	"strings"
 
 	"golang.org/x/net/http2/hpack"
 )
@@ -29,6 +30,7 @@ type Decoder struct {
 
 	runs     *runs
 	interned *interned // made when it is needed
+	carved   strings.Builder
 	ids      [maxRun]fieldID
 	block    Block
 	none     Run // the run of a block that begins with a literal
@@ -211,8 +213,31 @@ func (d *Decoder) literal(f *Field, p []byte, n uint) (rest []byte, err error) {
 		}
 		f.Name = d.indexed(id).Name
 	}
+	if f.Name == traceParent && len(p) > traceParentLen && p[0] == traceParentLen {
+		f.Value = d.carve(p[1 : 1+traceParentLen])
+		return p[1+traceParentLen:], nil
+	}
 	f.Value, p, err = d.str(p)
 	return p, err
+}
+
+// Values of traceparent come with each call where there is tracing, and never twice: to remember them is of no use, so several share a
+// piece of memory.
+const (
+	traceParent    = "traceparent"
+	traceParentLen = 55
+	carvedSize     = 18 * traceParentLen
+)
+
+// carve returns a string with the bytes of raw, which are few.
+func (d *Decoder) carve(raw []byte) string {
+	if d.carved.Len()+len(raw) > carvedSize || d.carved.Cap() == 0 {
+		d.carved.Reset()
+		d.carved.Grow(carvedSize)
+	}
+	at := d.carved.Len()
+	d.carved.Write(raw)
+	return d.carved.String()[at:]
 }
 
 // str reads a string (RFC 7541 section 5.2). Its decoded length is bounded by the block's: at most 8/5 of it.

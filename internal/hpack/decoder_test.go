@@ -233,6 +233,39 @@ func TestStringsAreKept(t *testing.T) {
 	}
 }
 
+// TestTraceParents holds that values of traceparent stay what they are, also those that are too short, too long or cut, and that nearly none
+// of them takes memory of its own.
+func TestTraceParents(t *testing.T) {
+	d := hpack.NewDecoder(4096, 0)
+	value := func(i int) string { return fmt.Sprintf("00-%032x-%016x-01", i, i) }
+	var got, want []hpack.Field
+	for i := range 100 {
+		for _, f := range []hpack.Field{
+			{Name: "traceparent", Value: value(i)}, {Name: "traceparent", Value: value(i)[1:]}, {Name: "traceparent", Value: value(i) + "-"}, {Name: "b3", Value: value(i)},
+		} {
+			block := hpack.AppendLiteral(nil, f.Name, f.Value, false)
+			got, want = append(got, decode(t, d, block)...), append(want, f)
+			clear(block)
+		}
+	}
+	if lines(got) != lines(want) {
+		t.Error("fields changed after they were decoded")
+	}
+	block := hpack.AppendLiteral(nil, "traceparent", value(1), false)
+	for cut := range block {
+		if _, err := hpack.NewDecoder(4096, 0).Decode(block[:cut]); err == nil && cut > 0 {
+			t.Errorf("%d bytes of %d were decoded", cut, len(block))
+		}
+	}
+	if n := testing.AllocsPerRun(180, func() {
+		if _, err := d.Decode(block); err != nil {
+			t.Fatal(err)
+		}
+	}); n > 0.1 { // AllocsPerRun rounds down
+		t.Errorf("%v allocations", n)
+	}
+}
+
 // TestSameBytesInBothForms sends the same bytes as they are and as a Huffman code, which are different strings.
 func TestSameBytesInBothForms(t *testing.T) {
 	d := hpack.NewDecoder(4096, 0)
