@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"testing"
 	"time"
 	"unsafe"
@@ -269,6 +270,24 @@ func TestTraceParent(t *testing.T) {
 	}
 	if !Found() {
 		t.Error("this release of OpenTelemetry keeps spans in another way")
+	}
+}
+
+// TestEightDigits holds that only small letters and digits are taken, wherever they are.
+func TestEightDigits(t *testing.T) {
+	for at := range 8 {
+		for c := range 256 {
+			b := []byte("12ab90fe")
+			b[at] = byte(c)
+			got, ok := eightDigits(string(b))
+			var want [4]byte
+			_, err := hex.Decode(want[:], b)
+			if capital := 'A' <= c && c <= 'F'; ok != (err == nil && !capital) {
+				t.Errorf("%q: %t", b, ok)
+			} else if ok && got != binary.LittleEndian.Uint32(want[:]) {
+				t.Errorf("%q: %x", b, got)
+			}
+		}
 	}
 }
 

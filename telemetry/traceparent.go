@@ -3,7 +3,6 @@ package telemetry
 import (
 	"encoding/binary"
 	"slices"
-	"strings"
 
 	"go.opentelemetry.io/otel/trace"
 )
@@ -70,8 +69,19 @@ func eightDigits(s string) (uint32, bool) {
 }
 
 func hexByte(high, low byte) (byte, bool) {
-	h, l := strings.IndexByte(hexDigits, high), strings.IndexByte(hexDigits, low)
-	return byte(h<<4 | l), h >= 0 && l >= 0
+	h, ok := digit(high)
+	l, well := digit(low)
+	return h<<4 | l, ok && well
+}
+
+func digit(c byte) (byte, bool) {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0', true
+	case 'a' <= c && c <= 'f':
+		return c - 'a' + 10, true
+	}
+	return 0, false
 }
 
 const hexDigits = "0123456789abcdef"
