@@ -120,6 +120,20 @@ func wide(n int) *collector.Trace {
 	return traceOf(spans...)
 }
 
+// failing is a request in which more fails than is shown, at two levels, and something is said in a span that is not shown.
+func failing() *collector.Trace {
+	t := traceOf(
+		span(0, "front", "server", "a.Front/List", 0, 10*ms, critical),
+		span(1, "front", "client", "a.Back/Get", 0, 5*ms, failed("NOT_FOUND", "no such thing")),
+		span(2, "back", "server", "a.Back/Get", ms, 3*ms, failed("NOT_FOUND", "no such thing")),
+		span(2, "back", "client", "SELECT things", 2*ms, ms),
+		span(1, "front", "client", "a.Back/Get", 5*ms, 4*ms, failed("NOT_FOUND", "nor this")),
+		span(1, "front", "client", "a.Back/Get", 9*ms, ms, failed("NOT_FOUND", "nor that")),
+	)
+	t.Spans[5].Events = []collector.SpanEvent{{Time: zero.Add(9 * ms), Name: "hanse.hedge"}}
+	return t
+}
+
 // deep is a chain of n spans.
 func deep(n int) *collector.Trace {
 	var spans []collector.Span
@@ -152,6 +166,8 @@ func TestGolden(t *testing.T) {
 		"narrow":   {waterfall.Drawing{Width: 1}, order()},
 		"wide":     {waterfall.Drawing{Width: 80, Most: 6}, wide(40)},
 		"deep":     {waterfall.Drawing{Width: 80}, deep(14)},
+		"left":     {waterfall.Drawing{Width: 80, Most: 2, Said: true}, failing()},
+		"long":     {waterfall.Drawing{Width: 91}, traceOf(span(0, "nightly", "internal", "rebuild", 0, 50*time.Minute, critical))},
 		"nothing":  {waterfall.Drawing{Width: 80}, traceOf(span(0, "cart", "server", "Carts/Get", 0, 0, critical))},
 	} {
 		t.Run(name, func(t *testing.T) {
