@@ -40,6 +40,9 @@ endif
 ifeq ($(BROWSER),)
 	@echo "no Chromium: the storefront was not looked at in a browser"; [ -z "$(HANSE_CI)" ]
 endif
+ifneq ($(BROWSER),)
+	@$(STEP) axe $(GO) -C tools/assets run . -axe $(CURDIR)/.tmp/axe.js || { echo "no axe-core: what people with a disability cannot use was not looked for"; [ -z "$(HANSE_CI)" ]; }
+endif
 ifeq ($(shell command -v node),)
 	@echo "no Node.js: the shop's service in JavaScript, and Connect's client for Node, were not tested"; [ -z "$(HANSE_CI)" ]
 endif
@@ -130,6 +133,10 @@ soak: ## drive mixed calls while connections break and instances come and go, fo
 .PHONY: assets
 assets: ## bundle the dashboard's page (dashboard/web) into dashboard/assets, and check its types (needs the network once)
 	@$(GO) -C tools/assets run . -types
+
+.PHONY: pictures
+pictures: ## make the pictures of the dashboard in docs anew, from the running shop (needs Chromium)
+	HANSE_PICTURES=1 $(GO) -C examples test -count=1 -run '^TestPictures$$' ./shop
 
 .PHONY: tidy
 tidy: ## go mod tidy in every module

@@ -23,7 +23,7 @@ func TestDashboard(t *testing.T) {
 	for _, path := range []string{"/", "/goods/table", "/products/kontor-mug"} {
 		visitor.get(path)
 	}
-	v.until("the map has a call", `document.querySelector('.map-nodes a[href="/services/storefront"]').ariaLabel.includes("calls ") && document.querySelector(".map-edge:not(.stale)")`)
+	v.until("the map has a call", `document.querySelector('.map-nodes a[href="/services/storefront"]').innerText.includes("calls catalog") && document.querySelector(".map-edge:not(.stale)")`)
 	v.picture("overview")
 
 	// What is chosen is in the address, and outlives a reload.

@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -27,6 +29,7 @@ type observed struct {
 	address  string // host:port where the services are called, and of the storefront's pages
 	link     string // what opens the dashboard
 	registry *discovery.Local
+	config   string // settings of the shop
 
 	app  *hanse.App        // what the shop runs as
 	page *dashboard.Server // what shows it
@@ -51,7 +54,7 @@ func observe(t *testing.T, changes ...func(*observed)) *observed {
 			}
 		})
 	}
-	o := &observed{registry: &discovery.Local{Dir: filepath.Join(t.TempDir(), "registry")}}
+	o := &observed{registry: &discovery.Local{Dir: filepath.Join(t.TempDir(), "registry")}, config: settings(t)}
 	// Who calls from the console tells nothing of its calls: each has a trace of its own.
 	caller := &hanse.App{Registry: o.registry, NoTelemetry: true}
 	t.Cleanup(func() { caller.Close() })
@@ -67,9 +70,6 @@ func observe(t *testing.T, changes ...func(*observed)) *observed {
 	context.AfterFunc(ctx, func() { server.Close() })
 
 	config := filepath.Join(t.TempDir(), "shop.yaml")
-	if err := os.WriteFile(config, []byte(settings(t)), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	env := map[string]string{
 		"OTEL_EXPORTER_OTLP_ENDPOINT": "http://" + in.Addr().String(), "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
 		"OTEL_TRACES_SAMPLER": "parentbased_always_on", "OTEL_METRIC_EXPORT_INTERVAL": "1000", "OTEL_BSP_SCHEDULE_DELAY": "200",
@@ -85,6 +85,9 @@ func observe(t *testing.T, changes ...func(*observed)) *observed {
 	o.page = &dashboard.Server{Collector: c, System: seen{o.registry}, Conn: func(service string) grpc.ClientConnInterface { return caller.Conn(service) }}
 	for _, change := range changes {
 		change(o)
+	}
+	if err := os.WriteFile(config, []byte(o.config), 0o600); err != nil {
+		t.Fatal(err)
 	}
 	serving, stop := context.WithCancel(ctx)
 	stopped := make(chan struct{})
@@ -108,6 +111,65 @@ func (o *observed) visitor(t *testing.T) *browser {
 	}}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &browser{t, &http.Client{Transport: transport, Jar: jar}}
+}
+
+// buy buys a mug and returns the number of the order.
+func (o *observed) buy(t *testing.T) (order string) {
+	t.Helper()
+	b := o.visitor(t)
+	b.get("/")
+	b.get("/products/kontor-mug")
+	b.add("kontor-mug", "1")
+	done := b.post("/checkout", b.checkoutForm(b.get("/checkout")))
+	if order = orderNumber.FindString(done); order == "" {
+		t.Fatalf("nothing was bought:\n%s", done)
+	}
+	return order
+}
+
+var orderNumber = regexp.MustCompile(`[1-9A-HJ-Z]{4}-[1-9A-HJ-Z]{4}-[1-9A-HJ-Z]{4}`)
+
+// buyInVain tries the same while calls fail.
+func (o *observed) buyInVain(t *testing.T) {
+	t.Helper()
+	b := o.visitor(t)
+	b.add("kontor-mug", "1")
+	res, err := b.http.PostForm(site+"/checkout", b.checkoutForm(b.get("/checkout")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if res.StatusCode < 400 {
+		t.Fatalf("it was bought: %s", res.Status)
+	}
+}
+
+// fault makes calls of a service fail, as hanse chaos does: settings is what it sends, such as service=payment&error=UNAVAILABLE. DELETE
+// ends faults.
+func (o *observed) fault(t *testing.T, method, settings string) {
+	t.Helper()
+	var admin string
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	_ = o.registry.Watch(ctx, "payment", func(all []discovery.Instance) { // it ends because it was told to
+		if len(all) > 0 {
+			admin = all[0].Admin
+			cancel()
+		}
+	})
+	req, err := http.NewRequest(method, "http://"+admin+"/debug/faults?"+settings, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer http.DefaultClient.CloseIdleConnections()
+	defer res.Body.Close()
+	if text, _ := io.ReadAll(res.Body); res.StatusCode != http.StatusOK {
+		t.Fatalf("fault %s: %s: %s", settings, res.Status, text)
+	}
 }
 
 // seen is the shop as a dashboard sees a system from outside: what its registry knows.

@@ -21,6 +21,8 @@ type viewer struct {
 	t          *testing.T
 	ctx        context.Context
 	complaints func() []string // of the browser
+	axe        string          // the source of axe-core
+	clicks     int             // how often click clicked
 }
 
 // look opens a window, in which the dashboard shows all services of the shop.
@@ -28,7 +30,7 @@ func (o *observed) look(t *testing.T) *viewer {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(startChromium(t))
 	t.Cleanup(cancel)
-	v := &viewer{t: t, ctx: ctx, complaints: listen(t, ctx)}
+	v := &viewer{t: t, ctx: ctx, complaints: listen(t, ctx), axe: axe(t)}
 	v.screen(1440, "dark")
 	v.do("open", chromedp.Navigate(o.link))
 	for _, s := range services() {
@@ -36,7 +38,8 @@ func (o *observed) look(t *testing.T) *viewer {
 	}
 	t.Cleanup(func() {
 		for _, c := range v.complaints() {
-			if !strings.Contains(c, "404") && !strings.Contains(c, "409") { // of a service of which no call was told; of what somebody else has changed
+			// 400: a filter with a mistake. 404: a service of which no call was told. 409: what somebody else has changed.
+			if !strings.Contains(c, "400") && !strings.Contains(c, "404") && !strings.Contains(c, "409") {
 				t.Errorf("the browser complains: %s", c)
 			}
 		}
@@ -109,6 +112,7 @@ const hit = `((e) => {
 // click clicks on an element as soon as that can be done.
 func (v *viewer) click(what, element string) {
 	v.t.Helper()
+	v.clicks++
 	v.until("a click on "+what, fmt.Sprintf(`((e) => %s(e) && (e.click(), true))(%s)`, hit, element))
 }
 
@@ -127,7 +131,14 @@ func (v *viewer) choose(label, value string) {
 // press presses keys (package kb), one after the other.
 func (v *viewer) press(keys string, modifiers ...chromedp.Modifier) {
 	v.t.Helper()
-	v.do(fmt.Sprintf("key %q", keys), chromedp.KeyEvent(keys, chromedp.KeyModifiers(modifiers...)))
+	// What is on the page takes keys from the next frame on.
+	v.do(fmt.Sprintf("key %q", keys), evaluate(`new Promise((done) => requestAnimationFrame(() => setTimeout(() => requestAnimationFrame(() => setTimeout(done)))))`), chromedp.KeyEvent(keys, chromedp.KeyModifiers(modifiers...)))
+}
+
+// leave takes the focus from a field.
+func (v *viewer) leave() {
+	v.t.Helper()
+	v.do("leave a field", evaluate(`document.activeElement.blur()`))
 }
 
 // open goes to an address of the dashboard, as a link within the page does not: anew.
@@ -150,7 +161,8 @@ func (v *viewer) screen(width int64, theme string) {
 		}}))
 }
 
-// picture keeps pictures of the page on all screens, in the dark and in the light. No page may be wider than its screen.
+// picture keeps pictures of the page on all screens, in the dark and in the light. No page may be wider than its screen, and all people must
+// be able to use it.
 func (v *viewer) picture(name string) {
 	v.t.Helper()
 	for _, width := range []int64{1440, 1024, 400} {
@@ -161,6 +173,9 @@ func (v *viewer) picture(name string) {
 			wide, err := chromedp.Run(v.ctx, chromedp.Evaluate[bool](`document.documentElement.scrollWidth > innerWidth || main.scrollWidth > main.clientWidth`))
 			if err != nil || wide {
 				v.t.Errorf("%s is wider than a screen of %d px: %v, %v", name, width, wide, err)
+			}
+			if width != 1024 {
+				v.accessible(fmt.Sprintf("%s, %d px, %s", name, width, theme))
 			}
 			picture, err := chromedp.Run(v.ctx, chromedp.CaptureScreenshot())
 			if err != nil {

@@ -4,6 +4,7 @@
 //	go -C tools/assets run .            write dashboard/assets
 //	go -C tools/assets run . -check     fail if the committed assets are not what the sources give
 //	go -C tools/assets run . -types     check the types, too
+//	go -C tools/assets run . -axe FILE  only write axe-core to a file, for the tests that look at the page in a browser
 package main
 
 import (
@@ -16,12 +17,32 @@ import (
 func main() {
 	check := flag.Bool("check", false, "write nothing; fail if the committed assets are not current")
 	types := flag.Bool("types", false, "check the types with the TypeScript compiler first")
+	axeFile := flag.String("axe", "", "write axe-core to this `file`, and do nothing else")
 	root := flag.String("root", "../..", "`folder` of the repository")
 	flag.Parse()
-	if err := run(*root, *check, *types); err != nil {
+	do := func() error { return run(*root, *check, *types) }
+	if *axeFile != "" {
+		do = func() error { return writeAxe(*axeFile) }
+	}
+	if err := do(); err != nil {
 		fmt.Fprintln(os.Stderr, "assets:", err)
 		os.Exit(1)
 	}
+}
+
+func writeAxe(file string) error {
+	modules, err := install([]pin{axe})
+	if err != nil {
+		return err
+	}
+	script, err := os.ReadFile(filepath.Join(modules, axe.name, "axe.min.js"))
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(file, script, 0o644)
 }
 
 func run(root string, check, types bool) error {

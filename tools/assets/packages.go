@@ -14,6 +14,9 @@ var packages = []pin{
 	{"uplot", "1.6.32", "sha512-KIMVnG68zvu5XXUbC4LQEPnhwOxBuLyW1AHtpm6IKTXImkbLgkMy+jabjLgSLMasNuGGzQm/ep3tOkyTxpiQIw=="},
 }
 
+// axe looks for what people with a disability cannot use. Tests run it in the page; it is in no bundle. Its licence is the MPL.
+var axe = pin{"axe-core", "4.14.1", "sha512-FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ=="}
+
 // compilers are the TypeScript compiler, which is a program of its own for each platform. It checks types and is in no bundle.
 var compilers = map[string]pin{
 	"linux/amd64":   {"@typescript/typescript-linux-x64", "7.0.2", "sha512-EYdf2cNg7rgCWJnxCdJ+F3V39O8ihb37eHAu1LK8oAFizgTQbPOK7zHHXbPt8rX24COqODXeI3sIf0fCXG7H/A=="},

@@ -100,10 +100,10 @@ export function Details({ line: l, onClose, onFilter }: { line: Line; onClose: (
               <div key={a.key}>
                 <dt>{a.key}</dt>
                 <dd>{value}</dd>
-                <span class="log-acts">
+                <dd class="log-acts">
                   <Button small tone="ghost" icon="plus" label={`only lines with this ${a.key}`} onClick={() => onFilter(term(a.key, value))} />
                   <Button small tone="ghost" icon="minus" label={`no lines with this ${a.key}`} onClick={() => onFilter("-" + term(a.key, value))} />
-                </span>
+                </dd>
               </div>
             );
           })}

@@ -170,7 +170,8 @@ function MapNode({ p, links, dim, onOver }: { p: Place; links: Link[]; dim: bool
   const h = p.running && health(p.running);
   const t = h?.tone === "bad" ? "bad" : tone(p);
   const out = links.filter((l) => l.from === p.name);
-  const label = [p.name, p.kind !== "service" ? (p.system ?? p.kind) : "", h && h.tone !== "good" ? h.text : "", p.calls ? `${rate(p.calls)}, ${numbers(p)}` : "no calls", out.length ? `calls ${out.map((l) => l.to).join(", ")}` : ""].filter(Boolean).join("; ");
+  // For those who do not see the map: what the numbers are, and whom it calls.
+  const more = [p.calls ? numbers(p) : "", h && h.tone !== "good" ? h.text : "", out.length ? `calls ${out.map((l) => l.to).join(", ")}` : ""].filter(Boolean).join("; ");
   const style = { ...tint(p.name), width: `${nodeWidth}px`, height: `${nodeHeight}px`, transform: `translate(${p.x - nodeWidth / 2}px, ${p.y - nodeHeight / 2}px)` };
   const inner = (
     <>
@@ -207,13 +208,14 @@ function MapNode({ p, links, dim, onOver }: { p: Place; links: Link[]; dim: bool
   const events = { onMouseEnter: () => onOver(p.name), onMouseLeave: () => onOver(undefined), onFocus: () => onOver(p.name), onBlur: () => onOver(undefined) };
   if (p.kind !== "service" && !p.running)
     return (
-      <div class={cls} style={style} tabIndex={0} role="img" aria-label={label} {...events}>
+      <div class={cls} style={style} tabIndex={0} role="img" aria-label={[p.name, p.system ?? p.kind, more].filter(Boolean).join("; ")} {...events}>
         {inner}
       </div>
     );
   return (
-    <a class={cls} style={style} href={href("/services/" + encodeURIComponent(p.name))} aria-label={label} {...events}>
+    <a class={cls} style={style} href={href("/services/" + encodeURIComponent(p.name))} {...events}>
       {inner}
+      {more && <span class="away"> {more}</span>}
     </a>
   );
 }

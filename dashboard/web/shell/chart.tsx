@@ -97,7 +97,7 @@ export function Chart({ label, times, series, format, height = 180, points, grou
             width: 1.5,
             dash: s.dashed ? [4, 4] : undefined,
             fill: s.fill ? color(s.color ?? "--accent", 0.12) : undefined,
-            points: { show: false },
+            points: { show: true, size: 4, filter: alone },
             spanGaps: false,
           })),
         ],
@@ -159,6 +159,14 @@ export function Chart({ label, times, series, format, height = 180, points, grou
       )}
     </figure>
   );
+}
+
+/** alone are the values with none beside them: there is no line to see them by. */
+function alone(u: uPlot, series: number): number[] {
+  const values = u.data[series]!;
+  const list: number[] = [];
+  for (let i = 0; i < values.length; i++) if (values[i] != null && values[i - 1] == null && values[i + 1] == null) list.push(i);
+  return list;
 }
 
 function showTip(u: uPlot, el: HTMLElement, format: (v: number) => string): void {

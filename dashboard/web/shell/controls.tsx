@@ -104,6 +104,8 @@ export function Search({ value, onChange, label, placeholder, error, delay = 200
   const input = useRef<HTMLInputElement>(null);
   const timer = useRef(0);
   const sent = useRef(value);
+  const offered = useRef<string[]>([]);
+  const asked = useRef(0); // counts what suggestions were asked for: only the last answer counts
   useEffect(() => {
     if (value !== sent.current) setText((sent.current = value));
   }, [value]);
@@ -114,20 +116,28 @@ export function Search({ value, onChange, label, placeholder, error, delay = 200
     sent.current = v;
     onChange(v);
   };
+  const offer = (list: string[]) => {
+    if (list.join("\n") !== offered.current.join("\n")) setAt(-1); // else what was chosen stays so
+    setOffers((offered.current = list));
+  };
+  const ask = (v: string) => {
+    const now = ++asked.current;
+    if (suggestions) void Promise.resolve(suggestions(v)).then((list) => now === asked.current && offer(list.filter((o) => o !== /\S*$/.exec(v)![0]).slice(0, 12)));
+  };
+  const withdraw = () => {
+    asked.current++;
+    offer([]);
+  };
   const type = (v: string) => {
     setText(v);
     clearTimeout(timer.current);
     if (delay === 0) send(v);
     else timer.current = window.setTimeout(() => send(v), delay);
-    if (suggestions)
-      void Promise.resolve(suggestions(v)).then((list) => {
-        setOffers(list.slice(0, 12));
-        setAt(-1);
-      });
+    ask(v);
   };
-  const take = (offer: string) => {
-    setOffers([]);
-    type(text.replace(/\S*$/, "") + offer);
+  const take = (one: string) => {
+    withdraw();
+    type(text.replace(/\S*$/, "") + one);
     input.current?.focus();
   };
   return (
@@ -143,8 +153,8 @@ export function Search({ value, onChange, label, placeholder, error, delay = 200
         spellcheck={false}
         value={text}
         onInput={(e) => type(e.currentTarget.value)}
-        onFocus={() => suggestions && type(text)}
-        onBlur={() => setTimeout(() => setOffers([]), 150)}
+        onFocus={() => ask(text)}
+        onBlur={() => setTimeout(withdraw, 150)}
         onKeyDown={(e) => {
           if (offers.length && (e.key === "ArrowDown" || e.key === "ArrowUp")) {
             e.preventDefault();
@@ -152,10 +162,10 @@ export function Search({ value, onChange, label, placeholder, error, delay = 200
           } else if ((e.key === "Enter" || e.key === "Tab") && at >= 0 && offers[at]) {
             e.preventDefault();
             take(offers[at]);
-          } else if (e.key === "Enter") send(text);
+          } else if (e.key === "Enter") (withdraw(), send(text));
           else if (e.key === "Escape") {
             e.stopPropagation();
-            if (offers.length) setOffers([]);
+            if (offers.length) withdraw();
             else if (text) type("");
             else input.current?.blur();
           }

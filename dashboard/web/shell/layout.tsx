@@ -25,7 +25,7 @@ function Nav() {
   const here = (to: string) => (to === "/" ? at === "/" : at === to || at.startsWith(to + "/"));
   return (
     <nav class={`nav${navOpen.value ? " open" : ""}`} aria-label="pages" onClick={(e) => (e.target as Element).closest("a") && (navOpen.value = false)}>
-      <a class="nav-system" href="/" aria-label={`Hanse, system ${system.value?.name ?? ""}`}>
+      <a class="nav-system" href="/">
         <Mark />
         <span class="nav-name">
           <strong>{system.value?.name ?? "Hanse"}</strong>

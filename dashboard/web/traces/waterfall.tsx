@@ -63,7 +63,6 @@ function Line({ p, i, active }: { p: Props; i: number; active: boolean }) {
       aria-level={s.depth + 1}
       aria-expanded={below ? open : undefined}
       aria-selected={active}
-      aria-label={`${s.service || "a span that was not recorded"} ${s.gap ? "" : name}, ${s.kind}, ${duration(s.duration)}${bad ? ", failed" : ""}${logs.length ? `, ${plural(logs.length, "line")} of logs` : ""}${p.critical && s.critical ? ", on the critical path" : ""}`}
       class={`wf-row ${active ? "active" : ""} ${kind} ${p.found.has(i) ? "found" : ""} ${p.critical && !s.critical ? "beside" : ""}`}
       onClick={() => p.onSelect(i)}
     >
@@ -95,6 +94,7 @@ function Line({ p, i, active }: { p: Props; i: number; active: boolean }) {
           </>
         )}
       </div>
+      <span class="away">{`${s.gap ? "" : ", " + s.kind}${bad ? ", failed" : ""}${logs.length ? `, ${plural(logs.length, "line")} of logs` : ""}${p.critical && s.critical ? ", on the critical path" : ""}`}</span>
     </div>
   );
 }

@@ -160,12 +160,12 @@ func (c *Checkout) undo(ctx context.Context, order *ordersv1.Order, cause error)
 	case err != nil:
 		// The order is received or paid, and nobody knows which. Sending the purchase again goes on from there; if nobody does, the clerk
 		// of orders cancels and refunds what is not paid.
-		log.Error("failed purchase could not be cancelled", "error", err)
+		log.ErrorContext(ctx, "failed purchase could not be cancelled", "error", err)
 		return nil, status.Errorf(codes.Unavailable, "the order could not be completed at the moment; trying again does not charge twice (%v)", status.Convert(cause).Message())
 	}
 	// The clerk refunds cancelled orders, too; this is only sooner.
 	if _, err := c.Payments.Refund(ctx, &paymentv1.RefundRequest{Key: order.GetId(), Reason: "the order was not completed"}); err != nil {
-		log.Warn("refund is left to the clerk", "error", err)
+		log.WarnContext(ctx, "refund is left to the clerk", "error", err)
 	}
 	if problem.Uncertain(cause) {
 		return nil, problem.Precondition("CANCELLED", "the order could not be completed and was cancelled; nothing was charged")

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+)
+
+// TestConsolePage calls methods from the console, and makes the same calls by the commands that it gives.
+func TestConsolePage(t *testing.T) {
+	shop := observe(t, func(o *observed) { o.config = strings.Replace(o.config, "step: 100ms", "step: 1s", 1) })
+	v := shop.look(t)
+	v.press("gc")
+	v.until("the page", `location.pathname === "/console"`)
+	v.shows("main", "Nothing was called yet")
+
+	t.Log("by the form")
+	v.choose("service", "catalog")
+	v.choose("method", "shop.catalog.v1.Catalog/ListProducts")
+	v.shows(".request", "ListProducts pages through the products")
+	v.fill("a number", one("input", "page_size"), "2")
+	v.choose("sort", "SORT_NAME")
+	v.until("the address has it", `JSON.parse(new URLSearchParams(location.search).get("body") ?? "{}").pageSize === 2`)
+	v.click("Call", button("Call"))
+	v.shows(".answer-head", "OK")
+	answer := func() string { return v.text(`document.querySelector(".answer .json").innerText`) }
+	products := func(text string) (names []string) {
+		t.Helper()
+		var reply struct{ Products []struct{ Name string } }
+		if err := json.Unmarshal([]byte(text), &reply); err != nil {
+			t.Fatalf("%v:\n%s", err, text)
+		}
+		for _, p := range reply.Products {
+			names = append(names, p.Name)
+		}
+		return names
+	}
+	want := products(answer())
+	if len(want) != 2 {
+		t.Errorf("the answer has products %q, want 2", want)
+	}
+	v.until("its own trace beside it", `document.querySelectorAll(".call-span").length > 0 && document.querySelector(".call-trace").innerText.includes("Catalog/ListProducts")`)
+
+	t.Log("as commands")
+	v.click("Copy as", button("Copy as"))
+	command := func(name string) string {
+		t.Helper()
+		v.until("there is "+name, `document.querySelector('[data-command="`+name+`"]')`)
+		return v.text(`document.querySelector('[data-command="` + name + `"]').innerText`)
+	}
+	shell := shop.shell(t)
+	for _, name := range []string{"hanse call", "curl"} {
+		if got := products(shell(command(name))); strings.Join(got, ", ") != strings.Join(want, ", ") {
+			t.Errorf("%s answers %q, want %q", name, got, want)
+		}
+	}
+	if text := strings.ReplaceAll(command("grpcurl"), "\\\n ", ""); !strings.HasPrefix(text, "grpcurl -plaintext") || !strings.HasSuffix(text, shop.address+"  shop.catalog.v1.Catalog/ListProducts") {
+		t.Errorf("grpcurl: %s", text)
+	}
+	v.picture("console")
+
+	t.Log("as JSON, with metadata and a deadline")
+	v.click("JSON", button("JSON"))
+	message := one("textarea", "message as JSON")
+	v.fill("the message", message, `{"category": `)
+	v.until("a mistake is told", `document.querySelector(".form-wrong[role=alert]") && `+button("Call")+`.disabled`)
+	v.fill("the message", message, `{"category": "o'clock"}`)
+	v.click("more", `document.querySelector(".request-more summary")`)
+	v.click("Add metadata", button("Add metadata"))
+	v.fill("a name", one("input", "name of metadata 1"), "x-who")
+	v.fill("a value", one("input", "value of metadata 1"), "it's me")
+	v.fill("the deadline", `document.querySelector("#deadline")`, "2x")
+	v.shows(".form-wrong", "the deadline is no time")
+	v.fill("the deadline", `document.querySelector("#deadline")`, "5s")
+	v.until("the address has it", `new URLSearchParams(location.search).get("timeout") === "5s"`)
+	v.press(kb.Enter, chromedp.ModifierCtrl)
+	v.shows(".answer-head", "NotFound")
+	v.shows(".answer-error", "o'clock")
+	for _, name := range []string{"hanse call", "curl"} {
+		text := command(name)
+		for _, part := range []string{"x-who:", `it'\''s me`, `o'\''clock`, "5000"} {
+			if !strings.Contains(text, part) {
+				t.Errorf("%s lacks %s:\n%s", name, part, text)
+			}
+		}
+		if out := shell(text); !strings.Contains(out, "o'clock") || !strings.Contains(strings.ReplaceAll(strings.ToLower(out), "_", ""), "notfound") {
+			t.Errorf("%s answers\n%s", name, out)
+		}
+	}
+	v.reload()
+	v.until("all of it is there after a reload", message+`.value.includes("o'clock") && document.querySelector("#deadline").value === "5s"`)
+
+	t.Log("history")
+	v.until("both calls", `document.querySelectorAll(".history li").length === 2 && document.querySelector(".history li").innerText.includes("NotFound")`)
+	v.click("the first one", `document.querySelectorAll(".history li button")[1]`)
+	v.until("its message", `JSON.parse(`+message+`.value).pageSize === 2`)
+	v.click("Call", button("Call"))
+	v.shows(".answer-head", "OK")
+	if got := products(answer()); strings.Join(got, ", ") != strings.Join(want, ", ") {
+		t.Errorf("the same call answers %q, want %q", got, want)
+	}
+
+	t.Log("a stream")
+	order := shop.buy(t)
+	v.open("/console?method=orders/shop.orders.v1.Orders/WatchOrder")
+	v.shows(".request", "server stream")
+	v.fill("the order", one("input", "id"), order)
+	v.click("Call", button("Call"))
+	v.until("messages as they come", `document.querySelectorAll(".stream .line.message").length >= 2`)
+	v.until("its end", `document.querySelector(".answer-head").innerText.includes("OK") && document.querySelector(".stream .line.message:last-child").innerText.includes("STATUS_DELIVERED")`)
+	v.until("its trace", `document.querySelector(".call-trace").innerText.includes("Orders/WatchOrder")`)
+	v.picture("stream")
+	v.click("Copy as", button("Copy as"))
+	if out := shell(command("hanse call")); !strings.Contains(out, "STATUS_DELIVERED") || !strings.Contains(out, order) {
+		t.Errorf("hanse call answers\n%s", out)
+	}
+	v.shows(".commands", "Not possible: streams have frames")
+	v.click("its trace", button("Open the trace"))
+	v.until("the trace", `/^\/traces\/[0-9a-f]{32}$/.test(location.pathname) && document.querySelectorAll("[role=treeitem]").length > 0`)
+}
+
+// shell returns what runs a command where the shop can be reached, as `hanse dev` would let it be, and returns what it prints.
+func (o *observed) shell(t *testing.T) func(command string) string {
+	t.Helper()
+	if _, err := exec.LookPath("curl"); err != nil && os.Getenv("HANSE_CI") == "" {
+		t.Skip("no curl, so the rest of the console is not looked at: install it")
+	}
+	bin := t.TempDir()
+	build := exec.Command("go", "build", "-o", filepath.Join(bin, "hanse"), "./cmd/hanse")
+	build.Dir = filepath.Join("..", "..")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("building the hanse command: %v\n%s", err, out)
+	}
+	return func(command string) string {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), "sh", "-c", command)
+		cmd.Env = append(os.Environ(), "PATH="+bin+string(filepath.ListSeparator)+os.Getenv("PATH"), "HANSE_REGISTRY="+o.registry.String(), "NO_COLOR=1")
+		out, err := cmd.Output()
+		if failed, ok := errors.AsType[*exec.ExitError](err); ok {
+			out = append(out, failed.Stderr...)
+		}
+		return string(out)
+	}
+}

@@ -1,0 +1,34 @@
+package main
+
+import "testing"
+
+// TestMetricsPage charts the durations of calls by their methods, and opens a call that was measured.
+func TestMetricsPage(t *testing.T) {
+	shop := observe(t)
+	v := shop.look(t)
+	shop.buy(t)
+	v.press("gm")
+	v.until("the page", `location.pathname === "/metrics"`)
+	name := one(".metric-name", "rpc.server.call.duration")
+	v.until("the numbers of the process and of calls", name+` && `+one(".metric-name", "go.goroutine.count"))
+	v.fill("the search", one("input", "search metrics"), "rpc.server")
+	v.until("those that fit", `!`+one(".metric-name", "go.goroutine.count")+` && `+name)
+	v.click("durations of calls", name)
+	v.until("a chart", `document.querySelector(".chart .plot canvas")`)
+	v.choose("lines of rpc.server.call.duration", "rpc.method")
+	v.shows(".chart .legend", "shop.checkout.v1.Checkout/PlaceOrder")
+	v.choose("statistic of rpc.server.call.duration", "p50")
+	v.until("it says so", `document.querySelector(".chart .plot").ariaLabel.startsWith("rpc.server.call.duration, p50")`)
+	v.until("numbers", `/PlaceOrder [\d.]+ (µs|ms|s)/.test(document.querySelector(".chart .plot").ariaLabel)`)
+	v.fill("the search", one("input", "search metrics"), "goroutine")
+	v.click("goroutines", one(".metric-name", "go.goroutine.count"))
+	v.until("two charts", `document.querySelectorAll(".chart .plot canvas").length === 2`)
+	v.reload()
+	v.until("the same after a reload", `document.querySelectorAll(".chart .plot canvas").length === 2 && document.querySelector(".chart .plot").ariaLabel.startsWith("rpc.server.call.duration, p50")`)
+	v.shows(".chart .legend", "shop.checkout.v1.Checkout/PlaceOrder")
+	v.picture("metrics")
+	v.click("close a chart", button("close go.goroutine.count"))
+	v.until("one chart", `document.querySelectorAll(".chart .plot canvas").length === 1`)
+	v.click("an exemplar", `document.querySelector(".exemplar")`)
+	v.until("its trace", `/^\/traces\/[0-9a-f]{32}$/.test(location.pathname) && document.querySelector(".wf-row.active") && document.querySelector(".details")`)
+}
