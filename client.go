@@ -43,7 +43,7 @@ func (a *App) newClient(s *Service, local map[string]*rpc.Server) (*rpc.Client, 
 		c.ID = a.serviceID(who.first) // as its certificate says on other paths
 	}
 	if s == nil {
-		c.Telemetry = t.Service("", buildVersion(), "")
+		c.Telemetry = t.Service("", buildVersion(), "") // see CallerTelemetry
 	} else {
 		c.Telemetry = s.telemetry()
 		c.Service, c.ID = s.Name, a.serviceID(s.Name)

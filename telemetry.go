@@ -60,6 +60,16 @@ func (a *App) endTelemetry() {
 // telemetry is off.
 func (s *Service) Telemetry() *telemetry.Service { return s.telemetry() }
 
+// CallerTelemetry is what the calls of [App.Conn] are told of with, for what a program that is no service does besides. It is nil, which is off, where telemetry is off
+// or App.Telemetry has mistakes, which the first call or Run tells.
+func (a *App) CallerTelemetry() *telemetry.Service {
+	t, err := a.telemetry()
+	if err != nil {
+		return nil
+	}
+	return t.Service("", buildVersion(), "")
+}
+
 // telemetry is what the service is told of with; nil before it runs, and where telemetry is off.
 func (s *Service) telemetry() *telemetry.Service {
 	s.mu.Lock()
@@ -99,14 +109,7 @@ func (v *values) joinTelemetry(url string) {
 	if url == "" || a.NoTelemetry || c.Off || c.Traces.URL+c.Metrics.URL+c.Logs.URL != "" {
 		return
 	}
-	variables := systems.TelemetryEnv(url)
-	joined, err := telemetry.FromEnv(func(name string) (string, bool) {
-		if own, ok := os.LookupEnv(name); ok {
-			return own, true
-		}
-		value, ok := variables[name]
-		return value, ok
-	})
+	joined, err := telemetry.FromEnv(systems.LookupTelemetry(url))
 	if err == nil { // what is wrong in the environment was told before
 		a.Telemetry = joined.Over(c)
 	}

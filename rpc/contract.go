@@ -128,7 +128,10 @@ func (s *Server) has(contract string) bool {
 // unknown is a method that no contract has. Such methods are not kept: callers could make up any number of them.
 func (s *Server) unknown(path string) *method {
 	m := &method{path: path, info: grpc.StreamServerInfo{FullMethod: path, IsClientStream: true, IsServerStream: true}}
-	m.tells = s.Telemetry.Serves(path).Streaming() // which bounds how many it tells apart
+	m.tells = s.Telemetry.Serves(path) // which bounds how many it tells apart
+	if s.UnknownUnary == nil || !s.UnknownUnary(path) {
+		m.tells.Streaming()
+	}
 	m.stream, m.handler = &grpc.StreamDesc{Handler: s.Unknown, ClientStreams: true, ServerStreams: true}, s.Unknown
 	return m
 }

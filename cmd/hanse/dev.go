@@ -129,14 +129,18 @@ func frontOf(o *dev.Options, addr string) error {
 	}
 	o.GatewayAddr = addr
 	o.Gateway = func(ctx context.Context, f dev.Front) error {
-		app := &hanse.App{Registry: f.Registry, Logger: f.Logger}
+		tell, err := gatewayTelemetry(f.Telemetry)
+		if err != nil {
+			return err
+		}
+		app := &hanse.App{Registry: f.Registry, Logger: f.Logger, Telemetry: tell}
 		if f.Authority != nil {
 			app.Identity = cli{f.Authority, gatewayIdentity}
 		}
 		defer app.Close()
 		g := newEdge()
 		g.Registry, g.Conn, g.Listener, g.Logger, g.DrainTimeout = app.Registry, app.Conn, f.Listener, f.Logger, frontDrain
-		g.Settings.Docs, g.Settings.MCP = true, true
+		g.Telemetry, g.Settings.Docs, g.Settings.MCP = app.CallerTelemetry(), true, true
 		return g.Run(ctx)
 	}
 	return nil

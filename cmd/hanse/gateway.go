@@ -1,16 +1,20 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 
 	"github.com/hanse-go/hanse"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/mcp"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/tokens"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
 	"github.com/hanse-go/hanse/gateway/edge"
+	"github.com/hanse-go/hanse/internal/systems"
+	"github.com/hanse-go/hanse/telemetry"
 	"github.com/spf13/cobra"
 )
 
@@ -86,6 +90,22 @@ func newEdge() *edge.Gateway {
 	return g
 }
 
+// gatewayTelemetry is what a gateway tells, and to whom: as the environment says, or else the collector of the system before which it is, at its URL. A gateway that tells
+// nobody leaves it to the services which traces are recorded.
+func gatewayTelemetry(collector string) (telemetry.Config, error) {
+	c, err := telemetry.FromEnv(os.LookupEnv)
+	nobody := func() bool { return c.Traces.URL+c.Metrics.URL+c.Logs.URL == "" }
+	if err == nil && collector != "" && nobody() {
+		c, err = telemetry.FromEnv(systems.LookupTelemetry(collector))
+	}
+	if err != nil {
+		return c, ui.Usagef("in the environment: %w", err)
+	}
+	c.ServiceName = cmp.Or(c.ServiceName, "gateway")
+	c.Off = c.Off || nobody()
+	return c, nil
+}
+
 // runGateway runs the gateway in front of the system at the place until ctx ends, or who started it has.
 func runGateway(ctx context.Context, u *ui.UI, g *edge.Gateway, where *placeFlags, who string) error {
 	ctx, cancel, err := whileParentLives(ctx, "hanse gateway")
@@ -105,9 +125,17 @@ func runGateway(ctx context.Context, u *ui.UI, g *edge.Gateway, where *placeFlag
 		c.name = gatewayIdentity
 		source = c
 	}
-	app := &hanse.App{Registry: at.registry, Identity: source, Logger: g.Logger}
+	collector := ""
+	if at.running != nil {
+		collector = at.running.Telemetry
+	}
+	tell, err := gatewayTelemetry(collector)
+	if err != nil {
+		return err
+	}
+	app := &hanse.App{Registry: at.registry, Identity: source, Logger: g.Logger, Telemetry: tell}
 	defer app.Close()
-	g.Registry, g.Conn = app.Registry, app.Conn
+	g.Registry, g.Conn, g.Telemetry = app.Registry, app.Conn, app.CallerTelemetry()
 	g.Ready = func(addr net.Addr) {
 		u.Notef("%s %s is at %s", ui.Good.Sprint("✓"), at.name, ui.Accent.Sprint(addr.String()))
 	}

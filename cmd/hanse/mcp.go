@@ -107,7 +107,7 @@ func runMCP(ctx context.Context, u *ui.UI, f *mcpFlags, services []string) error
 	if err != nil {
 		return err
 	}
-	app := &hanse.App{Registry: where.registry, Logger: quiet, Identity: who}
+	app := &hanse.App{Registry: where.registry, Logger: quiet, Identity: who, NoTelemetry: true} // as of hanse call
 	defer app.Close()
 	logger := slog.New(slog.NewTextHandler(u.Err, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	looked := make(chan struct{}, 1)

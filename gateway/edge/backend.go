@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/hanse-go/hanse/gateway"
+	"github.com/hanse-go/hanse/telemetry"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -24,9 +25,19 @@ func (s *system) forward(srv any, stream grpc.ServerStream) error {
 	return t.forward(srv, stream)
 }
 
+// isUnary reports whether a method of the system is.
+func (s *system) isUnary(method string) bool {
+	t := s.now().methods[method]
+	return t != nil && t.isUnary()
+}
+
+func (t *target) isUnary() bool {
+	return !t.method.IsStreamingClient() && !t.method.IsStreamingServer()
+}
+
 // forward passes a call of the method on.
 func (t *target) forward(srv any, stream grpc.ServerStream) error {
-	if !t.method.IsStreamingClient() && !t.method.IsStreamingServer() {
+	if t.isUnary() {
 		return t.service.forwarder.Unary(srv, stream)
 	}
 	return t.service.forwarder.Stream(srv, stream)
@@ -46,6 +57,9 @@ func (b backend) Generation() uint64 { return b.g.system.now().generation }
 
 // MaxRecvMsgSize implements what [gateway.Limits] says.
 func (b backend) MaxRecvMsgSize() int { return b.body }
+
+// TelemetryOf implements what [gateway.Backend] says of who is told.
+func (b backend) TelemetryOf(string) *telemetry.Service { return b.g.Telemetry }
 
 // Call implements [gateway.Backend].
 func (b backend) Call(method string, stream grpc.ServerStream) error {

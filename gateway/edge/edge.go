@@ -4,7 +4,7 @@
 //
 //	app, err := hanse.FromEnv()
 //	…
-//	g := &edge.Gateway{Registry: app.Registry, Conn: app.Conn, File: "gateway.yaml"}
+//	g := &edge.Gateway{Registry: app.Registry, Conn: app.Conn, Telemetry: app.CallerTelemetry(), File: "gateway.yaml"}
 //	err = g.Run(ctx)
 //
 // The command hanse gateway does that. A file with a mistake is refused with its line: at the start, and when it changes while the gateway
@@ -30,6 +30,7 @@ import (
 	"github.com/hanse-go/hanse/gateway"
 	"github.com/hanse-go/hanse/identity"
 	"github.com/hanse-go/hanse/rpc"
+	"github.com/hanse-go/hanse/telemetry"
 	"google.golang.org/grpc"
 )
 
@@ -65,6 +66,8 @@ type Gateway struct {
 	// may. The command hanse gateway has one. nil: settings cannot ask for it.
 	NewMCP func(*Tools) http.Handler
 
+	// Telemetry is told of the requests of clients, such as CallerTelemetry of the hanse.App whose Conn it is. nil: nobody is.
+	Telemetry *telemetry.Service
 	// DrainTimeout is how long calls may take that run when Run's context ends. Default: 30 s.
 	DrainTimeout time.Duration
 	// Logger gets what goes on, and the access log. nil: slog.Default.
@@ -188,7 +191,7 @@ func (g *Gateway) start(s Settings) error {
 	g.system = &system{registry: g.Registry, conn: g.Conn, expose: s.Expose, logger: g.logger()}
 	server := &rpc.Server{
 		Name: section, Unknown: g.system.forward, StreamInterceptors: []grpc.StreamServerInterceptor{g.admit},
-		MaxRecvMsgSize: s.largestBody(), Logger: g.logger(),
+		UnknownUnary: g.system.isUnary, MaxRecvMsgSize: s.largestBody(), Telemetry: g.Telemetry, Logger: g.logger(),
 	}
 	g.port = &rpc.Port{Servers: []*rpc.Server{server}, HTTP: http.HandlerFunc(g.serveHTTP), Logger: g.logger()}
 	if s.TLS.Cert != "" {

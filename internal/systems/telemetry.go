@@ -1,5 +1,7 @@
 package systems
 
+import "os"
+
 // TelemetryEnv returns the variables of OpenTelemetry by which a program sends all that it tells to the collector of a system at a URL:
 // every trace, and numbers every two seconds, because somebody is looking at them.
 func TelemetryEnv(url string) map[string]string {
@@ -8,5 +10,17 @@ func TelemetryEnv(url string) map[string]string {
 		"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
 		"OTEL_METRIC_EXPORT_INTERVAL": "2000",
 		"OTEL_TRACES_SAMPLER":         "parentbased_always_on",
+	}
+}
+
+// LookupTelemetry returns what looks a variable of OpenTelemetry up in the environment, and where it is not set in [TelemetryEnv].
+func LookupTelemetry(url string) func(name string) (string, bool) {
+	variables := TelemetryEnv(url)
+	return func(name string) (string, bool) {
+		if own, ok := os.LookupEnv(name); ok {
+			return own, true
+		}
+		value, ok := variables[name]
+		return value, ok
 	}
 }

@@ -18,6 +18,7 @@ type Front struct {
 	Listener  net.Listener
 	Registry  discovery.Registry
 	Authority *identity.Authority // of the services' certificates; nil: they speak plaintext
+	Telemetry string              // URL of the system's collector; "": there is none
 	Logger    *slog.Logger
 }
 
@@ -46,7 +47,7 @@ func (s *supervisor) serveFront(services *sync.WaitGroup) {
 		return
 	}
 	f := Front{
-		Listener: s.frontDoor, Registry: s.registry,
+		Listener: s.frontDoor, Registry: s.registry, Telemetry: s.telemetryURL,
 		Logger: slog.New(slog.NewJSONHandler(lines{s: s}, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
 	if s.certs != nil {
