@@ -175,16 +175,16 @@ func (t *Trace) arrange(found []Span) {
 	t.markCritical()
 }
 
-// markCritical marks the spans without which the trace would have been shorter: going back from the end, always the child that ended
-// last before that.
+// markCritical marks the spans without which the request would have been shorter: going back from its end, always the child that ended
+// last before that. The request is what began first: what an event leads to may go on for long after it, and nobody waits for that.
 func (t *Trace) markCritical() {
 	children := make([][]int, len(t.Spans))
-	last := -1
+	first := -1
 	for i, s := range t.Spans {
 		if s.Parent >= 0 {
 			children[s.Parent] = append(children[s.Parent], i)
-		} else if last < 0 || s.Start.Add(s.Duration).After(t.Spans[last].Start.Add(t.Spans[last].Duration)) {
-			last = i
+		} else if first < 0 || s.Start.Before(t.Spans[first].Start) {
+			first = i
 		}
 	}
 	type step struct {
@@ -192,8 +192,8 @@ func (t *Trace) markCritical() {
 		end  time.Time
 	}
 	stack := []step{}
-	if last >= 0 {
-		stack = append(stack, step{last, t.Spans[last].Start.Add(t.Spans[last].Duration)})
+	if first >= 0 {
+		stack = append(stack, step{first, t.Spans[first].Start.Add(t.Spans[first].Duration)})
 	}
 	for len(stack) > 0 {
 		at := stack[len(stack)-1]
