@@ -37,9 +37,6 @@ func front(t *testing.T, settings string) *frontDoor {
 	t.Helper()
 	f := &frontDoor{machine: newMachine(t)}
 	f.dir = f.system("greeter.txtar")
-	if err := copyFile(filepath.Join(f.bin, "served"), filepath.Join(f.bin, "hanse")); err != nil { // testscript.Main goes by the name
-		t.Fatal(err)
-	}
 	f.start("served", "shelf")
 	f.await("the service runs", func() bool {
 		_, _, status := f.hanse(f.dir, "call", "shelf/Get")
