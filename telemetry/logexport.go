@@ -125,17 +125,17 @@ func (t *Telemetry) runLogs(ctx context.Context) error {
 		return nil
 	}
 	defer t.logs.sender.Close()
-	t.logs.run(ctx)
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
-	defer cancel()
-	if lost := t.logs.flush(last); lost > 0 {
+	sending, cut := outlast(ctx, flushTimeout) // what is on its way when ctx ends arrives
+	defer cut()
+	t.logs.run(ctx, sending)
+	if lost := t.logs.flush(sending); lost > 0 {
 		return fmt.Errorf("telemetry: %d log records could not be sent", lost)
 	}
 	return nil
 }
 
-// run sends what waits until ctx ends.
-func (e *logExport) run(ctx context.Context) {
+// run sends what waits until ctx ends; one request may take until sending does.
+func (e *logExport) run(ctx, sending context.Context) {
 	tick := time.NewTicker(e.batch.Delay)
 	defer tick.Stop()
 	for {
@@ -145,18 +145,18 @@ func (e *logExport) run(ctx context.Context) {
 		case <-tick.C:
 		case <-e.full:
 		}
-		e.send(ctx)
+		e.send(ctx, sending)
 	}
 }
 
-// send sends all that waits, batch after batch, until ctx ends.
-func (e *logExport) send(ctx context.Context) {
+// send sends all that waits, batch after batch, until ctx ends; each may take until sending does.
+func (e *logExport) send(ctx, sending context.Context) {
 	for ctx.Err() == nil {
 		batch := e.take()
 		if len(batch) == 0 {
 			return
 		}
-		limited, cancel := context.WithTimeout(ctx, e.batch.Timeout)
+		limited, cancel := context.WithTimeout(sending, e.batch.Timeout)
 		e.sender.Send(limited, logRequest(batch), len(batch)) // it counts and logs what it drops
 		cancel()
 	}
@@ -165,7 +165,7 @@ func (e *logExport) send(ctx context.Context) {
 // flush sends what is left, and returns how many records are lost after all.
 func (e *logExport) flush(ctx context.Context) (lost int) {
 	before := e.sender.Counts().Dropped
-	e.send(ctx)
+	e.send(ctx, ctx)
 	e.mu.Lock()
 	lost = len(e.waiting)
 	e.dropped += uint64(lost)

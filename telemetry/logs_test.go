@@ -338,6 +338,33 @@ func TestLogsQueue(t *testing.T) {
 	}
 }
 
+// What is on its way when the program ends arrives.
+func TestLogsOnTheirWay(t *testing.T) {
+	come, hold := make(chan struct{}), make(chan struct{})
+	r := &receiver{requests: make(chan *collector.ExportLogsServiceRequest, 1), answer: func(http.ResponseWriter) { close(come); <-hold }}
+	server := httptest.NewServer(r)
+	defer server.Close()
+	tel, err := telemetry.New(telemetry.Config{
+		Logs: telemetry.Export{URL: server.URL + "/v1/logs"}, LogBatch: telemetry.Batch{Delay: time.Hour, Size: 1}, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- tel.Run(ctx) }()
+	slog.New(tel.Service("cart", "", "").Logs(slog.NewTextHandler(io.Discard, nil))).Info("the last words")
+	<-come
+	cancel()
+	close(hold)
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if n := tel.LogCounts(); n != (telemetry.LogCounts{Sent: 1}) {
+		t.Errorf("%+v", n)
+	}
+}
+
 // What waits is bounded by its size, too.
 func TestLogsQueueBytes(t *testing.T) {
 	tel, err := telemetry.New(telemetry.Config{Logs: telemetry.Export{URL: "http://127.0.0.1:1/v1/logs"}, Logger: slog.New(slog.DiscardHandler)})

@@ -90,16 +90,16 @@ func (t *Telemetry) runMetrics(ctx context.Context) error {
 		body = otlp.AppendMetrics(body[:0], all)
 		return sender.Send(ctx, body, n)
 	}
+	sending, cut := outlast(ctx, flushTimeout) // what is on its way when ctx ends arrives
+	defer cut()
 	tick := time.NewTicker(cmp.Or(t.config.MetricInterval, defaultMetricInterval))
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-			send(ctx) // logs and counts what is lost
+			send(sending) // logs and counts what is lost
 		case <-ctx.Done():
-			flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
-			defer cancel()
-			return send(flush)
+			return send(sending)
 		}
 	}
 }
