@@ -104,10 +104,10 @@ func TestEveryIsFiredOnce(t *testing.T) {
 			last = f.Time
 			return all.ok(t.Context(), f)
 		})
-		runBus(t, memory)
 		if next := j.Stats().Next; !next.IsZero() {
 			t.Errorf("before it ran, it looks at %v", next)
 		}
+		runBus(t, memory)
 		time.Sleep(time.Until(time.Date(2000, 3, 25, 12, 0, 0, 0, time.UTC)))
 		all.take()
 		time.Sleep(2 * 24 * time.Hour)

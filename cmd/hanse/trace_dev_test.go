@@ -41,7 +41,7 @@ func TestTraceAndTop(t *testing.T) {
 	if _, errs, status := p.hanse(d.dir, "call", "front/grpc.testing.TestService/UnaryCall"); status == 0 || !strings.Contains(errs, "the back has lost it") {
 		t.Fatalf("the call that fails: status %d, %s", status, errs)
 	}
-	const ours = "service:front method:EmptyCall,UnaryCall" // without those by which hanse call asks what there is
+	const ours = "service:front method:EmptyCall,UnaryCall"
 	list := func(args ...string) []collector.TraceSummary {
 		t.Helper()
 		return read[[]collector.TraceSummary](d, append([]string{"trace", "ls", ours}, args...)...)
@@ -149,7 +149,7 @@ func TestTraceAndTop(t *testing.T) {
 			for _, s := range l {
 				first[s.TraceID[:1]]++
 			}
-			return len(l) == 36 // with those by which hanse call asks
+			return len(l) == 18 // that hanse call asks what there is is in none
 		})
 		for digit, n := range first {
 			if n < 2 {
@@ -164,7 +164,7 @@ func TestTraceAndTop(t *testing.T) {
 	})
 
 	t.Run("tail", func(t *testing.T) {
-		p.await("all are told", func() bool { return strings.Count(tail.out.String(), "\n") >= 36 })
+		p.await("all are told", func() bool { return strings.Count(tail.out.String(), "\n") >= 18 })
 		seen := make(map[string]bool)
 		for line := range strings.Lines(tail.out.String()) {
 			var s collector.TraceSummary
@@ -237,5 +237,13 @@ func TestTraceAndTop(t *testing.T) {
 		if _, errs, status := p.hanse(d.dir, "top", "frnt"); status != 1 || !strings.Contains(errs, `there is no service "frnt" in traces; did you mean front?`) {
 			t.Errorf("status %d, %s", status, errs)
 		}
+	})
+
+	t.Run("gateway", func(t *testing.T) {
+		d.post(d.gateway()+"/grpc.testing.TestService/EmptyCall", "{}")
+		p.await("a trace that begins at the gateway", func() bool {
+			l := read[[]collector.TraceSummary](d, "trace", "ls", "service:gateway")
+			return len(l) == 1 && l[0].Service == "gateway" && l[0].Status != "error" && slices.Contains(l[0].Services, "back")
+		})
 	})
 }

@@ -268,10 +268,10 @@ func TestOrderedCrashOverRestart(t *testing.T) {
 // acknowledgements count for nothing.
 func TestOrderedFrozen(t *testing.T) {
 	n := newNode(t)
-	b := n.broker(lease(time.Second))
+	b := n.broker(lease(2*time.Second))
 	eventstest.Declare(t, b, "t")
 	p := newProxy(t, n.addr)
-	frozen := eventstest.Subscribe(t, withTopic(broker(t, connect(t, p.url()), lease(time.Second))), eventstest.Member("t", "g", "frozen", eventstest.Ordered, func(s *events.SubscriptionInfo) { s.MaxInFlight = 10 }))
+	frozen := eventstest.Subscribe(t, withTopic(broker(t, connect(t, p.url()), lease(2*time.Second))), eventstest.Member("t", "g", "frozen", eventstest.Ordered, func(s *events.SubscriptionInfo) { s.MaxInFlight = 10 }))
 	for _, id := range ids(64, "%d/0") {
 		key, _, _ := strings.Cut(id, "/")
 		eventstest.Publish(t, b, "t", eventstest.Event(id, key))
@@ -313,7 +313,7 @@ func TestOrderedFrozen(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	eventstest.Nothing(t, frozen, 2*time.Second)
+	eventstest.Nothing(t, frozen, 4*time.Second)
 	eventstest.Nothing(t, other, 100*time.Millisecond)
 	for _, id := range ids(64, "%d/1") {
 		key, _, _ := strings.Cut(id, "/")
