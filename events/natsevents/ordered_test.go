@@ -268,7 +268,7 @@ func TestOrderedCrashOverRestart(t *testing.T) {
 // acknowledgements count for nothing.
 func TestOrderedFrozen(t *testing.T) {
 	n := newNode(t)
-	b := n.broker(lease(2*time.Second))
+	b := n.broker(lease(2 * time.Second))
 	eventstest.Declare(t, b, "t")
 	p := newProxy(t, n.addr)
 	frozen := eventstest.Subscribe(t, withTopic(broker(t, connect(t, p.url()), lease(2*time.Second))), eventstest.Member("t", "g", "frozen", eventstest.Ordered, func(s *events.SubscriptionInfo) { s.MaxInFlight = 10 }))
