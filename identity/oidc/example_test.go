@@ -40,7 +40,7 @@ func runGateway(ctx context.Context) error {
 	}
 	defer app.Close()
 	g := &edge.Gateway{
-		Registry: app.Registry, Conn: app.Conn, File: "gateway.yaml",
+		Registry: app.Registry, Conn: app.Conn, Telemetry: app.CallerTelemetry(), File: "gateway.yaml",
 		Users: users.StreamInterceptor, Claims: oidc.Claims("email", "groups"),
 	}
 	return g.Run(ctx)
