@@ -79,6 +79,15 @@ func (v *View) Replace(list []discovery.Instance, doubtUntil time.Time) {
 	}
 }
 
+// Extend has those that stay do so until then at least: while the engine was away, they could not announce themselves again.
+func (v *View) Extend(until time.Time) {
+	for key, at := range v.staying {
+		if at.Before(until) {
+			v.staying[key] = until
+		}
+	}
+}
+
 // Expire removes those that stayed for long enough, and reports whether there were any.
 func (v *View) Expire() bool {
 	n, now := len(v.there), time.Now()

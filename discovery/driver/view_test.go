@@ -121,3 +121,24 @@ func TestSplitView(t *testing.T) {
 	v.Remove("catalog")
 	want("")
 }
+
+// Who stays while the engine goes away again stays for as long as anyone who is missed after that.
+func TestExtend(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var v driver.View
+		v.Put(discovery.Instance{Service: "cart", ID: "c1", State: discovery.Ready})
+		v.Replace(nil, time.Now().Add(time.Minute))
+		time.Sleep(5 * time.Minute)
+		again := time.Now().Add(time.Minute)
+		v.Extend(again)
+		v.Replace(nil, again)
+		if len(v.List()) != 1 || !v.NextExpiry().Equal(again) {
+			t.Errorf("after another outage: %v until %v", v.List(), v.NextExpiry())
+		}
+		v.Extend(time.Now())
+		time.Sleep(time.Minute)
+		if !v.Expire() || len(v.List()) > 0 {
+			t.Errorf("after its time: %v", v.List())
+		}
+	})
+}

@@ -96,5 +96,8 @@ func (w *watch) learn(list []discovery.Instance, outage bool) {
 	if outage || len(list) == 0 {
 		doubtUntil = time.Now().Add(w.registry.grace())
 	}
+	if outage {
+		w.view.Extend(doubtUntil)
+	}
 	w.view.Replace(list, doubtUntil)
 }
