@@ -65,16 +65,9 @@ func Hubs() ([]Hub, error) {
 	if err != nil {
 		return nil, err
 	}
-	records, err := dir.List()
+	list, err := lease.Contents(dir, func(h *Hub) bool { return h.Backplane != "" })
 	if err != nil {
 		return nil, fmt.Errorf("reading which hubs run: %w", err)
-	}
-	var list []Hub
-	for _, r := range records {
-		var h Hub
-		if json.Unmarshal(r.Content, &h) == nil && h.Backplane != "" {
-			list = append(list, h)
-		}
 	}
 	slices.SortFunc(list, func(a, b Hub) int { return cmp.Compare(a.Dir, b.Dir) })
 	return list, nil

@@ -117,16 +117,9 @@ func List() ([]System, error) {
 	if err != nil {
 		return nil, err
 	}
-	records, err := dir.List()
+	list, err := lease.Contents(dir, func(s *System) bool { return s.Registry != "" }) // else it is about to start
 	if err != nil {
 		return nil, fmt.Errorf("reading which systems run: %w", err)
-	}
-	var list []System
-	for _, r := range records {
-		var s System
-		if json.Unmarshal(r.Content, &s) == nil && s.Registry != "" { // else it is about to start
-			list = append(list, s)
-		}
 	}
 	slices.SortFunc(list, func(a, b System) int { return cmp.Compare(a.Name, b.Name) })
 	return list, nil
@@ -138,16 +131,9 @@ func Starting() ([]System, error) {
 	if err != nil {
 		return nil, err
 	}
-	records, err := dir.List()
+	list, err := lease.Contents(dir, func(s *System) bool { return s.Dir != "" && s.Registry == "" })
 	if err != nil {
 		return nil, fmt.Errorf("reading which systems start: %w", err)
-	}
-	var list []System
-	for _, r := range records {
-		var s System
-		if json.Unmarshal(r.Content, &s) == nil && s.Dir != "" && s.Registry == "" {
-			list = append(list, s)
-		}
 	}
 	slices.SortFunc(list, func(a, b System) int { return cmp.Compare(a.Name, b.Name) })
 	return list, nil

@@ -66,16 +66,9 @@ func Running() ([]Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	all, err := dir.List()
+	list, err := lease.Contents(dir, func(r *Record) bool { return r.Control != "" })
 	if err != nil {
 		return nil, fmt.Errorf("reading which dashboards run: %w", err)
-	}
-	var list []Record
-	for _, one := range all {
-		var r Record
-		if json.Unmarshal(one.Content, &r) == nil && r.Control != "" {
-			list = append(list, r)
-		}
 	}
 	slices.SortFunc(list, func(a, b Record) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Key, b.Key)) })
 	return list, nil
