@@ -56,8 +56,10 @@ const (
 // collectorRun is the processes that take part.
 type collectorRun struct {
 	keeper, sender, service, caller *helperProcess
-	rate                            float64
-	work                            int32
+	// drop sends the same to sink, which throws it away.
+	drop, sink *helperProcess
+	rate       float64
+	work       int32
 }
 
 func (c *collectorRun) cpu(list ...*helperProcess) (sum time.Duration, err error) {
@@ -87,6 +89,25 @@ func (c *collectorRun) calls(seconds float64, seed uint64) (r callTimes, cores f
 	}
 	after, err := c.cpu(c.service, c.caller)
 	return r, (after - before).Seconds() / seconds, err
+}
+
+// callsBeside has the services work while a sender does.
+func (c *collectorRun) callsBeside(sender *helperProcess, rate, seconds int, seed uint64) (r callTimes, sent sentTelemetry, err error) {
+	answer := make(chan string, 1)
+	go func() {
+		text, err := sender.ask(fmt.Sprint(rate, " ", seconds))
+		if err != nil {
+			text = err.Error()
+		}
+		answer <- text
+	}()
+	if r, _, err = c.calls(float64(seconds), seed); err != nil {
+		return r, sent, err
+	}
+	if text := <-answer; json.Unmarshal([]byte(text), &sent) != nil {
+		return r, sent, fmt.Errorf("the sender says %q", text)
+	}
+	return r, sent, nil
 }
 
 // calibrate finds how much work makes the services take their part of the machine.
@@ -176,6 +197,8 @@ func startCollectorRun(ctx context.Context, env *environment) (c *collectorRun, 
 	}
 	c.keeper = start("keep", filepath.Join(env.tmp, "telemetry"))
 	c.sender = start("send", first(c.keeper))
+	c.sink = start("sink", "")
+	c.drop = start("send", first(c.sink))
 	c.service = start("serve", "")
 	c.caller = start("call", first(c.service))
 	return c, end, err
@@ -199,10 +222,10 @@ func collectorBench(ctx context.Context, env *environment) (*section, error) {
 	sec := &section{
 		intro: fmt.Sprintf("A process keeps what another one sends by OTLP over HTTP, in requests as ten services make them ten times a second: as many spans of 220 bytes as lines of 110. "+
 			"Beside them one service calls another, %.0f times a second at times that chance chooses; their handlers work so much that the two take %.0f %% of this machine's processors (%.2f cores). "+
-			"Seconds without telemetry and with it take turns, with the same times of calls. *p99* is that of the calls, from when they were due, the median of the rounds; what is compared are ratios of the same round. "+
+			"Seconds without telemetry, with it, and with the same sent to a process that reads it and throws it away take turns, with the same times of calls. *p99* is that of the calls, from when they were due, the median of the rounds; what is compared are ratios of the same round. "+
 			"*Collector* is what it takes, the writing and the index that it makes afterwards included; *sender* is the process that makes requests of what was made before.",
 			c.rate, servicesShare*100, cores),
-		header: []string{"telemetry", "rounds", "collector", "a record", "sender", "memory at most", "not kept", "p50 without", "with", "p99 without", "with", "ratio", "p99 ≤ 1.10x"},
+		header: []string{"telemetry", "rounds", "collector", "a record", "sender", "memory at most", "not kept", "p50 without", "with", "p99 without", "with", "ratio", "p99 ≤ 1.10x", "thrown away ÷ without", "with ÷ thrown away"},
 	}
 	var control []float64
 	for _, tt := range []struct{ rate, seconds int }{{5000, sustained}, {20000, burst}} {
@@ -219,7 +242,7 @@ func collectorBench(ctx context.Context, env *environment) (*section, error) {
 
 // measure is a row of the table. control is each round's p99 without telemetry as a part of the one before.
 func (c *collectorRun) measure(ctx context.Context, rate, seconds, rounds int) (row []string, control []float64, err error) {
-	var slow, without, with, without50, with50 []float64
+	var slow, without, with, thrown, without50, with50 []float64
 	var keeping, sending time.Duration
 	var total sentTelemetry
 	failed, why := 0, ""
@@ -241,21 +264,9 @@ func (c *collectorRun) measure(ctx context.Context, rate, seconds, rounds int) (
 		if err != nil {
 			return nil, nil, err
 		}
-		answer := make(chan string, 1)
-		go func() {
-			text, err := c.sender.ask(fmt.Sprint(rate, " ", seconds))
-			if err != nil {
-				text = err.Error()
-			}
-			answer <- text
-		}()
-		loaded, _, err := c.calls(float64(seconds), seed)
+		loaded, sent, err := c.callsBeside(c.sender, rate, seconds, seed)
 		if err != nil {
 			return nil, nil, err
-		}
-		var sent sentTelemetry
-		if text := <-answer; json.Unmarshal([]byte(text), &sent) != nil {
-			return nil, nil, fmt.Errorf("the sender says %q", text)
 		}
 		if _, err := c.settled(ctx); err != nil {
 			return nil, nil, err
@@ -268,16 +279,20 @@ func (c *collectorRun) measure(ctx context.Context, rate, seconds, rounds int) (
 		if err != nil {
 			return nil, nil, err
 		}
+		dropped, _, err := c.callsBeside(c.drop, rate, seconds, seed)
+		if err != nil {
+			return nil, nil, err
+		}
 		keeping, sending = keeping+keeperEnd-keeper, sending+senderEnd-sender
 		total.Sent, total.Refused, total.Behind = total.Sent+sent.Sent, total.Refused+sent.Refused, max(total.Behind, sent.Behind)
-		failed += plain.Failed + loaded.Failed
+		failed += plain.Failed + loaded.Failed + dropped.Failed
 		if why == "" {
-			why = plain.Error + loaded.Error
+			why = plain.Error + loaded.Error + dropped.Error
 		}
 		if n := len(without); n > 0 {
 			control = append(control, float64(plain.P99)/without[n-1])
 		}
-		without, with = append(without, float64(plain.P99)), append(with, float64(loaded.P99))
+		without, with, thrown = append(without, float64(plain.P99)), append(with, float64(loaded.P99)), append(thrown, float64(dropped.P99))
 		without50, with50 = append(without50, float64(plain.P50)), append(with50, float64(loaded.P50))
 	}
 	st, err := c.stats()
@@ -311,6 +326,6 @@ func (c *collectorRun) measure(ctx context.Context, rate, seconds, rounds int) (
 		fmt.Sprintf("%d spans and %d lines a second", rate, rate), fmt.Sprintf("%d of %d s", rounds, seconds),
 		fmt.Sprintf("%.2f cores", keeping.Seconds()/all), fmt.Sprintf("%.1f µs", keeping.Seconds()*1e6/float64(max(total.Sent, 1))),
 		fmt.Sprintf("%.2f cores", sending.Seconds()/all), mib(memory), fmt.Sprintf("%d of %d", int64(total.Refused)+lost, total.Sent),
-		short(without50), short(with50), short(without), short(with), ratio(slow), held,
+		short(without50), short(with50), short(without), short(with), ratio(slow), held, ratio(sample.Ratios(thrown, without)), ratio(sample.Ratios(with, thrown)),
 	}, control, nil
 }
