@@ -156,6 +156,9 @@ func (p *parts) deriveOne(o *origin, h *spanHead, now time.Time) {
 	if f.kind == KindRPC || f.kind == KindHTTP {
 		p.joins.see(&f, h, now)
 	}
+	if f.kind == KindRPC && !n.streams.has(&f) && severalMessages(h.raw) {
+		n.streams.learn(&f)
+	}
 	if n.isCovered(f.cover(), now.Unix()) {
 		return
 	}

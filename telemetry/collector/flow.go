@@ -104,11 +104,7 @@ func flowOf(m *metric, labels []label) *flow {
 	if m.Unit == "ms" {
 		f.scale = 1e-3
 	}
-	raw := make(map[string]string, len(labels))
-	for _, l := range labels {
-		raw[l.key] = l.value
-	}
-	f.describe(func(key string) string { return raw[key] }, "")
+	f.describe(byKey(labels), "")
 	if f.kind == KindEvent && f.side == publish {
 		switch op := get("messaging.operation.type", "messaging.operation.name"); op {
 		case "", "send", "publish", "create":
@@ -120,6 +116,26 @@ func flowOf(m *metric, labels []label) *flow {
 	}
 	f.judge(get("error.type") != "")
 	return f
+}
+
+// messagesOf returns whose messages a series counts; nil when it counts none.
+func messagesOf(m *metric, labels []label) *flow {
+	side, ok := messageMetrics[m.Name]
+	if !ok || m.Kind != histogramKind {
+		return nil
+	}
+	f := &flow{side: side, kind: KindRPC}
+	f.describe(byKey(labels), "")
+	return f
+}
+
+// byKey returns what finds the value of a label; "" is for none.
+func byKey(labels []label) func(key string) string {
+	values := make(map[string]string, len(labels))
+	for _, l := range labels {
+		values[l.key] = l.value
+	}
+	return func(key string) string { return values[key] }
 }
 
 // describe takes method, peer and status from attributes, as get returns them. name is what stands for a method without one.
@@ -138,6 +154,7 @@ func (f *flow) describe(get func(string) string, name string) {
 			f.method += " " + route
 		}
 		f.status = cmp.Or(get("http.response.status_code"), get("http.status_code"))
+		f.stream = f.status == switched
 	case KindDB:
 		f.system = cmp.Or(get("db.system.name"), get("db.system"))
 		f.method = cmp.Or(get("db.query.summary"), get("db.operation.name"), get("db.operation"), name)
@@ -151,7 +168,7 @@ func (f *flow) describe(get func(string) string, name string) {
 		f.status = get("error.type")
 		return
 	}
-	f.method = cmp.Or(f.method, name)
+	f.method = cmp.Or(f.method, pluginMethod(name), name)
 	if f.side == calls {
 		f.peer = cmp.Or(get("peer.service"), get("service.peer.name"), get("server.address"), get("net.peer.name"))
 		if port := cmp.Or(get("server.port"), get("net.peer.port")); port != "" && get("peer.service") == "" && get("service.peer.name") == "" && isAddress(f.peer) {
@@ -159,6 +176,24 @@ func (f *flow) describe(get func(string) string, name string) {
 		}
 	}
 }
+
+// pluginMethod returns the method that gRPC's own plugin names a span after, as Recv.package.Service.Method; "" is for other names.
+func pluginMethod(name string) string {
+	method, ok := strings.CutPrefix(name, "Recv.")
+	if !ok {
+		if method, ok = strings.CutPrefix(name, "Sent."); !ok {
+			return ""
+		}
+	}
+	i := strings.LastIndexByte(method, '.')
+	if i < 0 {
+		return ""
+	}
+	return method[:i] + "/" + method[i+1:]
+}
+
+// switched is the status of requests after which the connection speaks something else, such as WebSocket.
+const switched = "101"
 
 // isAddress reports whether a name is that of a machine, not of a service.
 func isAddress(name string) bool {

@@ -147,6 +147,7 @@ func (n *numbers) count(s *series, w span) counted {
 		c.steps = make([]tally, w.steps)
 	}
 	width := float64(w.to-w.from) / float64(max(w.steps, 1))
+	stream := n.streams.has(s.flow)
 	s.ringFor(w.from, w.now).each(w.from, w.to, func(at int64, count, sum float64, h string) {
 		c.seen = max(c.seen, at)
 		var t tally
@@ -157,7 +158,7 @@ func (n *numbers) count(s *series, w span) counted {
 		if s.flow.refused {
 			t.refused = count
 		}
-		if s.flow.stream {
+		if stream {
 			t.streams = count
 		} else {
 			t.hist.mergePacked(h)

@@ -304,6 +304,9 @@ func (n *numbers) addPoint(s *series, p *point, now time.Time) {
 	if s.flow != nil && !s.metric.hidden {
 		n.cover(s.flow, now.Unix())
 	}
+	if s.messages != nil && p.sum > p.count {
+		n.streams.learn(s.messages)
+	}
 	switch s.metric.Kind {
 	case gaugeKind:
 		n.put(s, 0, at, 1, p.value, nil, now.Unix())

@@ -42,6 +42,7 @@ type numbers struct {
 	pruned   int64 // second
 	added    int64 // points
 	covered  map[coverKey]int64
+	streams  streams
 
 	work  hist      // room to work in
 	attrs spanAttrs // of the span that is counted
@@ -67,6 +68,7 @@ type series struct {
 	coarse    ring
 	exemplars []Exemplar // the newest is last
 	flow      *flow      // what calls it counts; nil: none
+	messages  *flow      // whose messages it counts; nil: nobody's
 	last      int64      // second
 	between   int64      // seconds between the last two points; of a number that goes up and down
 	before    *state     // of a cumulative one
@@ -83,7 +85,7 @@ type state struct {
 func newNumbers() *numbers {
 	return &numbers{
 		metrics: make(map[string]*metric), byText: make(map[string]*series), byLabels: make(map[string]*series), keep: coarseFor,
-		covered: make(map[coverKey]int64),
+		covered: make(map[coverKey]int64), streams: make(streams),
 	}
 }
 
@@ -113,7 +115,10 @@ func (n *numbers) seriesOf(m *metric, labels []label, now int64) *series {
 		return nil
 	}
 	s := &series{metric: m, labels: labels, key: key, last: now, fine: ring{step: fineStep}, coarse: ring{step: coarseStep}}
-	s.flow = flowOf(m, labels)
+	s.flow, s.messages = flowOf(m, labels), messagesOf(m, labels)
+	if s.flow != nil && s.flow.stream {
+		n.streams.learn(s.flow)
+	}
 	n.byLabels[key] = s
 	m.series = append(m.series, s)
 	return s
