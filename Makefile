@@ -42,6 +42,7 @@ ifeq ($(BROWSER),)
 endif
 ifneq ($(BROWSER),)
 	@$(STEP) axe $(GO) -C tools/assets run . -axe $(CURDIR)/.tmp/axe.js || { echo "no axe-core: what people with a disability cannot use was not looked for"; [ -z "$(HANSE_CI)" ]; }
+	@$(STEP) build-grpcurl $(GO) -C tools/grpcurl build -o $(CURDIR)/.tmp/bin/grpcurl github.com/fullstorydev/grpcurl/cmd/grpcurl || { echo "no grpcurl: what the console copies for it was not run"; [ -z "$(HANSE_CI)" ]; }
 endif
 ifeq ($(shell command -v node),)
 	@echo "no Node.js: the shop's service in JavaScript, and Connect's client for Node, were not tested"; [ -z "$(HANSE_CI)" ]

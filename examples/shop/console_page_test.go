@@ -3,9 +3,11 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -55,14 +57,20 @@ func TestConsolePage(t *testing.T) {
 		v.until("there is "+name, `document.querySelector('[data-command="`+name+`"]')`)
 		return v.text(`document.querySelector('[data-command="` + name + `"]').innerText`)
 	}
-	shell := shop.shell(t)
+	shell, grpcurl := shop.shell(t)
 	for _, name := range []string{"hanse call", "curl"} {
 		if got := products(shell(command(name))); strings.Join(got, ", ") != strings.Join(want, ", ") {
 			t.Errorf("%s answers %q, want %q", name, got, want)
 		}
 	}
-	if text := strings.ReplaceAll(command("grpcurl"), "\\\n ", ""); !strings.HasPrefix(text, "grpcurl -plaintext") || !strings.HasSuffix(text, shop.address+"  shop.catalog.v1.Catalog/ListProducts") {
-		t.Errorf("grpcurl: %s", text)
+	same := func(name, what, got, want string) {
+		t.Helper()
+		if a, b := values(t, got), values(t, want); len(b) == 0 || !reflect.DeepEqual(a, b) {
+			t.Errorf("%s: %s answers\n%s\nand the page\n%s", what, name, got, want)
+		}
+	}
+	if grpcurl {
+		same("grpcurl", "a unary call", shell(command("grpcurl")), answer())
 	}
 	v.picture("console")
 
@@ -83,9 +91,13 @@ func TestConsolePage(t *testing.T) {
 	v.press(kb.Enter, chromedp.ModifierCtrl)
 	v.shows(".answer-head", "NotFound")
 	v.shows(".answer-error", "o'clock")
-	for _, name := range []string{"hanse call", "curl"} {
+	failing := map[string]string{"hanse call": "5000ms", "curl": "5000"}
+	if grpcurl {
+		failing["grpcurl"] = "-max-time 5"
+	}
+	for name, deadline := range failing {
 		text := command(name)
-		for _, part := range []string{"x-who:", `it'\''s me`, `o'\''clock`, "5000"} {
+		for _, part := range []string{"x-who:", `it'\''s me`, `o'\''clock`, deadline} {
 			if !strings.Contains(text, part) {
 				t.Errorf("%s lacks %s:\n%s", name, part, text)
 			}
@@ -121,13 +133,34 @@ func TestConsolePage(t *testing.T) {
 	if out := shell(command("hanse call")); !strings.Contains(out, "STATUS_DELIVERED") || !strings.Contains(out, order) {
 		t.Errorf("hanse call answers\n%s", out)
 	}
+	if grpcurl {
+		same("grpcurl", "a stream", shell(command("grpcurl")), shell(command("hanse call")))
+	}
 	v.shows(".commands", "Not possible: streams have frames")
 	v.click("its trace", button("Open the trace"))
 	v.until("the trace", `/^\/traces\/[0-9a-f]{32}$/.test(location.pathname) && document.querySelectorAll("[role=treeitem]").length > 0`)
 }
 
-// shell returns what runs a command where the shop can be reached, as `hanse dev` would let it be, and returns what it prints.
-func (o *observed) shell(t *testing.T) func(command string) string {
+// values are the JSON values of a text, one after the other.
+func values(t *testing.T, text string) (all []any) {
+	t.Helper()
+	for d := json.NewDecoder(strings.NewReader(text)); ; {
+		var v any
+		if err := d.Decode(&v); err == io.EOF {
+			return all
+		} else if err != nil {
+			t.Fatalf("%v:\n%s", err, text)
+		}
+		all = append(all, v)
+	}
+}
+
+// tools is where `make test` puts what tests run.
+const tools = "../../.tmp/bin"
+
+// shell returns what runs a command where the shop can be reached, as `hanse dev` would let it be, and returns what it prints; and whether it
+// finds grpcurl.
+func (o *observed) shell(t *testing.T) (run func(command string) string, grpcurl bool) {
 	t.Helper()
 	if _, err := exec.LookPath("curl"); err != nil && os.Getenv("HANSE_CI") == "" {
 		t.Skip("no curl, so the rest of the console is not looked at: install it")
@@ -138,14 +171,27 @@ func (o *observed) shell(t *testing.T) func(command string) string {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building the hanse command: %v\n%s", err, out)
 	}
-	return func(command string) string {
+	made, err := filepath.Abs(tools)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := strings.Join([]string{bin, made, os.Getenv("PATH")}, string(filepath.ListSeparator))
+	run = func(command string) string {
 		t.Helper()
 		cmd := exec.CommandContext(t.Context(), "sh", "-c", command)
-		cmd.Env = append(os.Environ(), "PATH="+bin+string(filepath.ListSeparator)+os.Getenv("PATH"), "HANSE_REGISTRY="+o.registry.String(), "NO_COLOR=1")
+		cmd.Env = append(os.Environ(), "PATH="+path, "HANSE_REGISTRY="+o.registry.String(), "NO_COLOR=1")
 		out, err := cmd.Output()
 		if failed, ok := errors.AsType[*exec.ExitError](err); ok {
 			out = append(out, failed.Stderr...)
 		}
 		return string(out)
 	}
+	if grpcurl = strings.Contains(run("command -v grpcurl"), "grpcurl"); !grpcurl {
+		say := t.Logf
+		if os.Getenv("HANSE_CI") != "" {
+			say = t.Fatalf
+		}
+		say("no grpcurl, so what the console copies for it is not run: go -C tools/grpcurl build -o $PWD/.tmp/bin/grpcurl github.com/fullstorydev/grpcurl/cmd/grpcurl")
+	}
+	return run, grpcurl
 }

@@ -32,6 +32,7 @@ type observed struct {
 	config   string // settings of the shop
 
 	app  *hanse.App        // what the shop runs as
+	more []*hanse.Service  // what runs beside its services
 	page *dashboard.Server // what shows it
 }
 
@@ -91,7 +92,7 @@ func observe(t *testing.T, changes ...func(*observed)) *observed {
 	}
 	serving, stop := context.WithCancel(ctx)
 	stopped := make(chan struct{})
-	run("the shop", func() error { defer close(stopped); return o.app.Run(serving, services()...) })
+	run("the shop", func() error { defer close(stopped); return o.app.Run(serving, append(services(), o.more...)...) })
 	t.Cleanup(func() { stop(); <-stopped }) // it tells its last numbers, to a collector that is still there
 	page := listen()
 	run("the dashboard", func() error { return o.page.Run(ctx, page) })

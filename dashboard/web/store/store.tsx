@@ -140,7 +140,7 @@ function Shown({ bucket, name }: { bucket: string; name: string }) {
                     </Button>
                   </>
                 )}
-                <Button small tone="danger" onClick={() => (sure ? void attempt(() => post("store/delete", { bucket, key: name, revision: v.revision }), "deleted").then((ok) => ok && setParams({ key: "" })) : setSure(true))}>
+                <Button small tone="danger" onClick={() => (sure ? void attempt(() => post("store/delete", { bucket, key: name, revision: v.revision }), "deleted").then((ok) => (ok ? setParams({ key: "" }) : (setSure(false), q.refetch()))) : setSure(true))}>
                   {sure ? "Yes, delete it" : "Delete"}
                 </Button>
               </div>
