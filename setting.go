@@ -362,8 +362,8 @@ func (v *values) setDrainTimeout(s string) error {
 	return nil
 }
 
-// otherVariables are those without a flag: of the tool that starts programs, and of hanse new.
-var otherVariables = []string{"HANSE_LIFELINE", "HANSE_SOURCE", "HANSE_CAPTURE"}
+// otherVariables are those without a flag: of the tool that starts programs, and of the command hanse.
+var otherVariables = []string{"HANSE_LIFELINE", "HANSE_SOURCE", "HANSE_CAPTURE", "HANSE_CONTEXT", "HANSE_CONTEXTS"}
 
 // unknownVariables returns a warning for each variable that looks like one of ours and is none. What sets a service whose own name
 // begins with "hanse" is the service's, and what Kubernetes sets for a Service of such a name tells us nothing.

@@ -123,7 +123,7 @@ func TestUnknownVariables(t *testing.T) {
 		environ string
 		want    string
 	}{
-		{"HANSE_ADDR=:1 HANSE_LIFELINE=3 HANSE_SOURCE=/src PATH=x GREETER_TIMES=2", ""},
+		{"HANSE_ADDR=:1 HANSE_LIFELINE=3 HANSE_SOURCE=/src HANSE_CONTEXT=prod HANSE_CONTEXTS=/home/ada/contexts.yaml PATH=x GREETER_TIMES=2", ""},
 		{"HANSE_SERVICE=cart", "the variable HANSE_SERVICE is unknown and counts for nothing: did you mean HANSE_SERVICES?"},
 		{"HANSE_LOGLEVEL=debug", "the variable HANSE_LOGLEVEL is unknown and counts for nothing: did you mean HANSE_LOG_LEVEL?"},
 		{"HANSE_COLOUR=red", "the variable HANSE_COLOUR is unknown and counts for nothing: --help lists those that count"},
