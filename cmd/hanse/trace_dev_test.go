@@ -246,4 +246,6 @@ func TestTraceAndTop(t *testing.T) {
 			return len(l) == 1 && l[0].Service == "gateway" && l[0].Status != "error" && slices.Contains(l[0].Services, "back")
 		})
 	})
+
+	t.Run("agent", func(t *testing.T) { observesDev(t, d, failing) })
 }

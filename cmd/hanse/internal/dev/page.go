@@ -1,6 +1,7 @@
 package dev
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -125,7 +126,8 @@ func (v view) State(context.Context) (*dashboard.State, error) {
 			svc := add(dashboard.Service{Name: name})
 			if p.PID != 0 && announced[fmt.Sprint(name, " ", p.PID)] {
 				n := slices.IndexFunc(svc.Instances, func(i dashboard.Instance) bool { return i.PID == p.PID })
-				svc.Instances[n].Replica, svc.Instances[n].Restarts = p.Replica, p.Restarts
+				one := &svc.Instances[n]
+				one.Replica, one.Restarts, one.Version = p.Replica, p.Restarts, cmp.Or(one.Version, p.Version)
 				continue
 			}
 			svc.Instances = append(svc.Instances, dashboard.Instance{

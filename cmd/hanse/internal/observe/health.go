@@ -39,6 +39,9 @@ type readiness struct {
 	} `json:"checks"`
 }
 
+// devLines is the name under which hanse dev keeps what it says itself: it is no service.
+const devLines = "hanse"
+
 func (t tools) health(ctx context.Context, b *text, in healthIn) error {
 	b.narrower("name one service")
 	window := cmp.Or(in.Window, "5m")
@@ -59,7 +62,9 @@ func (t tools) health(ctx context.Context, b *text, in healthIn) error {
 		names[s.Name] = true
 	}
 	for _, s := range numbers.Services {
-		names[s.Name] = true
+		if s.Name != devLines || st.Kind != dashboard.KindDev {
+			names[s.Name] = true
+		}
 	}
 	if in.Service != "" && !names[in.Service] {
 		return fmt.Errorf("there is no service %q; there are: %s", in.Service, list(names))
