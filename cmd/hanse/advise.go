@@ -7,14 +7,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/control"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
 	"github.com/hanse-go/hanse/telemetry/advise"
 	"github.com/spf13/cobra"
 )
 
 func newAdvise(u *ui.UI) *cobra.Command {
-	var since time.Duration
+	var since string
 	cmd := &cobra.Command{
 		Use:   "advise",
 		Short: "Say which services should run together, and what calls too much",
@@ -24,26 +23,36 @@ one request would save if those services ran in one process, and the flag that d
 
 The time is measured: what the callers waited beyond the work of the called services, on the critical path of each request; the median
 of the requests. It has the network and the codec in it, and whatever waiting there was. The CPU is reckoned: calls per request, times
-what one costs by Hanse's own benchmarks, when calls come together and when each comes alone.`,
+what one costs by Hanse's own benchmarks, when calls come together and when each comes alone.
+
+` + watchedHelp,
 		Example: `  hanse advise
   hanse advise --since 5m
+  hanse advise --context prod
   hanse advise --json | jq -r '.findings[].flag'`,
 		Args: argCount(0, 0, ""),
 	}
-	system := systemFlag(cmd)
-	cmd.Flags().DurationVar(&since, "since", time.Hour, "look at the requests of this last `time`, the newest 500 of them")
+	var at watchedFlags
+	at.add(cmd)
+	cmd.Flags().StringVar(&since, "since", "1h", "requests of the last `TIME`, such as 5m, or since a time, such as 14:05 or 2026-01-31T14:05:00Z; the newest 500 of them")
 	u.JSONFlag(cmd, "an object with findings and pairs")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if since < time.Second {
-			return ui.Usagef("advise: --since is %v", since).Then("give a time such as 5m or 2h")
-		}
-		sys, err := findSystem(*system)
+		now := time.Now()
+		from, err := parseSince("advise", since, now)
 		if err != nil {
 			return err
 		}
-		client := control.NewClient(sys.Control)
+		window := now.Sub(from).Round(time.Second)
+		if window < time.Second {
+			return ui.Usagef("advise: --since: %q leaves no time", since).Then("write 10m, 14:05 or 2026-01-31T14:05:00Z")
+		}
+		sys, err := at.ask(u)
+		if err != nil {
+			return err
+		}
+		client := sys.client
 		var report advise.Report
-		if err := client.API(cmd.Context(), "advice", url.Values{"window": {since.String()}}, &report); err != nil {
+		if err := client.API(cmd.Context(), "advice", url.Values{"window": {window.String()}}, &report); err != nil {
 			return asUI(err)
 		}
 		if u.JSON {

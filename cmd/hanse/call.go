@@ -57,10 +57,14 @@ The message is given by field=value arguments or as JSON:
   '{"name": "Ada"}'                             several JSON values are several messages of a client stream
   -                                             JSON from standard input; a client stream without arguments reads it, too
 
-SERVICE/pkg.Contract/METHOD says which contract, when the service has several with that method.`,
+SERVICE/pkg.Contract/METHOD says which contract, when the service has several with that method.
+
+In a context that is marked production (see hanse context) only methods are called that are marked NO_SIDE_EFFECTS in their .proto file. Others
+need --confirm with its name.`,
 		Example: `  hanse call greeter                                  list its methods
   hanse call greeter/Hello name=World
   hanse call greeter/Hello '{"name": "World"}'
+  hanse call --context prod greeter/Hello name=World
   hanse call --target localhost:8443                  list what a server has
   hanse call --target localhost:8443 greeter.v1.Greeter/Hello name=World
   hanse call --target api.example.com:443 --tls greeter.v1.Greeter/Hello name=World`,
@@ -72,6 +76,7 @@ SERVICE/pkg.Contract/METHOD says which contract, when the service has several wi
 		},
 	}
 	f.place.add(cmd)
+	f.place.addChanging(cmd)
 	cmd.Flags().StringArrayVar(&f.target, "target", nil, "call this `host:port` (or unix:///PATH, dns:///HOST:PORT), whatever runs there; SERVICE may be left out. SERVICE=HOST:PORT is for that service (variable HANSE_TARGET)")
 	f.tls.add(cmd)
 	f.who = identityFlag(cmd)
@@ -90,7 +95,7 @@ func runCall(ctx context.Context, u *ui.UI, f *callFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	if f.targets, err = parseTargets(f.target); err != nil {
+	if err = f.readTargets(); err != nil {
 		return err
 	}
 	var target call.Target // of a server without a method: all that it has
@@ -123,19 +128,19 @@ func runCall(ctx context.Context, u *ui.UI, f *callFlags, args []string) error {
 func (f *callFlags) call(ctx context.Context, u *ui.UI, target call.Target, args []string, header metadata.MD) error {
 	describing, cancel := context.WithTimeout(ctx, max(f.timeout, defaultCallTimeout))
 	defer cancel()
-	conn, offered, end, err := f.connect(describing, target.Service)
+	at, err := f.connect(describing, target.Service)
 	if err != nil {
 		return err
 	}
-	defer end()
-	described := reflection.New(conn)
+	defer at.end()
+	described := reflection.New(at.conn)
 	progress := u.Progress("asking %s for its contracts", cmp.Or(target.Service, f.targets.direct))
 	var method *call.Method
 	var methods []protoreflect.MethodDescriptor
 	if target.Method == "" {
-		methods, err = call.Methods(describing, described, target, offered)
+		methods, err = call.Methods(describing, described, target, at.contracts)
 	} else {
-		method, err = call.Find(describing, described, target, offered)
+		method, err = call.Find(describing, described, target, at.contracts)
 	}
 	described.Close()
 	progress.Done()
@@ -145,10 +150,13 @@ func (f *callFlags) call(ctx context.Context, u *ui.UI, target call.Target, args
 	if target.Method == "" {
 		return listMethods(u, target, methods)
 	}
+	if err := at.mayCall(method); err != nil {
+		return err
+	}
 
 	var info rpc.CallInfo
 	c := call.Call{
-		Conn:    conn,
+		Conn:    at.conn,
 		Method:  method,
 		Args:    args,
 		In:      u.In,
@@ -217,60 +225,88 @@ func (f *callFlags) hint(err error, failed *call.StatusError) error {
 	return fmt.Errorf("%w\n  (%s)", err, hint)
 }
 
-// connect returns a connection to the service, with the contracts that its instances announce, and a function that ends it.
-func (f *callFlags) connect(ctx context.Context, service string) (conn *rpc.Conn, contracts []string, end func(), err error) {
+// readTargets reads which services are called at a fixed place. A context that was asked for says where all are.
+func (f *callFlags) readTargets() (err error) {
+	name := *f.place.context
+	switch given := name != "" && name != os.Getenv("HANSE_CONTEXT"); {
+	case given && len(f.target) > 0:
+		return ui.Usagef("--context says where the system is, and so does --target").Then("keep one of them")
+	case given:
+		f.targets = targets{}
+	default:
+		f.targets, err = parseTargets(f.target)
+	}
+	return err
+}
+
+// connection is a connection to a service. Call end.
+type connection struct {
+	conn      *rpc.Conn
+	where     *place   // at which the service was found; nil: its address was given
+	contracts []string // that its instances announce there
+	end       func()
+}
+
+// mayCall returns why a method is not called, and nil where it may be.
+func (c *connection) mayCall(m *call.Method) error {
+	if c.where == nil || m.Safe() {
+		return nil
+	}
+	return c.where.refuses(c.where.context, string(m.Desc.FullName())+" is not marked NO_SIDE_EFFECTS")
+}
+
+// connect connects to the service.
+func (f *callFlags) connect(ctx context.Context, service string) (*connection, error) {
 	secure, err := f.tls.config()
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, err
 	}
 	if secure != nil && *f.who != "" && *f.who != "off" && os.Getenv("HANSE_IDENTITY") != *f.who {
-		return nil, nil, nil, ui.Usagef("--identity and the flags of --tls exclude each other").Then("keep one of them")
+		return nil, ui.Usagef("--identity and the flags of --tls exclude each other").Then("keep one of them")
 	}
 	if f.targets.direct != "" {
 		if secure == nil {
 			who, err := findIdentity(*f.who, nil)
 			if err != nil {
-				return nil, nil, nil, err
+				return nil, err
 			}
 			if who != nil {
 				if service == "" {
-					return nil, nil, nil, ui.Usagef("--identity: which service answers at %s must be said", f.targets.direct).Then("write it before the method: cart/cart.v1.Cart/Get")
+					return nil, ui.Usagef("--identity: which service answers at %s must be said", f.targets.direct).Then("write it before the method: cart/cart.v1.Cart/Get")
 				}
 				secure = identity.ClientConfig(who, "", service)
 			}
 		}
 		conn, err := rpc.Dial(f.targets.direct, rpc.WithTLS(secure))
 		if err != nil {
-			return nil, nil, nil, ui.Usagef("%w", err)
+			return nil, ui.Usagef("%w", err)
 		}
 		slog.SetDefault(quiet) // the only way to what Dial logs; the error of the call says the same
-		return conn, nil, func() { conn.Close() }, nil
+		return &connection{conn: conn, end: func() { conn.Close() }}, nil
 	}
 	var registry discovery.Registry
-	var where *place
+	c := new(connection)
 	if at := f.targets.service[service]; at != "" {
 		if registry, err = discovery.ParseTarget(at); err != nil {
-			return nil, nil, nil, ui.Usagef("%w", err)
+			return nil, ui.Usagef("%w", err)
 		}
-	} else if where, contracts, err = f.find(ctx, service); err != nil {
-		return nil, nil, nil, err
+	} else if c.where, c.contracts, err = f.find(ctx, service); err != nil {
+		return nil, err
 	} else {
-		registry = where.registry
+		registry = c.where.registry
 	}
 	if secure == nil {
-		who, err := findIdentity(*f.who, where)
+		who, err := findIdentity(*f.who, c.where)
 		if err != nil {
-			return nil, nil, nil, err
+			return nil, err
 		}
 		app := &hanse.App{Registry: registry, Logger: quiet, Identity: who, NoTelemetry: true} // the trace begins with the service, as it likes
-		return app.Conn(service), contracts, func() { app.Close() }, nil
+		c.conn, c.end = app.Conn(service), func() { app.Close() }
+		return c, nil
 	}
 	client := &rpc.Client{Registry: registry, TLS: secure, Logger: quiet}
-	conn = rpc.NewConn(service)
-	if err := conn.Bind(client); err != nil {
-		return nil, nil, nil, err
-	}
-	return conn, contracts, func() { client.Close() }, nil
+	c.conn, c.end = rpc.NewConn(service), func() { client.Close() }
+	return c, c.conn.Bind(client)
 }
 
 // find looks for the service and returns where it was found, with the contracts that its instances announce.
@@ -392,10 +428,9 @@ func listMethods(u *ui.UI, target call.Target, methods []protoreflect.MethodDesc
 func completeCall(ctx context.Context, f *callFlags, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second) // somebody waits for a key to do something
 	defer cancel()
-	var err error
 	slices.Sort(f.target)
 	f.target = slices.Compact(f.target) // cobra reads the flags twice before it completes
-	if f.targets, err = parseTargets(f.target); err != nil {
+	if f.readTargets() != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	const done = cobra.ShellCompDirectiveNoFileComp
@@ -420,20 +455,21 @@ func completeCall(ctx context.Context, f *callFlags, args []string, toComplete s
 	}
 	var target call.Target
 	if !beginning {
+		var err error
 		if target, err = call.ParseTarget(first, f.targets.direct != ""); err != nil {
 			return nil, done
 		}
 	}
-	conn, offered, end, err := f.connect(ctx, target.Service)
+	at, err := f.connect(ctx, target.Service)
 	if err != nil {
 		return nil, done
 	}
-	defer end()
-	described := reflection.New(conn)
+	defer at.end()
+	described := reflection.New(at.conn)
 	defer described.Close()
 	if len(args) == 0 {
 		target.Method = ""
-		methods, err := call.Methods(ctx, described, target, offered)
+		methods, err := call.Methods(ctx, described, target, at.contracts)
 		if err != nil {
 			return nil, done
 		}
@@ -447,7 +483,7 @@ func completeCall(ctx context.Context, f *callFlags, args []string, toComplete s
 		}
 		return names, done
 	}
-	method, err := call.Find(ctx, described, target, offered)
+	method, err := call.Find(ctx, described, target, at.contracts)
 	if err != nil {
 		return nil, done
 	}

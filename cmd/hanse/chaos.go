@@ -41,15 +41,16 @@ Processes allow it only when they were started with --allow-faults (HANSE_ALLOW_
 	}
 	var flags placeFlags
 	flags.add(cmd)
+	flags.addChanging(cmd)
 	f := cmd.Flags()
 	delay := f.Duration("delay", 0, "calls wait for so `long` first")
 	code := f.String("error", "", "calls are answered with this `code` of gRPC, such as unavailable, and their handlers do not run")
 	lose := f.Bool("lose", false, "handlers run, and their answers are lost")
 	method := f.String("method", "", "of one method only, `/contract/Method`, or a whole contract/*")
 	metadata := f.StringArray("metadata", nil, "of calls that carry this `key=value`, or the key with any value; repeatable")
-	only := f.String("instance", "", "in the `instance` alone whose ID begins so; ps shows the IDs")
+	only := f.String("instance", "", "in the instance alone whose `ID` begins so; hanse ps shows the IDs")
 	percent := f.Float64("percent", 100, "of so many `percent` of the calls")
-	lasts := f.Duration("for", time.Minute, "until it ends; at most 1h")
+	lasts := f.Duration("for", time.Minute, "for so `long`, at most 1h")
 	stop := f.Bool("stop", false, "end the faults of the service, or of all")
 	u.JSONFlag(cmd, "an array of faults")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -98,6 +99,11 @@ Processes allow it only when they were started with --allow-faults (HANSE_ALLOW_
 		if err != nil {
 			return err
 		}
+		if begin || *stop {
+			if err := where.mayChange(); err != nil {
+				return err
+			}
+		}
 		var list []discovery.Instance
 		if len(args) == 1 {
 			list, err = where.instances(cmd.Context(), args[0])
@@ -125,7 +131,7 @@ Processes allow it only when they were started with --allow-faults (HANSE_ALLOW_
 				verb = http.MethodDelete
 			}
 			var reports []struct{ Faults []resilience.FaultState }
-			if err := ask(cmd.Context(), i, verb, "/debug/faults", form, &reports); err != nil {
+			if err := where.ask(cmd.Context(), i, verb, "/debug/faults", form, &reports); err != nil {
 				if len(args) == 1 || verb == http.MethodGet {
 					errs = append(errs, fmt.Errorf("%s: %w", instanceLabel(i), err))
 				}

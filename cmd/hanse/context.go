@@ -2,7 +2,6 @@ package main
 
 import (
 	"os"
-	"strings"
 
 	"github.com/hanse-go/hanse"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/contexts"
@@ -29,11 +28,12 @@ for settings (~/.config on Linux), or in the file that HANSE_CONTEXTS names:
 registry takes what HANSE_REGISTRY takes; where there is a backplane the default is the registry on it. identity is a folder with a
 certificate, as --identity has it, below that of the file. system is the name of the system on the backplane, "default" by default.
 
-A context is used by --context NAME, or HANSE_CONTEXT. None is ever used by itself. One with production: true is only shown, and commands
-that would change something need --confirm NAME.`,
+A context is used by --context NAME, or HANSE_CONTEXT. None is ever used by itself. One with production: true is only looked at: commands that
+would change something refuse it, and so does hanse call for methods that are not marked NO_SIDE_EFFECTS, unless they are given --confirm NAME.`,
 		Example: `  hanse context ls
   hanse dashboard --context prod
-  hanse ps --context staging`,
+  hanse ps --context staging
+  hanse policy set catalog timeout=300ms --context prod --confirm prod`,
 	}, newContextLs(u))
 }
 
@@ -101,24 +101,21 @@ func contextFlag(cmd *cobra.Command) *string {
 	return name
 }
 
-// findContext returns the context of that name, nil without a name.
-func findContext(name string) (*contexts.Context, error) {
-	if name == "" {
+// chosenContext returns the context that the value of --context names, nil for none. other is a flag that was given and says where the system is,
+// too, "" for none: the context of the environment gives way to it, and one that was given beside it is a mistake.
+func chosenContext(name *string, other string) (*contexts.Context, error) {
+	if name == nil || *name == "" {
 		return nil, nil
+	}
+	if other != "" && *name == os.Getenv("HANSE_CONTEXT") {
+		return nil, nil
+	}
+	if other != "" {
+		return nil, ui.Usagef("--context says where the system is, and so does %s", other).Then("keep one of them")
 	}
 	file, err := contexts.Read()
 	if err != nil {
 		return nil, err
 	}
-	return file.Find(name)
-}
-
-// contextPlace returns the place that a context names.
-func contextPlace(c *contexts.Context) (*place, error) {
-	p, err := placeOn(strings.Fields(c.Registry), c.Backplane, c.System)
-	if err != nil {
-		return nil, err
-	}
-	p.context, p.name = c, "the context "+c.Name
-	return p, nil
+	return file.Find(*name)
 }

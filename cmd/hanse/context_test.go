@@ -81,10 +81,10 @@ func TestContextPlace(t *testing.T) {
 	if _, err := place("--context", "prod"); err == nil || !strings.Contains(err.Error(), "does not answer") || strings.Contains(err.Error(), "hush") {
 		t.Errorf("a backplane that is away: %v", err)
 	}
-	if _, err := place("--context", "staging", "--registry", "local:x"); err == nil || !strings.Contains(err.Error(), "keep one of them") {
+	if _, err := place("--context", "staging", "--registry", "local:x"); err == nil || !strings.Contains(err.Error(), "and so does --registry; keep one of them") {
 		t.Errorf("both: %v", err)
 	}
-	if _, err := place("--context", "staging", "--backplane", "nats://x"); err == nil || !strings.Contains(err.Error(), "exclude each other") {
+	if _, err := place("--context", "staging", "--backplane", "nats://x"); err == nil || !strings.Contains(err.Error(), "and so does --backplane; keep one of them") {
 		t.Errorf("both: %v", err)
 	}
 	t.Setenv("HANSE_CONTEXT", "staging")

@@ -5,6 +5,7 @@ import (
 	"context"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/hanse-go/hanse"
@@ -13,7 +14,7 @@ import (
 	"github.com/hanse-go/hanse/cmd/hanse/internal/reach"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
 	"github.com/hanse-go/hanse/discovery"
-	"github.com/hanse-go/hanse/identity"
+	"github.com/hanse-go/hanse/discovery/natsdiscovery"
 	"github.com/spf13/cobra"
 )
 
@@ -54,7 +55,7 @@ What each page needs:
 What it has collected is kept, and there in the next run. A context that is marked production is only shown, and so is every system with
 --read-only: the server refuses what changes something, and the console calls methods that are marked NO_SIDE_EFFECTS.`,
 		Example: `  hanse dashboard --registry local:shop
-  hanse dashboard --backplane nats://nats.example.com:4222?creds=me.creds --system shop
+  hanse dashboard --backplane 'nats://nats.example.com:4222?creds=me.creds' --system shop
   hanse dashboard --context prod
   hanse dashboard --registry 'dns:///{service}.shop.internal:8443' cart checkout
   hanse dashboard --registry local:shop --otlp :4318       others than this machine may send, too`,
@@ -109,15 +110,19 @@ func devDashboard(ctx context.Context, u *ui.UI, where *place) error {
 
 // find returns the place that the flags mean.
 func (f *outsideFlags) find() (*place, error) {
-	backplane := f.backplane
-	name, err := f.place.contextName()
+	other := f.place.given()
+	if f.backplane != "" {
+		other = "--backplane"
+	}
+	c, err := chosenContext(f.place.context, other)
 	if err != nil {
 		return nil, err
 	}
-	if name != "" && f.backplane != "" && name != os.Getenv("HANSE_CONTEXT") {
-		return nil, ui.Usagef("--backplane and --context exclude each other").Then("keep one, or write the backplane into the context")
+	if c != nil {
+		return f.place.inContext(c)
 	}
-	if backplane == "" && name == "" && len(f.place.registries) == 0 && *f.place.system == os.Getenv("HANSE_SYSTEM") && os.Getenv("HANSE_BACKPLANE") != "off" {
+	backplane := f.backplane
+	if other == "" && os.Getenv("HANSE_BACKPLANE") != "off" {
 		backplane = os.Getenv("HANSE_BACKPLANE")
 	}
 	if backplane == "" {
@@ -142,7 +147,7 @@ func (f *outsideFlags) options(ctx context.Context, where *place, services []str
 		}
 	}
 	c := where.context
-	who, err := f.identity(where)
+	who, err := findIdentity(*f.who, where)
 	if err != nil {
 		return o, err
 	}
@@ -151,26 +156,35 @@ func (f *outsideFlags) options(ctx context.Context, where *place, services []str
 		system, backplane = here.Name, here.Backplane
 	}
 	o = outside.Options{
-		Name: cmp.Or(system, *f.place.system, localName(where.urls), "a system"), Place: where.name, Services: services, Watch: func(ctx context.Context, notify func([]discovery.Instance)) error {
+		Name: cmp.Or(system, *f.place.system, folderName(where.folder), localName(where.urls), "a system"), Place: where.name, Services: services, Watch: func(ctx context.Context, notify func([]discovery.Instance)) error {
 			return where.watch(ctx, services, notify)
 		},
 		Reach: reach.Options{System: system, Registry: where.registry, Identity: who, Backplane: backplane, Logger: quiet},
 	}
-	contextName := ""
 	if c != nil {
-		contextName, o.Name, o.Production = c.Name, c.Name, c.Production
+		o.Name, o.Production = c.Name, c.Production
 	}
-	o.Key = outside.Key(contextName, append([]string{where.system, hanse.NATS(where.backplane).String()}, where.urls...)...)
+	o.Key, o.Dir = where.key(), where.folder
 	return o, nil
 }
 
-// identity returns who this command is towards services at the place: as --identity says, or the context.
-func (f *outsideFlags) identity(where *place) (identity.Source, error) {
-	flag := *f.who
-	if c := where.context; c != nil && c.Identity != "" && flag == os.Getenv("HANSE_IDENTITY") {
-		flag = c.Identity
+// folderName is the name of a folder's system for people, "" without a folder.
+func folderName(dir string) string {
+	if dir == "" {
+		return ""
 	}
-	return findIdentity(flag, where)
+	return filepath.Base(dir)
+}
+
+// key is what a dashboard of the place is known by, whichever flags say where that is.
+func (p *place) key() string {
+	switch {
+	case p.context != nil:
+		return outside.ContextKey(p.context.Name)
+	case p.backplane == "":
+		return outside.PlaceKey(p.urls...)
+	}
+	return outside.PlaceKey(append([]string{cmp.Or(p.system, natsdiscovery.DefaultSystem), hanse.NATS(p.backplane).String()}, p.urls...)...)
 }
 
 // localName is the name in the only registry, where it is local:NAME.

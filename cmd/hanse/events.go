@@ -53,7 +53,7 @@ type eventsFlags struct {
 	context   *string // nil: the command takes none
 
 	changes func() bool // whether the command will change something; nil: never
-	confirm string      // the name of a context that is marked production, repeated
+	production
 }
 
 func (f *eventsFlags) add(cmd *cobra.Command) {
@@ -65,34 +65,33 @@ func (f *eventsFlags) add(cmd *cobra.Command) {
 // addChanging is add for a command that changes something, but for --dry-run.
 func (f *eventsFlags) addChanging(cmd *cobra.Command) {
 	f.add(cmd)
-	cmd.Flags().StringVar(&f.confirm, "confirm", "", "do it although this context, by its `NAME`, is marked production")
+	f.production.add(cmd)
 	f.changes = func() bool {
 		dry := cmd.Flags().Lookup("dry-run")
 		return dry == nil || dry.Value.String() != "true"
 	}
 }
 
-// inContext returns what a context says. That of the environment gives way to other flags.
+// inContext returns the context that is meant, nil for none.
 func (f *eventsFlags) inContext() (*contexts.Context, error) {
-	if f.context == nil || *f.context == "" {
-		return nil, nil
-	}
-	if f.backplane != "" || *f.system != os.Getenv("HANSE_SYSTEM") {
-		if *f.context == os.Getenv("HANSE_CONTEXT") {
-			return nil, nil
-		}
-		return nil, ui.Usagef("--context says where the system is, and so do --backplane and --system").Then("keep one of them")
-	}
-	c, err := findContext(*f.context)
+	other := ""
 	switch {
-	case err != nil:
-		return nil, err
-	case c.Backplane == "":
-		return nil, ui.Errorf("the context %s has no backplane, and so no events", c.Name)
-	case c.Production && f.changes != nil && f.changes() && f.confirm != c.Name:
-		return nil, ui.Errorf("the context %s is marked production, and this changes it", c.Name).Then("add --confirm %s to do it", c.Name)
+	case f.backplane != "":
+		other = "--backplane"
+	case systemGiven(f.system):
+		other = "--system"
 	}
-	return c, nil
+	c, err := chosenContext(f.context, other)
+	if err != nil || c == nil {
+		return nil, err
+	}
+	if c.Backplane == "" {
+		return nil, ui.Errorf("the context %s has no backplane, and so no events", c.Name)
+	}
+	if f.changes != nil && f.changes() {
+		err = f.refuses(c, "this changes it")
+	}
+	return c, err
 }
 
 // eventsAt is the events of a system.

@@ -22,19 +22,23 @@ func identityFlag(cmd *cobra.Command) *string {
 	return cmd.Flags().String("identity", os.Getenv("HANSE_IDENTITY"), "show the certificate in this `folder` (tls.crt, tls.key, ca.crt; or cert=FILE,key=FILE,ca=FILE) and demand that of the service; off: plaintext (default that of hanse dev for its system)")
 }
 
-// findIdentity returns who this command is towards services at the place: as --identity says, else by the authority of the system that
-// hanse dev runs. It returns nil for nobody.
+// findIdentity returns who this command is towards services at the place: as --identity says, or the context that names the place, else by
+// the authority of the system that hanse dev runs. It returns nil for nobody.
 func findIdentity(flag string, p *place) (identity.Source, error) {
+	says := "--identity"
+	if p != nil && p.context != nil && p.context.Identity != "" && flag == os.Getenv("HANSE_IDENTITY") {
+		flag, says = p.context.Identity, "identity of "+p.name
+	}
 	if flag == "off" {
 		return nil, nil
 	}
 	if flag != "" {
 		files, err := identity.ParseFiles(flag)
 		if err != nil {
-			return nil, ui.Usagef("--identity: %w", err)
+			return nil, ui.Usagef("%s: %w", says, err)
 		}
 		if _, err := files.Certificate(""); err != nil {
-			return nil, ui.Usagef("--identity: %w", err)
+			return nil, ui.Usagef("%s: %w", says, err)
 		}
 		return files, nil
 	}

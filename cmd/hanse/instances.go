@@ -19,8 +19,14 @@ import (
 // askTimeout is how long one instance may take to answer a question about itself.
 const askTimeout = 3 * time.Second
 
-// ask puts a question to the admin listener of an instance, or gives it an order, and reads the answer into dst. Its error is for people.
-func ask(ctx context.Context, i discovery.Instance, method, path string, form url.Values, dst any) error {
+// ask puts a question to the admin listener of an instance at the place, or gives it an order, and reads the answer into dst. Its error is for
+// people.
+func (p *place) ask(ctx context.Context, i discovery.Instance, method, path string, form url.Values, dst any) error {
+	if method != http.MethodGet {
+		if err := p.mayChange(); err != nil {
+			return err
+		}
+	}
 	if i.Admin == "" {
 		return errors.New("it has no admin listener that others are told of (--admin-addr)")
 	}

@@ -28,10 +28,12 @@ Processes take orders from their own machine only. One whose program brings its 
 		Example: `  hanse level                        all services
   hanse level cart=debug payment=warn
   hanse level cart=default
-  hanse level info                   all services alike`,
+  hanse level info                   all services alike
+  hanse level --context prod         those of a context; with --confirm prod they are changed there, too`,
 		DisableFlagsInUseLine: true,
 	}
 	flags.add(cmd)
+	flags.addChanging(cmd)
 	u.JSONFlag(cmd, "the levels of the instances")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		orders, shown, err := parseLevels(args)
@@ -41,6 +43,11 @@ Processes take orders from their own machine only. One whose program brings its 
 		where, err := flags.find()
 		if err != nil {
 			return err
+		}
+		if len(orders) > 0 {
+			if err := where.mayChange(); err != nil {
+				return err
+			}
 		}
 		var errs []error
 		for _, o := range orders {
@@ -55,7 +62,7 @@ Processes take orders from their own machine only. One whose program brings its 
 				form.Set("service", o.service)
 			}
 			for _, i := range list {
-				if err := ask(cmd.Context(), i, http.MethodPost, "/debug/log", form, new(any)); err != nil {
+				if err := where.ask(cmd.Context(), i, http.MethodPost, "/debug/log", form, new(any)); err != nil {
 					errs = append(errs, fmt.Errorf("%s: %w", instanceLabel(i), err))
 				}
 			}
@@ -73,7 +80,7 @@ Processes take orders from their own machine only. One whose program brings its 
 			}
 			for _, i := range list {
 				var reports []levelRow
-				if err := ask(cmd.Context(), i, http.MethodGet, "/debug/log", url.Values{"service": {i.Service}}, &reports); err != nil {
+				if err := where.ask(cmd.Context(), i, http.MethodGet, "/debug/log", url.Values{"service": {i.Service}}, &reports); err != nil {
 					errs = append(errs, fmt.Errorf("%s: %w", instanceLabel(i), err))
 					continue
 				}

@@ -26,6 +26,8 @@ func newLogs(u *ui.UI) *cobra.Command {
 		Long: `Show the last lines that the services of the running system printed; without a name those of all. Under the name hanse, hanse dev
 speaks itself: what it built, and why it restarted something.
 
+` + watchedHelp + `
+
 A filter is what the dashboard's page of logs takes, too. All its terms must match:
 
   timeout "a phrase" /regexp/    text in the message or an attribute; capitals do not matter
@@ -38,16 +40,18 @@ A filter is what the dashboard's page of logs takes, too. All its terms must mat
   hanse logs -f cart payment                two services, and what they print from now on
   hanse logs -f 'level:warn payment -timeout'
   hanse logs --since 10m --trace 4bf92f35   what was said of one request
-  hanse logs -n 1000 --json cart`,
+  hanse logs -n 1000 --json cart
+  hanse logs --context prod level:error     of a system that hanse dashboard shows`,
 	}
-	system := systemFlag(cmd)
+	var at watchedFlags
+	at.add(cmd)
 	f := cmd.Flags()
 	f.BoolVarP(&follow, "follow", "f", false, "go on with new lines until Ctrl-C")
 	f.IntVarP(&lines, "lines", "n", 100, "show the last `N` lines")
 	f.StringVar(&since, "since", "", "only lines of the last `TIME`, such as 10m, or since a time, such as 14:05 or 2026-01-31T14:05:00Z")
 	f.StringVar(&trace, "trace", "", "only lines of the trace with this `ID`, or the beginning of one")
 	u.JSONFlag(cmd, "one object per line, as the dashboard has it")
-	cmd.ValidArgsFunction = completeServices(system, "")
+	cmd.ValidArgsFunction = at.complete
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if lines < 0 {
 			return ui.Usagef("logs: -n is %d", lines).Then("give the number of lines to show")
@@ -62,28 +66,24 @@ A filter is what the dashboard's page of logs takes, too. All its terms must mat
 		if _, _, err := parseTerms("logs", args, trace, "", nil); err != nil { // whatever runs
 			return err
 		}
-		sys, err := findSystem(*system)
+		sys, err := at.ask(u)
 		if err != nil {
 			return err
 		}
 		var r logs.Renderer
-		client := control.NewClient(sys.Control)
-		names := []string{"hanse"}
-		if status, err := client.Status(cmd.Context()); err == nil {
-			for _, s := range status.Services {
-				r.Width = max(r.Width, len(s.Name))
-				names = append(names, s.Name)
-			}
-			for _, p := range status.Processes {
-				names = append(names, p.Name)
-			}
+		names, _ := sys.services(cmd.Context()) // without them all arguments are terms of the filter
+		for _, name := range names {
+			r.Width = max(r.Width, len(name))
 		}
-		if q.Services, q.Filter, err = parseTerms("logs", args, trace, sys.Name, names); err != nil {
+		if sys.board == nil {
+			names = append(names, "hanse")
+		}
+		if q.Services, q.Filter, err = parseTerms("logs", args, trace, sys.name, names); err != nil {
 			return err
 		}
 		enc := json.NewEncoder(u.Out)
 		enc.SetEscapeHTML(false)
-		err = client.Logs(cmd.Context(), q, func(l collector.Log) {
+		err = sys.client.Logs(cmd.Context(), q, func(l collector.Log) {
 			if u.JSON {
 				_ = enc.Encode(l) // a reader that is gone ends the command by a signal
 				return

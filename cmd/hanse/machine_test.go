@@ -88,7 +88,7 @@ func newMachine(t *testing.T) *machine {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{"hanse", "foreign", "served"} { // testscript.Main goes by the name
+	for _, name := range []string{"hanse", "foreign", "served", "evented"} { // testscript.Main goes by the name
 		if err := copyFile(filepath.Join(p.bin, name), self); err != nil {
 			t.Fatal(err)
 		}

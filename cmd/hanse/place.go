@@ -32,6 +32,7 @@ type placeFlags struct {
 	system     *string
 	registries []string
 	context    *string // nil: the command takes none
+	production
 }
 
 // add adds the flags --system and --registry.
@@ -43,18 +44,21 @@ func (f *placeFlags) add(cmd *cobra.Command) {
 // addContext adds the flag --context.
 func (f *placeFlags) addContext(cmd *cobra.Command) { f.context = contextFlag(cmd) }
 
-// contextName returns the context that is meant, "" for none. That of the environment gives way to other flags.
-func (f *placeFlags) contextName() (string, error) {
-	if f.context == nil || *f.context == "" {
-		return "", nil
+// addChanging adds the flags --context and --confirm, for a command that can change something.
+func (f *placeFlags) addChanging(cmd *cobra.Command) {
+	f.addContext(cmd)
+	f.production.add(cmd)
+}
+
+// given returns a flag that says where the system is, "" where there is none.
+func (f *placeFlags) given() string {
+	switch {
+	case len(f.registries) > 0:
+		return "--registry"
+	case systemGiven(f.system):
+		return "--system"
 	}
-	if len(f.registries) == 0 && *f.system == os.Getenv("HANSE_SYSTEM") {
-		return *f.context, nil
-	}
-	if *f.context == os.Getenv("HANSE_CONTEXT") {
-		return "", nil
-	}
-	return "", ui.Usagef("--context says where the system is, and so do --registry and --system").Then("keep one of them")
+	return ""
 }
 
 // place is where services are looked for.
@@ -65,8 +69,11 @@ type place struct {
 	urls     []string          // of the registries, where they were given
 	context  *contexts.Context // that names it; nil: none does
 
+	production // what may be done to it
+
 	backplane string // URL, with its secret; "": none is known
 
+	folder  string          // of the programs there, "" where it is not known
 	running *systems.System // run by hanse dev; nil: programs that were started by hand, or another registry
 
 	certified *systems.System // whose certificates the services at the place want to see, as far as this machine knows
@@ -78,14 +85,12 @@ type place struct {
 // find returns the place that the flags mean: the given registries; the system of that name; the system that hanse dev runs for the
 // current folder or one above it; what the programs of the module there use by themselves; else the only system that runs.
 func (f *placeFlags) find() (*place, error) {
-	if name, err := f.contextName(); err != nil {
+	c, err := chosenContext(f.context, f.given())
+	if err != nil {
 		return nil, err
-	} else if name != "" {
-		c, err := findContext(name)
-		if err != nil {
-			return nil, err
-		}
-		return contextPlace(c)
+	}
+	if c != nil {
+		return f.inContext(c)
 	}
 	urls := f.registries
 	if len(urls) == 0 && *f.system == "" {
@@ -102,6 +107,16 @@ func (f *placeFlags) find() (*place, error) {
 		return namedPlace(running, *f.system)
 	}
 	return folderPlace(running)
+}
+
+// inContext returns the place that a context names.
+func (f *placeFlags) inContext(c *contexts.Context) (*place, error) {
+	p, err := placeOn(strings.Fields(c.Registry), c.Backplane, c.System)
+	if err != nil {
+		return nil, err
+	}
+	p.context, p.name, p.production = c, "the context "+c.Name, f.production
+	return p, nil
 }
 
 // registryPlace returns what the registries know, the first of which that knows a service wins.
@@ -185,7 +200,7 @@ func namedPlace(running []systems.System, name string) (*place, error) {
 	if err != nil {
 		return nil, ui.Usagef("%w", err)
 	}
-	p := &place{registry: registry, name: "the system " + name, system: name}
+	p := &place{registry: registry, name: "the system " + name, system: name, urls: []string{"local:" + name}}
 	if len(p.services(context.Background())) == 0 {
 		if err := notYet(name); err != nil {
 			return nil, err
@@ -215,7 +230,8 @@ func folderPlace(running []systems.System) (*place, error) {
 		return hubPlace(h)
 	}
 	if root := moduleFolder(dir); root != "" {
-		p := &place{registry: &discovery.Local{System: systems.OfFolder(root), Logger: quiet}, name: "what runs for " + root}
+		system := systems.OfFolder(root)
+		p := &place{registry: &discovery.Local{System: system, Logger: quiet}, name: "what runs for " + root, folder: root, urls: []string{"local:" + system}}
 		if len(p.services(context.Background())) > 0 {
 			return p, nil
 		}
@@ -244,7 +260,7 @@ func hubPlace(h systems.Hub) (*place, error) {
 	if err != nil {
 		return nil, ui.Errorf("the hub of %s does not answer: %w", h.Name, err).Then("look at its log, in %s", h.Dir)
 	}
-	return &place{registry: natsdiscovery.New(nc, natsdiscovery.Options{System: h.Name, Logger: quiet}), name: "the system " + h.Name + " at its hub", system: h.Name, backplane: h.Backplane}, nil
+	return &place{registry: natsdiscovery.New(nc, natsdiscovery.Options{System: h.Name, Logger: quiet}), name: "the system " + h.Name + " at its hub", system: h.Name, backplane: h.Backplane, folder: h.Dir, urls: []string{onBackplane}}, nil
 }
 
 // moduleFolder returns the folder of the go.mod that dir belongs to, "" without one.

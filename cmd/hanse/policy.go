@@ -20,18 +20,14 @@ import (
 )
 
 func newPolicy(u *ui.UI) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "policy",
+	return parent(&cobra.Command{
+		Use:   "policy COMMAND",
 		Short: "Switch what protects calls, while the services run",
 		Long: `Each service has a policy: timeouts, retries, breakers and the like for the calls to it, limits for the calls that it takes.
 hanse ps --policy shows what the policies do; hanse policy set switches single settings, until the processes end.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	set := newPolicySet(u)
-	set.DisableFlagsInUseLine = true
-	cmd.AddCommand(set)
-	return cmd
+		Example: `  hanse policy set catalog timeout=300ms
+  hanse ps catalog --policy                 what came of it`,
+	}, newPolicySet(u))
 }
 
 // switched is an instance whose policy was switched.
@@ -53,11 +49,13 @@ Processes take orders from their own machine only.`,
 		Example: `  hanse policy set catalog timeout=300ms
   hanse policy set catalog breaker=off retry.attempts=1
   hanse policy set cart limit.wait=100ms
-  hanse policy set bank rate.per-second=50 --method /bank.v1.Bank/Pay`,
+  hanse policy set bank rate.per-second=50 --method /bank.v1.Bank/Pay
+  hanse policy set catalog breaker=on --context prod --confirm prod`,
 		Args: argCount(2, -1, "the name of a service and SETTING=VALUE"),
 	}
 	var flags placeFlags
 	flags.add(cmd)
+	flags.addChanging(cmd)
 	method := cmd.Flags().String("method", "", "for one method only, `/contract/Method`, or a whole contract/*")
 	u.JSONFlag(cmd, "the instances that were switched")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -67,6 +65,9 @@ Processes take orders from their own machine only.`,
 		}
 		where, err := flags.find()
 		if err != nil {
+			return err
+		}
+		if err := where.mayChange(); err != nil {
 			return err
 		}
 		own, err := where.instances(cmd.Context(), args[0])
@@ -80,7 +81,7 @@ Processes take orders from their own machine only.`,
 				form.Set("method", *method)
 			}
 			var answer any
-			if err := ask(cmd.Context(), i, http.MethodPost, "/debug/resilience", form, &answer); err != nil {
+			if err := where.ask(cmd.Context(), i, http.MethodPost, "/debug/resilience", form, &answer); err != nil {
 				errs = append(errs, fmt.Errorf("%s: %w", instanceLabel(i), err))
 				return
 			}
@@ -188,13 +189,13 @@ type policyRow struct {
 	Counts   map[string]uint64 `json:"counts"`
 }
 
-// printPolicies prints what the policies of the instances do.
-func printPolicies(ctx context.Context, u *ui.UI, list []discovery.Instance) error {
+// printPolicies prints what the policies of the instances at a place do.
+func printPolicies(ctx context.Context, u *ui.UI, where *place, list []discovery.Instance) error {
 	rows := []policyRow{}
 	var errs []error
 	for _, i := range list {
 		var reports []policyReport
-		if err := ask(ctx, i, http.MethodGet, "/debug/resilience", url.Values{"service": {i.Service}}, &reports); err != nil {
+		if err := where.ask(ctx, i, http.MethodGet, "/debug/resilience", url.Values{"service": {i.Service}}, &reports); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", instanceLabel(i), err))
 			continue
 		}

@@ -75,6 +75,7 @@ All services of a process are in its profile. The profile of goroutines, of allo
 	}
 	var flags placeFlags
 	flags.add(cmd)
+	flags.addContext(cmd)
 	for _, k := range profileKinds {
 		if k.lasts {
 			cmd.Flags().Duration(k.flag, defaultProfile, k.help)
@@ -82,8 +83,8 @@ All services of a process are in its profile. The profile of goroutines, of allo
 			cmd.Flags().Bool(k.flag, false, k.help)
 		}
 	}
-	cmd.Flags().StringVar(&instance, "instance", "", "the instance whose `ID` begins so; else one that is ready")
-	cmd.Flags().StringVarP(&output, "output", "o", "", "save it as `file` (SERVICE-KIND-TIME.pb.gz in this folder)")
+	cmd.Flags().StringVar(&instance, "instance", "", "the instance whose `ID` begins so (default one that is ready)")
+	cmd.Flags().StringVarP(&output, "output", "o", "", "save it as this `file` (default SERVICE-KIND-TIME.pb.gz in this folder)")
 	cmd.Flags().IntVar(&top, "top", 15, "show so `many` functions")
 	cmd.Flags().BoolVar(&open, "open", false, "show it in the browser with go tool pprof, or go tool trace, until Ctrl-C")
 	u.JSONFlag(cmd, "the file and the functions")

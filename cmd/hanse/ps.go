@@ -33,6 +33,7 @@ changes with the code. CALLS is the part of the service's calls that hanse split
   hanse ps cart catalog
   hanse ps --watch
   hanse ps cart --policy
+  hanse ps --context prod
   hanse ps --json | jq -r '.[] | select(.state != "ready") | .service'`,
 	}
 	var flags placeFlags
@@ -82,7 +83,7 @@ changes with the code. CALLS is the part of the service's calls that hanse split
 					return err
 				}
 			}
-			return printPolicies(cmd.Context(), u, list)
+			return printPolicies(cmd.Context(), u, where, list)
 		}
 		rows, status, err := psRows(cmd.Context(), where, args, list)
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"strings"
@@ -12,9 +13,7 @@ import (
 
 	"github.com/bufbuild/protocompile"
 	"github.com/hanse-go/hanse"
-	"github.com/hanse-go/hanse/discovery"
 	"github.com/hanse-go/hanse/internal/systems"
-	"github.com/hanse-go/hanse/telemetry"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -25,8 +24,8 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 )
 
-// served is the program that sessions call: `served NAME[@VERSION]…` runs services of these names that all have the contract in servedProto, in
-// the registry that programs of the current folder's module use.
+// served is the program that sessions call: `served NAME[@VERSION]…` runs services of these names that all have the contract in servedProto, as
+// the environment says, or else in the registry that programs of the current folder's module use.
 func served() {
 	if err := serve(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "served:", err)
@@ -39,7 +38,7 @@ package shelf.v1;
 
 service Shelf {
   rpc Get(Item) returns (Item);
-  rpc List(Item) returns (stream Item);
+  rpc List(Item) returns (stream Item) { option idempotency_level = NO_SIDE_EFFECTS; }
   rpc Add(stream Item) returns (Item);
   rpc Chat(stream Item) returns (stream Item);
 }
@@ -68,23 +67,26 @@ func serve(names []string) error {
 	if err != nil {
 		return err
 	}
-	tells, err := telemetry.FromEnv(os.LookupEnv)
+	if os.Getenv("HANSE_REGISTRY")+os.Getenv("HANSE_BACKPLANE") == "" {
+		os.Setenv("HANSE_REGISTRY", "local:"+systems.OfFolder(dir))
+	}
+	app, err := hanse.FromEnv()
 	if err != nil {
 		return err
 	}
-	app := &hanse.App{Registry: &discovery.Local{System: systems.OfFolder(dir)}, AdminAddr: os.Getenv("HANSE_ADMIN_ADDR"), Logger: quiet, Telemetry: tells}
+	app.Logger = slog.New(slog.NewTextHandler(io.Discard, nil)) // what is sent elsewhere is made all the same
 	var services []*hanse.Service
 	for _, name := range names {
 		name, version, _ := strings.Cut(name, "@")
 		svc := &hanse.Service{Name: name, Version: version}
-		svc.RegisterService(shelfDesc(files[0].Services().ByName("Shelf")), struct{}{})
+		svc.RegisterService(shelfDesc(svc, files[0].Services().ByName("Shelf")), struct{}{})
 		services = append(services, svc)
 	}
 	return app.Run(ctx, services...)
 }
 
 // shelfDesc describes the contract to gRPC as generated code would, with dynamic messages.
-func shelfDesc(sd protoreflect.ServiceDescriptor) *grpc.ServiceDesc {
+func shelfDesc(svc *hanse.Service, sd protoreflect.ServiceDescriptor) *grpc.ServiceDesc {
 	desc := &grpc.ServiceDesc{ServiceName: string(sd.FullName()), HandlerType: (*any)(nil), Metadata: sd.ParentFile().Path()}
 	for i := range sd.Methods().Len() {
 		md := sd.Methods().Get(i)
@@ -95,7 +97,7 @@ func shelfDesc(sd protoreflect.ServiceDescriptor) *grpc.ServiceDesc {
 					if err := decode(in); err != nil {
 						return nil, err
 					}
-					return getItem(ctx, in)
+					return getItem(ctx, svc, in)
 				}})
 			continue
 		}
@@ -105,12 +107,28 @@ func shelfDesc(sd protoreflect.ServiceDescriptor) *grpc.ServiceDesc {
 	return desc
 }
 
-// getItem answers with what it got, with an error for the name "nothing", and with the header "who" and the claims of a user as tags.
-func getItem(ctx context.Context, in *dynamicpb.Message) (any, error) {
+// askOthers calls a service once or, one after the other, as often as count says.
+func askOthers(ctx context.Context, svc *hanse.Service, in *dynamicpb.Message, service string) error {
+	fields := in.Descriptor().Fields()
+	ask, answer := dynamicpb.NewMessage(in.Descriptor()), dynamicpb.NewMessage(in.Descriptor())
+	for range max(1, in.Get(fields.ByName("count")).Int()) {
+		if err := svc.Conn(service).Invoke(ctx, "/shelf.v1.Shelf/Get", ask, answer); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// getItem answers with what it got, for a name such as "of stock" when it has asked that service, with an error and a line in the log for the name "nothing", and with the header "who" and the claims of a user as tags.
+func getItem(ctx context.Context, svc *hanse.Service, in *dynamicpb.Message) (any, error) {
 	fields := in.Descriptor().Fields()
 	name := in.Get(fields.ByName("name")).String()
+	if service, ok := strings.CutPrefix(name, "of "); ok {
+		return in, askOthers(ctx, svc, in, service)
+	}
 	switch name {
 	case "nothing":
+		svc.Logger().WarnContext(ctx, "somebody wants nothing", "size", 0)
 		st, err := status.New(codes.NotFound, "there is no nothing").WithDetails(&errdetails.ErrorInfo{Reason: "NO_SUCH_ITEM", Domain: "shelf"})
 		if err != nil {
 			return nil, err

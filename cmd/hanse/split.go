@@ -45,6 +45,7 @@ process stay there.`,
 		Args: argCount(1, -1, "the name of a service"),
 	}
 	where.add(cmd)
+	where.addChanging(cmd)
 	cmd.Flags().StringArrayVar(&flags.headers, "header", nil, "send calls with this `KEY=VALUE:VERSION` in their metadata there (KEY:VERSION for any value); repeatable, the first that fits decides; off takes them away")
 	cmd.Flags().StringVar(&flags.sticky, "sticky", "", "calls with the same value for this `key` of their metadata get the same version; off ends that")
 	cmd.Flags().BoolVar(&flags.strict, "strict", false, "calls to a version that no instance has fail, instead of going to another one")
@@ -75,11 +76,16 @@ process stay there.`,
 		if err != nil {
 			return err
 		}
+		changes := len(args) > 1 || cmd.Flags().Changed("header") || cmd.Flags().Changed("sticky") || cmd.Flags().Changed("strict")
+		if changes || flags.off {
+			if err := at.mayChange(); err != nil {
+				return err
+			}
+		}
 		split, err := at.split(cmd.Context(), service)
 		if err != nil {
 			return err
 		}
-		changes := len(args) > 1 || cmd.Flags().Changed("header") || cmd.Flags().Changed("sticky") || cmd.Flags().Changed("strict")
 		if flags.off && changes {
 			return ui.Usagef("split: --off takes all rules away, and there are others to set").Then("write one or the other")
 		}
@@ -245,6 +251,9 @@ func (p *place) noSplits() error {
 
 // setSplit puts rules into the registry.
 func (p *place) setSplit(ctx context.Context, split discovery.Split) error {
+	if err := p.mayChange(); err != nil {
+		return err
+	}
 	s, err := p.splitter()
 	if err != nil {
 		return err

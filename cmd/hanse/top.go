@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/control"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
 	"github.com/hanse-go/hanse/dashboard"
 	"github.com/hanse-go/hanse/telemetry/collector"
@@ -28,13 +27,17 @@ once. With names, only these services.
 
 READY is how many instances take calls, and of how many that should. CALLS, ERRORS and the durations are of the calls that a service took in the
 window, events among them; ERRORS is the part that failed. CPU is of one processor, so 250 % are two and a half; it and MEMORY are of all instances together,
-where their processes tell it.`,
+where their processes tell it.
+
+` + watchedHelp,
 		Example: `  hanse top
   hanse top cart checkout --window 5m
   hanse top --sort cpu --once
+  hanse top --context prod
   hanse top --json | jq '.services[] | select(.errors > 0) | .name'`,
 	}
-	system := systemFlag(cmd)
+	var at watchedFlags
+	at.add(cmd)
 	f := cmd.Flags()
 	f.BoolVar(&once, "once", false, "show it once")
 	f.DurationVarP(&t.window, "window", "w", 30*time.Second, "the numbers are those of this last `time`")
@@ -42,7 +45,7 @@ where their processes tell it.`,
 	f.StringVar(&t.order, "sort", topOrders[0], "the `ORDER` of services: "+strings.Join(topOrders, ", "))
 	f.IntVarP(&t.methods, "methods", "n", 10, "show the `N` busiest methods")
 	u.JSONFlag(cmd, "one object with services and methods")
-	cmd.ValidArgsFunction = completeServices(system, "")
+	cmd.ValidArgsFunction = at.complete
 	_ = cmd.RegisterFlagCompletionFunc("sort", cobra.FixedCompletions(topOrders, cobra.ShellCompDirectiveNoFileComp))
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		switch {
@@ -55,11 +58,15 @@ where their processes tell it.`,
 		case !slices.Contains(topOrders, t.order):
 			return ui.Usagef("top: there is no order %q", t.order).Then("%s", ui.DidYouMean(t.order, topOrders))
 		}
-		sys, err := findSystem(*system)
+		find := at.ask
+		if !once && !u.JSON && u.OutTerminal { // the head of the page says it
+			find = func(*ui.UI) (*watched, error) { return at.find() }
+		}
+		sys, err := find(u)
 		if err != nil {
 			return err
 		}
-		t.system, t.client, t.names = sys.Name, control.NewClient(sys.Control), args
+		t.of, t.names = sys, args
 		if once || u.JSON || !u.OutTerminal {
 			return asUI(t.once(cmd.Context()))
 		}
@@ -77,10 +84,9 @@ var topOrders = []string{"calls", "errors", "p95", "cpu", "memory", "name"}
 
 // top shows how busy a system is.
 type top struct {
-	ui     *ui.UI
-	client *control.Client
-	system string
-	names  []string // none: all
+	ui    *ui.UI
+	of    *watched
+	names []string // none: all
 
 	window, every time.Duration
 	methods       int
@@ -94,7 +100,7 @@ func (t *top) ask(ctx context.Context) (*dashboard.Top, error) {
 		methods = 1000 // those of the others are taken out below
 	}
 	got := new(dashboard.Top)
-	if err := t.client.API(ctx, "top", url.Values{"window": {t.window.String()}, "methods": {strconv.Itoa(methods)}}, got); err != nil {
+	if err := t.of.client.API(ctx, "top", url.Values{"window": {t.window.String()}, "methods": {strconv.Itoa(methods)}}, got); err != nil {
 		return nil, err
 	}
 	if len(t.names) > 0 {
@@ -104,7 +110,7 @@ func (t *top) ask(ctx context.Context) (*dashboard.Top, error) {
 		}
 		for _, name := range t.names {
 			if !slices.Contains(known, name) {
-				return nil, ui.Errorf("there is no service %q in %s", name, t.system).Then("%s", cmp.Or(ui.DidYouMean(name, known), "hanse ps lists those that there are"))
+				return nil, ui.Errorf("there is no service %q in %s", name, t.of.name).Then("%s", cmp.Or(ui.DidYouMean(name, known), "hanse ps lists those that there are"))
 			}
 		}
 		got.Services = slices.DeleteFunc(got.Services, func(s dashboard.TopService) bool { return !slices.Contains(t.names, s.Name) })
@@ -154,7 +160,7 @@ func (t *top) once(ctx context.Context) error {
 	return nil
 }
 
-// live shows it in place, until ctx ends or hanse dev does.
+// live shows it in place, until ctx ends or who answers does.
 func (t *top) live(ctx context.Context) error {
 	tick := time.NewTicker(t.every)
 	defer tick.Stop()
@@ -167,7 +173,7 @@ func (t *top) live(ctx context.Context) error {
 			t.ui.Printf("\x1b[2J")
 		}
 		columns, rows := t.ui.Size()
-		head := fmt.Sprintf("%s %s\n\n", ui.Strong.Sprint(t.system), ui.Faint.Sprint(fmt.Sprintf("the last %v, at %s; Ctrl-C ends", t.window, got.To.Local().Format(time.TimeOnly))))
+		head := fmt.Sprintf("%s %s\n\n", t.of.title(), ui.Faint.Sprint(fmt.Sprintf("the last %v, at %s; Ctrl-C ends", t.window, got.To.Local().Format(time.TimeOnly))))
 		redraw(t.ui, ui.Crop(head+topText(got), columns, rows-1))
 		select {
 		case <-tick.C:

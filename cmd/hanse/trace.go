@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,12 +21,15 @@ func newTrace(u *ui.UI) *cobra.Command {
 		Long: `Look at the requests that went through the running system. Each is a trace: the calls that it led to, with the service that took each, how
 long that was, and whether it failed.
 
+` + watchedHelp + `
+
 ` + traceFilterHelp,
 		Example: `  hanse trace ls                            the newest requests
   hanse trace ls 'status:error'             those with something that failed
   hanse trace ls --sort slowest cart        those in which the cart took longest
   hanse trace show 4bf92f35                 one of them, as a waterfall
-  hanse trace tail 'duration>100ms'         slow ones, as they come`,
+  hanse trace tail 'duration>100ms'         slow ones, as they come
+  hanse trace ls --context prod             of a system that hanse dashboard shows`,
 	}, newTraceLs(u), newTraceShow(u), newTraceTail(u))
 }
 
@@ -43,31 +45,33 @@ const traceFilterHelp = `A filter is what the dashboard's page of traces takes, 
 
 // traceSearch is what the commands that list traces have in common.
 type traceSearch struct {
-	system *string
+	watchedFlags
+	ui     *ui.UI
 	client *control.Client
 	filter string // with the services
 	names  []string
 }
 
-func (s *traceSearch) add(cmd *cobra.Command) {
-	s.system = systemFlag(cmd)
+func (s *traceSearch) add(u *ui.UI, cmd *cobra.Command) {
+	s.ui = u
+	s.watchedFlags.add(cmd)
 	cmd.ValidArgsFunction = s.complete
 }
 
-// find reads the arguments, of which some are names of services, and finds the system.
-func (s *traceSearch) find(ctx context.Context, command string, args []string) error {
+// search reads the arguments, of which some are names of services, and finds the system.
+func (s *traceSearch) search(ctx context.Context, command string, args []string) error {
 	if _, _, err := parseTerms(command, args, "", "", nil); err != nil { // whatever runs
 		return err
 	}
-	sys, err := findSystem(*s.system)
+	sys, err := s.ask(s.ui)
 	if err != nil {
 		return err
 	}
-	s.client = control.NewClient(sys.Control)
-	if s.names, err = s.services(ctx); err != nil {
+	s.client = sys.client
+	if s.names, err = sys.services(ctx); err != nil {
 		return asUI(err)
 	}
-	services, f, err := parseTerms(command, args, "", sys.Name, s.names)
+	services, f, err := parseTerms(command, args, "", sys.name, s.names)
 	if err != nil {
 		return err
 	}
@@ -76,31 +80,6 @@ func (s *traceSearch) find(ctx context.Context, command string, args []string) e
 		s.filter = strings.TrimSpace("service:" + strings.Join(services, ",") + " " + s.filter)
 	}
 	return nil
-}
-
-// services are those that run or should, and those that told something in the last hour.
-func (s *traceSearch) services(ctx context.Context) (names []string, err error) {
-	status, err := s.client.Status(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, svc := range status.Services {
-		names = append(names, svc.Name)
-	}
-	for _, p := range status.Processes {
-		names = append(names, p.Name)
-	}
-	var told struct {
-		Services []collector.ServiceSummary `json:"services"`
-	}
-	if err := s.client.API(ctx, "services", url.Values{"window": {"1h"}}, &told); err != nil {
-		return nil, err
-	}
-	for _, svc := range told.Services {
-		names = append(names, svc.Name)
-	}
-	slices.Sort(names)
-	return slices.Compact(names), nil
 }
 
 // page asks for traces.
@@ -118,12 +97,7 @@ func (s *traceSearch) complete(cmd *cobra.Command, _ []string, word string) (lis
 			return list, cobra.ShellCompDirectiveNoFileComp
 		}
 	}
-	if sys, err := findSystem(*s.system); err == nil {
-		ctx, cancel := context.WithTimeout(cmd.Context(), 2*time.Second) // somebody waits for a key to do something
-		defer cancel()
-		s.client = control.NewClient(sys.Control)
-		list, _ = s.services(ctx)
-	}
+	list, _ = s.watchedFlags.complete(cmd, nil, word)
 	if strings.HasPrefix(word, "service:") {
 		for i := range list {
 			list[i] = "service:" + list[i]

@@ -29,7 +29,7 @@ did, SERVICES how many took part, and REQUEST what began it.
   hanse trace ls --since 2h --sort slowest --limit 5
   hanse trace ls --json 'status:error' | jq -r '.[].trace_id'`,
 	}
-	search.add(cmd)
+	search.add(u, cmd)
 	f := cmd.Flags()
 	f.StringVar(&since, "since", "15m", "requests of the last `TIME`, such as 2h, or since a time, such as 14:05 or 2026-01-31T14:05:00Z")
 	f.StringVar(&order, "sort", "newest", "newest or slowest first: an `ORDER`; slowest goes by the longest span that meets the filter")
@@ -48,7 +48,7 @@ did, SERVICES how many took part, and REQUEST what began it.
 		if err != nil {
 			return err
 		}
-		if err := search.find(cmd.Context(), "trace ls", args); err != nil {
+		if err := search.search(cmd.Context(), "trace ls", args); err != nil {
 			return err
 		}
 		q := url.Values{"q": {search.filter}, "from": {from.Format(time.RFC3339Nano)}, "limit": {strconv.Itoa(limit)}}

@@ -43,14 +43,15 @@ Of a large request ` + ui.Plural(mostShown, "span") + ` are shown: those that fa
   hanse trace show 4bf92f35 --json | jq '.spans[] | select(.status == "error")'`,
 		Args: argCount(1, 1, "the ID of a trace, or its first digits"),
 	}
-	system := systemFlag(cmd)
+	var at watchedFlags
+	at.add(cmd)
 	f := cmd.Flags()
 	f.BoolVarP(&d.Said, "logs", "l", false, "also what was logged in each span, and its events")
 	f.BoolVarP(&d.Critical, "critical", "c", false, "only the critical path")
 	f.BoolVarP(&all, "all", "a", false, "all spans of a large request")
 	f.IntVar(&d.Width, "width", 0, "draw so many `columns` (default those of the terminal)")
 	u.JSONFlag(cmd, "the trace with all spans, and with --logs its lines,")
-	cmd.ValidArgsFunction = completeTraces(system)
+	cmd.ValidArgsFunction = at.completeTraces
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if d.Width != 0 && d.Width < 40 {
 			return ui.Usagef("trace show: --width is %d", d.Width).Then("give 40 columns or more")
@@ -59,11 +60,11 @@ Of a large request ` + ui.Plural(mostShown, "span") + ` are shown: those that fa
 		if err != nil {
 			return err
 		}
-		sys, err := findSystem(*system)
+		sys, err := at.ask(u)
 		if err != nil {
 			return err
 		}
-		client := control.NewClient(sys.Control)
+		client := sys.client
 		id, err := findTrace(cmd.Context(), client, prefix)
 		if err != nil {
 			return asUI(err)
@@ -164,26 +165,24 @@ func findTrace(ctx context.Context, client *control.Client, prefix string) (stri
 }
 
 // completeTraces completes the IDs of the newest traces.
-func completeTraces(system *string) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	return func(cmd *cobra.Command, args []string, word string) (list []string, _ cobra.ShellCompDirective) {
-		sys, err := findSystem(*system)
-		if err != nil || len(args) > 0 {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		ctx, cancel := context.WithTimeout(cmd.Context(), 2*time.Second) // somebody waits for a key to do something
-		defer cancel()
-		q := url.Values{"limit": {"20"}}
-		if someID.MatchString(word) {
-			q.Set("q", "trace:"+word)
-		}
-		var page collector.TracePage
-		if err := control.NewClient(sys.Control).API(ctx, "traces", q, &page); err != nil {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		digits := enough(page.Traces)
-		for _, t := range page.Traces {
-			list = append(list, t.TraceID[:digits]+"\t"+t.Service+" "+ui.Method(t.Name)+" "+ui.Duration(t.Duration))
-		}
-		return list, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+func (f *watchedFlags) completeTraces(cmd *cobra.Command, args []string, word string) (list []string, _ cobra.ShellCompDirective) {
+	sys, err := f.find()
+	if err != nil || len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), 2*time.Second) // somebody waits for a key to do something
+	defer cancel()
+	q := url.Values{"limit": {"20"}}
+	if someID.MatchString(word) {
+		q.Set("q", "trace:"+word)
+	}
+	var page collector.TracePage
+	if err := sys.client.API(ctx, "traces", q, &page); err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	digits := enough(page.Traces)
+	for _, t := range page.Traces {
+		list = append(list, t.TraceID[:digits]+"\t"+t.Service+" "+ui.Method(t.Name)+" "+ui.Duration(t.Duration))
+	}
+	return list, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
 }

@@ -31,14 +31,14 @@ seconds after it.
   hanse trace tail -n 0 'status:error'
   hanse trace tail --json 'duration>1s' | jq -r .trace_id`,
 	}
-	search.add(cmd)
+	search.add(u, cmd)
 	cmd.Flags().IntVarP(&lines, "lines", "n", 10, "show the last `N` first, at most 2000")
 	u.JSONFlag(cmd, "one object per line, as hanse trace ls has it,")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if lines < 0 || lines > 2000 {
 			return ui.Usagef("trace tail: -n is %d", lines).Then("give a number up to 2000")
 		}
-		if err := search.find(cmd.Context(), "trace tail", args); err != nil {
+		if err := search.search(cmd.Context(), "trace tail", args); err != nil {
 			return err
 		}
 		t := &traceTail{search: &search, show: printTrace(u)}
@@ -113,7 +113,7 @@ type waitingTrace struct {
 	seen, start time.Time
 }
 
-// run shows the last n traces, and then what comes, until ctx ends or hanse dev does.
+// run shows the last n traces, and then what comes, until ctx ends or who answers does.
 func (t *traceTail) run(ctx context.Context, n int) error {
 	t.waiting, t.shown = make(map[string]waitingTrace), make(map[string]time.Time)
 	page, err := t.search.page(ctx, url.Values{"q": {t.search.filter}, "window": {"1h"}, "limit": {strconv.Itoa(max(n, 1))}})

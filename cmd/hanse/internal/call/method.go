@@ -11,12 +11,19 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/descriptorpb"
 )
 
 // Method is a method to call, with the types that its messages may use.
 type Method struct {
 	Desc  protoreflect.MethodDescriptor
 	Types *reflection.Types
+}
+
+// Safe reports whether the method is marked NO_SIDE_EFFECTS: a call of it changes nothing.
+func (m *Method) Safe() bool {
+	o, ok := m.Desc.Options().(*descriptorpb.MethodOptions)
+	return ok && o.GetIdempotencyLevel() == descriptorpb.MethodOptions_NO_SIDE_EFFECTS
 }
 
 // Find returns the method that t means. offered are the contracts of the service, as the registry knows them; nil: all that the

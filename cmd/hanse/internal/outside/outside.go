@@ -27,9 +27,10 @@ import (
 
 // Options say which system it is and how it is shown.
 type Options struct {
-	Key        string        // by [Key]
+	Key        string        // by [ContextKey] or [PlaceKey]
 	Name       string        // of the system, as the page has it
 	Place      string        // where it is looked for, for people
+	Dir        string        // folder that it belongs to; "": that is not known
 	Reach      reach.Options // its registry, backplane and certificates
 	Services   []string      // that are looked for; none: all
 	Production bool          // it is marked so; nothing can be changed
@@ -81,7 +82,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("the socket for other commands: %w", err)
 	}
-	record := Record{Key: o.Key, Name: o.Name, PID: os.Getpid()}
+	record := Record{Key: o.Key, Name: o.Name, Place: o.Place, Dir: o.Dir, PID: os.Getpid(), Production: o.Production}
 	held, err := hold(record)
 	if errors.Is(err, ErrRuns) {
 		if other, found, err := Find(o.Key); err == nil && found {
@@ -217,7 +218,12 @@ type commands struct {
 }
 
 func (c commands) Status() control.Status {
-	return control.Status{System: c.v.Name, PID: os.Getpid(), Ready: true, Services: []control.Service{}, Dashboard: c.link}
+	st := control.Status{System: c.v.Name, PID: os.Getpid(), Ready: true, Services: []control.Service{}, Dashboard: c.link}
+	known, _ := c.v.State(context.Background()) // it has no errors
+	for _, s := range known.Services {
+		st.Services = append(st.Services, control.Service{Name: s.Name, Want: len(s.Instances)})
+	}
+	return st
 }
 
 func (commands) Do(context.Context, control.Request, func(string)) error {

@@ -16,18 +16,23 @@ import (
 
 // Record is a dashboard that runs: how other commands of this user find it.
 type Record struct {
-	Key     string `json:"key"`
-	Name    string `json:"name"` // of the system, for people
-	PID     int    `json:"pid"`
+	Key   string `json:"key"`
+	Name  string `json:"name"`  // of the system, for people
+	Place string `json:"place"` // where it is looked for, for people
+	Dir   string `json:"dir"`   // folder that the system belongs to, as far as that is known
+	PID   int    `json:"pid"`
+
+	Production bool `json:"production"` // it is marked so
+
 	Control string `json:"control"` // path of the unix socket at which its API is
 	Link    string `json:"link"`    // with its token
 }
 
-// Key is what a dashboard of a context, or else of a place, is known by. The parts of a place may have secrets in them: a key has none.
-func Key(context string, place ...string) string {
-	if context != "" {
-		return "context-" + context
-	}
+// ContextKey is what a dashboard of a context is known by.
+func ContextKey(name string) string { return "context-" + name }
+
+// PlaceKey is what a dashboard of a place is known by that no context names. The parts of a place may have secrets in them: a key has none.
+func PlaceKey(place ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(place, "\x00")))
 	return "place-" + hex.EncodeToString(sum[:8])
 }

@@ -13,10 +13,15 @@ import (
 	"strings"
 )
 
-// Client speaks to a running hanse dev. Its methods may be called concurrently.
-type Client struct{ http http.Client }
+// Client speaks to a running hanse dev, or to a hanse dashboard. Its methods may be called concurrently.
+type Client struct {
+	// Peer is the command that answers, for errors; "" is hanse dev.
+	Peer string
 
-// NewClient returns a client of the hanse dev whose control socket is at path.
+	http http.Client
+}
+
+// NewClient returns a client of the command whose control socket is at path.
 func NewClient(path string) *Client {
 	return &Client{http: http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -26,7 +31,7 @@ func NewClient(path string) *Client {
 	}}}
 }
 
-// Status returns what hanse dev knows of its system.
+// Status returns what the command knows of its system.
 func (c *Client) Status(ctx context.Context) (*Status, error) {
 	resp, err := c.call(ctx, http.MethodGet, "/status", nil)
 	if err != nil {
@@ -35,7 +40,7 @@ func (c *Client) Status(ctx context.Context) (*Status, error) {
 	defer resp.Body.Close()
 	var s Status
 	if err := json.NewDecoder(resp.Body).Decode(&s); err != nil {
-		return nil, fmt.Errorf("reading the answer of hanse dev: %w", err)
+		return nil, fmt.Errorf("reading the answer of %s: %w", c.peer(), err)
 	}
 	return &s, nil
 }
@@ -51,7 +56,7 @@ func (c *Client) Do(ctx context.Context, r Request, progress func(string)) error
 	for dec := json.NewDecoder(resp.Body); ; {
 		var e Event
 		if err := dec.Decode(&e); err != nil {
-			return lost(ctx, err)
+			return c.lost(ctx, err)
 		}
 		if e.Text != "" {
 			progress(e.Text)
@@ -73,7 +78,7 @@ func (c *Client) API(ctx context.Context, path string, q url.Values, v any) erro
 	}
 	defer resp.Body.Close()
 	if err := json.NewDecoder(resp.Body).Decode(v); err != nil {
-		return lost(ctx, err)
+		return c.lost(ctx, err)
 	}
 	return nil
 }
@@ -93,7 +98,7 @@ func (c *Client) call(ctx context.Context, method, path string, body any) (*http
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, lost(ctx, err)
+		return nil, c.lost(ctx, err)
 	}
 	if resp.StatusCode == http.StatusOK {
 		return resp, nil
@@ -107,12 +112,14 @@ func (c *Client) call(ctx context.Context, method, path string, body any) (*http
 	if json.Unmarshal(said, &e) == nil && e.What+e.API != "" {
 		return nil, &Error{What: cmp.Or(e.What, e.API), Do: e.Do}
 	}
-	return nil, fmt.Errorf("hanse dev answers %s: %s", resp.Status, strings.TrimSpace(string(said)))
+	return nil, fmt.Errorf("%s answers %s: %s", c.peer(), resp.Status, strings.TrimSpace(string(said)))
 }
 
-func lost(ctx context.Context, err error) error {
+func (c *Client) peer() string { return cmp.Or(c.Peer, "hanse dev") }
+
+func (c *Client) lost(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return fmt.Errorf("hanse dev does not answer (did it end?): %w", err)
+	return fmt.Errorf("%s does not answer (did it end?): %w", c.peer(), err)
 }

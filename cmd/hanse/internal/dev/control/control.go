@@ -1,5 +1,5 @@
 // Package control is what hanse dev and the commands in other terminals say to each other: HTTP and JSON over a unix socket that
-// only the user can open.
+// only the user can open. A hanse dashboard answers in the same way, as far as it can.
 //
 //	GET  /v1/status                       Status
 //	GET  /v1/logs?service=S&n=N&follow=1  a stream of logs.Line

@@ -53,7 +53,7 @@ func (c *Client) Logs(ctx context.Context, q LogQuery, line func(collector.Log))
 			if errors.Is(err, io.EOF) || ctx.Err() != nil {
 				return nil
 			}
-			return lost(ctx, err)
+			return c.lost(ctx, err)
 		}
 		line(l)
 	}
