@@ -84,14 +84,14 @@ stays the same.`,
 	}
 	f := cmd.Flags()
 	f.BoolVar(&o.One, "one", false, "run each program whole, in one process")
-	f.StringArrayVar(&replicas, "replicas", nil, "run a service in several copies: `SERVICE=N` (repeatable)")
+	f.StringArrayVar(&replicas, "replicas", nil, "run a service in several copies: `SERVICE=N`; repeatable")
 	f.StringVar(&o.Backplane, "backplane", os.Getenv("HANSE_BACKPLANE"), "the `URL` of the NATS that the programs use, or off (default one inside of hanse dev, whose data outlive it)")
 	f.BoolVar(&o.NoIdentity, "no-identity", false, "let the services speak plaintext, without certificates")
 	f.DurationVar(&o.CertificateLife, "certificate-life", time.Hour, "how long certificates are good; they are renewed when a third of the `time` is over")
 	f.StringVar(&front, "gateway", "", "serve all services at this `host:port` of this machine; off: at none (default a port of 127.0.0.1 that stays the same)")
 	f.StringVar(&o.DashboardAddr, "dashboard", "", "show the system in a browser at this `host:port` of this machine; off: do not (default a port of 127.0.0.1 that stays the same)")
-	f.StringSliceVar(&o.Services, "services", nil, "start these services only: `NAME,…` (default all)")
-	f.StringVar(&o.Name, "system", os.Getenv("HANSE_SYSTEM"), "`name` of the system (default that in hanse.yaml, or the folder's)")
+	f.StringSliceVar(&o.Services, "services", nil, "start only these services: `NAME,…` (default all)")
+	f.StringVar(&o.Name, "system", os.Getenv("HANSE_SYSTEM"), "the `name` of the system (default that in hanse.yaml, or the folder's)")
 	return cmd
 }
 

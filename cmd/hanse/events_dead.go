@@ -187,7 +187,8 @@ func newDeadShow(u *ui.UI) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show TOPIC ID…",
 		Short: "Show dead letters with all that is known of them",
-		Long:  `Show dead letters: the error, the attempts, the group, what was published, and its message. ID is the number that hanse events dead ls shows, or the ID of the event.`,
+		Long: `Show dead letters: the error, the attempts, the group, what was published, and its message.
+ID is the number that hanse events dead ls shows, or the ID of the event.`,
 		Example: `  hanse events dead show orders.placed 17
   hanse events dead show orders.placed 17 --json | jq '.[].data'`,
 		Args: argCount(2, -1, "the name of a topic and the number or ID of a dead letter"),

@@ -50,7 +50,7 @@ The function that finds the key of an event is a part of the programs, so an eve
 	cmd.Flags().StringVar(&f.id, "id", "", "the `ID` of the event (default one that is drawn)")
 	cmd.Flags().StringVar(&f.source, "source", "hanse:///cli", "the `URI` of who publishes it")
 	cmd.Flags().StringVar(&f.subject, "subject", "", "what the event is about, a `text`")
-	cmd.Flags().StringArrayVar(&f.metadata, "metadata", nil, "a header `name=value`; repeatable")
+	cmd.Flags().StringArrayVar(&f.metadata, "metadata", nil, "a header `key=value`; repeatable")
 	cmd.Flags().StringVar(&f.at, "at", "", "deliver it at this `time`, or in so long (90m), where the topic's events may be for later")
 	u.JSONFlag(cmd, "the ID and the number of the event")
 	cmd.ValidArgsFunction = at.completePublish

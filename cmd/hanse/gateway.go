@@ -27,7 +27,7 @@ func newGateway(u *ui.UI) *cobra.Command {
 	var who *string
 	format := "text"
 	cmd := &cobra.Command{
-		Use:   "gateway [FLAG]…",
+		Use:   "gateway",
 		Short: "Show the services of a system to its clients, at one address",
 		Long: `Serve clients outside of a system at one address, whatever they speak: gRPC, Connect, gRPC-Web, REST, JSON, WebSocket. What can be
 called it learns from the services themselves, while they come and go.
@@ -73,7 +73,7 @@ the gateway does.`,
 	f.BoolVar(&g.Settings.MCP, "mcp", false, "offer methods without side effects to AI agents, at /mcp, without --config")
 	f.BoolVar(&g.Settings.AccessLog, "access-log", false, "log every call, without --config")
 	f.StringSliceVar(&g.Settings.Expose, "expose", nil, "the services that can be called: `NAME,…`, without --config (default all)")
-	f.DurationVar(&g.DrainTimeout, "drain-timeout", 0, "how long calls may take to finish at the end (default 30s)")
+	f.DurationVar(&g.DrainTimeout, "drain-timeout", 0, "give calls this much `time` to finish at the end (default 30s)")
 	f.StringVar(&format, "log-format", format, "of the log: `text|json`")
 	where.add(cmd)
 	who = identityFlag(cmd)

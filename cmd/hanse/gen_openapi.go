@@ -46,10 +46,10 @@ A running service has its document at /openapi.json, under hanse dev or with --d
 		},
 	}
 	cmd.Flags().BoolVar(&check, "check", false, "write nothing; exit with 1 if the file would change")
-	cmd.Flags().StringVar(&o.Title, "title", "", "`name` of what is described (default: that of its only service)")
-	cmd.Flags().StringVar(&o.Version, "api-version", "", "`version` of what is described (default 0)")
+	cmd.Flags().StringVar(&o.Title, "title", "", "the `name` of what is described (default that of its only service)")
+	cmd.Flags().StringVar(&o.Version, "api-version", "", "the `version` of what is described (default 0)")
 	cmd.Flags().StringVar(&o.Description, "description", "", "introduce it with this `text`, in Markdown")
-	cmd.Flags().StringArrayVar(&o.Servers, "server", nil, "`URL` at which it is served; repeatable")
+	cmd.Flags().StringArrayVar(&o.Servers, "server", nil, "a `URL` at which it is served; repeatable")
 	return cmd
 }
 

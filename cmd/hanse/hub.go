@@ -44,7 +44,7 @@ type hub struct {
 func newHub(u *ui.UI) *cobra.Command {
 	h := &hub{ui: u, logFormat: "text"}
 	cmd := &cobra.Command{
-		Use:   "hub [FLAG]…",
+		Use:   "hub",
 		Short: "Run the backplane of a system: NATS with JetStream, one server or three",
 		Long: `Run the NATS that carries the events, stores and, where there is no other, the registry of a system, until Ctrl-C.
 
@@ -73,8 +73,8 @@ the others.`,
 	f.BoolVar(&h.server.NoSync, "no-sync", false, "acknowledge before the disk has it: faster, and a crash of the machine loses the last seconds")
 	f.StringVar(&h.maxDisk, "max-disk", "", "the most `bytes` to keep on the disk, such as 50GiB (default three quarters of what is free)")
 	f.StringVar(&h.maxMemory, "max-memory", "", "the most `bytes` to keep in memory, such as 1GiB (default 256MiB)")
-	f.DurationVar(&h.server.Drain, "drain", 0, "how long programs get to go to the other servers of a cluster at the end (default 5s)")
-	f.StringVar(&h.system, "system", os.Getenv("HANSE_SYSTEM"), "`name` of the system (default that in hanse.yaml, or the folder's)")
+	f.DurationVar(&h.server.Drain, "drain", 0, "give programs this much `time` at the end to go to the other servers of a cluster (default 5s)")
+	f.StringVar(&h.system, "system", os.Getenv("HANSE_SYSTEM"), "the `name` of the system (default that in hanse.yaml, or the folder's)")
 	f.StringVar(&h.logFormat, "log-format", h.logFormat, "of the log: `text|json`")
 	f.TextVar(&h.logLevel, "log-level", slog.LevelInfo, "of the log: `debug|info|warn|error`")
 	cmd.MarkFlagsRequiredTogether("cluster", "join")

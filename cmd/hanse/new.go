@@ -42,8 +42,8 @@ the folder NAME. Nothing that exists is overwritten.`,
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&modulePath, "module", "", "`path` of the new module (default example.com/NAME)")
-	cmd.Flags().StringVar(&source, "source", "", "`dir` of Hanse's source to build with (default: the checkout that hanse was built from, else its version; variable "+scaffold.SourceVariable+")")
+	cmd.Flags().StringVar(&modulePath, "module", "", "the `path` of the new module (default example.com/NAME)")
+	cmd.Flags().StringVar(&source, "source", "", "the `folder` of Hanse's source to build with (default the checkout that hanse was built from, else its version; variable "+scaffold.SourceVariable+")")
 	u.JSONFlag(cmd, "what was made")
 	return cmd
 }
