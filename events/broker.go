@@ -150,3 +150,10 @@ type Delivery interface {
 	// when the broker cannot tell.
 	Lost() <-chan struct{}
 }
+
+// Leased is a [Delivery] of a broker whose members have what they hold for a time, and must be heard of to keep it.
+type Leased interface {
+	// Valid reports whether the message is this member's for certain, so that nobody else has it now. While it is not, and Lost is not closed, no
+	// handler begins with it.
+	Valid() bool
+}

@@ -26,6 +26,7 @@ type hooked struct {
 	subscribe func(events.SubscriptionInfo) error
 	next      func() error
 	lost      <-chan struct{}
+	doubtful  atomic.Bool // deliveries are not valid
 	ack       error
 	unlimited bool // deliveries; the limit is the subscription's to keep
 	retries   atomic.Int64
@@ -79,6 +80,8 @@ type hookedDelivery struct {
 }
 
 func (d *hookedDelivery) Lost() <-chan struct{} { return d.h.lost }
+
+func (d *hookedDelivery) Valid() bool { return !d.h.doubtful.Load() }
 
 func (d *hookedDelivery) Ack(ctx context.Context) error {
 	if d.h.ack != nil {
@@ -164,6 +167,45 @@ func TestLost(t *testing.T) {
 		synctest.Wait()
 		if s := sub.Stats(); !errors.Is(cause, events.ErrLost) || s.Lost != 1 || s.Failed != 0 || s.Held != 0 {
 			t.Errorf("cause %v, %+v", cause, s)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestDoubtful holds that no handler begins while it is not certain that its event is this member's, and that the order stays.
+func TestDoubtful(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lost := make(chan struct{})
+		h := &hooked{lost: lost}
+		b := newBus(h)
+		var handled []string
+		keyed := events.NewTopic[text]("orders.keyed", events.Key(func(text) string { return "k" }))
+		sub := keyed.Subscribe(b, "g", func(_ context.Context, e *events.Event[text]) error {
+			handled = append(handled, e.Data.GetValue())
+			return nil
+		})
+		stop := runBus(t, b)
+		h.doubtful.Store(true)
+		publish(t, b, keyed, "1")
+		publish(t, b, keyed, "2")
+		time.Sleep(time.Minute)
+		if s := sub.Stats(); len(handled) > 0 || s.Held != 2 || s.Running != 0 {
+			t.Errorf("in doubt: %v, %+v", handled, s)
+		}
+		h.doubtful.Store(false)
+		time.Sleep(time.Second)
+		if s := sub.Stats(); !slices.Equal(handled, []string{"1", "2"}) || s.Handled != 2 || s.Failed != 0 {
+			t.Errorf("when it is certain: %v, %+v", handled, s)
+		}
+		h.doubtful.Store(true)
+		publish(t, b, keyed, "3")
+		time.Sleep(time.Second)
+		close(lost)
+		time.Sleep(time.Second)
+		if s := sub.Stats(); len(handled) != 2 || s.Lost != 1 || s.Held != 0 {
+			t.Errorf("when it is lost: %v, %+v", handled, s)
 		}
 		if err := stop(); err != nil {
 			t.Error(err)

@@ -401,6 +401,15 @@ func (it *item) lost() bool {
 	}
 }
 
+// doubtful says whether others may have got the event meanwhile.
+func (it *item) doubtful() bool {
+	if it.lease == nil {
+		return false
+	}
+	d, ok := it.delivery.(Leased)
+	return ok && !d.Valid()
+}
+
 // keepEvery is what part of AckWait passes between two looks at what is held.
 const keepEvery = 3
 

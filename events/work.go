@@ -63,12 +63,17 @@ func (s *Subscription) work() {
 	}
 }
 
+// doubtWait is how long an event waits of which it is not known whether it is this member's still.
+const doubtWait = 100 * time.Millisecond
+
 // process does what is to be done with an event.
 func (s *Subscription) process(it *item) {
 	most := s.retry.attempts()
 	switch only, forGroup := it.message.OnlyFor(); {
 	case it.lost():
 		s.finish(it, &s.stats.Lost)
+	case it.doubtful():
+		s.later(it, doubtWait)
 	case it.failed != nil:
 		s.bury(it)
 	case forGroup && only != s.group:

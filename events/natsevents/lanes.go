@@ -25,7 +25,8 @@ const (
 // Each partition belongs to one member at a time. Which one, all members work out for themselves from who is there. Who is to have a partition
 // takes it when its owner has given it back, or has been silent for too long; the record of the partition decides who was first. The new
 // owner has a new consumer and deletes the old one, so that a member that was only thought dead gets nothing any more, and its
-// acknowledgements count for nothing. A member hands out nothing when it has not been able to give a sign of life itself for most of that time.
+// acknowledgements count for nothing. A member hands out nothing when it has not been able to give a sign of life itself for most of that time; when it
+// is back, it writes the record of each partition first, which it cannot when another one has.
 type lanes struct {
 	b      *Broker
 	topic  *topic
@@ -56,10 +57,17 @@ type lanes struct {
 
 	// Of run alone:
 	records map[int]entry
-	seen    map[string]time.Time // members, and when they were last heard of
-	echo    time.Time            // when this one was last heard of by itself
-	unheard time.Time            // since when there is a sign of life that was stored and did not come back; zero when all did
-	mute    bool                 // that its signs of life are not stored was logged
+	seen    map[string]sign // of other members, the last and when it came
+	signs   []sign          // of this one, those that were stored and did not come back, and when they were sent
+	echo    time.Time       // when the last one was sent that came back
+	unheard time.Time       // since when there is a sign of life that was stored and did not come back; zero when all did
+	mute    bool            // that its signs of life are not stored was logged
+}
+
+// sign is a sign of life of a member.
+type sign struct {
+	revision uint64
+	at       time.Time
 }
 
 // entry is a record as the bucket has it.
@@ -71,7 +79,7 @@ type entry struct {
 func (b *Broker) subscribeLanes(ctx context.Context, t *topic, info events.SubscriptionInfo) (events.Source, error) {
 	s := &lanes{
 		b: b, topic: t, info: info, me: driver.Token(info.Member), look: make(chan struct{}, 1), ready: make(chan struct{}, 1),
-		done: make(chan struct{}), parts: make(map[int]*part), records: make(map[int]entry), seen: make(map[string]time.Time),
+		done: make(chan struct{}), parts: make(map[int]*part), records: make(map[int]entry), seen: make(map[string]sign),
 	}
 	err := b.patiently(ctx, func(ctx context.Context) (err error) {
 		if info.Group == "" {
@@ -168,13 +176,13 @@ func (s *lanes) Next(ctx context.Context, limit int) ([]events.Delivery, error) 
 // pop hands deliveries out, of each partition in turn. The caller holds s.mu.
 func (s *lanes) pop(limit int) []events.Delivery {
 	s.out = s.out[:0]
-	if s.kv != nil && !time.Now().Before(s.until) {
+	if !s.leased() {
 		return nil // others may have taken over
 	}
 	for range partitions + 1 {
 		s.turn = (s.turn + 1) % (partitions + 1)
 		p := s.parts[s.turn-1]
-		if p == nil || p.broken || p.quiet {
+		if p == nil || p.broken || p.quiet || p.unsure {
 			continue
 		}
 		n := min(limit-len(s.out), len(p.ready))
@@ -193,6 +201,9 @@ func (s *lanes) pop(limit int) []events.Delivery {
 	}
 	return s.out
 }
+
+// leased says whether nobody else can have taken a part, but for those that are unsure. The caller holds s.mu.
+func (s *lanes) leased() bool { return s.kv == nil || time.Now().Before(s.until) }
 
 // Close implements [events.Source]. A second call has no effect.
 func (s *lanes) Close(ctx context.Context) (err error) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -27,7 +28,7 @@ func (s *lanes) run(ctx context.Context) {
 		s.mu.Lock()
 		s.stale = false
 		s.mu.Unlock()
-		s.unheard = time.Time{}
+		s.unheard, s.signs = time.Time{}, nil
 		w, err := s.kv.Watch(ctx, s.key+".>")
 		if err == nil {
 			err = s.tend(ctx, w.Updates())
@@ -143,11 +144,17 @@ func (s *lanes) beat(ctx context.Context) error {
 	once, stop := context.WithTimeout(once, lease/3)
 	defer stop()
 	sent := time.Now()
-	_, err := s.kv.Put(once, s.memberKey(), []byte(sent.UTC().Format(time.RFC3339Nano)))
+	revision, err := s.kv.Put(once, s.memberKey(), []byte(sent.UTC().Format(time.RFC3339Nano)))
 	if err == nil {
 		s.mu.Lock()
+		if !time.Now().Before(s.until) { // others may have taken over meanwhile, or be about to: only the records can tell
+			for _, p := range s.parts {
+				p.unsure = true
+			}
+		}
 		s.until = sent.Add(lease * 3 / 4) // others wait for the whole, from when they got it
 		s.mu.Unlock()
+		s.signs = append(s.signs, sign{revision, sent})
 		if s.unheard.IsZero() {
 			s.unheard = sent
 		}
@@ -161,10 +168,10 @@ func (s *lanes) beat(ctx context.Context) error {
 			return err
 		}
 	}
-	for member, seen := range s.seen {
-		if sent.Sub(seen) > 10*lease && !s.alive(member) {
+	for member, last := range s.seen {
+		if sent.Sub(last.at) > 10*lease && !s.alive(member) {
 			delete(s.seen, member)
-			_ = s.kv.Purge(once, s.key+".member."+member, jetstream.PurgeTTL(markerTTL)) // another one will try
+			_ = s.kv.Purge(once, s.key+".member."+member, jetstream.PurgeTTL(markerTTL), jetstream.LastRevision(last.revision)) // another one will try
 		}
 	}
 	return nil
@@ -226,14 +233,21 @@ func (s *lanes) note(e jetstream.KeyValueEntry) {
 		case gone:
 			delete(s.seen, name)
 		case name == s.me:
-			if now.Sub(s.echo) > s.b.opts.Lease/2 { // the watch was interrupted: silence of others means nothing
-				for member := range s.seen {
-					s.seen[member] = now
+			s.unheard = time.Time{}
+			i := slices.IndexFunc(s.signs, func(own sign) bool { return own.revision == e.Revision() })
+			if i < 0 {
+				return // it was stored, but beat did not hear of it
+			}
+			sent := s.signs[i].at
+			s.signs = s.signs[i+1:]
+			if sent.Sub(s.echo) > s.b.opts.Lease/2 { // there was an interruption: silence of others means nothing
+				for member, last := range s.seen {
+					s.seen[member] = sign{last.revision, now}
 				}
 			}
-			s.echo, s.unheard = now, time.Time{}
+			s.echo = sent
 		default:
-			s.seen[name] = now
+			s.seen[name] = sign{e.Revision(), now}
 		}
 	case "part":
 		n, err := strconv.Atoi(name)
@@ -258,13 +272,15 @@ func (s *lanes) note(e jetstream.KeyValueEntry) {
 	}
 }
 
-// alive says whether a member has been heard of lately, by the measure of this one's own signs of life, which take the same way.
+// alive says whether a member has been heard of lately, by the measure of this one's own signs of life, which take the same way: it is not when one
+// that was sent a lease after the member's last came back, and none of the member before it. So its lease had ended by its own clock when its next one was
+// stored, if there was any, and it hands nothing out before it has written the record of the partition once more, see [lanes.own].
 func (s *lanes) alive(member string) bool {
 	if member == s.me {
 		return true
 	}
-	seen, ok := s.seen[member]
-	return ok && s.echo.Sub(seen) < s.b.opts.Lease
+	last, ok := s.seen[member]
+	return ok && s.echo.Sub(last.at) < s.b.opts.Lease
 }
 
 // balance takes the partitions that are to be this member's, and gives others back. It returns when to look again.
@@ -285,7 +301,7 @@ func (s *lanes) balance(ctx context.Context) time.Duration {
 	for n, owner := range owners {
 		p, r := s.parts[n], s.records[n]
 		switch {
-		case p == nil && owner == s.me && leased && (r.Owner == "" || !s.alive(r.Owner) || r.Owner == s.me):
+		case p == nil && leased && (r.Owner == s.me || owner == s.me && (r.Owner == "" || !s.alive(r.Owner))): // of its own, to give it back in the next round
 			claims = append(claims, n)
 		case p == nil:
 		case owner == s.me && !p.leaving.IsZero():
@@ -390,7 +406,7 @@ func (s *lanes) mend(ctx context.Context) time.Duration {
 	s.mu.Lock()
 	for _, p := range s.parts {
 		switch {
-		case !p.broken && !p.pull.suspect:
+		case !p.broken && !p.unsure && !p.pull.suspect:
 		case now.Before(p.mendAt):
 			wait = min(wait, p.mendAt.Sub(now))
 		default:
@@ -420,25 +436,55 @@ func (s *lanes) mend(ctx context.Context) time.Duration {
 	return wait
 }
 
-// mendPart looks whether a part's consumer is there and has delivered what came here, and makes another one when not.
+// mendPart sees that a part is this member's still, when that is unsure. It looks whether its consumer is there and has delivered what came here,
+// and makes another one when not.
 func (s *lanes) mendPart(ctx context.Context, p *part) error {
 	s.mu.Lock()
-	broken, number, pull := p.broken, p.number, p.pull
+	broken, unsure, suspect, number, pull := p.broken, p.unsure, p.pull.suspect, p.number, p.pull
 	s.mu.Unlock()
-	if !broken {
-		info, err := pull.info(ctx)
-		switch {
-		case err == nil && info.Delivered.Consumer == number:
-			s.mu.Lock()
-			pull.forget()
-			s.mu.Unlock()
-			return nil
-		case err == nil, errors.Is(err, jetstream.ErrConsumerNotFound): // something got lost
-		default:
+	if broken {
+		return s.reopen(ctx, p)
+	}
+	if unsure {
+		if ok, err := s.own(ctx, p, p.epoch, pull.consumer, s.records[p.n].Before); err != nil || !ok {
 			return err
 		}
+		signal(s.ready)
 	}
-	return s.reopen(ctx, p)
+	if !suspect {
+		return nil
+	}
+	info, err := pull.info(ctx)
+	switch {
+	case err == nil && info.Delivered.Consumer == number:
+		s.mu.Lock()
+		pull.forget()
+		s.mu.Unlock()
+		return nil
+	case err == nil, errors.Is(err, jetstream.ErrConsumerNotFound): // something got lost
+		return s.reopen(ctx, p)
+	default:
+		return err
+	}
+}
+
+// own writes the record of a part that is this member's. When another one was faster, the part is lost, and ok is false.
+func (s *lanes) own(ctx context.Context, p *part, epoch uint64, consumer, before string) (ok bool, err error) {
+	s.mu.Lock()
+	r := partRecord{Owner: s.me, Epoch: epoch, Consumer: consumer, Before: before, position: p.position()}
+	s.mu.Unlock()
+	revision, ok, err := s.b.put(ctx, s.kv, partKey(s.key, p.n), r, p.revision)
+	switch {
+	case err != nil:
+		return false, err
+	case !ok:
+		s.lose(p)
+		return false, nil
+	}
+	s.mu.Lock()
+	p.epoch, p.revision, p.unsure = epoch, revision, false
+	s.mu.Unlock()
+	return true, nil
 }
 
 // reopen gives a part another consumer, which begins at the first message that is not settled.
@@ -449,18 +495,9 @@ func (s *lanes) reopen(ctx context.Context, p *part) error {
 	s.mu.Unlock()
 	name := s.consumerName(p.n, p.epoch+1)
 	if s.kv != nil {
-		r := partRecord{Owner: s.me, Epoch: p.epoch + 1, Consumer: name, Before: before, position: at}
-		revision, ok, err := s.b.put(ctx, s.kv, partKey(s.key, p.n), r, p.revision)
-		switch {
-		case err != nil:
+		if ok, err := s.own(ctx, p, p.epoch+1, name, before); err != nil || !ok {
 			return err
-		case !ok:
-			s.lose(p)
-			return nil
 		}
-		s.mu.Lock()
-		p.epoch, p.revision = r.Epoch, revision
-		s.mu.Unlock()
 	}
 	if err := p.open(ctx, name, at); err != nil {
 		return err

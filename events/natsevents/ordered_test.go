@@ -2,6 +2,7 @@ package natsevents_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -350,6 +351,49 @@ func TestOrderedFrozen(t *testing.T) {
 	if shares[0] == 0 || shares[1] == 0 {
 		t.Errorf("the members share the events as %v", shares)
 	}
+}
+
+// A partition whose record names a member that does not have it, as when the answer to what it wrote got lost, is given back.
+func TestOrderedAstray(t *testing.T) {
+	n := newNode(t)
+	b := n.broker(lease(time.Second))
+	eventstest.Declare(t, b, "t")
+	one := startMember(t, b, newLedger(t), "one")
+	defer one.stop(true)
+	l := newLedger(t)
+	two := startMember(t, n.declared(lease(time.Second)), l, "two")
+	defer two.stop(true)
+	kv, err := n.jetstream().KeyValue(t.Context(), "test__events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner := func(part int) string {
+		e, err := kv.Get(t.Context(), fmt.Sprintf("group.t.g.part.%d", part))
+		var r struct{ Owner string }
+		if err != nil || json.Unmarshal(e.Value(), &r) != nil {
+			return ""
+		}
+		return r.Owner
+	}
+	var parts []int // of two
+	discoverytest.Eventually(t, "each has its share", func() bool {
+		shares := make(map[string][]int)
+		for part := range 16 {
+			who := owner(part)
+			shares[who] = append(shares[who], part)
+		}
+		parts = shares["two"]
+		return len(parts) == 8 && len(shares["one"]) == 8
+	})
+	key := fmt.Sprintf("group.t.g.part.%d", parts[0])
+	e, err := kv.Get(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kv.Update(t.Context(), key, []byte(`{"version":1,"owner":"one","epoch":100}`), e.Revision()); err != nil {
+		t.Fatal(err)
+	}
+	discoverytest.Eventually(t, "it has the partition again", func() bool { return owner(parts[0]) == "two" })
 }
 
 // The order stays when the connection of a member breaks again and again, and nothing is handled twice but what was in its hands.

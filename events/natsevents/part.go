@@ -37,6 +37,7 @@ type part struct {
 	held    int              // of these, what was handed out
 
 	broken  bool      // a delivery got lost
+	unsure  bool      // the lease had ended, so another member may have taken it
 	mendAt  time.Time // when to look after it again
 	watch   watcher   // of run alone
 	leaving time.Time // by when it is given up though some is held; zero when it stays
@@ -277,6 +278,14 @@ func (k *kept) Sequence() uint64 { return k.meta.Sequence.Stream }
 
 // Lost implements [events.Delivery].
 func (k *kept) Lost() <-chan struct{} { return k.p.lost }
+
+// Valid implements [events.Leased].
+func (k *kept) Valid() bool {
+	s := k.p.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !k.p.dead && !k.p.unsure && s.leased()
+}
 
 // errLost is for a delivery that others got.
 var errLost = errors.New("the delivery was lost: its partition belongs to another member now")
