@@ -77,10 +77,10 @@ func reserved(name string) bool {
 	return name == "content-type" || strings.HasPrefix(name, "ce-") || strings.HasPrefix(name, "nats-")
 }
 
-// message reads what header wrote, or what another program did: names in any case, and a message that is no event of CloudEvents at all,
+// message reads into e what header wrote, or what another program did: names in any case, and a message that is no event of CloudEvents at all,
 // which gets its place in the stream for an ID.
-func message(m *nats.Msg, stored *nats.MsgMetadata) *events.Message {
-	e := &events.Message{Data: m.Data}
+func message(e *events.Message, m *nats.Msg, stored place) {
+	e.Data = m.Data
 	for name, values := range m.Header {
 		if len(values) == 0 || read(e, name, values[0]) {
 			continue
@@ -103,18 +103,18 @@ func message(m *nats.Msg, stored *nats.MsgMetadata) *events.Message {
 		(*to)[lower] = value
 	}
 	if e.Time.IsZero() {
-		e.Time = stored.Timestamp
+		e.Time = stored.time
 	}
 	if e.ID == "" {
-		e.ID = fmt.Sprintf("%s/%d", stored.Stream, stored.Sequence.Stream)
+		e.ID = fmt.Sprintf("%s/%d", stored.stream, stored.sequence)
 	}
-	return e
 }
 
 // stored reads a message that was asked for with the client's own functions.
 func stored(m jetstream.Msg, meta *jetstream.MsgMetadata) *events.Message {
-	at := nats.MsgMetadata{Stream: meta.Stream, Timestamp: meta.Timestamp, Sequence: nats.SequencePair{Stream: meta.Sequence.Stream}}
-	return message(&nats.Msg{Header: m.Headers(), Data: m.Data()}, &at)
+	e := new(events.Message)
+	message(e, &nats.Msg{Header: m.Headers(), Data: m.Data()}, place{stream: meta.Stream, time: meta.Timestamp, sequence: meta.Sequence.Stream})
+	return e
 }
 
 // read takes a header that has a field of its own.

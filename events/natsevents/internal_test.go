@@ -102,3 +102,26 @@ func TestSettledPosition(t *testing.T) {
 	}
 	check("{7 " + zero + " 0 []}")
 }
+
+// What a delivery says of its place is what the client reads.
+func TestPlace(t *testing.T) {
+	for _, subject := range []string{
+		"$JS.ACK.shop_orders.mailer.3.18446744073709551615.16.1763929552123456789.0",
+		"$JS.ACK._.ACCHASH.shop_orders.mailer.1.4711.16.1763929552123456789.12",
+		"$JS.ACK.hub.ACCHASH.shop_orders.mailer.1.4711.16.1763929552123456789.12.token",
+	} {
+		m := &nats.Msg{Reply: subject, Sub: &nats.Subscription{}}
+		want, err := m.Metadata()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := placeOf(subject); got != (place{want.Stream, want.Sequence.Stream, want.Sequence.Consumer, int(want.NumDelivered), want.Timestamp}) {
+			t.Errorf("%s: %+v, want %+v", subject, got, want)
+		}
+	}
+	for _, subject := range []string{"", "$JS.ACK.", "$JS.ACK.a.b", "$JS.ACK.a.b.c.d.e.f.g.h.i.j.k"} {
+		if got := placeOf(subject); got.delivered < 1 {
+			t.Errorf("%q: %+v", subject, got)
+		}
+	}
+}

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/hanse-go/hanse/events"
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -112,7 +111,7 @@ func TestLeaseHadEnded(t *testing.T) {
 				p.pull = &puller{b: s.b, consumer: "c", lock: &s.mu, stopped: true}
 				s.parts[0] = p
 				for seq := range uint64(3) {
-					k := &kept{p: p, pull: p.pull, meta: &nats.MsgMetadata{Sequence: nats.SequencePair{Stream: seq + 1}}}
+					k := &kept{p: p, pull: p.pull, at: place{sequence: seq + 1}}
 					p.pending[seq+1] = k
 					p.queue(k)
 				}

@@ -155,8 +155,8 @@ func (s *lanes) consumerName(n int, epoch uint64) string {
 
 // take is called for each message that comes.
 func (p *part) take(from *puller, m *nats.Msg) {
-	meta := metadata(m)
-	seq := meta.Sequence.Stream
+	at := placeOf(m.Reply)
+	seq := at.sequence
 	s := p.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -164,13 +164,13 @@ func (p *part) take(from *puller, m *nats.Msg) {
 		return
 	}
 	from.came()
-	if meta.Sequence.Consumer != p.number+1 {
+	if at.consumer != p.number+1 {
 		p.broken = true
 		s.poke()
 		return
 	}
 	p.number++
-	if p.missing > 0 && meta.NumDelivered == 1 {
+	if p.missing > 0 && at.delivered == 1 {
 		p.skip(seq)
 	}
 	k, pending := p.pending[seq]
@@ -191,7 +191,7 @@ func (p *part) take(from *puller, m *nats.Msg) {
 		p.missing--
 	}
 	p.max = max(p.max, seq)
-	k = &kept{p: p, msg: m, meta: meta, reply: m.Reply, pull: from, attempt: int(meta.NumDelivered)}
+	k = &kept{p: p, msg: m, at: at, reply: m.Reply, pull: from, attempt: at.delivered}
 	p.pending[seq] = k
 	p.queue(k)
 }
@@ -252,8 +252,9 @@ const (
 type kept struct {
 	p       *part
 	msg     *nats.Msg
-	meta    *nats.MsgMetadata
-	event   *events.Message
+	at      place
+	event   events.Message // with decoded
+	decoded bool
 	attempt int
 
 	// The lock of the source guards what follows.
@@ -264,17 +265,18 @@ type kept struct {
 
 // Message implements [events.Delivery].
 func (k *kept) Message() *events.Message {
-	if k.event == nil {
-		k.event = message(k.msg, k.meta)
+	if !k.decoded {
+		k.decoded = true
+		message(&k.event, k.msg, k.at)
 	}
-	return k.event
+	return &k.event
 }
 
 // Attempt implements [events.Delivery]. It begins anew when the partition moves to another member.
 func (k *kept) Attempt() int { return k.attempt }
 
 // Sequence implements [events.Delivery].
-func (k *kept) Sequence() uint64 { return k.meta.Sequence.Stream }
+func (k *kept) Sequence() uint64 { return k.at.sequence }
 
 // Lost implements [events.Delivery].
 func (k *kept) Lost() <-chan struct{} { return k.p.lost }

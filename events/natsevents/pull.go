@@ -91,7 +91,7 @@ func (p *puller) doubt() {
 
 // receive takes what comes to the inbox.
 func (p *puller) receive(m *nats.Msg) {
-	if strings.HasPrefix(m.Reply, "$JS.ACK.") {
+	if strings.HasPrefix(m.Reply, ackPrefix) {
 		p.take(m)
 		return
 	}

@@ -28,20 +28,14 @@ type shared struct {
 	closing sync.Once
 
 	mu     sync.Mutex
-	came   []arrival // not handed out
-	held   unsettled // handed out
-	ahead  int       // how many more may be fetched: what the last Next wanted
-	waits  bool      // Next is waiting
-	rests  bool      // Next has not been called for long
-	asking time.Time // when Next was last called or returned
-	err    error     // why it ended
+	came   []*nats.Msg // not handed out
+	held   unsettled   // handed out
+	ahead  int         // how many more may be fetched: what the last Next wanted
+	waits  bool        // Next is waiting
+	rests  bool        // Next has not been called for long
+	asking time.Time   // when Next was last called or returned
+	err    error       // why it ended
 	out    []events.Delivery
-}
-
-// arrival is a message that came and was not handed out.
-type arrival struct {
-	msg *nats.Msg
-	at  time.Time // it came, or was extended
 }
 
 func (b *Broker) subscribeShared(ctx context.Context, t *topic, info events.SubscriptionInfo) (events.Source, error) {
@@ -140,7 +134,7 @@ func signal(c chan struct{}) {
 func (s *shared) take(m *nats.Msg) {
 	s.mu.Lock()
 	s.pull.came()
-	s.came = append(s.came, arrival{m, time.Now()})
+	s.came = append(s.came, m)
 	if s.waits {
 		signal(s.ready)
 	}
@@ -198,10 +192,14 @@ func (s *shared) pop(limit int) []events.Delivery {
 		return nil
 	}
 	s.out = s.out[:0]
-	all := make([]delivery, n)
-	for i, a := range s.came[:n] {
-		d := &all[i]
-		d.owner, d.msg = s, a.msg
+	var some []delivery // of one object
+	for i, m := range s.came[:n] {
+		if len(some) == 0 {
+			some = make([]delivery, min(n-i, 64))
+		}
+		d := &some[0]
+		some = some[1:]
+		d.owner, d.msg = s, m
 		s.held.add(d)
 		s.out = append(s.out, d)
 	}
@@ -285,19 +283,16 @@ func (s *shared) refresh() {
 		s.giveBack()
 		return
 	}
-	for i := range s.came {
-		if a := &s.came[i]; now.Sub(a.at) >= s.info.AckWait/3 {
-			_ = s.b.conn.Publish(a.msg.Reply, ackProgress) // without it, it comes again
-			a.at = now
-		}
+	for _, m := range s.came {
+		_ = s.b.conn.Publish(m.Reply, ackProgress) // without it, it comes again
 	}
 }
 
 // giveBack gives back what was not handed out. The caller holds s.mu.
 func (s *shared) giveBack() {
 	s.ahead = 0
-	for _, a := range s.came {
-		_ = s.b.conn.Publish(a.msg.Reply, ackNak) // without it, it comes again later
+	for _, m := range s.came {
+		_ = s.b.conn.Publish(m.Reply, ackNak) // without it, it comes again later
 	}
 	s.came = nil
 }
@@ -344,36 +339,29 @@ var errSettled = errors.New("the delivery was settled before, or its subscriptio
 type delivery struct {
 	owner      *shared
 	msg        *nats.Msg
-	event      *events.Message
-	meta       *nats.MsgMetadata
+	at         place          // with decoded
+	event      events.Message // with decoded
+	decoded    bool
 	settled    bool // guarded by the owner's lock
 	prev, next *delivery
 }
 
 func (d *delivery) decode() {
-	if d.event == nil {
-		d.meta = metadata(d.msg)
-		d.event = message(d.msg, d.meta)
+	if !d.decoded {
+		d.decoded = true
+		d.at = placeOf(d.msg.Reply)
+		message(&d.event, d.msg, d.at)
 	}
-}
-
-// metadata reads where a message is stored. It cannot fail for what the puller passes on.
-func metadata(m *nats.Msg) *nats.MsgMetadata {
-	meta, err := m.Metadata()
-	if err != nil {
-		return &nats.MsgMetadata{NumDelivered: 1}
-	}
-	return meta
 }
 
 // Message implements [events.Delivery].
-func (d *delivery) Message() *events.Message { d.decode(); return d.event }
+func (d *delivery) Message() *events.Message { d.decode(); return &d.event }
 
 // Attempt implements [events.Delivery].
-func (d *delivery) Attempt() int { d.decode(); return int(d.meta.NumDelivered) }
+func (d *delivery) Attempt() int { d.decode(); return d.at.delivered }
 
 // Sequence implements [events.Delivery].
-func (d *delivery) Sequence() uint64 { d.decode(); return d.meta.Sequence.Stream }
+func (d *delivery) Sequence() uint64 { d.decode(); return d.at.sequence }
 
 // Lost implements [events.Delivery]: the server does not say.
 func (d *delivery) Lost() <-chan struct{} { return nil }
