@@ -42,7 +42,8 @@ type Subscription struct {
 	hungry  bool
 	roomy   chan struct{} // there is room, and it was waited for
 	workers int
-	idle    int // workers that wait
+	idle    int  // workers that wait
+	waking  bool // one of them, or a new one, is on its way
 	wake    *sync.Cond
 	running int // events that are being handled
 	ended   bool
