@@ -14,13 +14,13 @@ const (
 
 // A Block is a decoded header block. Its fields are those of Run, followed by those of Rest.
 type Block struct {
-	Run  *Run    // the fields of the block's beginning that were sent as an index; never nil. An empty one is valid until the next Decode.
+	Run  *Run    // the fields of the block's beginning that were sent as an index, or all of a block that repeats; never nil. An empty one is valid until the next Decode.
 	Rest []Field // valid until the next Decode
 }
 
 // A Decoder decodes the header blocks that one peer of a connection sends. It is not safe for concurrent use.
 //
-// Its memory is bounded by the size of the table, the size of a list, and about 100 KiB for what it remembers.
+// Its memory is bounded by the size of the table, the size of a list, and about 200 KiB for what it remembers.
 type Decoder struct {
 	table        table
 	allowed      uint64 // the largest table that the peer may choose
@@ -29,6 +29,7 @@ type Decoder struct {
 	maxList      uint64
 
 	runs     *runs
+	wholes   *wholes
 	interned *interned // made when it is needed
 	carved   strings.Builder
 	ids      [maxRun]fieldID
@@ -40,7 +41,7 @@ type Decoder struct {
 // NewDecoder returns a decoder for a peer that was told a SETTINGS_HEADER_TABLE_SIZE of maxTable. Until [Decoder.SettingsAcked] is
 // called the peer may use 4096 bytes if that is more. Lists of more than maxList bytes ([Field.Size]) are dropped; 0 means 64 KiB.
 func NewDecoder(maxTable, maxList uint32) *Decoder {
-	d := &Decoder{announced: uint64(maxTable), allowed: max(initialTable, uint64(maxTable)), maxList: uint64(maxList), runs: new(runs)}
+	d := &Decoder{announced: uint64(maxTable), allowed: max(initialTable, uint64(maxTable)), maxList: uint64(maxList), runs: new(runs), wholes: new(wholes)}
 	d.table.max = initialTable
 	if maxList == 0 {
 		d.maxList = defaultMaxList
@@ -58,6 +59,24 @@ func (d *Decoder) SettingsAcked() {
 // Decode decodes one whole header block. What it returns is valid until the next call. After an error other than [ErrListTooLarge]
 // the decoder cannot be used any more.
 func (d *Decoder) Decode(block []byte) (*Block, error) {
+	if len(block) > maxWhole || len(block) == 0 || d.updateWanted {
+		return d.decode(block)
+	}
+	hash, changes := hashBlock(block), d.table.changes
+	known := d.wholes.slot(hash)
+	if known.is(block, changes) {
+		d.block.Run, d.block.Rest = known.run, d.block.Rest[:0]
+		return &d.block, nil
+	}
+	b, err := d.decode(block)
+	if err == nil && d.table.changes == changes {
+		known.note(hash, block, b, changes)
+	}
+	return b, err
+}
+
+// decode is Decode for a block that is not known as a whole.
+func (d *Decoder) decode(block []byte) (*Block, error) {
 	p, err := d.updates(block)
 	if err != nil {
 		return nil, err

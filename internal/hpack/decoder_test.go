@@ -212,6 +212,64 @@ func TestManyRuns(t *testing.T) {
 	}
 }
 
+// TestWholeBlocks holds that a short block that repeats is one run, with what was made of it, until the table changes under its bytes.
+func TestWholeBlocks(t *testing.T) {
+	d := hpack.NewDecoder(4096, 0)
+	decode(t, d, []byte("\x40\x01a\x01b")) // a: b enters the table
+	block := []byte("\xbe\x00\x01x\x01y")  // and is the first of its entries
+	both := "a: b\nx: y"
+	var run *hpack.Run
+	for i := range 4 {
+		b, err := d.Decode(block)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := lines(append(b.Run.Fields[:len(b.Run.Fields):len(b.Run.Fields)], b.Rest...)); got != both {
+			t.Fatalf("time %d: got\n%s\nwant\n%s", i, got, both)
+		}
+		switch {
+		case i < 2 && b.Run == run:
+			t.Error("a block that came once is remembered")
+		case i == 2:
+			run, b.Run.Data = b.Run, "what was made of it"
+		case i == 3 && (b.Run != run || b.Run.Data == nil || len(b.Rest) > 0):
+			t.Errorf("a block that repeats has the run %v, and then %v", b.Run, b.Rest)
+		}
+	}
+	for i := range 3 { // the same bytes mean something else
+		decode(t, d, []byte("\x40\x01c\x01"+string(rune('0'+i))))
+		for range 3 {
+			if got, want := lines(decode(t, d, block)), fmt.Sprintf("c: %d\nx: y", i); got != want {
+				t.Fatalf("after %d changes: got\n%s\nwant\n%s", i+1, got, want)
+			}
+		}
+	}
+	decode(t, d, append(updateBlock(0), updateBlock(4096)...))
+	if _, err := d.Decode(block); err != hpack.ErrIndex {
+		t.Errorf("with an empty table: %v, want %v", err, hpack.ErrIndex)
+	}
+}
+
+// TestWholeBlockThatChangesTheTable repeats a block that does so each time.
+func TestWholeBlockThatChangesTheTable(t *testing.T) {
+	d := hpack.NewDecoder(4096, 0)
+	for range 5 {
+		decode(t, d, []byte("\x40\x01a\x01b"))
+	}
+	if got := len(dynamic(t, d)); got != 5 {
+		t.Errorf("%d entries, want 5", got)
+	}
+	update := append(updateBlock(0), "\x40\x01a\x01b"...)
+	for range 4 { // to the size of nothing: nothing enters
+		decode(t, d, update)
+	}
+	decode(t, d, updateBlock(4096))
+	decode(t, d, []byte("\x40\x01a\x01b"))
+	if got := len(dynamic(t, d)); got != 1 {
+		t.Errorf("%d entries, want 1", got)
+	}
+}
+
 // TestStringsAreKept checks that no string shares memory with a block or with the decoder's scratch memory.
 func TestStringsAreKept(t *testing.T) {
 	d := hpack.NewDecoder(4096, 0)

@@ -2,8 +2,8 @@ package hpack
 
 import "slices"
 
-// A Run is a run of indexed fields with which blocks begin. As long as the decoder remembers it, blocks that begin with the same
-// fields have the same *Run. It may be kept, unless it is empty; Fields must not be changed.
+// A Run is a run of indexed fields with which blocks begin, or all the fields of a block that repeats. As long as the decoder remembers
+// it, blocks that begin with the same fields have the same *Run. It may be kept, unless it is empty; Fields must not be changed.
 type Run struct {
 	Fields []Field
 

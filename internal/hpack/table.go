@@ -6,6 +6,7 @@ type table struct {
 	ring        []Field // entry n is at n & (len(ring)-1); the length is a power of two
 	first, next uint64  // numbers of the oldest entry and of the next one
 	size, max   uint64  // bytes
+	changes     uint64  // how often it may have changed
 }
 
 // number translates the index of an entry, counted from 0 for the newest.
@@ -18,6 +19,7 @@ func (t *table) entry(n uint64) *Field { return &t.ring[n&uint64(len(t.ring)-1)]
 
 // add adds f, evicting the oldest entries; a field larger than the table empties it (section 4.4).
 func (t *table) add(f Field) {
+	t.changes++
 	size := f.Size()
 	if size > t.max {
 		t.evict(0)
@@ -37,6 +39,7 @@ func (t *table) add(f Field) {
 }
 
 func (t *table) setMax(n uint64) {
+	t.changes++
 	t.max = n
 	t.evict(n)
 }
