@@ -12,12 +12,12 @@ const drainWait = 5 * time.Second
 
 // clock is what tick remembers.
 type clock struct {
-	pinged      int64 // when a keepalive PING was sent; 0: nothing is waited for
-	drainSince  int64 // when the first GOAWAY was sent
-	idleSince   int64 // since when no stream has been open, as far as tick knows; 0: one is
-	idleStreams int64 // how many had been opened then
-	age         time.Duration
-	aged        int64 // when that was reached
+	pinged     int64  // when a keepalive PING was sent; 0: nothing is waited for
+	drainSince int64  // when the first GOAWAY was sent
+	idleSince  int64  // since when no stream has been open, as far as tick knows; 0: one is
+	idleID     uint32 // the highest stream that had been opened then
+	age        time.Duration
+	aged       int64 // when that was reached
 }
 
 // arm sets the timer for the first time that something may be due. The lock is held.
@@ -104,7 +104,7 @@ func (c *Conn) overdue() *ConnError {
 		k.pinged = 0
 	case k.pinged != 0 && over(k.pinged, c.cfg.KeepaliveTimeout):
 		return &ConnError{Local: true, Code: InternalError, Reason: "keepalive: nothing came from the peer within " + c.cfg.KeepaliveTimeout.String() + " after a PING"}
-	case k.pinged == 0 && over(read, c.cfg.KeepaliveTime) && (!c.client || c.cfg.KeepaliveIdle || c.table.n.Load() > 0):
+	case k.pinged == 0 && over(read, c.cfg.KeepaliveTime) && (!c.client || c.cfg.KeepaliveIdle || !c.table.empty()):
 		k.pinged = now
 		c.out.buf = appendPing(c.out.buf, 0, [8]byte{})
 		c.signal()
@@ -134,8 +134,12 @@ func (c *Conn) overdue() *ConnError {
 // idleFor says how long no stream has been open.
 func (c *Conn) idleFor(now int64) time.Duration {
 	k := &c.clock
-	if n := c.streams.Load(); c.open.Load() > 0 || n != k.idleStreams || k.idleSince == 0 {
-		k.idleStreams, k.idleSince = n, 0
+	last := c.reader.lastID.Load()
+	if c.client {
+		last = c.nextID
+	}
+	if c.open.Load() > 0 || last != k.idleID || k.idleSince == 0 {
+		k.idleID, k.idleSince = last, 0
 		if c.open.Load() == 0 {
 			k.idleSince = now
 		}

@@ -80,7 +80,6 @@ type Conn struct {
 	writeSince atomic.Int64 // since when the flusher is in a write; 0: it is not
 	partial    atomic.Int64 // since when a part of a frame or header block has been there; 0: none is
 	settled    atomic.Bool  // the peer's first SETTINGS came
-	streams    atomic.Int64 // that were ever opened, for the idle timeout
 }
 
 // maxPeerFrame is how large DATA frames are at most that this end sends.
@@ -188,9 +187,9 @@ func (c *Conn) end(cause error) *ConnError {
 			c.err = &ConnError{Code: c.goAway.Code, Reason: c.goAway.Reason, Cause: cause}
 		case c.draining == drainLast && c.open.Load() == 0:
 			c.err = &ConnError{Local: true, Reason: "drained"}
-		case c.table.n.Load() > 0 && !errors.Is(cause, io.EOF):
+		case !c.table.empty() && !errors.Is(cause, io.EOF):
 			c.err = &ConnError{Code: InternalError, Reason: "reading", Cause: cause}
-		case c.table.n.Load() > 0:
+		case !c.table.empty():
 			c.err = &ConnError{Code: InternalError, Reason: "reading", Cause: io.ErrUnexpectedEOF}
 		default:
 			c.err = &ConnError{Cause: cause}
@@ -280,6 +279,10 @@ func (c *Conn) Streams() int { return int(c.open.Load()) }
 
 // NetConn is the connection below.
 func (c *Conn) NetConn() net.Conn { return c.nc }
+
+// ReadAt is when the reader has read what it handles now. Only what the reader calls may ask, for whom it is the present, without a look
+// at the clock.
+func (c *Conn) ReadAt() time.Time { return c.reader.at }
 
 // now is the connection's clock, in nanoseconds.
 func (c *Conn) now() int64 { return int64(time.Since(c.start)) }

@@ -13,12 +13,12 @@ func (c *Conn) SetNextID(id uint32) {
 func (c *Conn) Leaks() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.queued.Load() == 0 && c.table.n.Load() == 0 && len(c.table.all()) == 0 && c.open.Load() == 0 && c.waiting.Load() == 0 &&
+	if c.queued.Load() == 0 && len(c.table.all()) == 0 && c.open.Load() == 0 && c.waiting.Load() == 0 &&
 		c.ready.first == nil && c.starved.first == nil && len(c.openers) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%d bytes queued, %d streams in the table (%d found), %d open, %d waiting, lists %v %v",
-		c.queued.Load(), c.table.n.Load(), len(c.table.all()), c.open.Load(), c.waiting.Load(), c.ready.first != nil, c.starved.first != nil)
+	return fmt.Sprintf("%d bytes queued, %d streams in the table, %d open, %d waiting, lists %v %v",
+		c.queued.Load(), len(c.table.all()), c.open.Load(), c.waiting.Load(), c.ready.first != nil, c.starved.first != nil)
 }
 
 // Owed is how much of what was received the peer has got no credit for. The connection must have ended.

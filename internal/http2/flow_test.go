@@ -2,6 +2,7 @@ package http2_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"strings"
 	"sync"
@@ -306,6 +307,42 @@ func TestSettledCredit(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestEager holds that what comes on an eager stream is given back as credit, whole windows of it, padding too, and that a stream that is
+// reset or whose handler has ended keeps none of the connection's.
+func TestEager(t *testing.T) {
+	const window = 65_535
+	h := &handler{eager: true, cfg: http2.Config{StreamWindow: window, ConnWindow: window}, serve: func(c *serverCall) { c.waitEnd() }}
+	r, c := rawClient(t, h)
+	left := map[uint32]int{0: window}
+	send := func(id uint32, n int) {
+		for left[0] < n || left[id] < n {
+			f := r.until("WINDOW_UPDATE", func(f rawFrame) bool { return f.typ == tWindow })
+			left[f.stream] += int(binary.BigEndian.Uint32(f.p))
+		}
+		left[0] -= n
+		left[id] -= n
+		p := make([]byte, n)
+		p[0] = byte(n % 200) // the padding's length
+		if !r.send(tData, fPadded, id, p) {
+			t.Fatal("the connection has ended")
+		}
+	}
+	for id := uint32(1); id < 20; id += 2 {
+		left[id] = window
+		r.open(id, false)
+		for n := range 20 {
+			send(id, 10_000+n)
+		}
+		if id%4 == 1 {
+			r.send(tReset, 0, id, u32(uint32(http2.Cancel)))
+		} else {
+			r.send(tData, fEndStream, id, nil)
+		}
+	}
+	r.sync()
+	eventually(t, "no stream is open", func() bool { return c.Streams() == 0 })
 }
 
 // placing is a call that takes what comes in its own memory.

@@ -95,7 +95,13 @@ func (r *reader) headers(id uint32, block []byte, end, selfish bool) *ConnError 
 			r.noRun = hpack.Run{}
 			run = &r.noRun
 		}
-		h.fill(run, b.Rest)
+		h = r.known(run)
+		if len(b.Rest) > 0 {
+			r.header = *h
+			h = &r.header
+			h.Rest = b.Rest
+			h.fields(b.Rest)
+		}
 	}
 	if first {
 		return r.request(id, h, end, selfish, tooLarge)
@@ -186,9 +192,7 @@ func (r *reader) request(id uint32, h *Header, end, selfish, tooLarge bool) *Con
 	if end {
 		s.state.Store(recvEnd)
 	}
-	c.open.Add(1)
-	c.streams.Add(1)
-	c.table.put(s)
+	c.table.put(s, int(c.open.Add(1)))
 	r.control.earn(1)
 	recv.OnHeaders(h, end)
 	return nil
@@ -228,17 +232,15 @@ const (
 	hasStatus
 )
 
-// fill makes h the header of these fields. What is known of a run is kept with it.
-func (h *Header) fill(run *hpack.Run, rest []hpack.Field) {
-	known, ok := run.Checked.(*Header)
+// known is the header of the fields of a run, which is made once and must not be changed.
+func (r *reader) known(run *hpack.Run) *Header {
+	h, ok := run.Checked.(*Header)
 	if !ok {
-		known = &Header{Run: run}
-		known.fields(run.Fields)
-		run.Checked = known
+		h = &Header{Run: run}
+		h.fields(run.Fields)
+		run.Checked = h
 	}
-	*h = *known
-	h.Rest = rest
-	h.fields(rest)
+	return h
 }
 
 // check checks the list as RFC 9113 sections 8.2 and 8.3 demand, and says what is wrong.

@@ -29,8 +29,7 @@ func (c *Conn) Open(done <-chan struct{}, s *Stream, r Receiver, f *Frames) erro
 	}
 	s.open(c, c.nextID, r)
 	c.nextID += 2
-	c.streams.Add(1)
-	c.table.put(s)
+	c.table.put(s, int(c.open.Load()))
 	s.send(f)
 	tell := c.nextID > maxStreamID && c.stopOpening()
 	c.hurry() // its caller waits for the answer now, and so lets others run

@@ -35,6 +35,7 @@ type handler struct {
 	mu      sync.Mutex
 	batches int
 	refuse  bool
+	eager   bool // what the calls get is consumed at once
 }
 
 func (h *handler) NewStream(c *http2.Conn, head *http2.Header, end bool) (*http2.Stream, http2.Receiver) {
@@ -44,6 +45,7 @@ func (h *handler) NewStream(c *http2.Conn, head *http2.Header, end bool) (*http2
 		return nil, nil
 	}
 	call := &serverCall{h: h, inbox: newInbox(), path: head.Path}
+	call.Eager = h.eager
 	return &call.Stream, call
 }
 

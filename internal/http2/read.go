@@ -26,8 +26,9 @@ type reader struct {
 	c      *Conn
 	unread []byte // comes before what the network brings
 	buf    []byte
-	r, w   int // buf[r:w] is to be handled
-	now    int64
+	r, w   int       // buf[r:w] is to be handled
+	at     time.Time // when the last read returned
+	now    int64     // the same by the connection's clock
 
 	frameLimit int // SETTINGS_MAX_FRAME_SIZE of this end
 
@@ -38,6 +39,7 @@ type reader struct {
 	lastID   atomic.Uint32 // a server's: the highest stream that the client has opened
 	opened   [64]uint32    // the last streams that the client has opened
 	received int64         // DATA on the connection
+	eaten    int64         // of it, since the last read: consumed at once
 
 	load load
 
@@ -82,7 +84,8 @@ func (r *reader) run() error {
 	for {
 		called := c.now()
 		placed, n, err := r.read()
-		r.now = c.now()
+		r.at = time.Now()
+		r.now = int64(r.at.Sub(c.start))
 		if r.load.read(called, r.now) && c.events.Saturated != nil {
 			c.events.Saturated()
 		}
@@ -170,6 +173,10 @@ func (r *reader) endBatch(progress bool) {
 
 func (r *reader) tellEndBatch() {
 	c := r.c
+	if r.eaten > 0 {
+		c.consumed(r.eaten)
+		r.eaten = 0
+	}
 	if !c.client {
 		c.handler.EndBatch(c)
 	} else if c.events.EndBatch != nil {
@@ -330,7 +337,7 @@ func (r *reader) beginData(f frame, pad []byte) *ConnError {
 		return connError(FlowControlError, "more DATA than the connection's window allows")
 	}
 	r.data.s, r.data.left, r.data.pad, r.data.end = nil, n, padding, false
-	c.consumed(int64(f.length - n)) // padding is consumed at once
+	r.eaten += int64(f.length - n) // padding is consumed at once
 	if s == nil {
 		if c.client || c.wasReset(f.stream) {
 			if n > 0 {
@@ -352,7 +359,7 @@ func (r *reader) beginData(f frame, pad []byte) *ConnError {
 	if s.received += int64(f.length); s.received > int64(c.cfg.StreamWindow)+s.granted.Load() {
 		return r.streamError(s, s.id, FlowControlError, "more DATA than the stream's window allows")
 	}
-	if f.length > n {
+	if f.length > n && !s.Eager {
 		s.credit.Add(int64(f.length - n))
 	}
 	end := f.flags&flagEndStream != 0
@@ -392,7 +399,7 @@ func (r *reader) deliverData(p []byte) {
 	}
 	switch {
 	case s == nil:
-		r.c.consumed(int64(len(p)))
+		r.eaten += int64(len(p))
 	case len(p) > 0:
 		r.deliver(s, p, end)
 	}
@@ -400,24 +407,43 @@ func (r *reader) deliverData(p []byte) {
 
 // deliver hands DATA to a stream's receiver.
 func (r *reader) deliver(s *Stream, p []byte, end bool) {
-	c := r.c
 	n := int64(len(p))
-	if s.state.Load()&aborted != 0 {
-		c.consumed(n)
+	state := s.state.Load()
+	if state&aborted != 0 {
+		r.eaten += n
 		return
 	}
 	over := false // the user wants no more
-	if n > 0 && s.owed.Add(n) < 0 {
-		c.consumed(n)
+	switch {
+	case s.Eager:
+		r.eaten += n
+		over = state&finished != 0
+	case n > 0 && s.owed.Add(n) < 0:
+		r.eaten += n
 		over = true
 	}
 	recv := s.recv
 	if end {
 		over = s.receivedEnd()&finished != 0 || over
+	} else if s.Eager && !over {
+		r.eat(s)
 	}
 	if !over {
 		recv.OnData(p, end)
 	}
+}
+
+// eat gives credit for all that has come on an eager stream, if that is worth a frame.
+func (r *reader) eat(s *Stream) {
+	c := r.c
+	if s.received-s.granted.Load() < c.streamCredit {
+		return
+	}
+	c.mu.Lock()
+	if s.state.Load()&aborted == 0 {
+		s.grant(s.received - s.granted.Load())
+	}
+	c.mu.Unlock()
 }
 
 // receivedEnd notes END_STREAM, and returns the state before. A client whose request is not complete then, does not complete it.

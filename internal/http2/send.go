@@ -148,9 +148,13 @@ func (s *Stream) SendOrHold(f *Frames) (held bool, err error) {
 
 // send appends f to the output, or holds what has to wait. The lock is held.
 func (s *Stream) send(f *Frames) {
+	s.ending = f.End
+	if s.held == nil && s.conn.putAll(s, f) {
+		s.conn.signal()
+		return
+	}
 	var pieces [3]piece
 	n := f.split(&pieces)
-	s.ending = f.End
 	i := 0
 	if s.held == nil {
 		for i < n && s.conn.put(s, &pieces[i], maxWindow) {
@@ -161,6 +165,36 @@ func (s *Stream) send(f *Frames) {
 	if i < n {
 		s.hold(pieces[i:n])
 	}
+}
+
+// putAll appends f to the output if all of it may go at once, as nearly always, and by copy. The lock is held.
+func (c *Conn) putAll(s *Stream, f *Frames) bool {
+	n := len(f.Data)
+	if int64(n) > min(int64(c.peerFrame), s.sendWindow, c.sendWindow) || n > 0 && f.Release != nil || c.out.size() >= highWater {
+		return false
+	}
+	head, trail := f.Head != nil || len(f.HeadMore) > 0, f.Trail != nil || len(f.TrailMore) > 0
+	data := n > 0 || f.End && !head && !trail
+	if head {
+		c.appendHeaders(s.id, f.Head, f.HeadMore, f.End && !data && !trail)
+	}
+	if data {
+		var flags uint8
+		if f.End && !trail {
+			flags = flagEndStream
+		}
+		c.out.buf = append(appendFrame(c.out.buf, frameData, flags, s.id, n), f.Data...)
+		c.out.earned++
+		s.sendWindow -= int64(n)
+		c.sendWindow -= int64(n)
+	}
+	if trail {
+		c.appendHeaders(s.id, f.Trail, f.TrailMore, f.End)
+	}
+	if f.End && (head || data || trail) {
+		c.ended(s)
+	}
+	return true
 }
 
 // hold keeps pieces until their turn comes.

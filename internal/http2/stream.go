@@ -15,6 +15,9 @@ type Stream struct {
 	web   bool // a handler of Web sends: it does not wait for ever; set before it is open
 	state atomic.Uint32
 
+	// Eager says that what OnData gets is consumed when it returns: then Consumed is not called. Set it before the stream is open.
+	Eager bool
+
 	received int64        // DATA bytes, with padding; only the reader touches it
 	granted  atomic.Int64 // how many bytes the peer was allowed on top of the window at the start
 	credit   atomic.Int64 // consumed, and not yet granted
@@ -46,11 +49,15 @@ const settled = math.MinInt64 / 2
 // open makes s a new stream. A client's connection has its lock held; a server's reader is the only one to know s.
 func (s *Stream) open(c *Conn, id uint32, r Receiver) {
 	s.conn, s.recv, s.id = c, r, id
-	s.state.Store(0)
 	s.received = 0
-	s.granted.Store(0)
-	s.credit.Store(0)
-	s.owed.Store(0)
+	for _, n := range [...]*atomic.Int64{&s.granted, &s.credit, &s.owed} { // most are 0, which costs less to see than to say
+		if n.Load() != 0 {
+			n.Store(0)
+		}
+	}
+	if s.state.Load() != 0 {
+		s.state.Store(0)
+	}
 	s.sendWindow = int64(c.peerWindow)
 	s.held, s.ending, s.err = nil, false, nil
 }
@@ -114,7 +121,7 @@ func (c *Conn) freed() {
 func (c *Conn) isDone(state uint32) bool { return isClosed(state) && (c.client || state&finished != 0) }
 
 // Consumed gives n bytes of what the receiver got back as flow control credit: it may be called at once, in OnData, if the bytes have
-// been decoded or copied, or later by any goroutine. What was not given back when the stream is finished or reset, Finish and Reset
+// been decoded or copied (but see Eager), or later by any goroutine. What was not given back when the stream is finished or reset, Finish and Reset
 // give back.
 func (s *Stream) Consumed(n int) {
 	if n <= 0 || s.owed.Add(-int64(n)) < 0 {
@@ -125,13 +132,19 @@ func (s *Stream) Consumed(n int) {
 		c.mu.Lock()
 		if credit := s.credit.Load(); credit >= c.streamCredit && s.state.Load()&(recvEnd|aborted) == 0 {
 			s.credit.Add(-credit)
-			s.granted.Add(credit)
-			c.out.buf = appendWindowUpdate(c.out.buf, s.id, uint32(credit))
-			c.signal()
+			s.grant(credit)
 		}
 		c.mu.Unlock()
 	}
 	c.consumed(int64(n))
+}
+
+// grant lets the peer send more. The lock is held.
+func (s *Stream) grant(credit int64) {
+	c := s.conn
+	s.granted.Add(credit)
+	c.out.buf = appendWindowUpdate(c.out.buf, s.id, uint32(credit))
+	c.signal()
 }
 
 // consumed gives credit to the connection.
@@ -151,6 +164,9 @@ func (c *Conn) consumed(n int64) {
 
 // settle gives back what is owed, once and for all.
 func (s *Stream) settle() {
+	if s.Eager {
+		return
+	}
 	if n := s.owed.Swap(settled); n > 0 {
 		s.conn.consumed(n)
 	}

@@ -8,7 +8,6 @@ import "sync/atomic"
 type table struct {
 	ring     atomic.Pointer[[]atomic.Pointer[Stream]]
 	overflow atomic.Pointer[map[uint32]*Stream] // copied on every change; nil when empty
-	n        atomic.Int32                       // streams in the table
 }
 
 const (
@@ -28,8 +27,8 @@ func (t *table) get(id uint32) *Stream {
 	return nil
 }
 
-func (t *table) put(s *Stream) {
-	t.n.Add(1)
+// put adds a stream to about as many as are open.
+func (t *table) put(s *Stream, open int) {
 	ring := t.ring.Load()
 	if ring == nil {
 		first := make([]atomic.Pointer[Stream], minRing)
@@ -42,7 +41,7 @@ func (t *table) put(s *Stream) {
 			return
 		}
 		// The place is taken by a stream that is len(ring) older. A larger ring helps while most places are taken.
-		if size >= maxRing || int(t.n.Load()) < size/4 {
+		if size >= maxRing || open < size/4 {
 			t.changeOverflow(func(m map[uint32]*Stream) { m[s.id] = s })
 			return
 		}
@@ -69,7 +68,6 @@ func (t *table) grow(old []atomic.Pointer[Stream]) *[]atomic.Pointer[Stream] {
 
 // remove is called once for each stream that was put.
 func (t *table) remove(s *Stream) {
-	t.n.Add(-1)
 	for {
 		ring := t.ring.Load()
 		found := (*ring)[int(s.id>>1)&(len(*ring)-1)].CompareAndSwap(s, nil)
@@ -102,6 +100,9 @@ func (t *table) changeOverflow(change func(map[uint32]*Stream)) {
 		}
 	}
 }
+
+// empty reports whether there is none.
+func (t *table) empty() bool { return len(t.all()) == 0 }
 
 // all returns the streams in the table.
 func (t *table) all() []*Stream {

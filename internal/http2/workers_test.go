@@ -2,6 +2,7 @@ package http2_test
 
 import (
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -85,6 +86,26 @@ func TestBlockedJobs(t *testing.T) {
 		p.Close()
 		if ran.Load() != 301 {
 			t.Errorf("%d ran", ran.Load())
+		}
+	})
+}
+
+// TestWorkersPassTheTime holds that a job finds when the one before it has ended, if that has told, and only right after it.
+func TestWorkersPassTheTime(t *testing.T) {
+	old := runtime.GOMAXPROCS(1) // one worker runs them all
+	defer runtime.GOMAXPROCS(old)
+	bubble(t, func(t *testing.T) {
+		var p http2.Workers
+		end := time.Now()
+		var got []time.Time
+		tells := jobFunc(func(w *http2.Worker) { got, w.After = append(got, w.Before), end })
+		tellsNot := jobFunc(func(w *http2.Worker) { got = append(got, w.Before) })
+		p.Push([]http2.Job{tells})
+		wait()
+		p.Push([]http2.Job{tells, tells, tellsNot, tells})
+		p.Close()
+		if want := []time.Time{{}, {}, end, end, {}}; !slices.Equal(got, want) {
+			t.Errorf("got %v, want %v", got, want)
 		}
 	})
 }
