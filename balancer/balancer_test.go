@@ -41,7 +41,7 @@ func (s *server) serve() {
 	took := s.latency(call)
 	s.Begin()
 	time.Sleep(took)
-	s.Done(took, s.outcome)
+	s.Done(time.Now(), took, s.outcome)
 }
 
 func candidates(servers []*server) []*balancer.Candidate {
@@ -205,12 +205,12 @@ func TestAbandonedNeverCounts(t *testing.T) {
 		c := newServer("a", 0, 0).Candidate
 		for range 20 {
 			c.Begin()
-			c.Done(5*time.Millisecond, balancer.Succeeded)
+			c.Done(time.Now(), 5*time.Millisecond, balancer.Succeeded)
 		}
 		want := c.Latency()
 		for range 100 {
 			c.Begin()
-			c.Done(time.Hour, balancer.Abandoned)
+			c.Done(time.Now(), time.Hour, balancer.Abandoned)
 		}
 		if got := c.Latency(); got != want || c.InFlight() != 0 {
 			t.Errorf("latency %v, %d in flight; want %v and none", got, c.InFlight(), want)
@@ -236,7 +236,7 @@ func TestLatency(t *testing.T) {
 			for range n {
 				c.Begin()
 				time.Sleep(10 * time.Millisecond)
-				c.Done(took, outcome)
+				c.Done(time.Now(), took, outcome)
 			}
 		}
 		const ms = time.Millisecond
@@ -321,7 +321,7 @@ func BenchmarkPick(b *testing.B) {
 	for _, c := range slices.Concat(list, weighted) {
 		for range 20 {
 			c.Begin()
-			c.Done(time.Millisecond, balancer.Succeeded)
+			c.Done(time.Now(), time.Millisecond, balancer.Succeeded)
 		}
 	}
 	for _, bench := range []struct {
@@ -352,6 +352,6 @@ func BenchmarkBeginDone(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		c.Begin()
-		c.Done(time.Millisecond, balancer.Succeeded)
+		c.Done(time.Now(), time.Millisecond, balancer.Succeeded)
 	}
 }

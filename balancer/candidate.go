@@ -49,14 +49,14 @@ func (c *Candidate) Renew(inst discovery.Instance) *Candidate {
 // Begin counts a call as in flight. Each Begin is followed by exactly one Done.
 func (c *Candidate) Begin() { c.inflight.Add(1) }
 
-// Done ends a call that began. Outcome says how it went and took the time since its Begin. [Abandoned] changes nothing but the number
+// Done ends a call that began, now. Outcome says how it went and took the time since its Begin. [Abandoned] changes nothing but the number
 // of calls in flight.
-func (c *Candidate) Done(took time.Duration, outcome Outcome) {
+func (c *Candidate) Done(at time.Time, took time.Duration, outcome Outcome) {
 	c.inflight.Add(-1)
 	if outcome == Abandoned {
 		return
 	}
-	now := clock()
+	now := int64(at.Sub(start))
 	since := time.Duration(now - c.stamp.Swap(now))
 	samples := c.samples.Add(1)
 	switch {

@@ -118,7 +118,7 @@ func TestConsistentHashBoundsLoad(t *testing.T) {
 		total := 0
 		for _, c := range list {
 			for range c.InFlight() {
-				c.Done(0, balancer.Succeeded)
+				c.Done(time.Now(), 0, balancer.Succeeded)
 				total++
 			}
 		}

@@ -30,7 +30,7 @@ func (l Limit) check() error {
 }
 
 // A Limiter bounds how many calls of one method run at once, when more would only make all of them slower. Most of the time it does
-// nothing but count, at the cost of two atomic additions and two looks at the clock a call:
+// nothing but count, at the cost of a few atomic additions a call:
 //
 //   - At ease there is no limit, however many calls run and however long they take: 10,000 handlers that wait for something are no load.
 //     The limiter learns how long calls take.
@@ -110,7 +110,9 @@ const (
 // unlimited is a limit that was not set.
 const unlimited = 0
 
-func (l *Limiter) now() int64 { return int64(time.Since(l.began)) }
+func (l *Limiter) now() int64 { return l.at(time.Now()) }
+
+func (l *Limiter) at(now time.Time) int64 { return int64(now.Sub(l.began)) }
 
 // share is how much of a limit calls of a priority may use up.
 func (l *Limiter) share(limit int64, p Priority) int64 {
@@ -125,31 +127,31 @@ func (l *Limiter) share(limit int64, p Priority) int64 {
 	return limit
 }
 
-// Take asks for a call's turn. It does not block. When it says RunsNow, or Waits and r hears nil, [Limiter.Release] must follow. why is
+// Take asks for a call's turn, now. It does not block. When it says RunsNow, or Waits and r hears nil, [Limiter.Release] must follow. why is
 // set when the call is shed.
-func (l *Limiter) Take(t *Ticket, p Priority, r Resumer) (turn Turn, why Reason) {
-	if l.TryTake(t, p) {
+func (l *Limiter) Take(now time.Time, t *Ticket, p Priority, r Resumer) (turn Turn, why Reason) {
+	if l.TryTake(now, t, p) {
 		return RunsNow, ""
 	}
-	return l.line(t, p, r)
+	return l.line(l.at(now), t, p, r)
 }
 
 // TryTake is Take for a call that does not want to wait, or not yet: it reports whether the call may run now.
-func (l *Limiter) TryTake(t *Ticket, p Priority) bool {
+func (l *Limiter) TryTake(now time.Time, t *Ticket, p Priority) bool {
 	n := l.running.Add(1)
 	if limit := l.limit.Load(); limit == unlimited || n <= l.share(limit, p) && l.waiting.Load() == 0 {
-		t.start = l.now()
+		t.start = l.at(now)
 		return true
 	}
 	l.running.Add(-1)
 	return false
 }
 
-// Release gives the turn back. told says that the latency of the call means something.
-func (l *Limiter) Release(t *Ticket, told bool) {
-	now := l.now()
+// Release gives the turn back, now. told says that the latency of the call means something.
+func (l *Limiter) Release(now time.Time, t *Ticket, told bool) {
+	is := l.at(now)
 	if told {
-		l.sum.Add(now - t.start)
+		l.sum.Add(is - t.start)
 		l.count.Add(1)
 	} else {
 		l.other.Add(1)
@@ -158,7 +160,7 @@ func (l *Limiter) Release(t *Ticket, told bool) {
 	if l.waiting.Load() > 0 {
 		l.advance()
 	}
-	if now >= l.due.Load() {
+	if is >= l.due.Load() {
 		l.look()
 	}
 }

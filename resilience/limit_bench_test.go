@@ -2,6 +2,7 @@ package resilience_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/hanse-go/hanse/resilience"
 )
@@ -12,8 +13,8 @@ func BenchmarkLimiter(b *testing.B) {
 	b.RunParallel(func(pb *testing.PB) {
 		var t resilience.Ticket
 		for pb.Next() {
-			l.Take(&t, resilience.Normal, nil)
-			l.Release(&t, true)
+			l.Take(time.Now(), &t, resilience.Normal, nil)
+			l.Release(time.Now(), &t, true)
 		}
 	})
 }

@@ -99,16 +99,16 @@ const (
 )
 
 // line puts a call in the queue, or sheds it.
-func (l *Limiter) line(t *Ticket, p Priority, r Resumer) (Turn, Reason) {
+func (l *Limiter) line(now int64, t *Ticket, p Priority, r Resumer) (Turn, Reason) {
 	var out verdicts
 	l.mu.Lock()
 	if l.limit.Load() == unlimited { // since this moment
 		l.running.Add(1)
-		t.start = l.now()
+		t.start = now
 		l.mu.Unlock()
 		return RunsNow, ""
 	}
-	t.start, t.priority, t.resume = l.now(), p, r
+	t.start, t.priority, t.resume = now, p, r
 	if l.waiting.Load() >= max(leastQueue, 4*l.limit.Load()) {
 		victim := l.queue.oldest(p)
 		if victim == nil {

@@ -49,7 +49,7 @@ func stations(n int, d time.Duration) func(int) {
 // do makes a call and reports whether it was answered.
 func (s *server) do(p resilience.Priority) bool {
 	c := &call{turn: make(chan resilience.Reason, 1)}
-	turn, why := s.Take(&c.Ticket, p, c)
+	turn, why := s.Take(time.Now(), &c.Ticket, p, c)
 	if turn == resilience.Waits {
 		if n := s.State().Waiting; int64(n) > s.most.Load() {
 			s.most.Store(int64(n))
@@ -61,7 +61,7 @@ func (s *server) do(p resilience.Priority) bool {
 	}
 	s.handle(int(s.running.Add(1)))
 	s.running.Add(-1)
-	s.Release(&c.Ticket, true)
+	s.Release(time.Now(), &c.Ticket, true)
 	return true
 }
 

@@ -194,7 +194,7 @@ func (a *attempt) end(ctx context.Context, err error, stream bool) resilience.Ou
 			load = balancer.Failed
 		}
 	}
-	a.candidate.Done(took, load)
+	a.candidate.Done(now, took, load)
 	p := a.member.pool
 	if stream {
 		took = -1
@@ -340,14 +340,14 @@ func (c *remoteCall) tell() {
 // a context of their own.
 func (b *binding) invokeRemote(ctx context.Context, limit time.Time, method string, args, reply any, o *callOptions) error {
 	p := b.pool
-	start := time.Now()
+	start := p.clock.now()
 	pass := p.guard.circuit.Allow(start)
 	if pass == resilience.Refused {
 		return p.broken(ctx, start)
 	}
 	p.guard.budget.Call(start)
 	p.look(ctx, start)
-	info := describe(method)
+	info := b.called(method).info()
 	if o.hedges(b.policies.Load().of(method), info, reply) {
 		return b.invokeHedged(ctx, limit, pass, info, args, reply, o, start)
 	}
@@ -357,7 +357,7 @@ func (b *binding) invokeRemote(ctx context.Context, limit time.Time, method stri
 // invokeNow makes a call that is allowed. It notes in where, unless that is nil, at which instance.
 func (b *binding) invokeNow(ctx context.Context, limit time.Time, pass resilience.Pass, info *methodInfo, args, reply any, o *callOptions, start time.Time, where *atomic.Pointer[member]) error {
 	p := b.pool
-	m, candidate := p.now(&need{binding: b, ctx: ctx, method: info}, start)
+	m, candidate := p.now(&need{binding: b, ctx: ctx, method: info}, b.called(info.name), start)
 	if where != nil {
 		where.Store(m)
 	}
@@ -371,11 +371,11 @@ func (b *binding) invokeNow(ctx context.Context, limit time.Time, pass resilienc
 	}
 	candidate.Begin()
 	m.watched.Begin(start)
-	out, err := m.direct.invoke(ctx, limit, b.conn, info.name, args, reply, o)
+	out, err := m.direct.invoke(ctx, start, limit, b.conn, info.name, args, reply, o)
 	if err == nil {
-		took := time.Since(start)
-		end := start.Add(took)
-		candidate.Done(took, balancer.Succeeded)
+		end := out.at
+		took := end.Sub(start)
+		candidate.Done(end, took, balancer.Succeeded)
 		if m.watched.End(end, took, resilience.Answered) {
 			p.turned(ctx)
 		}
@@ -384,7 +384,9 @@ func (b *binding) invokeNow(ctx context.Context, limit time.Time, pass resilienc
 			c := remoteCall{b: b, o: o, attempts: 1, at: newAttempt(m, candidate, start)}
 			c.tell()
 		}
-		m.at(ctx, candidate)
+		if b.client.Telemetry != nil {
+			m.at(ctx, candidate)
+		}
 		m.release()
 		return nil
 	}

@@ -236,7 +236,7 @@ type binding struct {
 	policies     atomic.Pointer[policies]
 	fixedTimeout time.Duration // by WithTimeout; 0: the policy's
 
-	told [16]atomic.Pointer[calledMethod] // of the methods called last, in places by their names
+	latest [16]atomic.Pointer[calledMethod] // the methods called last, in places by their names
 
 	// The interceptors, ending in the binding's own methods; nil without any.
 	unary       func(ctx context.Context, method string, args, reply any, opts []grpc.CallOption) error

@@ -194,18 +194,18 @@ func tells(err error) bool { return err == nil || status.Code(err) == codes.Dead
 
 // awaitTurn is for calls that have a goroutine to wait on. The ticket that it returns, t as a rule, is to be released.
 func (d *door) awaitTurn(ctx context.Context, t *resilience.Ticket, p resilience.Priority) (*resilience.Ticket, error) {
-	if d == nil || d.limit == nil || d.limit.TryTake(t, p) {
+	if d == nil || d.limit == nil || d.limit.TryTake(time.Now(), t, p) {
 		return t, nil
 	}
 	w := &waiter{turn: make(chan resilience.Reason, 1)}
-	turn, why := d.limit.Take(&w.ticket, p, w)
+	turn, why := d.limit.Take(time.Now(), &w.ticket, p, w)
 	if turn == resilience.Waits {
 		select {
 		case why = <-w.turn:
 		case <-ctx.Done():
 			go func() { // it keeps its place, and gives it back
 				if <-w.turn == "" {
-					d.limit.Release(&w.ticket, false)
+					d.limit.Release(time.Now(), &w.ticket, false)
 				}
 			}()
 			return nil, contextStatus(ctx.Err())
@@ -221,7 +221,7 @@ func (d *door) awaitTurn(ctx context.Context, t *resilience.Ticket, p resilience
 // release gives back the turn of a call that has ended with err.
 func (d *door) release(t *resilience.Ticket, err error) {
 	if d != nil && d.limit != nil {
-		d.limit.Release(t, tells(err))
+		d.limit.Release(time.Now(), t, tells(err))
 	}
 }
 

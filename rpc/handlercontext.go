@@ -92,16 +92,25 @@ func (c *handlerContext) Done() <-chan struct{} {
 	return std.Done()
 }
 
-func (c *handlerContext) Err() error {
+func (c *handlerContext) Err() error { return c.errAt(time.Time{}) }
+
+// errAt is Err at a time that is known; zero: now.
+func (c *handlerContext) errAt(now time.Time) error {
 	if std := c.std.Load(); std != nil {
 		return std.Err()
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.err != nil {
+	if c.err != nil || c.deadline.IsZero() {
 		return c.err
 	}
-	if !c.deadline.IsZero() && !time.Now().Before(c.deadline) {
+	left := time.Duration(0)
+	if now.IsZero() {
+		left = time.Until(c.deadline)
+	} else {
+		left = c.deadline.Sub(now)
+	}
+	if left <= 0 {
 		c.err = context.DeadlineExceeded
 	}
 	return c.err
@@ -263,13 +272,24 @@ func (c *handlerContext) finish(replied bool) {
 	}
 }
 
-// seal takes what is to be sent with the status, for a wire, after which nothing can be added. first tells that no header was sent yet.
+// seal takes what is to be sent with the status, for a wire, after which nothing can be added, and ends the context, but for its Done: see
+// unblock. first tells that no header was sent yet.
 func (c *handlerContext) seal() (header, trailer *sentMetadata, first bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	first = !c.sentHdr
 	c.sentHdr, c.ended = true, true
+	if c.err == nil {
+		c.err = context.Canceled
+	}
 	return c.header, c.trailer, first
+}
+
+// unblock ends the Done of a context that has ended.
+func (c *handlerContext) unblock() {
+	if std := c.std.Load(); std != nil {
+		std.cancel()
+	}
 }
 
 // sealHeader takes the header that is to be sent, for a wire; ok is false when it was sent before.

@@ -15,6 +15,7 @@ type methodInfo struct {
 	contract string // full name of the protobuf service
 	safe     bool   // marked NO_SIDE_EFFECTS or IDEMPOTENT: may be processed twice
 	reads    bool   // marked NO_SIDE_EFFECTS
+	known    bool   // the program's descriptors have it
 }
 
 // methods caches the methods that are found in the program's descriptors, and only those: so it cannot grow without end.
@@ -39,6 +40,7 @@ func describe(fullMethod string) *methodInfo {
 		m.safe = o.GetIdempotencyLevel() != descriptorpb.MethodOptions_IDEMPOTENCY_UNKNOWN
 		m.reads = o.GetIdempotencyLevel() == descriptorpb.MethodOptions_NO_SIDE_EFFECTS
 	}
+	m.known = true
 	methods.Store(fullMethod, m)
 	return m
 }

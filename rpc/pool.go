@@ -25,6 +25,7 @@ type pool struct {
 
 	cancel  context.CancelFunc
 	running sync.WaitGroup // the watch, and links that close
+	clock   stopwatch
 	view    atomic.Pointer[view]
 	waiting atomic.Int64 // calls that wait because no instance is ready
 	guard   guard
@@ -41,7 +42,7 @@ type pool struct {
 
 // newPool begins to watch the service. c.mu is held.
 func newPool(c *Client, service string) *pool {
-	p := &pool{client: c, service: service, members: make(map[string]*member), live: make(map[*member]bool)}
+	p := &pool{client: c, service: service, clock: newStopwatch(), members: make(map[string]*member), live: make(map[*member]bool)}
 	p.guard.init()
 	p.guard.follow(c.policy(service))
 	splitter, holdsRules := c.Registry.(discovery.Splitter)
@@ -330,12 +331,12 @@ func (p *pool) acquire(n *need) (*member, *balancer.Candidate, error) {
 }
 
 // now is acquire without waiting: it returns nil when no instance can take the call at once.
-func (p *pool) now(n *need, now time.Time) (*member, *balancer.Candidate) {
+func (p *pool) now(n *need, called *calledMethod, now time.Time) (*member, *balancer.Candidate) {
 	v := p.view.Load().narrow(n.binding.filter)
 	if v.err != nil {
 		return nil, nil
 	}
-	m, candidate := v.choices(n.method.contract).admitted(n, now)
+	m, candidate := called.among(v).admitted(n, now)
 	if m == nil || !m.hold() {
 		return nil, nil
 	}

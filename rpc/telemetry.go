@@ -84,27 +84,7 @@ func (b *binding) begin(ctx context.Context, method string) *telemetry.Call {
 	if b.client.Telemetry == nil {
 		return nil
 	}
-	return b.called(method).Begin(ctx)
-}
-
-// calledMethod is a method that was called.
-type calledMethod struct {
-	name  string
-	tells *telemetry.Method
-}
-
-// called returns who is told of the calls of a method. Programs call few methods, each by the same string.
-func (b *binding) called(method string) *telemetry.Method {
-	slot := &b.told[0]
-	if n := len(method); n > 0 {
-		slot = &b.told[(n+int(method[n-1]))%len(b.told)]
-	}
-	if known := slot.Load(); known != nil && known.name == method {
-		return known.tells
-	}
-	tells := b.client.Telemetry.Calls(method, b.conn.name)
-	slot.Store(&calledMethod{method, tells})
-	return tells
+	return b.called(method).tells.Begin(ctx)
 }
 
 // at notes where a call went that is told of: to m, at once.

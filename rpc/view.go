@@ -83,6 +83,7 @@ func (v *view) unknown() string {
 
 // choices are the instances that implement one contract.
 type choices struct {
+	of    *view
 	seats []seat
 	from  balancer.Locality
 	split *balancer.Split
@@ -116,7 +117,7 @@ func (v *view) choices(contract string) *choices {
 	if c, ok := v.byContract.Load(contract); ok {
 		return c.(*choices)
 	}
-	c := &choices{from: v.from, split: v.split}
+	c := &choices{of: v, from: v.from, split: v.split}
 	for _, s := range v.seats {
 		if contract == anyContract || s.inst.Implements(contract) || everywhere.Has(contract) {
 			c.seats = append(c.seats, s)

@@ -41,6 +41,7 @@ func (p *callPool) get() *unaryClientCall {
 	}
 	p.mu.Unlock()
 	c := &unaryClientCall{link: p.link, done: make(chan struct{}, 1)}
+	c.Eager = true
 	p.mu.Lock()
 	c.index = len(p.all)
 	p.all = append(p.all, c)

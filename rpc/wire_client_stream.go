@@ -108,7 +108,7 @@ func (l *wireLink) openStream(ctx context.Context, desc *grpc.StreamDesc, method
 			inbox: newInbox(), hasHeader: make(chan struct{}), concluded: make(chan struct{}), gone: make(chan struct{}),
 		}
 		f := &s.frames
-		if f.Head, f.HeadMore, err = l.header(nil, ctx, time.Time{}, method, o, conn); err != nil {
+		if f.Head, f.HeadMore, err = l.header(nil, ctx, time.Now(), time.Time{}, method, o, conn); err != nil {
 			return nil, err
 		}
 		r.Sent.Store(true)
@@ -369,7 +369,8 @@ func (s *wireClientStream) OnHeaders(h *http2.Header, end bool) {
 	if h.Status/100 == 1 {
 		return
 	}
-	r := replyOf(h)
+	var room replyFields
+	r := replyOf(h, &room)
 	md, err := metadataOf(h, r.binary)
 	if err != nil {
 		s.fail(err)

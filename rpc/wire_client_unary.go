@@ -42,7 +42,8 @@ type unaryClientCall struct {
 	in           assembler
 	begun        bool // the header has come
 	messages     int
-	message      message // left to the caller to decode
+	ended        time.Time // when the reader came to the end of it
+	message      message   // left to the caller to decode
 	compression  compression
 	header       metadata.MD
 	trailer      metadata.MD
@@ -79,23 +80,24 @@ const (
 type outcome struct {
 	sent, answered, notProcessed bool
 	pushback                     int64
+	at                           time.Time // when the answer was read; of calls that succeed only
 }
 
-// invoke makes a unary call. It also ends with limit, unless that is zero, and when owner is closed.
-func (l *wireLink) invoke(ctx context.Context, limit time.Time, owner *Conn, method string, args, reply any, o *callOptions) (outcome, error) {
+// invoke makes a unary call, now. It also ends with limit, unless that is zero, and when owner is closed.
+func (l *wireLink) invoke(ctx context.Context, now, limit time.Time, owner *Conn, method string, args, reply any, o *callOptions) (outcome, error) {
 	if err := ctx.Err(); err != nil {
 		return outcome{}, contextStatus(err)
 	}
 	if len(l.cfg.StatsHandlers) == 0 {
-		return l.call(ctx, limit, owner, method, args, reply, o, nil)
+		return l.call(ctx, now, limit, owner, method, args, reply, o, nil)
 	}
 	rec, ctx := statsHandlers(l.cfg.StatsHandlers).beginClient(ctx, method, o, false, false)
-	out, err := l.call(ctx, limit, owner, method, args, reply, o, rec)
+	out, err := l.call(ctx, now, limit, owner, method, args, reply, o, rec)
 	rec.end(err)
 	return out, err
 }
 
-func (l *wireLink) call(ctx context.Context, limit time.Time, owner *Conn, method string, args, reply any, o *callOptions, rec *statsRecord) (outcome, error) {
+func (l *wireLink) call(ctx context.Context, now, limit time.Time, owner *Conn, method string, args, reply any, o *callOptions, rec *statsRecord) (outcome, error) {
 	for tries := 1; ; tries++ {
 		conn := l.use()
 		if conn == nil {
@@ -103,11 +105,12 @@ func (l *wireLink) call(ctx context.Context, limit time.Time, owner *Conn, metho
 			if conn, err = l.takeLater(ctx, limit, owner); err != nil {
 				return outcome{}, err
 			}
+			now = time.Now()
 		}
 		c := l.calls.get()
 		c.conn, c.o, c.reply, c.maxRecv = conn, o, reply, l.recvLimit(o)
 		c.curious = len(o.headers) > 0 || len(o.trailers) > 0 || rec != nil
-		request, err := c.prepare(ctx, limit, method, args)
+		request, err := c.prepare(ctx, now, limit, method, args)
 		if err != nil {
 			c.recycle()
 			return outcome{}, err
@@ -130,6 +133,7 @@ func (l *wireLink) call(ctx context.Context, limit time.Time, owner *Conn, metho
 		c.recycle()
 		if errors.Is(err, http2.ErrNotProcessed) && tries < maxOpens && !l.closed() {
 			l.lost(conn) // it has ended this moment, or it drains: there may be another one soon
+			now = time.Now()
 			continue
 		}
 		return outcome{}, notOpened(ctx, limit, err)
@@ -151,7 +155,7 @@ func (c *unaryClientCall) answer(ctx context.Context, limit time.Time, rec *stat
 		return outcome{sent: true}, err
 	}
 	err = c.result(ctx, limit, rec)
-	out := outcome{sent: !c.notProcessed || c.answered, answered: c.answered, notProcessed: c.notProcessed, pushback: c.pushback}
+	out := outcome{sent: !c.notProcessed || c.answered, answered: c.answered, notProcessed: c.notProcessed, pushback: c.pushback, at: c.ended}
 	for _, p := range c.o.headers {
 		*p = c.header
 	}
@@ -201,22 +205,22 @@ func (c *unaryClientCall) openLater(ctx context.Context, limit time.Time, owner 
 	ctx, cancel := within(ctx, limit, owner)
 	defer cancel()
 	if c.frames.Release != nil { // the first attempt has freed it
-		if _, err := c.prepare(ctx, limit, method, args); err != nil {
+		if _, err := c.prepare(ctx, time.Now(), limit, method, args); err != nil {
 			return err
 		}
 	}
 	return c.conn.conn.Open(ctx.Done(), &c.Stream, c, &c.frames)
 }
 
-// prepare makes what is sent.
-func (c *unaryClientCall) prepare(ctx context.Context, limit time.Time, method string, args any) (encoded, error) {
+// prepare makes what is sent now.
+func (c *unaryClientCall) prepare(ctx context.Context, now, limit time.Time, method string, args any) (encoded, error) {
 	o := c.o
 	request, err := c.out.encode(o.format, o.sendCompressor(), args, c.link.sendLimit(o))
 	if err != nil {
 		return request, err
 	}
 	f := &c.frames
-	if f.Head, f.HeadMore, err = c.link.header(c.block[:0], ctx, limit, method, o, c.conn); err != nil {
+	if f.Head, f.HeadMore, err = c.link.header(c.block[:0], ctx, now, limit, method, o, c.conn); err != nil {
 		return request, err
 	}
 	c.block = f.HeadMore
@@ -233,8 +237,12 @@ func (c *unaryClientCall) activate(owner *Conn, limit time.Time) {
 	if !limit.IsZero() {
 		deadline = int64(limit.Sub(c.link.calls.began))
 	}
-	c.deadline.Store(deadline)
-	c.owner.Store(owner)
+	if c.deadline.Load() != deadline { // as a rule they are what they were, which costs less to see than to say
+		c.deadline.Store(deadline)
+	}
+	if c.owner.Load() != owner {
+		c.owner.Store(owner)
+	}
 	c.state.Store(c.state.Load()&^callPhases + callUse + callActive)
 	if deadline != noDeadline {
 		c.link.calls.expireAt(deadline)
@@ -373,7 +381,8 @@ func (c *unaryClientCall) OnHeaders(h *http2.Header, end bool) {
 	if h.Status/100 == 1 {
 		return
 	}
-	r := replyOf(h)
+	var room replyFields
+	r := replyOf(h, &room)
 	var md metadata.MD
 	if c.curious {
 		var err error
@@ -421,7 +430,6 @@ func (c *unaryClientCall) OnHeaders(h *http2.Header, end bool) {
 
 // OnData implements http2.Receiver.
 func (c *unaryClientCall) OnData(p []byte, end bool) {
-	c.Consumed(len(p))
 	for len(p) > 0 {
 		m, rest, ok, err := c.in.next(p, c.maxRecv)
 		if err != nil {
@@ -513,7 +521,7 @@ func (c *unaryClientCall) finish(err error) {
 	if state&callPhases != callActive {
 		return
 	}
-	c.err = err
+	c.err, c.ended = err, c.conn.conn.ReadAt()
 	if c.state.CompareAndSwap(state, state-callActive+callDone) {
 		c.done <- struct{}{}
 	}
@@ -552,15 +560,15 @@ func notOpened(ctx context.Context, limit time.Time, err error) error {
 	return status.Errorf(codes.Unavailable, "the connection takes no calls: %v", err)
 }
 
-// header makes the header of a call, as a template and what comes behind it.
-func (l *wireLink) header(dst []byte, ctx context.Context, limit time.Time, method string, o *callOptions, conn *linkConn) (*hpack.Template, []byte, error) {
+// header makes the header of a call that is sent now, as a template and what comes behind it.
+func (l *wireLink) header(dst []byte, ctx context.Context, now, limit time.Time, method string, o *callOptions, conn *linkConn) (*hpack.Template, []byte, error) {
 	deadline, ok := ctx.Deadline()
 	if !ok || !limit.IsZero() && limit.Before(deadline) {
 		deadline = limit
 	}
 	head, dst := l.heads.head(dst, method, o)
 	if !deadline.IsZero() {
-		left := time.Until(deadline)
+		left := deadline.Sub(now)
 		if left <= 0 {
 			return nil, dst, contextStatus(context.DeadlineExceeded)
 		}
@@ -621,7 +629,7 @@ func (l *wireLink) Invoke(ctx context.Context, method string, args, reply any, o
 	if err != nil {
 		return err
 	}
-	out, err := l.invoke(ctx, time.Time{}, nil, method, args, reply, o)
+	out, err := l.invoke(ctx, time.Now(), time.Time{}, nil, method, args, reply, o)
 	out.report(r)
 	return err
 }

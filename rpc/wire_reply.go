@@ -14,6 +14,7 @@ import (
 // replyFields are what the header or the trailers of a reply say to the protocol.
 type replyFields struct {
 	contentType  string
+	grpc         bool // the content type is gRPC's
 	encoding     string
 	status       statusFields
 	notProcessed bool  // a Hanse server says so
@@ -26,6 +27,7 @@ func (r *replyFields) read(fields []hpack.Field) {
 		switch f := &fields[i]; f.Name {
 		case "content-type":
 			r.contentType = f.Value
+			_, r.grpc = grpcContent(f.Value)
 		case "grpc-encoding":
 			r.encoding = f.Value
 		case wire.NotProcessedKey:
@@ -40,8 +42,8 @@ func (r *replyFields) read(fields []hpack.Field) {
 	r.status.read(fields)
 }
 
-// replyOf reads a header of a reply. Its beginning was read before, as a rule.
-func replyOf(h *http2.Header) replyFields {
+// replyOf reads a header of a reply. Its beginning was read before, as a rule, or all of it; else the fields are read into room.
+func replyOf(h *http2.Header, room *replyFields) *replyFields {
 	known, ok := h.Run.Data.(*replyFields)
 	if !ok {
 		known = new(replyFields)
@@ -49,20 +51,19 @@ func replyOf(h *http2.Header) replyFields {
 		h.Run.Data = known
 	}
 	if len(h.Rest) == 0 {
-		return *known
+		return known
 	}
-	r := *known
-	r.read(h.Rest)
-	return r
+	*room = *known
+	room.read(h.Rest)
+	return room
 }
 
 // checkHead returns the error of a reply that is not gRPC's. Where it has a status of gRPC, that counts.
 func (r *replyFields) checkHead(h *http2.Header) error {
-	_, ok := grpcContent(r.contentType)
-	if h.Status == 200 && ok {
+	if h.Status == 200 && r.grpc {
 		return nil
 	}
-	if r.status.code != "" && (ok || h.Status != 200) {
+	if r.status.code != "" && (r.grpc || h.Status != 200) {
 		if err := r.status.err(); err != nil {
 			return err
 		}

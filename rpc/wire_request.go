@@ -3,7 +3,9 @@ package rpc
 import (
 	"strings"
 	"sync"
+	"time"
 
+	"github.com/hanse-go/hanse/internal/grpctext"
 	"github.com/hanse-go/hanse/internal/hpack"
 	"github.com/hanse-go/hanse/internal/http2"
 	"github.com/hanse-go/hanse/resilience"
@@ -78,7 +80,9 @@ type callHead struct {
 	subtype     string // of the content type
 	grpc        bool   // the content type is gRPC's
 	encoding    string
-	timeout     string
+	timeout     time.Duration // if timed
+	timed       bool
+	badTimeout  error
 	host        string
 	traceParent string
 	traceState  string
@@ -99,7 +103,8 @@ func (h *callHead) read(fields []hpack.Field) {
 			h.subtype, h.grpc = grpcContent(f.Value)
 			h.extra = true
 		case "grpc-timeout":
-			h.timeout = f.Value
+			h.timeout, h.badTimeout = grpctext.ParseTimeout(f.Value)
+			h.timed = h.badTimeout == nil
 		case "grpc-encoding":
 			h.encoding = f.Value
 		case "host":
@@ -162,20 +167,21 @@ func (k *knownRun) metadata() (metadata.MD, []keyValues) {
 	return k.md, k.pairs
 }
 
-// headOf reads the header of a call. Its beginning was read before, as a rule.
-func headOf(h *http2.Header) (*knownRun, callHead) {
+// headOf reads the header of a call. Its beginning was read before, as a rule, or all of it; else the head is made in room.
+func headOf(h *http2.Header, room *callHead) (*knownRun, *callHead) {
 	known, ok := h.Run.Data.(*knownRun)
 	if !ok {
 		known = &knownRun{run: h.Run}
 		known.head.read(h.Run.Fields)
+		known.head.extra = false // of the rest
 		h.Run.Data = known
 	}
-	head := known.head
-	head.extra = false // of the rest
-	if len(h.Rest) > 0 {
-		head.read(h.Rest)
+	if len(h.Rest) == 0 {
+		return known, &known.head
 	}
-	return known, head
+	*room = known.head
+	room.read(h.Rest)
+	return known, room
 }
 
 // accepts lists what requests may be compressed with, for those that come with something else.

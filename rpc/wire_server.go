@@ -29,6 +29,7 @@ type wireServer struct {
 	web     *http2.Web    // serves what is not gRPC
 	stats   stats.Handler // of connections; nil: none
 	workers http2.Workers // that handlers run on
+	clock   stopwatch
 
 	maxPartial int // bytes of messages that have begun on one connection
 
@@ -42,7 +43,7 @@ type wireServer struct {
 var _ wire.Server = (*wireServer)(nil)
 
 func newWireServer(r *router, limits wire.Limits, web *http2.Web) *wireServer {
-	s := &wireServer{router: r, web: web, stats: r.statsHandler(), maxPartial: limits.MaxQueuedBytes, conns: make(map[*wireConn]bool)}
+	s := &wireServer{router: r, clock: newStopwatch(), web: web, stats: r.statsHandler(), maxPartial: limits.MaxQueuedBytes, conns: make(map[*wireConn]bool)}
 	s.config = http2.Config{
 		MaxStreams:       orUnlimited(limits.MaxStreams),
 		MaxHeaderList:    orUnlimited(limits.MaxHeaderListSize),
@@ -143,7 +144,8 @@ type wireConn struct {
 	path   string          // unix or tcp, or what else carries it
 	values context.Context // what stats handlers put into it; nil without
 
-	ready   []http2.Job  // only the reader touches it: calls to run when it has handled all that one read brought
+	head    callHead     // only the reader touches it: of the call that comes
+	ready   []http2.Job  // likewise: calls to run when it has handled all that one read brought
 	plain   bool         // likewise: that read brought requests of plain HTTP
 	partial atomic.Int64 // bytes of messages that have begun and are not complete
 }
@@ -231,19 +233,19 @@ func tlsInfo(state tls.ConnectionState) credentials.TLSInfo {
 
 // NewStream implements http2.Handler.
 func (c *wireConn) NewStream(conn *http2.Conn, h *http2.Header, end bool) (*http2.Stream, http2.Receiver) {
-	known, head := headOf(h)
+	known, head := headOf(h, &c.head)
 	if !head.grpc || h.Method != "POST" {
 		c.plain = true
 		return c.server.web.NewStream(conn, h, end)
 	}
-	route := c.server.router.routeOf(h, known, &head)
+	route := c.server.router.routeOf(h, known, head)
 	if route.method != nil && route.method.unary != nil {
 		call, room := newUnaryServerCall(head.extra)
-		call.init(c, h, known, &head, route, room)
+		call.init(c, h, known, head, route, room)
 		return &call.Stream, call
 	}
 	call := &streamServerCall{}
-	call.init(c, h, known, &head, route, nil)
+	call.init(c, h, known, head, route, nil)
 	return &call.Stream, call
 }
 

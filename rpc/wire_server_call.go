@@ -5,9 +5,7 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
-	"time"
 
-	"github.com/hanse-go/hanse/internal/grpctext"
 	"github.com/hanse-go/hanse/internal/hpack"
 	"github.com/hanse-go/hanse/internal/http2"
 	"github.com/hanse-go/hanse/rpc/internal/wire"
@@ -66,12 +64,10 @@ func (c *serverCall) init(conn *wireConn, h *http2.Header, known *knownRun, head
 			c.early = status.Errorf(codes.Unimplemented, "grpc: Decompressor is not installed for grpc-encoding %q", head.encoding)
 		}
 	}
-	if head.timeout != "" {
-		timeout, err := grpctext.ParseTimeout(head.timeout)
-		if err != nil {
-			c.early = status.Error(codes.Internal, err.Error())
-		}
-		c.ctx.deadline = time.Now().Add(timeout)
+	if head.timed {
+		c.ctx.deadline = conn.conn.ReadAt().Add(head.timeout)
+	} else if head.badTimeout != nil {
+		c.early = status.Error(codes.Internal, head.badTimeout.Error())
 	}
 	if head.binary {
 		if err := errors.Join(checkBinary(h.Run.Fields), checkBinary(h.Rest)); err != nil {
@@ -240,7 +236,7 @@ func (c *serverCall) conclude(s *callScratch, reply encoded, err error) {
 	c.Send(f) // an error says that nobody is there to hear of it
 	c.out.Unlock()
 	*f = http2.Frames{}
-	c.ctx.finish(false)
+	c.ctx.unblock()
 }
 
 // awaitRoom waits while as much waits for the client as the limits allow: with a reply, or, with begin set, before the handler runs.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"sync/atomic"
+	"time"
 
 	"github.com/hanse-go/hanse/internal/http2"
 	"github.com/hanse-go/hanse/resilience"
@@ -26,12 +27,15 @@ type unaryServerCall struct {
 // newUnaryServerCall makes a call, with room for metadata in the same piece of memory if there is some.
 func newUnaryServerCall(extra bool) (*unaryServerCall, *requestRoom) {
 	if !extra {
-		return new(unaryServerCall), nil
+		c := new(unaryServerCall)
+		c.Eager = true // what is not a whole message yet has the limits of messages and streams
+		return c, nil
 	}
 	both := new(struct {
 		unaryServerCall
 		requestRoom
 	})
+	both.Eager = true
 	return &both.unaryServerCall, &both.requestRoom
 }
 
@@ -47,7 +51,6 @@ func (c *unaryServerCall) OnHeaders(_ *http2.Header, end bool) {
 
 // OnData implements http2.Receiver.
 func (c *unaryServerCall) OnData(p []byte, end bool) {
-	c.Consumed(len(p)) // what is not a whole message yet has the limits of messages and streams
 	if c.over {
 		return
 	}
@@ -101,7 +104,7 @@ func (c *unaryServerCall) arrived() {
 	}
 	c.complete, c.door = true, d
 	if d != nil && d.limit != nil {
-		switch turn, why := d.limit.Take(&c.ticket, c.ctx.priority, c); turn {
+		switch turn, why := d.limit.Take(c.conn.conn.ReadAt(), &c.ticket, c.ctx.priority, c); turn {
 		case resilience.Waits:
 			return
 		case resilience.IsShed:
@@ -126,11 +129,11 @@ func (c *unaryServerCall) Resume(shed resilience.Reason) {
 	c.Finish()
 }
 
-// left gives back what the door gave to the call, whose handler has returned err if told is set.
-func (c *unaryServerCall) left(told bool, err error) {
+// left gives back now what the door gave to the call, whose handler has returned err if told is set.
+func (c *unaryServerCall) left(now time.Time, told bool, err error) {
 	if d := c.door; d != nil {
 		if d.limit != nil {
-			d.limit.Release(&c.ticket, told && tells(err))
+			d.limit.Release(now, &c.ticket, told && tells(err))
 		}
 		d.leave()
 	}
@@ -174,14 +177,19 @@ func (c *unaryServerCall) Run(w *http2.Worker) {
 		s.decode = s.decodeRequest
 		w.Local = s
 	}
-	if err := c.ctx.Err(); err != nil { // nobody waits for it any more
+	now := w.Before
+	if now.IsZero() {
+		now = c.conn.server.clock.now()
+	}
+	if err := c.ctx.errAt(now); err != nil { // nobody waits for it any more
 		c.forget()
 		if err == context.DeadlineExceeded && c.door != nil {
 			c.door.counts.Note(&c.ctx, cameLate)
 		}
 		c.conclude(s, encoded{}, contextStatus(err))
 		c.Finish()
-		c.left(false, err)
+		w.After = now
+		c.left(now, false, err)
 		return
 	}
 	srv := c.route.srv
@@ -189,7 +197,8 @@ func (c *unaryServerCall) Run(w *http2.Worker) {
 		c.forget()
 		c.conclude(s, encoded{}, err)
 		c.Finish()
-		c.left(false, err)
+		w.After = now
+		c.left(now, false, err)
 		return
 	}
 	s.call = c
@@ -208,7 +217,8 @@ func (c *unaryServerCall) Run(w *http2.Worker) {
 		c.rec.end(err)
 		c.Finish()
 		srv.leave(&c.active)
-		c.left(true, err)
+		w.After = c.conn.server.clock.now()
+		c.left(w.After, true, err)
 	}()
 	reply, err = c.handle(s)
 	err = c.ran(err)

@@ -107,7 +107,7 @@ func TestLimiterLosesNoCall(t *testing.T) {
 				for c, runs := range m.calls {
 					if runs {
 						delete(m.calls, c)
-						m.Release(&c.Ticket, told)
+						m.Release(time.Now(), &c.Ticket, told)
 						settle()
 						return true
 					}
@@ -120,7 +120,7 @@ func TestLimiterLosesNoCall(t *testing.T) {
 					for range rapid.IntRange(1, 60).Draw(r, "calls") {
 						c := &ticket{m: m}
 						p := resilience.Priority(rapid.IntRange(-1, 1).Draw(r, "priority"))
-						turn, why := m.Take(&c.Ticket, p, c)
+						turn, why := m.Take(time.Now(), &c.Ticket, p, c)
 						switch turn {
 						case resilience.RunsNow:
 							m.calls[c] = true
