@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hanse-go/hanse/cmd/hanse/internal/contexts"
+	"github.com/hanse-go/hanse/cmd/hanse/internal/outside"
 	"github.com/spf13/cobra"
 )
 
@@ -88,10 +90,52 @@ func TestContextPlace(t *testing.T) {
 		t.Errorf("both: %v", err)
 	}
 	t.Setenv("HANSE_CONTEXT", "staging")
-	if p, err := place("--registry", "local:x"); err != nil || p.context != nil {
+	if p, err := place("--registry", "local:x"); err != nil || p.context != nil || p.backplane != "" {
 		t.Errorf("a flag against the environment: %+v, %v", p, err)
 	}
 	if p, err := place(); err != nil || p.context == nil {
 		t.Errorf("of the environment: %+v, %v", p, err)
+	}
+}
+
+// A dashboard is known by its place, whichever flags said where that is.
+func TestPlaceKey(t *testing.T) {
+	contextsFile(t, someContexts)
+	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
+	key := func(urls, backplane, system string) string {
+		t.Helper()
+		p, err := placeOn(strings.Fields(urls), backplane, system)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.key()
+	}
+	seen := map[string]string{}
+	for _, at := range [][3]string{
+		{"local:a", "", ""}, {"local:b", "", ""}, {"local:a local:b", "", ""}, {"local:a", "nats://one:4222", ""}, {"local:a", "nats://one:4222", "shop"}, {"local:a", "nats://two:4222", "shop"},
+	} {
+		k := key(at[0], at[1], at[2])
+		if other, taken := seen[k]; taken {
+			t.Errorf("%q and %s are both %s", at, other, k)
+		}
+		seen[k] = strings.Join(at[:], ", ")
+	}
+	if a, b := key("local:a", "nats://mine@one:4222", ""), key("local:a", "nats://other@one:4222", "default"); a != b {
+		t.Errorf("the default and another secret: %s and %s", a, b)
+	}
+	if a, b := key("local:a", "", "shop"), key("local:a", "", ""); a != b {
+		t.Errorf("a system that is only called so: %s and %s", a, b)
+	}
+	p, err := placeOn([]string{"local:staging"}, "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := p.key()
+	file, err := contexts.Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.context = &file.Contexts[1]; p.key() == plain || p.key() != outside.ContextKey("staging") {
+		t.Errorf("in a context it is %s", p.key())
 	}
 }

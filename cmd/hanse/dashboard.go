@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"net"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -20,15 +19,13 @@ import (
 
 // outsideFlags say which running system is looked at from outside.
 type outsideFlags struct {
-	place     placeFlags
-	backplane string
-	who       *string // --identity
+	placeFlags
+	who *string // --identity
 }
 
 func (f *outsideFlags) add(cmd *cobra.Command) {
-	f.place.add(cmd)
-	f.place.addContext(cmd)
-	cmd.Flags().StringVar(&f.backplane, "backplane", "", "the NATS of the system, by its `url`, with its events, its stores and, without --registry, its registry (variable HANSE_BACKPLANE)")
+	f.placeFlags.add(cmd)
+	f.addContext(cmd)
 	f.who = identityFlag(cmd)
 }
 
@@ -108,33 +105,6 @@ func devDashboard(ctx context.Context, u *ui.UI, where *place) error {
 	return nil
 }
 
-// find returns the place that the flags mean.
-func (f *outsideFlags) find() (*place, error) {
-	other := f.place.given()
-	if f.backplane != "" {
-		other = "--backplane"
-	}
-	c, err := chosenContext(f.place.context, other)
-	if err != nil {
-		return nil, err
-	}
-	if c != nil {
-		return f.place.inContext(c)
-	}
-	backplane := f.backplane
-	if other == "" && os.Getenv("HANSE_BACKPLANE") != "off" {
-		backplane = os.Getenv("HANSE_BACKPLANE")
-	}
-	if backplane == "" {
-		return f.place.find()
-	}
-	urls := f.place.registries
-	if len(urls) == 0 {
-		urls = strings.Fields(os.Getenv("HANSE_REGISTRY"))
-	}
-	return placeOn(urls, backplane, *f.place.system)
-}
-
 // options says how the place is looked at.
 func (f *outsideFlags) options(ctx context.Context, where *place, services []string) (outside.Options, error) {
 	var o outside.Options
@@ -156,7 +126,7 @@ func (f *outsideFlags) options(ctx context.Context, where *place, services []str
 		system, backplane = here.Name, here.Backplane
 	}
 	o = outside.Options{
-		Name: cmp.Or(system, *f.place.system, folderName(where.folder), localName(where.urls), "a system"), Place: where.name, Services: services, Watch: func(ctx context.Context, notify func([]discovery.Instance)) error {
+		Name: cmp.Or(system, *f.system, folderName(where.folder), localName(where.urls), "a system"), Place: where.name, Services: services, Watch: func(ctx context.Context, notify func([]discovery.Instance)) error {
 			return where.watch(ctx, services, notify)
 		},
 		Reach: reach.Options{System: system, Registry: where.registry, Identity: who, Backplane: backplane, Logger: quiet},

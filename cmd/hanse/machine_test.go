@@ -243,7 +243,7 @@ func (p *machine) run(dir, program string, args ...string) *devRun {
 			<-d.exited
 		}
 		if p.t.Failed() {
-			p.t.Logf("%s %s printed:\n%s", program, args[0], d.out.String())
+			p.t.Logf("%s printed:\n%s", strings.Join(append([]string{program}, args...), " "), d.out.String())
 		}
 	})
 	return d

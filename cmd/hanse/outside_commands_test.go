@@ -60,7 +60,7 @@ func TestShellFromOutside(t *testing.T) {
 	for _, name := range []string{"cart", "stock"} {
 		p.with(telling(telemetry)...).run(dir, "served", name)
 	}
-	p.await("the services", func() bool { return len(at.service("cart").Instances) == 1 && len(at.service("stock").Instances) == 1 })
+	p.await("the services", func() bool { return at.ready("cart") && at.ready("stock") })
 	for range 3 {
 		p.in(dir).must("call", "--registry", registry, "cart/Get", "name=of stock", "count=8")
 	}
@@ -330,10 +330,7 @@ func TestContextWithCertificates(t *testing.T) {
 	at, telemetry := q.outside(t.TempDir(), "--context", "sealed")
 	q.with(append(telling(telemetry), "HANSE_IDENTITY="+filepath.Join(certs, "cart"))...).run(dir, "served", "cart")
 	elsewhere := q.in(t.TempDir())
-	p.await("the service", func() bool {
-		s := at.service("cart")
-		return len(s.Instances) == 1 && s.Instances[0].State == "ready"
-	})
+	p.await("the service", func() bool { return at.ready("cart") })
 	if status, text := at.send("GET", "/api/console/contracts?service=cart", ""); status != http.StatusOK || !strings.Contains(text, "shelf.v1.Shelf") {
 		t.Errorf("the dashboard reads contracts: %d %s", status, text)
 	}
@@ -376,9 +373,7 @@ func TestHubFromOutside(t *testing.T) {
 	program.run(t.TempDir(), "evented")
 	flags, _ := q.outside(t.TempDir(), "--backplane", string(backplane), "--system", "shop")
 	for _, page := range []page{at, flags} {
-		p.await("the services", func() bool {
-			return len(page.service("cart").Instances) == 1 && len(page.service("mailer").Instances) == 1
-		})
+		p.await("the services", func() bool { return page.ready("cart") && page.ready("mailer") })
 		if i := page.service("cart").Instances[0]; i.Admin == "" || len(i.Contracts) == 0 {
 			t.Errorf("the instance is %+v", i)
 		}
@@ -390,7 +385,7 @@ func TestHubFromOutside(t *testing.T) {
 		}
 	}
 	staging := q.in(elsewhere)
-	for _, where := range [][]string{{"--context", "staging"}} {
+	for _, where := range [][]string{{"--context", "staging"}, {"--backplane", string(backplane), "--system", "shop"}} {
 		for command, want := range map[string]string{
 			"ps":                               `(?m)^cart +\S+ .* ready `,
 			"level cart":                       `(?m)^cart +\S+ +INFO`,
@@ -403,6 +398,12 @@ func TestHubFromOutside(t *testing.T) {
 			if out := staging.must(append(strings.Fields(command), where...)...); !regexp.MustCompile(want).MatchString(out) {
 				t.Errorf("hanse %s: %s", command, out)
 			}
+		}
+	}
+	env := p.with("HANSE_BACKPLANE="+string(backplane), "HANSE_SYSTEM=shop")
+	for _, args := range [][]string{{"ps"}, {"ps", "--registry", "backplane:"}} {
+		if out, errs, status := env.hanse(elsewhere, args...); status != 0 || !strings.Contains(out, "mailer") {
+			t.Errorf("hanse %s, as the environment says: status %d, %s%s", strings.Join(args, " "), status, out, errs)
 		}
 	}
 	p.await("the trace of the call", func() bool {

@@ -34,6 +34,12 @@ func (p *machine) outside(dir string, args ...string) (at page, telemetry string
 	return d.dashboard(), m[1]
 }
 
+// ready reports whether a service has one instance, which takes calls.
+func (p page) ready(service string) bool {
+	list := p.service(service).Instances
+	return len(list) == 1 && list[0].State == "ready"
+}
+
 // with is the machine with more variables.
 func (p *machine) with(env ...string) *machine {
 	q := *p
@@ -62,11 +68,7 @@ func TestDashboardFromOutside(t *testing.T) {
 		t.Errorf("the state is %+v", st)
 	}
 	p.with(telemetry, "OTEL_TRACES_SAMPLER=always_on", "HANSE_ADMIN_ADDR=127.0.0.1:0").run(dir, "served", "cart", "stock")
-	ready := func(name string) bool {
-		s := at.service(name)
-		return len(s.Instances) == 1 && s.Instances[0].State == "ready"
-	}
-	p.await("the services", func() bool { return ready("cart") && ready("stock") })
+	p.await("the services", func() bool { return at.ready("cart") && at.ready("stock") })
 	if i := at.service("cart").Instances[0]; i.Admin == "" || len(i.Contracts) == 0 {
 		t.Errorf("the instance is %+v", i)
 	}

@@ -31,14 +31,16 @@ var quiet = slog.New(slog.DiscardHandler)
 type placeFlags struct {
 	system     *string
 	registries []string
+	backplane  string
 	context    *string // nil: the command takes none
 	production
 }
 
-// add adds the flags --system and --registry.
+// add adds the flags --system, --registry and --backplane.
 func (f *placeFlags) add(cmd *cobra.Command) {
 	f.system = systemFlag(cmd)
 	cmd.Flags().StringArrayVar(&f.registries, "registry", nil, "look for services at this `url` instead (local:NAME, static:cart=host:port, dns:///…); repeatable (variable HANSE_REGISTRY)")
+	cmd.Flags().StringVar(&f.backplane, "backplane", "", "the NATS of the system, by its `url`, with its events, its stores and, without --registry, its registry (variable HANSE_BACKPLANE)")
 }
 
 // addContext adds the flag --context.
@@ -53,6 +55,8 @@ func (f *placeFlags) addChanging(cmd *cobra.Command) {
 // given returns a flag that says where the system is, "" where there is none.
 func (f *placeFlags) given() string {
 	switch {
+	case f.backplane != "":
+		return "--backplane"
 	case len(f.registries) > 0:
 		return "--registry"
 	case systemGiven(f.system):
@@ -82,7 +86,7 @@ type place struct {
 	listable   bool     // there are others
 }
 
-// find returns the place that the flags mean: the given registries; the system of that name; the system that hanse dev runs for the
+// find returns the place that the flags mean: that of the context; the given registries or backplane; the system of that name; the system that hanse dev runs for the
 // current folder or one above it; what the programs of the module there use by themselves; else the only system that runs.
 func (f *placeFlags) find() (*place, error) {
 	c, err := chosenContext(f.context, f.given())
@@ -92,12 +96,18 @@ func (f *placeFlags) find() (*place, error) {
 	if c != nil {
 		return f.inContext(c)
 	}
-	urls := f.registries
-	if len(urls) == 0 && *f.system == "" {
+	urls, backplane := f.registries, f.backplane
+	if env := os.Getenv("HANSE_BACKPLANE"); env != "off" && (f.given() == "" || slices.Contains(urls, onBackplane)) {
+		backplane = cmp.Or(backplane, env)
+	}
+	if len(urls) == 0 && (*f.system == "" || backplane != "") {
 		urls = strings.Fields(os.Getenv("HANSE_REGISTRY"))
 	}
+	if backplane != "" {
+		return placeOn(urls, backplane, *f.system)
+	}
 	if len(urls) > 0 {
-		return registryPlace(urls)
+		return placeOn(urls, "", "")
 	}
 	running, err := systems.List()
 	if err != nil {
@@ -119,10 +129,8 @@ func (f *placeFlags) inContext(c *contexts.Context) (*place, error) {
 	return p, nil
 }
 
-// registryPlace returns what the registries know, the first of which that knows a service wins.
-func registryPlace(urls []string) (*place, error) { return placeOn(urls, "", "") }
-
-// placeOn is [registryPlace] of a system with a backplane, which has the registry backplane: and where there are no others that one.
+// placeOn returns what the registries know, the first of which that knows a service wins. A system with a backplane has the registry backplane:,
+// too, and where there are no others that one.
 func placeOn(urls []string, backplane, system string) (*place, error) {
 	p := &place{name: "the registry " + strings.Join(urls, " "), urls: urls, backplane: backplane, system: system}
 	schemes := discovery.Schemes{}
