@@ -151,6 +151,33 @@ func TestOutage(t *testing.T) {
 	})
 }
 
+// Who is missing after an outage, and could not announce itself again before the next one began, stays from the end of that for as long.
+func TestOutagesThatFollowClosely(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fixture) {
+		put := func(id string) {
+			f.agent.put(fmt.Sprintf(`{"ID": %q, "Name": "cart", "Meta": {"hanse-record-0": "{\"record\":1,\"service\":\"cart\",\"instance\":\"%s\",\"state\":\"ready\"}"}}`, id, id))
+		}
+		put("c1")
+		put("dead")
+		w := discoverytest.Watch(t, f.reg, "cart")
+		w.Until("both are there", discoverytest.IDs("c1", "dead"))
+		for range 3 {
+			f.net.Cut()
+			time.Sleep(30 * time.Second)
+			f.agent.wipe()
+			f.net.Mend()
+			time.Sleep(50 * time.Second)
+		}
+		put("c1")
+		began := time.Now()
+		list := w.Until("who did not come back is gone, and c1 never was", func(l []discovery.Instance) bool { return !discoverytest.IDs("c1", "dead")(l) })
+		if !discoverytest.IDs("c1")(list) {
+			t.Errorf("told of %v", list)
+		}
+		f.within(began, 12*time.Second)
+	})
+}
+
 // Consul whose servers lost all data, behind an agent that still answers: what comes back is known again at once, what does not come
 // back stays for the time of grace, in which agents put their services back.
 func TestWiped(t *testing.T) {

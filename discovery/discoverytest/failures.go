@@ -69,6 +69,8 @@ func RunFailures(t *testing.T, engine Engine) {
 		{"CutOffForAMoment", s.cutOffForAMoment},
 		{"LeaseExpiredWhileCutOff", s.leaseExpiredWhileCutOff},
 		{"AllCutOff", s.allCutOff},
+		{"AwayAgain", func(t *testing.T) { s.awayAgain(t, false) }},
+		{"SilentAgain", func(t *testing.T) { s.awayAgain(t, true) }},
 		{"AwayAtFirst", s.awayAtFirst},
 		{"CloseWhileAway", s.closeWhileAway},
 		{"ForeignRecords", s.foreignRecords},
@@ -306,6 +308,47 @@ func (s *failures) allCutOff(t *testing.T) {
 	outside.Until(t, all)
 	h.Until(t, all)
 	h.Never(t, all)
+}
+
+// The engine loses what it knew, and is away again before an instance has announced itself again: watchers keep the instance, and forget one that
+// does not come back after that. With silent, it does not answer watchers, whose connections do not break.
+func (s *failures) awayAgain(t *testing.T, silent bool) {
+	const ttl = 2 * ttl // so much time is there for c1 to come back
+	server := s.start(t)
+	watching, announcing, dead := NewGate(t, server.Address()), NewGate(t, server.Address()), NewGate(t, server.Address())
+	through := func(gate *Gate) discovery.Registrar {
+		return server.Open(Handle{TTL: ttl, Addresses: []string{gate.Address}})
+	}
+	announce(t, through(dead), "c0", discovery.Ready)
+	announce(t, through(announcing), "c1", discovery.Ready)
+	for i := range 50 { // a server that was wiped has seen less than its clients
+		server.Put(map[string]string{"elsewhere": fmt.Sprint(i)})
+	}
+	h := Remember(t, through(watching), "cart")
+	h.Until(t, "c0 ready, c1 ready")
+
+	server.Kill()
+	dead.Shut()
+	announcing.Shut()
+	server.Wipe()
+	server.Start()
+	announce(t, server.Open(Handle{TTL: ttl}), "c2", discovery.Ready)
+	h.Until(t, "c0 ready, c1 ready, c2 ready")
+	if silent {
+		watching.Hold()
+	} else {
+		server.Kill()
+	}
+	<-time.After(ttl + 3*time.Second) // nobody stays for longer after the first time
+	h.Never(t, "c0 ready, c1 ready")
+	announcing.Open()
+	if silent {
+		watching.Open()
+	} else {
+		server.Start()
+	}
+	h.Until(t, "c1 ready, c2 ready")
+	h.Never(t, "c1 ready")
 }
 
 // A program may start before the engine does. Who watches hears that nothing is known, and who announces is told what to do.

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Gate is a TCP proxy that can be shut.
+// Gate is a TCP proxy that can be shut, or hold what it is given.
 type Gate struct {
 	Address string // where it listens
 
@@ -15,6 +15,7 @@ type Gate struct {
 	target string
 	mu     sync.Mutex
 	shut   bool
+	held   chan struct{} // closed when what is held may go on; nil: nothing is held
 	conns  map[net.Conn]struct{}
 	wg     sync.WaitGroup
 }
@@ -52,7 +53,7 @@ func (g *Gate) accept() {
 		}
 		for _, pair := range [][2]net.Conn{{in, out}, {out, in}} {
 			g.wg.Go(func() {
-				_, _ = io.Copy(pair[0], pair[1])
+				_, _ = io.Copy(pair[0], &passing{pair[1], g})
 				in.Close()
 				out.Close()
 			})
@@ -69,20 +70,55 @@ func (g *Gate) add(conns ...net.Conn) bool {
 	return !g.shut
 }
 
+// passing reads what may go through the gate.
+type passing struct {
+	io.Reader
+	gate *Gate
+}
+
+func (p *passing) Read(b []byte) (int, error) {
+	n, err := p.Reader.Read(b)
+	p.gate.mu.Lock()
+	held := p.gate.held
+	p.gate.mu.Unlock()
+	if held != nil {
+		<-held
+	}
+	return n, err
+}
+
+// Hold has nothing go through the gate, and no connection break: who waits hears nothing, until Shut or Open.
+func (g *Gate) Hold() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.held == nil {
+		g.held = make(chan struct{})
+	}
+}
+
+func (g *Gate) releaseLocked() {
+	if g.held != nil {
+		close(g.held)
+		g.held = nil
+	}
+}
+
 // Shut breaks what goes through the gate, and lets nothing through.
 func (g *Gate) Shut() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.shut = true
+	g.releaseLocked()
 	for c := range g.conns {
 		c.Close()
 	}
 	clear(g.conns)
 }
 
-// Open opens the gate.
+// Open opens the gate. What was held goes on.
 func (g *Gate) Open() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.shut = false
+	g.releaseLocked()
 }

@@ -12,8 +12,10 @@ import (
 )
 
 // View is what is known of the instances of a service, or of all. One that is no longer in the engine may stay for a while, when there is
-// doubt whether it is gone or had no time yet to announce itself again: the engine was away, or lost what it knew. The zero value is empty.
-// A View is not safe for concurrent use, and what it returns points to what it holds.
+// doubt whether it is gone or had no time yet to announce itself again: the engine was away, or lost what it knew. Until when it may come back
+// is said with each change. It may be said later when the engine is away again, and who stays then stays until the last that was said. So a
+// registry moves the time on when something happened to the engine, and not with each answer. The zero value is empty. A View is not safe for
+// concurrent use, and what it returns points to what it holds.
 type View struct {
 	there   map[viewKey]discovery.Instance
 	staying map[viewKey]time.Time // those that are no longer in the engine, and until when they stay
@@ -40,7 +42,7 @@ func (v *View) Get(service, key string) (discovery.Instance, bool) {
 }
 
 // Remove takes that the engine does not have the instance with the key any more. One that was draining has said that it goes; another stays
-// for as long as there is doubt. One that stays already goes at the time that was set when it was missed first.
+// for as long as there is doubt. The zero time is no doubt, which takes back none that there was.
 func (v *View) Remove(service, key string, doubtUntil time.Time) {
 	v.remove(viewKey{service, key}, time.Now(), doubtUntil)
 }
@@ -50,8 +52,8 @@ func (v *View) remove(key viewKey, now, doubtUntil time.Time) {
 	if !known {
 		return
 	}
-	until, stays := v.staying[key]
-	if !stays {
+	until := v.staying[key]
+	if until.Before(doubtUntil) {
 		until = doubtUntil
 	}
 	if inst.State != discovery.Draining && now.Before(until) {
@@ -79,20 +81,11 @@ func (v *View) Replace(list []discovery.Instance, doubtUntil time.Time) {
 	}
 }
 
-// Extend has those that stay do so until then at least: while the engine was away, they could not announce themselves again.
-func (v *View) Extend(until time.Time) {
-	for key, at := range v.staying {
-		if at.Before(until) {
-			v.staying[key] = until
-		}
-	}
-}
-
-// Expire removes those that stayed for long enough, and reports whether there were any.
-func (v *View) Expire() bool {
+// Expire removes those that stayed for long enough, and reports whether there were any. If there is doubt again, or still, all stay on.
+func (v *View) Expire(doubtUntil time.Time) bool {
 	n, now := len(v.there), time.Now()
 	for key := range v.staying {
-		v.remove(key, now, time.Time{})
+		v.remove(key, now, doubtUntil)
 	}
 	return len(v.there) < n
 }

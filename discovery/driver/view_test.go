@@ -43,17 +43,25 @@ func TestView(t *testing.T) {
 			{0, func() { v.Remove("other", "a", time.Time{}) }, "ab", -1},
 			{0, func() { v.Remove("cart", "a", time.Time{}) }, "b", -1},             // no doubt: gone
 			{1, func() { v.Remove("cart", "b", at(5)) }, "b", 5},                    // doubt: it stays
-			{2, func() { v.Remove("cart", "b", at(7)) }, "b", 5},                    // and no longer for being missed again
-			{4, func() { v.Expire() }, "b", 5},                                      // not yet
+			{2, func() { v.Remove("cart", "b", at(4)) }, "b", 5},                    // and for no less
+			{2, func() { v.Remove("cart", "b", time.Time{}) }, "b", 5},              //
+			{4, func() { v.Expire(time.Time{}) }, "b", 5},                           // not yet
 			{4, func() { v.Put(inst("b")) }, "b", -1},                               // it is back
-			{5, func() { v.Expire() }, "b", -1},                                     // and does not go
+			{5, func() { v.Expire(time.Time{}) }, "b", -1},                          // and does not go
 			{5, func() { v.Put(inst("C")); v.Remove("cart", "c", at(9)) }, "b", -1}, // it drained: it goes
 			{6, func() { v.Replace(all("cde"), at(8)) }, "bcde", 8},                 //
-			{6, func() { v.Replace(all("de"), at(9)) }, "bcde", 8},                  //
-			{8, func() { v.Expire() }, "cde", 9},                                    //
-			{8, func() { v.Replace(all("D"), at(8)) }, "cd", 9},                     // no doubt any more, but for c
-			{9, func() { v.Replace(all("D"), at(20)) }, "d", -1},                    // whose time is over
-			{9, func() { v.Remove("cart", "d", at(20)) }, "", -1},                   // the last record counts
+			{6, func() { v.Replace(all("de"), at(8)) }, "bcde", 8},                  //
+			{6, func() { v.Replace(all("de"), time.Time{}) }, "bcde", 8},            // nothing new of b and c
+			{7, func() { v.Replace(all("cde"), at(8)) }, "bcde", 8},                 // c is back
+			{8, func() { v.Expire(time.Time{}) }, "cde", -1},                        //
+			{8, func() { v.Replace(all("D"), at(9)) }, "cde", 9},                    // doubt
+			{8, func() { v.Replace(all("D"), at(11)) }, "cde", 11},                  // and again, before they could come back
+			{12, func() { v.Replace(all("De"), at(13)) }, "cde", 13},                // and again: e did
+			{12, func() { v.Expire(at(12)) }, "cde", 13},                            //
+			{13, func() { v.Expire(at(14)) }, "cde", 14},                            // away when the time of c is over
+			{14, func() { v.Remove("cart", "e", time.Time{}) }, "cd", 14},           // it ended, and nothing else happened
+			{14, func() { v.Expire(at(14)) }, "d", -1},                              // c did not come back
+			{14, func() { v.Remove("cart", "d", at(20)) }, "", -1},                  // the last record counts
 			{9, func() { v.Put(discovery.Instance{Service: "cart"}) }, "", -1},      // without ID
 		} {
 			time.Sleep(time.Until(at(step.at)))
@@ -120,25 +128,4 @@ func TestSplitView(t *testing.T) {
 	v.Remove("cart")
 	v.Remove("catalog")
 	want("")
-}
-
-// Who stays while the engine goes away again stays for as long as anyone who is missed after that.
-func TestExtend(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var v driver.View
-		v.Put(discovery.Instance{Service: "cart", ID: "c1", State: discovery.Ready})
-		v.Replace(nil, time.Now().Add(time.Minute))
-		time.Sleep(5 * time.Minute)
-		again := time.Now().Add(time.Minute)
-		v.Extend(again)
-		v.Replace(nil, again)
-		if len(v.List()) != 1 || !v.NextExpiry().Equal(again) {
-			t.Errorf("after another outage: %v until %v", v.List(), v.NextExpiry())
-		}
-		v.Extend(time.Now())
-		time.Sleep(time.Minute)
-		if !v.Expire() || len(v.List()) > 0 {
-			t.Errorf("after its time: %v", v.List())
-		}
-	})
 }

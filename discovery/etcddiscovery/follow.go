@@ -139,7 +139,7 @@ func (f *following) followChanges(ctx, life context.Context) error {
 		}
 		select {
 		case <-expiry:
-			if f.view.Expire() {
+			if f.view.Expire(f.doubtful(ctx)) {
 				f.tell()
 			}
 		case res, open := <-changes:

@@ -152,6 +152,33 @@ func TestLossInAnOutage(t *testing.T) {
 	})
 }
 
+// Who is missing after an outage, and could not announce itself again before the next one began, stays from the end of that for as long.
+// Answers without instances do not keep it longer.
+func TestOutagesThatFollowClosely(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *fixture) {
+		put := func(id string) {
+			f.server.put("cart", id, "10.0.0.9", 80, object{"hanse-record": fmt.Sprintf(`{"record":1,"service":"cart","instance":%q,"state":"ready"}`, id)})
+		}
+		put("c1")
+		put("dead")
+		w := discoverytest.Watch(t, f.reg, "cart")
+		w.Until("both are there", discoverytest.IDs("c1", "dead"))
+		for range 3 {
+			f.net.Cut()
+			time.Sleep(30 * time.Second)
+			f.server.restart()
+			f.net.Mend()
+			time.Sleep(50 * time.Second)
+		}
+		put("c1")
+		began := time.Now()
+		list := w.Until("who did not come back is gone, and c1 never was", func(l []discovery.Instance) bool { return !discoverytest.IDs("c1", "dead")(l) })
+		if took := time.Since(began); !discoverytest.IDs("c1")(list) || took > 20*time.Second {
+			t.Errorf("told of %v after %v", list, took)
+		}
+	})
+}
+
 func TestWatchBeginsInOutage(t *testing.T) {
 	for _, service := range []string{"cart", ""} {
 		t.Run("service="+service, func(t *testing.T) {

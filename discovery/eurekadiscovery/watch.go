@@ -50,6 +50,7 @@ type watch struct {
 	outage   driver.Outage
 	verified bool // Eureka has answered
 	view     driver.View
+	listed   bool // the last answer had instances
 	ignored  driver.Ignored
 }
 
@@ -93,11 +94,9 @@ func (w *watch) verify(ctx context.Context) error {
 // leases, so instances that are gone all at once, or after no server answered, stay for a time.
 func (w *watch) learn(list []discovery.Instance, outage bool) {
 	var doubtUntil time.Time
-	if outage || len(list) == 0 {
+	if outage || w.listed && len(list) == 0 {
 		doubtUntil = time.Now().Add(w.registry.grace())
 	}
-	if outage {
-		w.view.Extend(doubtUntil)
-	}
+	w.listed = len(list) > 0
 	w.view.Replace(list, doubtUntil)
 }

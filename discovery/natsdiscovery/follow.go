@@ -29,8 +29,8 @@ type change struct {
 
 // follower takes what is there, and then what changes.
 type follower interface {
-	// all takes all keys that there are.
-	all(keys []change)
+	// all takes all keys that there are. refresh says that every change before was told, unless somebody made it without a word.
+	all(keys []change, refresh bool)
 	// one takes a change.
 	one(c change)
 	// next returns when expire is to be called; zero: it need not be.
@@ -44,11 +44,12 @@ type follower interface {
 func (r *Registry) followKeys(ctx context.Context, what string, b bucket, keys string, f follower) {
 	leave := r.link.join()
 	defer leave()
-	failures, told, warned := 0, false, false
+	failures, told, warned, refresh := 0, false, false, false
 	for ctx.Err() == nil {
 		changed := r.link.changes()
-		s := &session{registry: r, bucket: b, keys: keys, follower: f, changed: changed}
+		s := &session{registry: r, bucket: b, keys: keys, follower: f, changed: changed, refresh: refresh}
 		err := s.run(ctx)
+		refresh = err == nil
 		if s.listed {
 			failures, told = 0, true
 			if warned {
@@ -82,6 +83,7 @@ type session struct {
 	keys     string
 	follower follower
 	changed  <-chan struct{}
+	refresh  bool // the session before ended because it was time
 	listed   bool // all was read
 }
 
@@ -130,17 +132,17 @@ func (s *session) run(ctx context.Context) error {
 	}()
 
 	there := make(map[string]change)
-	enough := time.After(driver.Jitter(2 * refresh))
+	enough := time.After(driver.Jitter(2 * max(refresh, 2*s.registry.grace()))) // when nobody stays of who was missed before
 	late := time.After(3 * operation)
 	var number uint64
 	for {
 		if missing == 0 && !s.listed {
 			s.listed, late = true, nil // what comes now is news
-			s.follower.all(slices.Collect(maps.Values(there)))
+			s.follower.all(slices.Collect(maps.Values(there)), s.refresh)
 			there = nil
 		}
 		var expiry <-chan time.Time
-		if next := s.follower.next(); !next.IsZero() {
+		if next := s.follower.next(); s.listed && !next.IsZero() {
 			expiry = time.After(time.Until(next))
 		}
 		select {
@@ -161,6 +163,9 @@ func (s *session) run(ctx context.Context) error {
 				missing = 0
 			}
 		case <-expiry:
+			if err := s.look(ctx); err != nil {
+				return err
+			}
 			s.follower.expire()
 		case err := <-failed:
 			return err
@@ -174,6 +179,16 @@ func (s *session) run(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// look sees whether NATS is there: it is missed after two heartbeats only, and then nobody is to be forgotten.
+func (s *session) look(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, operation)
+	defer cancel()
+	return s.registry.ask(ctx, s.bucket, func(ctx context.Context) error {
+		_, err := s.registry.js.Stream(ctx, s.bucket.stream())
+		return err
+	})
 }
 
 // drop removes the consumer, which would go by itself after a while.
@@ -208,14 +223,18 @@ func (f *following) tell()           { f.notify(f.view.List()) }
 func (f *following) next() time.Time { return f.view.NextExpiry() }
 
 func (f *following) expire() {
-	if f.view.Expire() {
+	if f.view.Expire(time.Time{}) {
 		f.tell()
 	}
 }
 
-func (f *following) all(keys []change) {
-	if f.begun { // what is missing now has gone without a word
-		f.doubtUntil = time.Now().Add(f.registry.opts.TTL + 2*hurry) // those who announce try again after up to that
+// grace is how long after NATS was away those who live may not have announced themselves again: they try after up to that.
+func (r *Registry) grace() time.Duration { return r.opts.TTL + 2*hurry }
+
+func (f *following) all(keys []change, refresh bool) {
+	doubtUntil := time.Now().Add(f.registry.grace()) // what is missing now has gone without a word
+	if f.begun && !refresh {
+		f.doubtUntil = doubtUntil
 	}
 	f.begun = true
 	var list []discovery.Instance
@@ -224,7 +243,7 @@ func (f *following) all(keys []change) {
 			list = append(list, inst)
 		}
 	}
-	f.view.Replace(list, f.doubtUntil)
+	f.view.Replace(list, doubtUntil)
 	f.tell()
 }
 

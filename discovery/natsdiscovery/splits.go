@@ -66,7 +66,7 @@ func (s *splitting) tell()         { s.notify(s.view.List()) }
 func (*splitting) next() time.Time { return time.Time{} }
 func (*splitting) expire()         {}
 
-func (s *splitting) all(keys []change) {
+func (s *splitting) all(keys []change, _ bool) {
 	there := make(map[string]bool)
 	for _, c := range keys {
 		s.put(c)

@@ -133,7 +133,10 @@ func (f *following) follow(ctx context.Context, s *session, tell func()) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-expiry:
-			if f.view.Expire() {
+			if err := f.link.look(ctx, s); err != nil { // it is missed some time after it went away
+				return err
+			}
+			if f.view.Expire(f.link.doubtful()) {
 				tell()
 			}
 		case <-changes.wake:

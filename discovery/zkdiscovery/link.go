@@ -296,6 +296,15 @@ func (l *link) try(ctx context.Context, do func(*session) error) error {
 	}
 }
 
+// look sees whether ZooKeeper is there.
+func (l *link) look(ctx context.Context, s *session) error {
+	_, err := ask(ctx, func() (bool, error) {
+		there, _, err := s.conn.Exists(l.registry.root())
+		return there, err
+	})
+	return err
+}
+
 // doubtful returns until when an instance that is not found may be one that had no time yet to announce itself again.
 func (l *link) doubtful() time.Time {
 	l.mu.Lock()
