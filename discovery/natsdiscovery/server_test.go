@@ -7,9 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -366,85 +364,18 @@ func TestSlow(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	s.Start()
-	lag := newLag(t, s.address)
-	c1 := discoverytest.Register(t, s.Open(discoverytest.Handle{TTL: 2 * time.Second, Addresses: []string{lag.address}}), discoverytest.Instance("cart", "c1", discovery.Ready))
-	h := discoverytest.Remember(t, s.Open(discoverytest.Handle{TTL: 2 * time.Second, Addresses: []string{lag.address}}), "cart")
+	gate := discoverytest.NewGate(t, s.address)
+	c1 := discoverytest.Register(t, s.Open(discoverytest.Handle{TTL: 2 * time.Second, Addresses: []string{gate.Address}}), discoverytest.Instance("cart", "c1", discovery.Ready))
+	h := discoverytest.Remember(t, s.Open(discoverytest.Handle{TTL: 2 * time.Second, Addresses: []string{gate.Address}}), "cart")
 	h.Until(t, "c1 ready")
-	lag.hold()
+	gate.Hold()
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	if err := c1.Update(ctx, discoverytest.Instance("cart", "c1", discovery.Draining)); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Update while NATS does not answer: %v", err)
 	}
 	<-time.After(5 * time.Second) // the record has ended, and the watcher does not hear anything
-	lag.release()
+	gate.Open()
 	h.Until(t, "c1 draining")
 	h.Never(t, "c1")
 }
-
-// lag is a way to a server that can be held up.
-type lag struct {
-	address string
-	gate    chan struct{} // holds a value while the way is free
-}
-
-func newLag(t *testing.T, target string) *lag {
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := &lag{address: lis.Addr().String(), gate: make(chan struct{}, 1)}
-	l.release()
-	over := make(chan struct{})
-	pipe := func(to, from net.Conn) {
-		defer to.Close()
-		defer from.Close()
-		buf := make([]byte, 64<<10)
-		for {
-			n, err := from.Read(buf)
-			if err != nil {
-				return
-			}
-			select {
-			case <-l.gate:
-				l.gate <- struct{}{}
-			case <-over:
-				return
-			}
-			if _, err := to.Write(buf[:n]); err != nil {
-				return
-			}
-		}
-	}
-	var conns []io.Closer
-	accepting := make(chan struct{})
-	go func() {
-		defer close(accepting)
-		for {
-			in, err := lis.Accept()
-			if err != nil {
-				return
-			}
-			out, err := net.Dial("tcp", target)
-			if err != nil {
-				in.Close()
-				continue
-			}
-			conns = append(conns, in, out)
-			go pipe(in, out)
-			go pipe(out, in)
-		}
-	}()
-	t.Cleanup(func() {
-		lis.Close()
-		<-accepting
-		close(over)
-		for _, c := range conns {
-			c.Close()
-		}
-	})
-	return l
-}
-
-func (l *lag) hold()    { <-l.gate }
-func (l *lag) release() { l.gate <- struct{}{} }
