@@ -31,16 +31,10 @@ type handlerContext struct {
 	caller   any // an identity.ID, of nobody where it is not known; as a value of a context has it, for it is asked for often
 
 	priority resilience.Priority
-	keyed    bool // in process: it has an idempotency key
+	span     *telemetry.Span // nil or not begun where nobody is told
 
-	// In process, what the caller sent.
-	sent  metadata.MD  // its metadata, a copy
-	fixed *fixedHeader // what every request of this kind carries
-
-	span    telemetry.Span // not begun where nobody is told
-	baggage string         // the header, where it is heeded; "": none
-
-	wire *serverCall // the call from a wire that it belongs to; nil in process
+	wire  *serverCall // the call from a wire that it belongs to; nil in process
+	local *localSide  // of a call in process; nil from a wire
 
 	mu       sync.Mutex
 	incoming metadata.MD                     // sent and fixed, made when asked for
@@ -50,8 +44,17 @@ type handlerContext struct {
 	trailer  *sentMetadata
 	sentHdr  bool
 	ended    bool // the status was sent: no more headers and trailers
+}
 
-	onHeader func() // called once, when the header is sent; may be nil
+// localSide is what a call in process has of its caller.
+type localSide struct {
+	sent     metadata.MD  // its metadata, a copy
+	fixed    *fixedHeader // what every request of this kind carries
+	keyed    bool         // it has an idempotency key
+	baggage  string       // the header, where it is heeded; "": none
+	onHeader func()       // called once, when the header is sent; may be nil
+
+	span telemetry.Span // of the handler
 }
 
 // fixedHeader is the metadata that each request carries on a wire.
@@ -147,7 +150,7 @@ func (c *handlerContext) Value(key any) any {
 		return c.priority
 	}
 	if telemetry.IsKey(key) && c.span.Begun() {
-		return &c.span
+		return c.span
 	}
 	if std := c.std.Load(); std != nil {
 		if v := std.Value(key); v != nil { // the context package finds its own contexts by a private key
@@ -178,11 +181,12 @@ func (c *handlerContext) incomingMetadata() metadata.MD {
 	case c.wire != nil:
 		c.incoming = c.wire.request.metadata()
 	default:
-		md := c.sent
+		l := c.local
+		md := l.sent
 		if md == nil {
 			md = make(metadata.MD, 3)
 		}
-		values := []string{c.fixed.authority, c.fixed.contentType, c.fixed.userAgent}
+		values := []string{l.fixed.authority, l.fixed.contentType, l.fixed.userAgent}
 		md[":authority"], md["content-type"], md["user-agent"] = values[0:1:1], values[1:2:2], values[2:3:3]
 		if md[telemetry.TraceParentKey] == nil { // nobody else has said it: the caller's own
 			if parent, state := c.span.Parent(); parent != "" {
@@ -192,7 +196,7 @@ func (c *handlerContext) incomingMetadata() metadata.MD {
 				}
 			}
 		}
-		c.incoming, c.sent = md, nil
+		c.incoming, l.sent = md, nil
 	}
 	return c.incoming
 }
@@ -304,8 +308,8 @@ func (c *handlerContext) sealHeader() (header []byte, ok bool) {
 }
 
 func (c *handlerContext) headerSent() {
-	if c.onHeader != nil {
-		c.onHeader()
+	if c.local != nil && c.local.onHeader != nil {
+		c.local.onHeader()
 	}
 }
 
@@ -341,7 +345,7 @@ func (c *handlerContext) received(md metadata.MD, first bool) metadata.MD {
 		}
 	}
 	if first {
-		out["content-type"] = []string{c.fixed.contentType}
+		out["content-type"] = []string{c.local.fixed.contentType}
 	}
 	return out
 }
@@ -359,10 +363,16 @@ func (c *handlerContext) context() context.Context {
 		ctx = c.chain()
 	}
 	if c.span.Begun() && !telemetry.Found() {
-		ctx = trace.ContextWithSpan(ctx, &c.span)
+		ctx = trace.ContextWithSpan(ctx, c.span)
 	}
-	if c.baggage != "" {
-		ctx = telemetry.WithBaggage(ctx, c.baggage)
+	baggage := ""
+	if c.local != nil {
+		baggage = c.local.baggage
+	} else if more := c.wire.request.more; more != nil {
+		baggage = more.baggage
+	}
+	if baggage != "" {
+		ctx = telemetry.WithBaggage(ctx, baggage)
 	}
 	return ctx
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -19,8 +20,8 @@ import (
 
 func newTestContext(deadline time.Time) *handlerContext {
 	return &handlerContext{
-		method: "/a.B/C", deadline: deadline, sent: metadata.MD{"k": {"1", "2"}},
-		fixed: &fixedHeader{authority: "b", contentType: "application/grpc", userAgent: "hanse"},
+		method: "/a.B/C", deadline: deadline,
+		local: &localSide{sent: metadata.MD{"k": {"1", "2"}}, fixed: &fixedHeader{authority: "b", contentType: "application/grpc", userAgent: "hanse"}},
 		peer:  &peer.Peer{Addr: inProcessAddr("caller")},
 	}
 }
@@ -168,7 +169,7 @@ func TestHandlerContextConcurrently(t *testing.T) {
 func TestHeadersAndTrailers(t *testing.T) {
 	c := newTestContext(time.Time{})
 	sent := 0
-	c.onHeader = func() { sent++ }
+	c.local.onHeader = func() { sent++ }
 	md := metadata.Pairs("h", "1")
 	if err := errors.Join(c.SetHeader(md), c.SetHeader(nil), c.SetHeader(metadata.Pairs("h", "2", "content-type", "mine", ":x", "y"))); err != nil {
 		t.Fatal(err)
@@ -210,5 +211,13 @@ func TestHeadersAndTrailers(t *testing.T) {
 	}
 	if got := c.receivedTrailer(); len(got) != 1 || !slices.Equal(got["t"], []string{"1", "2"}) {
 		t.Errorf("trailer %#v", got)
+	}
+}
+
+// TestSizeOfCall bounds the object of a call whose caller sends no metadata and no trace: beyond 512 bytes objects cost the garbage
+// collector more, and how often it runs is what calls pay for.
+func TestSizeOfCall(t *testing.T) {
+	if n := unsafe.Sizeof(unaryServerCall{}); n > 512 {
+		t.Errorf("%d bytes", n)
 	}
 }

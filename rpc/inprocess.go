@@ -70,19 +70,20 @@ func (l *inProcess) fixedHeader(o *callOptions) *fixedHeader {
 	return &h
 }
 
-// start reads what ctx and the options say about a call, into the context of its handler.
-func (l *inProcess) start(ctx context.Context, method string, o *callOptions, h *handlerContext) error {
+// start reads what ctx and the options say about a call, into the context of its handler and its caller's side.
+func (l *inProcess) start(ctx context.Context, method string, o *callOptions, h *handlerContext, side *localSide) error {
 	md, err := outgoingMetadata(ctx)
 	if err != nil {
 		return err
 	}
-	h.method, h.peer, h.caller, h.fixed = method, l.caller.get(), l.callerID, l.fixedHeader(o)
+	h.method, h.peer, h.caller, h.local, h.span = method, l.caller.get(), l.callerID, side, &side.span
+	side.fixed = l.fixedHeader(o)
 	if o.creds != nil {
-		if md, err = addCredentials(ctx, md, method, h.fixed.authority, o.creds, inProcessAuth); err != nil {
+		if md, err = addCredentials(ctx, md, method, side.fixed.authority, o.creds, inProcessAuth); err != nil {
 			return err
 		}
 	}
-	h.sent, h.keyed = md, len(md[resilience.IdempotencyKey]) > 0
+	side.sent, side.keyed = md, len(md[resilience.IdempotencyKey]) > 0
 	if values := md[resilience.PriorityKey]; len(values) > 0 {
 		h.priority, _ = resilience.ParsePriority(values[len(values)-1])
 	}

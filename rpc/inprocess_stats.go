@@ -120,10 +120,10 @@ func (r *statsRecord) requestSent(l *inProcess, c *handlerContext, o *callOption
 	if r == nil {
 		return
 	}
-	md := c.sent.Copy()
-	md["user-agent"] = []string{c.fixed.userAgent}
+	md := c.local.sent.Copy()
+	md["user-agent"] = []string{c.local.fixed.userAgent}
 	r.handle(&stats.OutHeader{
-		Client: true, FullMethod: c.method, Header: md, Compression: o.compressor, Authority: c.fixed.authority,
+		Client: true, FullMethod: c.method, Header: md, Compression: o.compressor, Authority: c.local.fixed.authority,
 		RemoteAddr: l.callee.plain.Addr, LocalAddr: l.callee.plain.LocalAddr,
 	})
 }

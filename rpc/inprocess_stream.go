@@ -35,6 +35,7 @@ type pipe struct {
 
 	// The server's end.
 	handlerCtx handlerContext
+	local      localSide
 	serverCtx  context.Context // handlerCtx, as the handler sees it
 	format     format
 	serverRec  *statsRecord
@@ -85,12 +86,12 @@ func (l *inProcess) newPipe(ctx context.Context, desc *grpc.StreamDesc, path str
 	if !o.plain || o.contentSubtype != "" {
 		p.format = serverFormat(o.format, o.contentSubtype)
 	}
-	if err := l.start(ctx, path, o, &p.handlerCtx); err != nil {
+	if err := l.start(ctx, path, o, &p.handlerCtx, &p.local); err != nil {
 		return nil, err
 	}
 	m, _ := l.srv.lookup(path)
 	l.trace(ctx, &p.handlerCtx, m)
-	p.handlerCtx.onHeader = p.headerSent
+	p.local.onHeader = p.headerSent
 	p.activeCall.call = p
 	p.ctx, p.cancel = context.WithCancel(peer.NewContext(ctx, l.callee.get()))
 	rec.requestSent(l, &p.handlerCtx, o)

@@ -14,6 +14,7 @@ import (
 type unaryCall struct {
 	activeCall
 	ctx    handlerContext
+	local  localSide
 	link   *inProcess
 	method *method
 	format format // the server's
@@ -48,7 +49,7 @@ func (l *inProcess) invoke(ctx context.Context, path string, args, reply any, o 
 
 func (l *inProcess) call(ctx context.Context, path string, args, reply any, o *callOptions, rec *statsRecord) error {
 	c := &unaryCall{link: l, format: o.format}
-	if err := l.start(ctx, path, o, &c.ctx); err != nil {
+	if err := l.start(ctx, path, o, &c.ctx, &c.local); err != nil {
 		return err
 	}
 	m, err := l.srv.lookup(path)
@@ -155,7 +156,7 @@ func (c *unaryCall) handle() error {
 	ctx := c.ctx.context()
 	if srv.StatsHandlers != nil {
 		c.rec, ctx = statsHandlers(srv.StatsHandlers).beginServer(ctx, &c.ctx, false, false)
-		c.ctx.onHeader = func() { c.rec.headerSent(&c.ctx) }
+		c.local.onHeader = func() { c.rec.headerSent(&c.ctx) }
 	}
 	d, denied := srv.decide(ctx, c.method)
 	if denied {
@@ -174,7 +175,7 @@ func (c *unaryCall) handle() error {
 			return err
 		}
 	}
-	reply, err := c.method.unary(c.method.impl, ctx, c.decode, d.interceptor(c.method, c.ctx.keyed))
+	reply, err := c.method.unary(c.method.impl, ctx, c.decode, d.interceptor(c.method, c.local.keyed))
 	if lose {
 		err = resilience.ErrLost
 	}

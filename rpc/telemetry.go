@@ -136,10 +136,10 @@ func (l *inProcess) trace(ctx context.Context, h *handlerContext, m *method) {
 	out := telemetry.HeadersOf(ctx)
 	heard := l.srv.Telemetry != nil
 	if out.Baggage != "" || out.Trace && !heard {
-		if h.sent == nil {
-			h.sent = make(metadata.MD, 3)
+		if h.local.sent == nil {
+			h.local.sent = make(metadata.MD, 3)
 		}
-		out.AddTo(h.sent)
+		out.AddTo(h.local.sent)
 	}
 	if !heard {
 		return
@@ -151,14 +151,14 @@ func (l *inProcess) trace(ctx context.Context, h *handlerContext, m *method) {
 		tells = l.srv.Telemetry.Serves("")
 	}
 	if out.Trace {
-		delete(h.sent, telemetry.TraceParentKey) // made when someone asks for it
-		delete(h.sent, telemetry.TraceStateKey)
+		delete(h.local.sent, telemetry.TraceParentKey) // made when someone asks for it
+		delete(h.local.sent, telemetry.TraceStateKey)
 		h.span.ServeFor(tells, out.Span())
 	} else {
-		h.span.Serve(tells, first(h.sent[telemetry.TraceParentKey]), strings.Join(h.sent[telemetry.TraceStateKey], ","))
+		h.span.Serve(tells, first(h.local.sent[telemetry.TraceParentKey]), strings.Join(h.local.sent[telemetry.TraceStateKey], ","))
 	}
 	if l.srv.Telemetry.Baggage() {
-		h.baggage = strings.Join(h.sent[telemetry.BaggageKey], ",")
+		h.local.baggage = strings.Join(h.local.sent[telemetry.BaggageKey], ",")
 	}
 }
 

@@ -16,60 +16,73 @@ import (
 
 // wireRequest is the header of a call as it came from a wire. Few handlers look at it, so it stays as it is until one does.
 type wireRequest struct {
-	host  string    // the authority, where it came as a host header
-	known *knownRun // what it begins with
+	known *knownRun    // what it begins with
+	more  *requestMore // what follows that; nil: nothing that matters
+}
 
+// requestMore is what many calls do not have.
+type requestMore struct {
+	host                    string // the authority, where it came as a host header
 	traceParent, traceState string // "": none
+	baggage                 string // where it is heeded
 
-	// What follows that.
 	keys   []string
 	values []string
 }
 
-// requestRoom is memory for the metadata of a call, as a part of the object of the call. What does not fit takes memory of its own.
-type requestRoom struct{ keys, values [5]string }
+// requestRoom is memory for that, as a part of the object of the call. Metadata that does not fit takes memory of its own.
+type requestRoom struct {
+	more         requestMore
+	keys, values [5]string
+}
 
-// newWireRequest keeps of h what handlers see of it.
+// newWireRequest keeps of h what handlers see of it. The room may be nil.
 func newWireRequest(h *http2.Header, known *knownRun, head *callHead, room *requestRoom) wireRequest {
-	r := wireRequest{known: known, traceParent: head.traceParent, traceState: head.traceState}
+	if !head.more() {
+		return wireRequest{known: known}
+	}
+	r := &requestMore{}
+	if room != nil {
+		r = &room.more
+		r.keys, r.values = room.keys[:0], room.values[:0]
+	}
+	r.traceParent, r.traceState = head.traceParent, head.traceState
 	if h.Authority == "" {
 		r.host = head.host
 	}
 	if !head.extra {
-		return r
-	}
-	if room != nil {
-		r.keys, r.values = room.keys[:0], room.values[:0]
+		return wireRequest{known, r}
 	}
 	for i := range h.Rest { // the reader's memory
 		if f := &h.Rest[i]; !hiddenField(f.Name) && f.Name != telemetry.TraceParentKey && f.Name != telemetry.TraceStateKey {
 			r.keys, r.values = append(r.keys, f.Name), append(r.values, f.Value)
 		}
 	}
-	return r
+	return wireRequest{known, r}
 }
 
 // metadata is what the handler sees of it. It must not be changed, because calls share it: grpc's accessors hand out copies.
 func (r *wireRequest) metadata() metadata.MD {
 	shared, pairs := r.known.metadata()
-	if len(r.keys) == 0 && r.host == "" && r.traceParent == "" && r.traceState == "" {
+	more := r.more
+	if more == nil || len(more.keys) == 0 && more.host == "" && more.traceParent == "" && more.traceState == "" {
 		return shared
 	}
-	md := make(metadata.MD, len(pairs)+len(r.keys)+2)
+	md := make(metadata.MD, len(pairs)+len(more.keys)+2)
 	for _, p := range pairs {
 		md[p.key] = p.values
 	}
-	for i, key := range r.keys {
-		addValue(md, key, r.values[i:])
+	for i, key := range more.keys {
+		addValue(md, key, more.values[i:])
 	}
-	if r.traceParent != "" {
-		md[telemetry.TraceParentKey] = []string{r.traceParent}
+	if more.traceParent != "" {
+		md[telemetry.TraceParentKey] = []string{more.traceParent}
 	}
-	if r.traceState != "" {
-		md[telemetry.TraceStateKey] = []string{r.traceState}
+	if more.traceState != "" {
+		md[telemetry.TraceStateKey] = []string{more.traceState}
 	}
-	if r.host != "" {
-		md[":authority"] = []string{r.host}
+	if more.host != "" {
+		md[":authority"] = []string{more.host}
 	}
 	return md
 }
@@ -92,6 +105,11 @@ type callHead struct {
 	keyed       bool     // there is an idempotency key
 	extra       bool     // there is metadata for the handler, beyond what this type has
 	binary      bool     // there are values to be checked
+}
+
+// more reports whether there is something of which requestMore tells.
+func (h *callHead) more() bool {
+	return h.extra || h.traceParent != "" || h.traceState != "" || h.host != ""
 }
 
 func (h *callHead) read(fields []hpack.Field) {

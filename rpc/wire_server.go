@@ -145,6 +145,7 @@ type wireConn struct {
 	values context.Context // what stats handlers put into it; nil without
 
 	head    callHead     // only the reader touches it: of the call that comes
+	early   error        // likewise: the call that comes fails with it before its handler runs
 	ready   []http2.Job  // likewise: calls to run when it has handled all that one read brought
 	plain   bool         // likewise: that read brought requests of plain HTTP
 	partial atomic.Int64 // bytes of messages that have begun and are not complete
@@ -240,11 +241,12 @@ func (c *wireConn) NewStream(conn *http2.Conn, h *http2.Header, end bool) (*http
 	}
 	route := c.server.router.routeOf(h, known, head)
 	if route.method != nil && route.method.unary != nil {
-		call, room := newUnaryServerCall(head.extra)
+		call, room := newUnaryServerCall(head.more() || route.tells != nil)
 		call.init(c, h, known, head, route, room)
 		return &call.Stream, call
 	}
 	call := &streamServerCall{}
+	call.ctx.span = &call.span
 	call.init(c, h, known, head, route, nil)
 	return &call.Stream, call
 }

@@ -35,8 +35,7 @@ type serverCall struct {
 	kind *callKind
 	rec  *statsRecord
 
-	early   error       // the call fails with it before its handler runs
-	begun   bool        // the first header has come; like early and over only the reader touches it
+	begun   bool        // the first header has come; like over only the reader touches it
 	over    bool        // no handler will run
 	keyed   bool        // it has an idempotency key
 	gone    atomic.Bool // the client has given the call up, or is gone itself
@@ -56,26 +55,27 @@ func (c *serverCall) init(conn *wireConn, h *http2.Header, known *knownRun, head
 	c.active.call = c
 	c.ctx.span.Serve(route.tells, head.traceParent, head.traceState)
 	if head.baggage != "" && route.srv != nil && route.srv.Telemetry.Baggage() {
-		c.ctx.baggage = head.baggage
+		c.request.more.baggage = head.baggage
 	}
+	conn.early = nil
 
 	if head.subtype != "" || head.encoding != "" {
 		if c.kind = newCallKind(head.subtype, head.encoding); c.kind.requests.unknown() {
-			c.early = status.Errorf(codes.Unimplemented, "grpc: Decompressor is not installed for grpc-encoding %q", head.encoding)
+			conn.early = status.Errorf(codes.Unimplemented, "grpc: Decompressor is not installed for grpc-encoding %q", head.encoding)
 		}
 	}
 	if head.timed {
 		c.ctx.deadline = conn.conn.ReadAt().Add(head.timeout)
 	} else if head.badTimeout != nil {
-		c.early = status.Error(codes.Internal, head.badTimeout.Error())
+		conn.early = status.Error(codes.Internal, head.badTimeout.Error())
 	}
 	if head.binary {
 		if err := errors.Join(checkBinary(h.Run.Fields), checkBinary(h.Rest)); err != nil {
-			c.early = status.Error(codes.Internal, err.Error())
+			conn.early = status.Error(codes.Internal, err.Error())
 		}
 	}
 	if route.err != nil {
-		c.early = route.err
+		conn.early = route.err
 	}
 }
 
@@ -99,10 +99,10 @@ var plainCalls = sync.OnceValue(func() *callKind { return newCallKind("", "") })
 // begin is called with the first header. It returns false when the call fails already.
 func (c *serverCall) begin() bool {
 	c.begun = true
-	if c.early == nil {
+	if c.conn.early == nil {
 		return true
 	}
-	c.refuse(c.early)
+	c.refuse(c.conn.early)
 	return false
 }
 

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/hanse-go/hanse/internal/http2"
+	"github.com/hanse-go/hanse/telemetry"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -16,6 +17,7 @@ import (
 type streamServerCall struct {
 	serverCall
 	inbox   inbox
+	span    telemetry.Span
 	held    atomic.Int64 // bytes counted by conn.hold
 	sending callScratch  // of the goroutine that sends
 	replied bool         // a message was sent, and the header before it; with out held
@@ -117,9 +119,13 @@ func (c *streamServerCall) serve(entered *bool) error {
 		if err == nil {
 			tells = m.tells
 		}
+		parent, state := "", ""
+		if more := c.request.more; more != nil {
+			parent, state = more.traceParent, more.traceState
+		}
 		c.out.Lock()
 		if !c.ended {
-			c.ctx.span.Serve(tells, c.request.traceParent, c.request.traceState)
+			c.ctx.span.Serve(tells, parent, state)
 		}
 		c.out.Unlock()
 	}

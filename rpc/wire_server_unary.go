@@ -8,25 +8,27 @@ import (
 
 	"github.com/hanse-go/hanse/internal/http2"
 	"github.com/hanse-go/hanse/resilience"
+	"github.com/hanse-go/hanse/telemetry"
 )
 
 // unaryServerCall is a unary call from a wire. Its handler runs when the request is complete.
 type unaryServerCall struct {
 	serverCall
 	in       assembler
-	message  message
+	body     *buffer      // the request's message
 	held     atomic.Int64 // bytes counted by conn.hold
 	messages int          // that have come
-	pending  bool         // message was not decoded yet
+	pending  bool         // body was not decoded yet
+	packed   bool         // it is compressed
 	complete bool         // the call was or will be given to a worker, which then ends it
 	denied   bool         // no rule lets it in
 	door     *door        // that it was let in by
 	ticket   resilience.Ticket
 }
 
-// newUnaryServerCall makes a call, with room for metadata in the same piece of memory if there is some.
-func newUnaryServerCall(extra bool) (*unaryServerCall, *requestRoom) {
-	if !extra {
+// newUnaryServerCall makes a call, with room in the same piece of memory for what not every call has, if this one has some of it.
+func newUnaryServerCall(more bool) (*unaryServerCall, *requestRoom) {
+	if !more {
 		c := new(unaryServerCall)
 		c.Eager = true // what is not a whole message yet has the limits of messages and streams
 		return c, nil
@@ -34,8 +36,9 @@ func newUnaryServerCall(extra bool) (*unaryServerCall, *requestRoom) {
 	both := new(struct {
 		unaryServerCall
 		requestRoom
+		span telemetry.Span
 	})
-	both.Eager = true
+	both.Eager, both.ctx.span = true, &both.span
 	return &both.unaryServerCall, &both.requestRoom
 }
 
@@ -69,7 +72,8 @@ func (c *unaryServerCall) OnData(p []byte, end bool) {
 			c.discard(errManyRequests)
 			return
 		}
-		c.message, c.pending = m.owned(), true
+		m = m.owned()
+		c.body, c.packed, c.pending = m.buf, m.compressed, true
 	}
 	if !c.conn.hold(&c.held, c.in.held()) {
 		c.discard(errPartial)
@@ -151,8 +155,8 @@ func (c *unaryServerCall) discard(err error) {
 func (c *unaryServerCall) forget() {
 	if c.pending {
 		c.pending = false
-		c.message.free()
-		c.message = message{}
+		c.body.free()
+		c.body = nil
 	}
 }
 
@@ -266,8 +270,8 @@ func (s *callScratch) decodeRequest(v any) error {
 	if !c.pending {
 		return io.EOF // asked a second time
 	}
-	m := c.message
-	c.pending, c.message = false, message{}
+	m := message{c.body.b, c.body, c.packed}
+	c.pending, c.body = false, nil
 	wireSize := len(m.data)
 	m, err := c.kind.requests.plain(m, c.route.maxRecv)
 	if err != nil {

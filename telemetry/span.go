@@ -48,8 +48,8 @@ const (
 	endless             // it takes as long as it likes; a call is counted among the open streams of its method
 )
 
-// Begun reports whether the span was begun.
-func (s *Span) Begun() bool { return s.scope != nil }
+// Begun reports whether the span was begun. A nil one was not.
+func (s *Span) Begun() bool { return s != nil && s.scope != nil }
 
 // SpanContext implements [trace.Span].
 func (s *Span) SpanContext() trace.SpanContext {
