@@ -122,6 +122,9 @@ var errPolicyTimeout = fmt.Errorf("the timeout of the policy is over: %w", conte
 // timeout returns the time that a call gets; 0: no less than its context says.
 func (b *binding) timeout(ctx context.Context, method string, opts []grpc.CallOption) time.Duration {
 	for i := len(opts) - 1; i >= 0; i-- {
+		if _, ok := opts[i].(grpc.StaticMethodCallOption); ok { // that of generated clients: to look for ours takes longer
+			continue
+		}
 		if o, ok := opts[i].(resilience.CallOption); ok && o.Timeout != 0 {
 			return max(o.Timeout, 0)
 		}

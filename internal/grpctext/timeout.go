@@ -10,21 +10,17 @@ import (
 // AppendTimeout appends the value of a grpc-timeout header: at most eight digits and a unit (gRPC's PROTOCOL-HTTP2, "Timeout"). It
 // rounds up, and to whole milliseconds from 10 ms on, so that the values of a program's calls are few and their coding is remembered.
 func AppendTimeout(dst []byte, d time.Duration) []byte {
-	const digits = 100_000_000
-	for _, u := range [...]struct {
-		name byte
-		unit time.Duration
-		upTo time.Duration
-	}{
-		{'u', time.Microsecond, 10 * time.Millisecond},
-		{'m', time.Millisecond, (digits - 1) * time.Millisecond},
-		{'S', time.Second, (digits - 1) * time.Second},
-	} {
-		if d <= u.upTo {
-			return append(strconv.AppendInt(dst, int64((max(d, 1)-1)/u.unit+1), 10), u.name)
-		}
+	const most = 99_999_999
+	d = max(d, 1) - 1 // what is left over makes a whole unit
+	switch {
+	case d < 10*time.Millisecond:
+		return append(strconv.AppendInt(dst, int64(d/time.Microsecond)+1, 10), 'u')
+	case d < most*time.Millisecond:
+		return append(strconv.AppendInt(dst, int64(d/time.Millisecond)+1, 10), 'm')
+	case d < most*time.Second:
+		return append(strconv.AppendInt(dst, int64(d/time.Second)+1, 10), 'S')
 	}
-	return append(strconv.AppendInt(dst, int64((d-1)/time.Hour+1), 10), 'H')
+	return append(strconv.AppendInt(dst, int64(d/time.Hour)+1, 10), 'H')
 }
 
 // ParseTimeout reads the value of a grpc-timeout header. What no Duration can hold is the longest one.
