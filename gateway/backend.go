@@ -9,7 +9,8 @@ import (
 //
 // A Backend whose contracts come and go has a method Generation() uint64, which is cheap and returns another number whenever Contracts
 // may return something else. Without it Contracts is called once. One with a method TelemetryOf(method string) *telemetry.Service has requests
-// that are no calls, such as those by annotations, told to the service of the method; "" is for requests of several.
+// that are no calls, such as those by annotations, told to the service of the method; "" is for requests of several. It tells of the calls itself: a request
+// that became calls is marked (webtrace.CallsKey), and counts once with them.
 type Backend interface {
 	// Contracts returns the descriptors of what is served now. Two with the same name are one, the first.
 	Contracts() []protoreflect.ServiceDescriptor

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hanse-go/hanse/telemetry/webtrace"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -96,9 +97,21 @@ func (h *Handler) call(c *call) (err error) {
 		return err
 	}
 	if x, ok := c.exchange.(oneResponse); ok && x.shallow() {
-		return h.Backend.Call(c.route.path, onConnection{c})
+		err = h.Backend.Call(c.route.path, onConnection{c})
+	} else {
+		err = h.Backend.Call(c.route.path, c)
 	}
-	return h.Backend.Call(c.route.path, c)
+	if err != nil || c.intact() { // else the request says more than the call
+		webtrace.Calls(c.ctx)
+	}
+	return err
+}
+
+// intact reports whether nothing went wrong between the client and the call.
+func (c *call) intact() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.failed == nil
 }
 
 // oneResponse is an exchange whose end writes all of a response to one request.

@@ -44,7 +44,7 @@ func TestTelemetry(t *testing.T) {
 	}{
 		{
 			func() { w.get("/v1/shelves/1/books/2", "Traceparent", header).want(t, 200, "books/2") },
-			[]string{"gateway server GET /v1/{name=shelves/*/books/*}", "gateway server library.Library/GetBook", "gateway client library.Library/GetBook", "books server library.Library/GetBook"},
+			[]string{"gateway server GET /v1/{name=shelves/*/books/*} calls", "gateway server library.Library/GetBook", "gateway client library.Library/GetBook", "books server library.Library/GetBook"},
 		},
 		{
 			func() {
@@ -56,7 +56,7 @@ func TestTelemetry(t *testing.T) {
 			func() {
 				w.get("/v1/books:watch?pages=2", "Accept", "application/x-ndjson", "Traceparent", header).want(t, 200, "page 2")
 			},
-			[]string{"gateway server GET /v1/books:watch", "gateway server library.Library/WatchBooks stream", "gateway client library.Library/WatchBooks stream", "books server library.Library/WatchBooks stream"},
+			[]string{"gateway server GET /v1/books:watch calls", "gateway server library.Library/WatchBooks stream", "gateway client library.Library/WatchBooks stream", "books server library.Library/WatchBooks stream"},
 		},
 	} {
 		before := len(received.Spans())
@@ -72,6 +72,9 @@ func TestTelemetry(t *testing.T) {
 			got := s.Service + " " + s.Kind + " " + s.Name
 			if s.Attributes["hanse.rpc.stream"] == "true" {
 				got += " stream"
+			}
+			if s.Attributes["hanse.http.calls"] == "true" {
+				got += " calls"
 			}
 			if strings.TrimSpace(got) != want {
 				t.Errorf("%q, want %q: %+v", got, want, s)

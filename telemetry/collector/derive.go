@@ -177,6 +177,9 @@ func (p *parts) deriveOne(o *origin, h *spanHead, now time.Time) {
 	if f.stream {
 		key = append(key, 2)
 	}
+	if f.within {
+		key = append(key, 3)
+	}
 	s := n.byText[string(key)]
 	if s == nil {
 		labels := []label{{"service.name", f.service}, {"side", f.side}, {"kind", f.kind}, {"method", f.method}}
@@ -190,6 +193,9 @@ func (p *parts) deriveOne(o *origin, h *spanHead, now time.Time) {
 		}
 		if f.stream {
 			labels = append(labels, label{"stream", "true"})
+		}
+		if f.within {
+			labels = append(labels, label{"within", "true"})
 		}
 		m := n.metricOf(MetricInfo{Name: spanMetric, Kind: histogramKind, Unit: "s"}, true)
 		if s = n.seriesOf(m, labels, now.Unix()); s == nil {

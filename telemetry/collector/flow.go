@@ -26,6 +26,7 @@ type flow struct {
 	failed            bool    // by a fault of the server, see judge
 	refused           bool    // the caller asked for what it cannot have
 	stream            bool    // how long it takes is no latency
+	within            bool    // the request became calls, which are counted too: in sums only those count
 	opens             bool    // the series is how many streams are open, and counts no calls
 	spans             bool    // counted from spans
 	scale             float64 // makes seconds of a value
@@ -73,6 +74,9 @@ var openMetrics = map[string]string{"hanse.rpc.server.open_streams": serves, "ha
 // streamKey is the attribute of streams, as package telemetry has it.
 const streamKey = "hanse.rpc.stream"
 
+// callsKey is the attribute of requests that became calls, as package telemetry/webtrace has it.
+const callsKey = "hanse.http.calls"
+
 // flowOf returns what a series counts; nil when that is no calls.
 func flowOf(m *metric, labels []label) *flow {
 	get := func(keys ...string) string {
@@ -88,7 +92,7 @@ func flowOf(m *metric, labels []label) *flow {
 	f := &flow{service: get("service.name"), instance: get("service.instance.id"), scale: 1}
 	if m.Name == spanMetric {
 		f.side, f.kind, f.method, f.peer = get("side"), get("kind"), get("method"), get("peer")
-		f.system, f.status, f.stream, f.spans = get("system"), get("status"), get("stream") != "", true
+		f.system, f.status, f.stream, f.within, f.spans = get("system"), get("status"), get("stream") != "", get("within") != "", true
 		f.judge(get("failed") != "")
 		return f
 	}
@@ -155,6 +159,7 @@ func (f *flow) describe(get func(string) string, name string) {
 		}
 		f.status = cmp.Or(get("http.response.status_code"), get("http.status_code"))
 		f.stream = f.status == switched
+		f.within = get(callsKey) == "true"
 	case KindDB:
 		f.system = cmp.Or(get("db.system.name"), get("db.system"))
 		f.method = cmp.Or(get("db.query.summary"), get("db.operation.name"), get("db.operation"), name)
@@ -194,6 +199,9 @@ func pluginMethod(name string) string {
 
 // switched is the status of requests after which the connection speaks something else, such as WebSocket.
 const switched = "101"
+
+// taken reports whether the flow is what its service was asked for, each request once.
+func (f *flow) taken() bool { return (f.side == serves || f.side == consumes) && !f.within }
 
 // isAddress reports whether a name is that of a machine, not of a service.
 func isAddress(name string) bool {

@@ -209,6 +209,84 @@ func flag(key string) *common.KeyValue {
 	return &common.KeyValue{Key: key, Value: &common.AnyValue{Value: &common.AnyValue_BoolValue{BoolValue: true}}}
 }
 
+// A request that became a call counts once for its service, whoever tells of it: numbers or spans. One that became none counts, too.
+func TestRequestsOfCalls(t *testing.T) {
+	at := time.Now().Add(-3 * time.Second)
+	const get, route = "shop.v1.Catalog/Get", "/v1/products/{id}"
+	request := func(status int64, more ...*common.KeyValue) []*common.KeyValue {
+		return append(more, str("http.request.method", "GET"), str("http.route", route), num("http.response.status_code", status))
+	}
+	call := func(status string) []*common.KeyValue {
+		return []*common.KeyValue{str("rpc.system.name", "grpc"), str("rpc.method", get), str("rpc.response.status_code", status)}
+	}
+	became := flag("hanse.http.calls")
+	for name, tell := range map[string]func(c *collector.Collector){
+		"numbers": func(c *collector.Collector) {
+			send(t, c, metricsOf("catalog",
+				exponential("http.server.request.duration", at, 80, 0.02, request(200, became)...), exponential("rpc.server.call.duration", at, 80, 0.01, call("OK")...),
+				exponential("http.server.request.duration", at, 20, 0.02, request(503, became)...), exponential("rpc.server.call.duration", at, 20, 0.01, call("UNAVAILABLE")...),
+				exponential("http.server.request.duration", at, 50, 0.02, request(400)...)))
+		},
+		"spans": func(c *collector.Collector) {
+			span := func(name string, took time.Duration, attrs []*common.KeyValue) *trace.Span {
+				return &trace.Span{
+					TraceId: id(16), SpanId: id(8), Name: name, Kind: trace.Span_SPAN_KIND_SERVER, StartTimeUnixNano: nano(at.Add(-took)), EndTimeUnixNano: nano(at), Attributes: attrs,
+				}
+			}
+			for i := range 100 {
+				code, status := int64(200), "OK"
+				if i < 20 {
+					code, status = 503, "UNAVAILABLE"
+				}
+				send(t, c, spansOf("catalog", span("GET "+route, 20*time.Millisecond, request(code, became)), span(get, 10*time.Millisecond, call(status))))
+			}
+			for range 50 {
+				send(t, c, spansOf("catalog", span("GET "+route, 20*time.Millisecond, request(400))))
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := &collector.Collector{}
+			start(t, c)
+			tell(c)
+			check := func(of string, n collector.Numbers) {
+				t.Helper()
+				if !near(n.Calls*300, 150, 0.01) || !near(n.Errors*300, 20, 0.01) || !near(n.ClientErrors*300, 50, 0.01) {
+					t.Errorf("%s: %.1f calls, %.1f failed, %.1f refused; want 150, 20, 50", of, n.Calls*300, n.Errors*300, n.ClientErrors*300)
+				}
+			}
+			list, err := c.Services(t.Context(), collector.Window{})
+			if err != nil || len(list) != 1 {
+				t.Fatalf("%+v, %v", list, err)
+			}
+			check("the table", list[0].Numbers)
+			if n := total(list[0].Sparks.Calls) * list[0].Sparks.Step.Seconds(); !near(n, 150, 0.01) {
+				t.Errorf("the spark has %v calls", n)
+			}
+			m, err := c.Map(t.Context(), collector.Window{})
+			if err != nil || len(m.Nodes) != 1 {
+				t.Fatalf("%+v, %v", m, err)
+			}
+			check("the map", m.Nodes[0].Numbers)
+			d, err := c.Service(t.Context(), "catalog", collector.Window{})
+			if err != nil || len(d.Methods) != 2 { // both ways to it are there
+				t.Fatalf("%+v, %v", d.Methods, err)
+			}
+			check("the page of the service", d.Numbers)
+			for _, m := range d.Methods {
+				want := map[string]float64{collector.KindHTTP: 150, collector.KindRPC: 100}[m.Kind]
+				if !near(m.Calls*300, want, 0.01) {
+					t.Errorf("%s %s: %.1f calls, want %v", m.Kind, m.Name, m.Calls*300, want)
+				}
+			}
+			problems, err := c.Problems(t.Context())
+			if err != nil || len(problems) != 1 || problems[0].Method != get {
+				t.Errorf("%+v, %v", problems, err)
+			}
+		})
+	}
+}
+
 // What a stream takes is no latency, whoever tells of it: numbers or spans.
 func TestStreams(t *testing.T) {
 	at := time.Now().Add(-3 * time.Second)

@@ -63,7 +63,7 @@ type served struct{ service, kind, method string }
 func methodsOf(flows []counted) []served {
 	set := make(map[served]bool)
 	for i := range flows {
-		if f := &flows[i]; f.side == serves || f.side == consumes {
+		if f := &flows[i]; f.taken() {
 			set[served{f.service, f.kind, f.method}] = true
 		}
 	}
@@ -76,7 +76,7 @@ func (k served) total(flows []counted) (t counted) {
 	worst := 0.0
 	for i := range flows {
 		f := &flows[i]
-		if f.side != serves && f.side != consumes || f.service != k.service || f.kind != k.kind || f.method != k.method {
+		if !f.taken() || f.service != k.service || f.kind != k.kind || f.method != k.method {
 			continue
 		}
 		t.tally.add(&f.tally)

@@ -47,8 +47,7 @@ func (c *Collector) Map(ctx context.Context, w Window) (Map, error) {
 	}
 	for i := range flows {
 		f := &flows[i]
-		switch f.side {
-		case serves, consumes:
+		if f.taken() {
 			if served[f.service] == nil {
 				served[f.service] = new(tally)
 			}
@@ -186,7 +185,7 @@ func (p *parts) services(win span, flows []counted) []ServiceSummary {
 			s = &ServiceSummary{Name: f.service, LastSeen: time.Unix(f.seen, 0).UTC()}
 			byName[f.service] = s
 		}
-		if f.side != serves && f.side != consumes {
+		if !f.taken() {
 			continue
 		}
 		if total[f.service] == nil {

@@ -322,7 +322,7 @@ type ServiceMethod struct {
 // Problem is something that is wrong now, the worst first.
 type Problem struct {
 	ID       string    `json:"id"`                 // the same as long as it lasts
-	Kind     string    `json:"kind"`               // errors, slow, logs, silent, dropped; missing of the dashboard
+	Kind     string    `json:"kind"`               // errors, slow, logs, silent, dropped; missing and check of the dashboard
 	Severity string    `json:"severity"`           // error, warning
 	Service  string    `json:"service,omitempty"`  // whose
 	Peer     string    `json:"peer,omitempty"`     // on whose side the cause is, where that can be told

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/hanse-go/hanse/telemetry"
 	"go.opentelemetry.io/otel/attribute"
@@ -28,8 +29,19 @@ func (t *Teller) Handler(route string, h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { t.Serve(route, w, r, h.ServeHTTP) })
 }
 
-// ofRequest is the key of contexts whose request is told already.
+// ofRequest is the key of contexts whose request is told already; the value is the *taken.
 type ofRequest struct{}
+
+// CallsKey is the attribute of requests that became calls: the calls are told of, too, so sums should count only those.
+const CallsKey = "hanse.http.calls"
+
+// Calls says that the request of ctx, if there is one that is told, has become a call that is told of, too. It is for gateways, and may be called
+// concurrently until the request has been served.
+func Calls(ctx context.Context) {
+	if x, ok := ctx.Value(ofRequest{}).(*taken); ok {
+		x.calls.Store(true)
+	}
+}
 
 // Serve serves a request with a handler, and tells of it as [Teller.Handler] does.
 func (t *Teller) Serve(route string, w http.ResponseWriter, r *http.Request, serve http.HandlerFunc) {
@@ -72,15 +84,19 @@ type taken struct {
 	name     string        // of the method, in that of the span
 	route    string
 	outcome  outcome
+	calls    atomic.Bool // it has become calls
 	response response
 }
 
 // mark is a context whose request is told.
-type mark struct{ context.Context }
+type mark struct {
+	context.Context
+	taken *taken
+}
 
 func (m mark) Value(key any) any {
 	if key == (ofRequest{}) {
-		return true
+		return m.taken
 	}
 	return m.Context.Value(key)
 }
@@ -101,7 +117,7 @@ func (t *Teller) begin(route string, r *http.Request) *taken {
 	}
 	x.work = t.scope.Begin(r.Context(), trace.SpanKindServer, x.spanName(), header(r.Header, traceParent), header(r.Header, traceState))
 	span := &x.work.Span
-	ctx := context.Context(mark{x.work.Ctx()})
+	ctx := context.Context(mark{x.work.Ctx(), x})
 	if sent := header(r.Header, baggage); sent != "" && t.service.Baggage() {
 		ctx = telemetry.WithBaggage(ctx, sent)
 	}
@@ -165,8 +181,11 @@ func (x *taken) over(errorType, message string) {
 		x.route = inner
 		span.SetName(x.spanName())
 	}
-	x.outcome.route = x.route
+	x.outcome.route, x.outcome.calls = x.route, x.calls.Load()
 	if span.IsRecording() {
+		if x.outcome.calls {
+			span.SetAttributes(attribute.Bool(CallsKey, true))
+		}
 		if x.route != "" {
 			span.SetAttributes(attribute.String("http.route", x.route))
 		}

@@ -39,6 +39,7 @@ func New(s *telemetry.Service) *Teller {
 // outcome is what requests have in common that are counted together.
 type outcome struct {
 	made                    bool // else taken
+	calls                   bool // a taken one became calls
 	method, scheme, route   string
 	address, version, error string
 	port, status            int
@@ -86,6 +87,9 @@ func (o *outcome) attributes() []attribute.KeyValue {
 		attrs = append(attrs, attribute.Int("http.response.status_code", o.status))
 	}
 	text("error.type", o.error)
+	if o.calls {
+		attrs = append(attrs, attribute.Bool(CallsKey, true))
+	}
 	return attrs
 }
 

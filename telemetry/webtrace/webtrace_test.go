@@ -144,6 +144,8 @@ func TestTaken(t *testing.T) {
 			mux.HandleFunc("GET /in/{id}", func(http.ResponseWriter, *http.Request) {})
 			return mux.ServeHTTP
 		}(), span: "GET /in/{id}", code: "200", want: map[string]string{"http.route": "/in/{id}"}},
+		{name: "it became a call", pattern: "/call", target: "/call", handler: func(_ http.ResponseWriter, r *http.Request) { webtrace.Calls(r.Context()) }, span: "GET /call",
+			code: "200", want: map[string]string{"hanse.http.calls": "true"}},
 		{name: "told once", pattern: "/twice", target: "/twice", handler: nil, span: "GET /twice", code: "200"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -185,6 +187,9 @@ func TestTaken(t *testing.T) {
 			}
 			if text := fmt.Sprint(s.Attributes); strings.Contains(text, "secret") {
 				t.Error("it tells a secret: ", text)
+			}
+			if calls := tt.want[webtrace.CallsKey] != ""; calls != (s.Attributes[webtrace.CallsKey] != "") || calls != strings.Contains(fmt.Sprint(numbers), `hanse_http_calls="true"`) {
+				t.Errorf("it became calls: %v, but %v and %q", calls, s.Attributes, numbers)
 			}
 			if len(numbers) != 1 || !strings.HasPrefix(numbers[0], "http_server_request_duration_seconds_count{") || !strings.HasSuffix(numbers[0], " 1") ||
 				tt.code != "" && !strings.Contains(numbers[0], `http_response_status_code="`+tt.code+`"`) {
