@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/hanse-go/hanse/telemetry/collector"
@@ -41,12 +42,16 @@ func (s *Server) overviewAPI(a api) {
 			if list, err = s.Collector.Problems(r.Context()); err != nil {
 				return nil, err
 			}
-			missing, err := s.missing(r.Context())
-			if err != nil {
-				return nil, err
-			}
-			list = append(missing, list...) // the reason of others
 		}
+		missing, err := s.missing(r.Context())
+		if err != nil {
+			return nil, err
+		}
+		unwell, err := s.unwell(r.Context())
+		if err != nil {
+			return nil, err
+		}
+		list = slices.Concat(unwell, missing, list) // the reasons of others first
 		return struct {
 			Problems []collector.Problem `json:"problems"`
 		}{list}, nil

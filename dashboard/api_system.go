@@ -21,7 +21,7 @@ func (s *Server) systemAPI(a api) {
 		return struct {
 			*State
 			Pages []string `json:"pages"`
-		}{st, s.pages()}, nil
+		}{s.withHealth(st), s.pages()}, nil
 	})
 	a.post("system/do", func(r *http.Request) (any, error) {
 		act, err := body[Action](r)

@@ -65,6 +65,13 @@ func (l *live) join() (r *reader, ok bool) {
 	return r, true
 }
 
+// read reports whether pages are open.
+func (l *live) read() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.readers) > 0
+}
+
 func (l *live) leave(r *reader) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -170,5 +177,6 @@ func (s *Server) watch(ctx context.Context) {
 				s.live.changed(topicSystem)
 			}
 		})
+		work.Go(func() { s.watchHealth(ctx) })
 	}
 }

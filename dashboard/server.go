@@ -51,6 +51,7 @@ type Server struct {
 	handler http.Handler
 	token   string
 	live    live
+	health  health
 }
 
 // NewToken returns a random token.
@@ -59,6 +60,7 @@ func NewToken() string { return rand.Text() }
 func (s *Server) init() {
 	s.once.Do(func() {
 		s.token = cmp.Or(s.Token, NewToken())
+		s.health.stale = make(chan struct{}, 1)
 		s.bare = s.mux()
 		s.handler = s.guard(s.bare)
 	})

@@ -301,9 +301,9 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
-func TestLive(t *testing.T) {
-	sys := newSystem()
-	c, base := in(t, &dashboard.Server{System: sys})
+// follow opens the stream of changes and returns what waits for a line with a prefix.
+func follow(t *testing.T, c *http.Client, base string) (next func(prefix string) string) {
+	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), "GET", base+"/api/live", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -312,12 +312,13 @@ func TestLive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer res.Body.Close()
+	t.Cleanup(func() { res.Body.Close() })
 	if kind := res.Header.Get("Content-Type"); kind != "text/event-stream" {
 		t.Fatal(kind)
 	}
 	lines := bufio.NewScanner(res.Body)
-	next := func(prefix string) string {
+	return func(prefix string) string {
+		t.Helper()
 		for lines.Scan() {
 			if text, ok := strings.CutPrefix(lines.Text(), prefix); ok {
 				return text
@@ -326,6 +327,12 @@ func TestLive(t *testing.T) {
 		t.Fatalf("the stream ended: %v", lines.Err())
 		return ""
 	}
+}
+
+func TestLive(t *testing.T) {
+	sys := newSystem()
+	c, base := in(t, &dashboard.Server{System: sys})
+	next := follow(t, c, base)
 	next("retry:") // the page is known now
 	for range 3 {
 		sys.changes <- struct{}{}

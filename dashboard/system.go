@@ -64,8 +64,9 @@ type Instance struct {
 	Replica   int               `json:"replica,omitempty"` // from 1
 	Started   time.Time         `json:"started,omitzero"`
 	Restarts  int               `json:"restarts,omitempty"`
-	Reason    string            `json:"reason,omitempty"` // why it failed
-	Last      []string          `json:"last,omitempty"`   // its last lines then
+	Reason    string            `json:"reason,omitempty"`  // why it failed
+	Last      []string          `json:"last,omitempty"`    // its last lines then
+	Failing   []Check           `json:"failing,omitempty"` // checks that it does not meet; a Server asks for them, a System need not
 }
 
 // ActionName is what can be done to a service.

@@ -31,6 +31,7 @@ type observed struct {
 	registry *discovery.Local
 	config   string // settings of the shop
 
+	env  map[string]string // of telemetry, for what else runs
 	app  *hanse.App        // what the shop runs as
 	more []*hanse.Service  // what runs beside its services
 	page *dashboard.Server // what shows it
@@ -71,15 +72,12 @@ func observe(t *testing.T, changes ...func(*observed)) *observed {
 	context.AfterFunc(ctx, func() { server.Close() })
 
 	config := filepath.Join(t.TempDir(), "shop.yaml")
-	env := map[string]string{
+	o.env = map[string]string{
 		"OTEL_EXPORTER_OTLP_ENDPOINT": "http://" + in.Addr().String(), "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
 		"OTEL_TRACES_SAMPLER": "parentbased_always_on", "OTEL_METRIC_EXPORT_INTERVAL": "1000", "OTEL_BSP_SCHEDULE_DELAY": "200",
 		telemetry.MessagesVariable: "16384",
 	}
-	tell, err := telemetry.FromEnv(func(name string) (string, bool) { v, ok := env[name]; return v, ok })
-	if err != nil {
-		t.Fatal(err)
-	}
+	tell := o.telemetry(t)
 	lis := listen()
 	o.address = lis.Addr().String()
 	o.app = &hanse.App{Listener: lis, ConfigFile: config, Registry: o.registry, AdminAddr: "127.0.0.1:0", Broker: new(events.Memory), Telemetry: tell, AllowFaults: true}
@@ -98,6 +96,42 @@ func observe(t *testing.T, changes ...func(*observed)) *observed {
 	run("the dashboard", func() error { return o.page.Run(ctx, page) })
 	o.link = o.page.Link(page.Addr())
 	return o
+}
+
+func (o *observed) telemetry(t *testing.T) telemetry.Config {
+	t.Helper()
+	tell, err := telemetry.FromEnv(func(name string) (string, bool) { v, ok := o.env[name]; return v, ok })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tell
+}
+
+// join runs more services in the shop's system, each in an app of its own, until the test ends, and returns when they are announced.
+func (o *observed) join(t *testing.T, more ...*hanse.Service) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	var work sync.WaitGroup
+	t.Cleanup(func() { cancel(); work.Wait() })
+	for _, s := range more {
+		app := &hanse.App{Registry: o.registry, AdminAddr: "127.0.0.1:0", Telemetry: o.telemetry(t)}
+		work.Go(func() {
+			if err := app.Run(ctx, s); err != nil {
+				t.Errorf("%s: %v", s.Name, err)
+			}
+		})
+		ready, seen := context.WithTimeout(t.Context(), patience)
+		there := false
+		_ = o.registry.Watch(ready, s.Name, func(all []discovery.Instance) { // it ends because it was told to
+			if len(all) > 0 && all[0].State == discovery.Ready {
+				there = true
+				seen()
+			}
+		})
+		if seen(); !there {
+			t.Fatalf("%s is not ready", s.Name)
+		}
+	}
 }
 
 // visitor is somebody new in the storefront.

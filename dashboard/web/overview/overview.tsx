@@ -22,7 +22,7 @@ function Overview() {
   const window = timeWindow();
   const map = useQuery<CallMap>("map", { window }, ["spans", "metrics"], 2000);
   const told = useQuery<{ services: ServiceSummary[] | null }>("services", { window }, ["spans", "metrics", "logs"], 2000);
-  const problems = useQuery<{ problems: Problem[] | null }>("problems", {}, ["spans", "logs", "metrics"], 2000);
+  const problems = useQuery<{ problems: Problem[] | null }>("problems", {}, ["system", "spans", "logs", "metrics"], 2000);
   const advice = useQuery<{ findings: Finding[] | null }>("advice", { limit: 200, wait: "no" }, ["spans"], 30000);
   const findings = advice.data.value?.findings ?? [];
   const infrastructure = param("infra") !== "";

@@ -15,6 +15,7 @@ import { Table } from "../shell/table";
 import { attempt } from "../shell/toast";
 import type { Edge, Log, Method, ServiceDetail, Sparks } from "../shell/types";
 import { Config } from "./config";
+import { Checks, Unwell } from "./health";
 import { Resilience } from "./resilience";
 
 const tabs = ["calls", "instances", "config", "resilience"] as const;
@@ -52,7 +53,7 @@ function Service({ args: [name = ""] }: { args: string[] }) {
               label="State"
               value={
                 <Badge tone={h.tone} title={h.text}>
-                  {h.text}
+                  {h.brief ?? h.text}
                 </Badge>
               }
             />
@@ -67,6 +68,7 @@ function Service({ args: [name = ""] }: { args: string[] }) {
         </dl>
         <Actions name={name} running={running} />
       </div>
+      {running && <Unwell service={running} />}
       <nav class="tabs" aria-label="parts of the page">
         {tabs.map((t) => {
           const to = new URLSearchParams(query.value);
@@ -84,7 +86,12 @@ function Service({ args: [name = ""] }: { args: string[] }) {
         <a href={href("/logs", { service: name })}>Logs</a>
       </nav>
       {tab === "calls" && <Calls name={name} path={path} detail={d} waiting={!d && !detail.error.value} />}
-      {tab === "instances" && <Instances list={running?.instances ?? []} />}
+      {tab === "instances" && (
+        <div class="stack">
+          <Instances list={running?.instances ?? []} />
+          {running && <Checks path={path} service={running} />}
+        </div>
+      )}
       {tab === "config" && <Config path={path} />}
       {tab === "resilience" && <Resilience path={path} />}
     </Frame>

@@ -47,6 +47,14 @@ export interface Instance {
   restarts?: number;
   reason?: string; // why it failed
   last?: string[]; // its last lines then
+  failing?: Check[]; // what it says is not well with it
+}
+
+/** Check is a condition that an instance does not meet. */
+export interface Check {
+  name: string;
+  reason: string;
+  warning?: boolean; // it takes calls nevertheless
 }
 
 /** system is what runs, or undefined before the first answer. */
@@ -56,14 +64,23 @@ export const systemError = signal<APIError | undefined>(undefined);
 
 export const services = computed(() => system.value?.services ?? []);
 
-/** health is how a service does, by its instances. */
-export function health(s: Service): { tone: Tone; text: string } {
+/** health is how a service does, by its instances; brief is the text without the reason. */
+export function health(s: Service): { tone: Tone; text: string; brief?: string } {
   const failed = s.instances.find((i) => i.state === "failed");
   if (failed) return { tone: "bad", text: failed.reason ? `failed: ${failed.reason}` : "failed" };
   const ready = s.instances.filter((i) => i.state === "ready").length;
   if (s.instances.length === 0) return { tone: "quiet", text: s.on_demand ? "starts on demand" : "not running" };
+  const unwell = s.instances.flatMap((i) => i.failing ?? []).find((c) => !c.warning);
+  if (unwell) {
+    const count = s.instances.filter((i) => i.failing?.some((c) => !c.warning)).length;
+    const brief = count < s.instances.length ? `${count} of ${s.instances.length} not ready` : "not ready";
+    return { tone: count < s.instances.length ? "warn" : "bad", text: `${brief}: ${unwell.name}: ${unwell.reason}`, brief };
+  }
   if (ready < Math.max(s.want, 1)) return { tone: "warn", text: ready === 0 ? s.instances[0]!.state : `${ready} of ${s.want} ready` };
-  return { tone: "good", text: ready === 1 ? "ready" : `${ready} ready` };
+  const brief = ready === 1 ? "ready" : `${ready} ready`;
+  const warning = s.instances.flatMap((i) => i.failing ?? [])[0];
+  if (warning) return { tone: "warn", text: `${brief}: ${warning.name}: ${warning.reason}`, brief };
+  return { tone: "good", text: brief };
 }
 
 let asking = false;
