@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	cdpbrowser "github.com/chromedp/cdproto/browser"
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 )
@@ -71,6 +73,21 @@ func TestConsolePage(t *testing.T) {
 	}
 	if grpcurl {
 		same("grpcurl", "a unary call", shell(command("grpcurl")), answer())
+	}
+	// What is copied is what is shown, to the letter.
+	v.do("the clipboard may be used",
+		call(cdpbrowser.SetPermission, cdpbrowser.SetPermissionParams{Permission: &cdpbrowser.PermissionDescriptor{Name: "clipboard-read"}, Setting: cdpbrowser.PermissionSettingGranted}),
+		call(cdpbrowser.SetPermission, cdpbrowser.SetPermissionParams{Permission: &cdpbrowser.PermissionDescriptor{Name: "clipboard-write"}, Setting: cdpbrowser.PermissionSettingGranted}),
+		call(emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true}))
+	for _, name := range []string{"hanse call", "curl", "grpcurl"} {
+		shown := v.text(`document.querySelector('[data-command="` + name + `"]').textContent`)
+		v.click("copy", button("copy as "+name))
+		v.until(name+" is copied", button("copied"))
+		copied, err := chromedp.Run(v.ctx, chromedp.Evaluate[string](`navigator.clipboard.readText()`, chromedp.EvalAwaitPromise))
+		if err != nil || copied != shown || !strings.HasPrefix(copied, name) {
+			t.Errorf("%s is %q, and copied was %q, %v", name, shown, copied, err)
+		}
+		v.until("it can be copied again", `!`+button("copied"))
 	}
 	v.picture("console")
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -8,7 +9,11 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf16"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/debugger"
+	"github.com/chromedp/cdproto/profiler"
 	"github.com/chromedp/chromedp"
 	"github.com/hanse-go/hanse/telemetry/collector"
 )
@@ -74,6 +79,64 @@ const frames = `new Promise((done) => {
 	requestAnimationFrame(step);
 })`
 
+// counts returns what tells how often, since it was called last, the function of the page ran that has the text: a component was rendered that often.
+func (v *viewer) counts(text string) func() int64 {
+	v.t.Helper()
+	yes := true
+	v.do("count calls", call(profiler.Enable, cdp.Empty{}), call(debugger.Enable, debugger.EnableParams{}),
+		call(profiler.StartPreciseCoverage, profiler.StartPreciseCoverageParams{CallCount: &yes}))
+	sources := make(map[cdp.ScriptID][]uint16)
+	return func() (n int64) {
+		v.t.Helper()
+		_, err := chromedp.Run(v.ctx, func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
+			taken, err := cdp.Call(ctx, target, profiler.TakePreciseCoverage, cdp.Empty{})
+			if err != nil {
+				return chromedp.Void{}, err
+			}
+			for _, script := range taken.Result {
+				if !strings.Contains(script.URL, "/assets/app-") {
+					continue
+				}
+				if sources[script.ScriptID] == nil {
+					source, err := cdp.Call(ctx, target, debugger.GetScriptSource, debugger.GetScriptSourceParams{ScriptID: script.ScriptID})
+					if err != nil {
+						return chromedp.Void{}, err
+					}
+					sources[script.ScriptID] = utf16.Encode([]rune(source.ScriptSource))
+				}
+				var least *profiler.CoverageRange // the innermost
+				for _, f := range script.Functions {
+					r := f.Ranges[0]
+					body := string(utf16.Decode(sources[script.ScriptID][r.StartOffset:r.EndOffset]))
+					if strings.Contains(body, text) && (least == nil || r.EndOffset-r.StartOffset < least.EndOffset-least.StartOffset) {
+						least = r
+					}
+				}
+				if least != nil {
+					n += least.Count
+				}
+			}
+			return chromedp.Void{}, nil
+		})
+		if err != nil {
+			v.t.Fatal(err)
+		}
+		return n
+	}
+}
+
+// still waits until nothing was rendered in an element for some frames.
+func (v *viewer) still(selector string) {
+	v.t.Helper()
+	v.do("it stands still", evaluate(fmt.Sprintf(`new Promise((done) => {
+		let frames = 0;
+		const seen = new MutationObserver(() => (frames = 0));
+		seen.observe(document.querySelector(%q), {subtree: true, childList: true, attributes: true, characterData: true});
+		const step = () => (++frames > 5 ? (seen.disconnect(), done(true)) : requestAnimationFrame(step));
+		requestAnimationFrame(step);
+	})`, selector)))
+}
+
 // TestDashboardMuch opens a trace of 10,000 spans and a log of 100,000 lines: all of them can be reached, and only those that are seen are
 // in the document. With HANSE_FRAMES=1 it prints how long frames take.
 func TestDashboardMuch(t *testing.T) {
@@ -114,6 +177,26 @@ func TestDashboardMuch(t *testing.T) {
 	v.text(`document.querySelector(".wf-rows").dispatchEvent(new KeyboardEvent("keydown", {key: " ", bubbles: true, cancelable: true}))`)
 	v.until("it is open", `document.querySelectorAll(".wf-row").length > 5`)
 
+	renders := v.counts("wf-row ${")
+	for _, step := range []struct {
+		what, script string
+		least, most  int64
+	}{
+		{"another span is selected", `e.dispatchEvent(new KeyboardEvent("keydown", {key: "ArrowDown", bubbles: true, cancelable: true}))`, 2, 2},
+		{"to the middle", fmt.Sprintf(`e.scrollTop = %d * 26`, manySpans/2), 20, 120},
+		{"ten rows down", `e.scrollTop += 260`, 10, 12},
+		{"back", `e.scrollTop -= 260`, 10, 12},
+		{"a pixel", `e.scrollTop += 1`, 0, 1},
+	} {
+		v.still(".wf-rows")
+		renders()
+		v.text(`((e) => { ` + step.script + ` })(document.querySelector(".wf-rows"))`)
+		v.still(".wf-rows")
+		if n := renders(); n < step.least || n > step.most {
+			t.Errorf("trace, %s: %d rows were rendered, want %d to %d", step.what, n, step.least, step.most)
+		}
+	}
+
 	v.open("/logs?service=report")
 	v.until("the newest line", fmt.Sprintf(`document.querySelector(".log-list")?.innerText.includes("line %d ")`, manyLines-1))
 	// Older lines come until there are no more: the list is as high as its lines, and the first is there.
@@ -124,6 +207,17 @@ func TestDashboardMuch(t *testing.T) {
 		return l.innerText.includes("line 0 ") && l.scrollHeight >= %d * 15;
 	})(document.querySelector(".log-list"))`, manyLines))
 	bounded("few lines are there", ".log-row", 160)
+	renders = v.counts("log-row ${")
+	v.text(fmt.Sprintf(`document.querySelector(".log-list").scrollTop = %d * 22`, manyLines/2))
+	for _, rows := range []int64{10, -10} {
+		v.still(".log-list")
+		renders()
+		v.text(fmt.Sprintf(`document.querySelector(".log-list").scrollTop += %d * 22`, rows))
+		v.still(".log-list")
+		if n := renders(); n < 10 || n > 12 {
+			t.Errorf("log, %d rows down: %d were rendered, want 10 to 12", rows, n)
+		}
+	}
 	measure("log: scroll", ".log-list", `e.scrollTop += 4000`)
 	measure("log: jump", ".log-list", `e.scrollTop = (n * 7919 % 100) / 100 * e.scrollHeight`)
 	v.until("the end", fmt.Sprintf(`((l) => (l.scrollTop = 1e9, l.innerText.includes("line %d ")))(document.querySelector(".log-list"))`, manyLines-1))

@@ -2,8 +2,13 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
 )
 
 // purchase is who calls whom when something is bought, and whom an order is told to, as the code of the shop has it.
@@ -42,6 +47,44 @@ func TestMap(t *testing.T) {
 	v.click("List", button("List"))
 	v.until("these connections: "+strings.Join(purchase, ", "), fmt.Sprintf(`%s.map((r) => [...r.querySelectorAll("[role=cell]")].slice(0, 3).map((c) => c.innerText.trim()).join(" ")).sort().join() === %q`,
 		rowsOf("connections"), strings.Join(purchase, ",")))
+}
+
+// TestMapIsFree wants no control over a service of the map, in a low window and on a phone, wherever the map is scrolled to.
+func TestMapIsFree(t *testing.T) {
+	shop := observe(t)
+	shop.buy(t)
+	v := shop.look(t)
+	v.until("all lines", `document.querySelectorAll(".map-edge.dashed").length === 3`)
+	for _, size := range []struct{ width, height int64 }{{1280, 720}, {400, 720}} {
+		for _, theme := range []string{"dark", "light"} {
+			v.screen(size.width, theme)
+			v.do("the size", call(emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: size.width, Height: size.height, DeviceScaleFactor: 1, Mobile: size.width < 600}))
+			for _, zoom := range []string{"as it fits", "larger"} {
+				if zoom == "larger" {
+					v.click(zoom, button(zoom))
+				}
+				covered := `((e) => (e.scrollIntoView({block: "center"}), [...document.querySelectorAll(".map-node")].filter((n) => {
+					n.scrollIntoView({block: "nearest", inline: "nearest"});
+					const b = n.getBoundingClientRect();
+					return [[6, 6], [b.width - 6, 6], [6, b.height - 6], [b.width - 6, b.height - 6]].some(([x, y]) => !n.contains(document.elementFromPoint(b.x + x, b.y + y)));
+				}).map((n) => n.innerText).join()))(document.querySelector(".map"))`
+				v.until(fmt.Sprint("the map is drawn for ", size.width), fmt.Sprintf(`innerWidth === %d && document.querySelectorAll(".map-node").length === %d`, size.width, len(services())))
+				v.do("a frame", evaluate(`new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))`))
+				if what := v.text(covered); what != "" {
+					t.Errorf("%d px, %s, %s: covered is %s", size.width, theme, zoom, what)
+				}
+			}
+			v.click("as it fits", button("as it fits"))
+			v.until("the map", `(document.querySelector("main").scrollTo(0, 0), document.querySelector(".map").scrollIntoView({block: "end"}), true)`)
+			shot, err := chromedp.Run(v.ctx, chromedp.CaptureScreenshot())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(screenshots, fmt.Sprintf("dashboard-low-%d-%s.png", size.width, theme)), shot, 0o644); err != nil {
+				t.Error(err)
+			}
+		}
+	}
 }
 
 // TestThreeClicks finds out why nothing can be bought, from the overview to the line in the log.

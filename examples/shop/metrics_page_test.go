@@ -1,6 +1,10 @@
 package main
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/chromedp/chromedp"
+)
 
 // TestMetricsPage charts the durations of calls by their methods, and opens a call that was measured.
 func TestMetricsPage(t *testing.T) {
@@ -27,6 +31,32 @@ func TestMetricsPage(t *testing.T) {
 	v.until("the same after a reload", `document.querySelectorAll(".chart .plot canvas").length === 2 && document.querySelector(".chart .plot").ariaLabel.startsWith("rpc.server.call.duration, p50")`)
 	v.shows(".chart .legend", "shop.checkout.v1.Checkout/PlaceOrder")
 	v.picture("metrics")
+
+	// A diamond on a chart is a call that was measured: it leads to its trace. The page stands still meanwhile.
+	v.press("p")
+	v.until("it is paused", `document.querySelector(".nav .live").getAttribute("aria-pressed") === "true"`)
+	diamond := func() []float64 {
+		at, err := chromedp.Run(v.ctx, chromedp.Evaluate[[]float64](`((over) => {
+			over.scrollIntoView({block: "center"});
+			const box = over.getBoundingClientRect();
+			for (let y = 1; y < box.height; y += 4) for (let x = 1; x < box.width; x += 4) {
+				over.dispatchEvent(new MouseEvent("mousemove", {clientX: box.x + x, clientY: box.y + y, bubbles: true}));
+				if (over.style.cursor === "pointer" && over.title.endsWith(": open its trace")) return [box.x + x, box.y + y];
+			}
+			return [];
+		})(document.querySelector(".chart .u-over"))`))
+		if err != nil || len(at) != 2 {
+			t.Fatalf("no diamond is on the chart: %v, %v", at, err)
+		}
+		return at
+	}
+	at := diamond()
+	v.do("a click on a diamond", chromedp.MouseClickXY(at[0], at[1]))
+	trace := `/^\/traces\/[0-9a-f]{32}$/.test(location.pathname) && /^\?span=[0-9a-f]{16}$/.test(location.search)`
+	v.until("its trace, and the span", trace+` && document.querySelector(".wf-row.active") && document.querySelector(".details")`)
+	v.do("back", evaluate(`history.back()`))
+	v.until("the charts", `document.querySelectorAll(".chart .plot canvas").length === 2`)
+	v.press("p")
 	v.click("close a chart", button("close go.goroutine.count"))
 	v.until("one chart", `document.querySelectorAll(".chart .plot canvas").length === 1`)
 	v.click("an exemplar", `document.querySelector(".exemplar")`)

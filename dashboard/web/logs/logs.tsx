@@ -14,12 +14,16 @@ import { services } from "../shell/system";
 import { suggest } from "../traces/suggest";
 import { Details, Row, spanOf } from "./row";
 import { most, useTail } from "./tail";
+import type { Line } from "./types";
 import { words } from "./words";
 import "./logs.css";
 
 const height = 22;
 const levels = ["", "debug", "info", "warn", "error"];
 const spans = ["", "5m", "15m", "1h", "6h", "1d"];
+
+/** toggle chooses a line, or none when it is the chosen one. */
+const toggle = (l: Line) => setParams({ line: l.id === param("line") ? "" : l.id });
 
 function Services({ chosen }: { chosen: string[] }) {
   const names = [...new Set([...services.value.map((s) => s.name), ...chosen])].sort();
@@ -163,7 +167,7 @@ function Logs() {
               render={(i) => {
                 const l = lines[i - head];
                 return l ? (
-                  <Row key={l.id} line={l} words={marks} chosen={l.id === id} place={i - head} of={lines.length} onChoose={() => setParams({ line: l.id === id ? "" : l.id })} />
+                  <Row key={l.id} line={l} words={marks} chosen={l.id === id} place={i - head} of={lines.length} onChoose={toggle} />
                 ) : (
                   <div key="older" class="log-row log-older" role="listitem">
                     <button type="button" onClick={() => void before()}>

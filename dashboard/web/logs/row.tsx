@@ -2,6 +2,7 @@
 import { Badge, Button, Copy, ServiceName } from "../shell/controls";
 import { tint } from "../shell/color";
 import { clock, moment } from "../shell/format";
+import { memo } from "../shell/memo";
 import { text, type Attr } from "../traces/types";
 import { tone, type Line } from "./types";
 import { parts, term } from "./words";
@@ -20,8 +21,8 @@ function shown(attrs: Attr[] | undefined): Attr[] {
   return (attrs ?? []).filter((a) => a.key !== "instance" && a.key !== "stack");
 }
 
-/** Row is a line in the list. */
-export function Row({ line: l, words, chosen, place, of, onChoose }: { line: Line; words: string[]; chosen: boolean; place: number; of: number; onChoose: () => void }) {
+/** Row is a line in the list. onChoose should be the same function each time. */
+export const Row = memo(function Row({ line: l, words, chosen, place, of, onChoose }: { line: Line; words: string[]; chosen: boolean; place: number; of: number; onChoose: (line: Line) => void }) {
   const [first = "", ...rest] = l.message.split("\n");
   const attrs = shown(l.attrs);
   return (
@@ -32,7 +33,7 @@ export function Row({ line: l, words, chosen, place, of, onChoose }: { line: Lin
       aria-posinset={place + 1}
       aria-setsize={of}
       aria-current={chosen ? "true" : undefined}
-      onClick={() => (getSelection()?.isCollapsed ?? true) && onChoose()}
+      onClick={() => (getSelection()?.isCollapsed ?? true) && onChoose(l)}
     >
       <time class="num" dateTime={l.time}>
         {clock(l.time)}
@@ -63,7 +64,7 @@ export function Row({ line: l, words, chosen, place, of, onChoose }: { line: Lin
       )}
     </div>
   );
-}
+});
 
 /** Details is all of a line. */
 export function Details({ line: l, onClose, onFilter }: { line: Line; onClose: () => void; onFilter: (term: string) => void }) {

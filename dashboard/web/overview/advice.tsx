@@ -35,17 +35,18 @@ export function Mark({ link, findings }: { link: Link; findings: Finding[] }) {
   const first = own[0];
   if (!first) return null;
   const open = own.some((f) => id(f) === param("advice"));
+  const brief = first.kind === "cycle" ? "circle" : first.kind === "chain" ? "chain" : `${Math.round(first.calls)} calls each`;
   return (
     <button
       type="button"
       class="map-mark"
-      style={{ transform: `translate(${link.label.x}px, ${link.label.y}px) translate(-50%, 9px)` }}
+      style={{ transform: `translate(${link.label.x}px, ${link.label.y}px) translate(-50%, -27px)` }}
       aria-expanded={open}
-      aria-label={`note on ${link.from} to ${link.to}: ${first.title}`}
+      aria-label={`${brief}, note on ${link.from} to ${link.to}: ${first.title}`}
       title={first.title}
       onClick={() => setParams({ advice: open ? "" : id(first) })}
     >
-      <Icon name="note" size={12} /> {first.kind === "cycle" ? "circle" : first.kind === "chain" ? "chain" : `${Math.round(first.calls)} calls each`}
+      <Icon name="note" size={12} /> {brief}
     </button>
   );
 }

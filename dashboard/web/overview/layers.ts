@@ -170,6 +170,7 @@ export function layers(names: string[], edges: { from: string; to: string }[], n
       const t = fewAtEnd ? 0.55 : 0.45;
       const ease = t * t * (3 - 2 * t);
       label = point(p.u + (p.u2 - p.u) * t, p.v + (p.v2 - p.v) * ease);
+      if (turned && !down) label.y += 12; // below that of the edge that it closes a circle with
     }
     return { path, label };
   });

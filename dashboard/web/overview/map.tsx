@@ -156,7 +156,13 @@ export function ServiceMap({ map, services, infrastructure, findings }: { map: C
           </div>
         </div>
       </div>
-      <div class="map-zoom">
+      <div class="map-foot">
+        {picture.links.some((l) => l.dashed) && (
+          <span class="map-legend">
+            <i /> calls <i class="dashed" /> events
+          </span>
+        )}
+        <span class="grow" />
         <Button small tone="ghost" icon="plus" label="larger" onClick={() => setZoom(Math.min(2, scale * 1.25))} />
         <Button small tone="ghost" icon="minus" label="smaller" onClick={() => setZoom(Math.max(0.25, scale / 1.25))} />
         <Button small tone="ghost" icon="fit" label="as it fits" disabled={zoom === undefined} onClick={() => setZoom(undefined)} />

@@ -5,6 +5,7 @@ import { hue, tint } from "./color";
 import { Icon, type IconName } from "./icons";
 import { useKeys } from "./keys";
 import { href } from "./router";
+import { say } from "./toast";
 
 export type Tone = "good" | "warn" | "bad" | "info" | "quiet";
 
@@ -199,7 +200,12 @@ export function Copy({ text, label = "copy" }: { text: string; label?: string })
       tone="ghost"
       icon={done ? "good" : "copy"}
       label={done ? "copied" : label}
-      onClick={() => void navigator.clipboard.writeText(text).then(() => (setDone(true), setTimeout(() => setDone(false), 1500)))}
+      onClick={() =>
+        void navigator.clipboard.writeText(text).then(
+          () => (setDone(true), setTimeout(() => setDone(false), 1500)),
+          () => say("nothing was copied: the browser does not allow it", true, "mark the text and copy it by hand"),
+        )
+      }
     />
   );
 }

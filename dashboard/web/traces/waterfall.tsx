@@ -6,6 +6,7 @@ import { duration, plural, short } from "../shell/format";
 import { Icon } from "../shell/icons";
 import { useKeys } from "../shell/keys";
 import { useVisible } from "../shell/list";
+import { memo } from "../shell/memo";
 import type { Zoom } from "./minimap";
 import type { Tree } from "./tree";
 
@@ -39,13 +40,14 @@ function Ruler({ tree, zoom }: { tree: Tree; zoom: Zoom }) {
   );
 }
 
-function Line({ p, i, active }: { p: Props; i: number; active: boolean }) {
-  const { tree, zoom } = p;
+type LineProps = { tree: Tree; i: number; from: number; to: number; active: boolean; open: boolean; found: boolean; critical: boolean };
+
+// What is clicked on is found out by the list: so nothing that a line is given changes while it is scrolled.
+const Line = memo(function Line({ tree, i, from: begin, to: end, active, open, found, critical }: LineProps) {
   const s = tree.spans[i]!;
   const below = tree.end[i]! - i - 1;
-  const open = !p.closed.has(s.span_id);
-  const scale = 1 / ((zoom[1] - zoom[0]) * tree.length);
-  const at = (ns: number) => (ns - zoom[0] * tree.length) * scale * 100;
+  const scale = 1 / ((end - begin) * tree.length);
+  const at = (ns: number) => (ns - begin * tree.length) * scale * 100;
   const a = at(tree.start[i]!);
   const b = at(tree.start[i]! + s.duration);
   const from = Math.max(-1, a);
@@ -63,12 +65,12 @@ function Line({ p, i, active }: { p: Props; i: number; active: boolean }) {
       aria-level={s.depth + 1}
       aria-expanded={below ? open : undefined}
       aria-selected={active}
-      class={`wf-row ${active ? "active" : ""} ${kind} ${p.found.has(i) ? "found" : ""} ${p.critical && !s.critical ? "beside" : ""}`}
-      onClick={() => p.onSelect(i)}
+      class={`wf-row ${active ? "active" : ""} ${kind} ${found ? "found" : ""} ${critical && !s.critical ? "beside" : ""}`}
+      data-span={i}
     >
       <div class="wf-name" style={{ paddingLeft: `${8 + Math.min(s.depth, 24) * 14}px` }}>
         {below > 0 ? (
-          <span class="wf-caret" onClick={(e) => (e.stopPropagation(), p.onToggle(i))}>
+          <span class="wf-caret" data-toggle>
             <Icon name={open ? "down" : "right"} size={11} />
           </span>
         ) : (
@@ -83,7 +85,7 @@ function Line({ p, i, active }: { p: Props; i: number; active: boolean }) {
       <div class="wf-time">
         {seen && (
           <>
-            <span class={`wf-bar ${p.critical && s.critical ? "critical" : ""}`} style={{ ...tint(s.service), left: `${from}%`, width: `max(2px, ${width}%)` }} />
+            <span class={`wf-bar ${critical && s.critical ? "critical" : ""}`} style={{ ...tint(s.service), left: `${from}%`, width: `max(2px, ${width}%)` }} />
             {logs.slice(0, 40).map((l) => {
               const x = at(tree.when(l.time));
               return x >= 0 && x <= 100 && <i key={l.id} class={`wf-log ${(l.severity ?? 0) >= 17 ? "bad" : (l.severity ?? 0) >= 13 ? "warn" : ""}`} style={{ left: `${x}%` }} title={l.message} />;
@@ -94,10 +96,10 @@ function Line({ p, i, active }: { p: Props; i: number; active: boolean }) {
           </>
         )}
       </div>
-      <span class="away">{`${s.gap ? "" : ", " + s.kind}${bad ? ", failed" : ""}${logs.length ? `, ${plural(logs.length, "line")} of logs` : ""}${p.critical && s.critical ? ", on the critical path" : ""}`}</span>
+      <span class="away">{`${s.gap ? "" : ", " + s.kind}${bad ? ", failed" : ""}${logs.length ? `, ${plural(logs.length, "line")} of logs` : ""}${critical && s.critical ? ", on the critical path" : ""}`}</span>
     </div>
   );
-}
+});
 
 /** Waterfall is moved through by the arrow keys, as a tree is. */
 export function Waterfall(p: Props) {
@@ -138,7 +140,10 @@ export function Waterfall(p: Props) {
     [place, rows],
   );
   const lines = [];
-  for (let r = first; r < last; r++) lines.push(<Line key={rows[r]} p={p} i={rows[r]!} active={rows[r] === selected} />);
+  for (let r = first; r < last; r++) {
+    const i = rows[r]!;
+    lines.push(<Line key={i} tree={tree} i={i} from={p.zoom[0]} to={p.zoom[1]} active={i === selected} open={!p.closed.has(tree.spans[i]!.span_id)} found={p.found.has(i)} critical={p.critical} />);
+  }
   return (
     <div class="waterfall">
       <Ruler tree={tree} zoom={p.zoom} />
@@ -149,6 +154,11 @@ export function Waterfall(p: Props) {
         aria-label={`${plural(tree.spans.length, "span")} of the trace`}
         aria-activedescendant={place >= first && place < last ? `span-${selected}` : undefined}
         tabIndex={0}
+        onClick={(e) => {
+          const el = e.target as Element;
+          const i = Number(el.closest<HTMLElement>("[data-span]")?.dataset.span ?? -1);
+          if (i >= 0) el.closest("[data-toggle]") ? p.onToggle(i) : p.onSelect(i);
+        }}
         onKeyDown={(e) => {
           const keys: Record<string, () => void> = {
             ArrowDown: () => move(place + 1),
