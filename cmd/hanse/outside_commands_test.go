@@ -201,7 +201,11 @@ func TestShellFromOutside(t *testing.T) {
 		if here.state().Name != "shop" {
 			t.Errorf("the folder's system is called %s", here.state().Name)
 		}
-		says(filepath.Join(dir), asked("shop", "what runs for "+dir, here, ""), "top")
+		p.await("the registry", func() bool { return here.ready("cart") && here.ready("stock") })
+		if out, _, _ := p.hanse(elsewhere, "__complete", "logs", "--system", "shop", ""); !strings.Contains(out, "cart\nstock\n") {
+			t.Errorf("of services that tell this dashboard nothing it completes %q", out)
+		}
+		says(dir, asked("shop", "what runs for "+dir, here, ""), "top")
 		says(elsewhere, asked("shop", "what runs for "+dir, here, ""), "top", "--system", "shop")
 		_, errs, status := p.hanse(elsewhere, "top")
 		if status != 1 || !strings.Contains(errs, "several systems run: prod and shop; say which with --system NAME") || !strings.Contains(errs, "hanse dashboard, process ") {
@@ -406,6 +410,11 @@ func TestHubFromOutside(t *testing.T) {
 			t.Errorf("hanse %s, as the environment says: status %d, %s%s", strings.Join(args, " "), status, out, errs)
 		}
 	}
+	dev := env.dev(p.system("greeter.txtar"), "--system", "shop") // it uses that backplane, and has a registry of its own
+	if rows := dev.ps(""); len(rows) != 1 || rows[0].Service != "greeter" {
+		t.Errorf("in the folder of a hanse dev on the same backplane: %+v", rows)
+	}
+	dev.interrupt()
 	p.await("the trace of the call", func() bool {
 		return len(read[[]collector.TraceSummary](staging, "trace", "ls", "--context", "staging", "cart", "method:Shelf/Get")) > 0
 	})

@@ -96,12 +96,18 @@ func (f *placeFlags) find() (*place, error) {
 	if c != nil {
 		return f.inContext(c)
 	}
-	urls, backplane := f.registries, f.backplane
-	if env := os.Getenv("HANSE_BACKPLANE"); env != "off" && (f.given() == "" || slices.Contains(urls, onBackplane)) {
-		backplane = cmp.Or(backplane, env)
+	running, err := systems.List()
+	if err != nil {
+		return nil, err
 	}
+	urls, backplane := f.registries, f.backplane
 	if len(urls) == 0 && (*f.system == "" || backplane != "") {
 		urls = strings.Fields(os.Getenv("HANSE_REGISTRY"))
+	}
+	switch env := os.Getenv("HANSE_BACKPLANE"); {
+	case env == "off" || backplane != "":
+	case slices.Contains(urls, onBackplane), f.given() == "" && (len(urls) > 0 || !f.isDev(running)):
+		backplane = env
 	}
 	if backplane != "" {
 		return placeOn(urls, backplane, *f.system)
@@ -109,14 +115,24 @@ func (f *placeFlags) find() (*place, error) {
 	if len(urls) > 0 {
 		return placeOn(urls, "", "")
 	}
-	running, err := systems.List()
-	if err != nil {
-		return nil, err
-	}
 	if *f.system != "" {
 		return namedPlace(running, *f.system)
 	}
 	return folderPlace(running)
+}
+
+// isDev reports whether hanse dev runs the system of the name, or else that of the current folder. Its own backplane may be that of the environment;
+// its registry is not there.
+func (f *placeFlags) isDev(running []systems.System) bool {
+	if *f.system != "" {
+		return slices.Contains(systemNames(running), *f.system)
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return false
+	}
+	_, ok := systems.Nearest(running, dir)
+	return ok
 }
 
 // inContext returns the place that a context names.
