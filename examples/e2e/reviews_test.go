@@ -24,6 +24,7 @@ func TestReviews(t *testing.T) {
 	addReviews(t)
 	s := devOf(t, slices.Sorted(slices.Values(append([]string{"reviews"}, services...))))
 	visit(t, s.page(t)).open("/products/kontor-mug", "What customers say", "of 5 stars in")
+	t.Run("seen", func(t *testing.T) { testReviewsSeen(t, s) })
 
 	t.Setenv("HANSE_SYSTEM", "shop")
 	t.Setenv("HANSE_LOG_LEVEL", "warn")

@@ -3,9 +3,10 @@ package systems
 import "os"
 
 // TelemetryEnv returns the variables of OpenTelemetry by which a program sends all that it tells to the collector of a system at a URL:
-// every trace, and numbers every two seconds, because somebody is looking at them.
+// every trace, spans every second and numbers every two, because somebody is looking at them.
 func TelemetryEnv(url string) map[string]string {
 	return map[string]string{
+		"OTEL_BSP_SCHEDULE_DELAY":     "1000",
 		"OTEL_EXPORTER_OTLP_ENDPOINT": url,
 		"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
 		"OTEL_METRIC_EXPORT_INTERVAL": "2000",

@@ -156,8 +156,8 @@ func (p *parts) deriveOne(o *origin, h *spanHead, now time.Time) {
 	if f.kind == KindRPC || f.kind == KindHTTP {
 		p.joins.see(&f, h, now)
 	}
-	if f.kind == KindRPC && !n.streams.has(&f) && severalMessages(h.raw) {
-		n.streams.learn(&f)
+	if f.kind == KindRPC && !f.stream && !n.several.has(f.method) && severalMessages(h.raw) {
+		n.several.add(f.method)
 	}
 	if n.isCovered(f.cover(), now.Unix()) {
 		return
@@ -202,6 +202,7 @@ func (p *parts) deriveOne(o *origin, h *spanHead, now time.Time) {
 			p.drops.add("points", dropSeries, 1)
 			return
 		}
+		s.hanse = s.hanse || o.scope == hanseScope
 		n.byText[string(key)] = s
 	}
 	seconds := float64(h.duration()) / 1e9

@@ -99,12 +99,13 @@ func (p *parts) flows(w span) []counted {
 	defer n.mu.Unlock()
 	var list []counted
 	told := make(map[coverKey]bool) // by metrics
+	known := n.streamsIn(w)
 	for _, m := range n.metrics {
 		for _, s := range m.series {
 			if s.flow == nil {
 				continue
 			}
-			c := n.count(s, w)
+			c := n.count(s, w, known.has(s.flow))
 			if c.calls == 0 && (c.seen == 0 || s.flow.opens && c.open == 0) {
 				continue
 			}
@@ -131,8 +132,8 @@ func (p *parts) flows(w span) []counted {
 	return out
 }
 
-// count adds up a series in a window. Held.
-func (n *numbers) count(s *series, w span) counted {
+// count adds up a series in a window. What streams take is left out. Held.
+func (n *numbers) count(s *series, w span, stream bool) counted {
 	c := counted{flow: s.flow, exemplars: s.exemplars}
 	if s.flow.opens {
 		s.ringFor(w.from, w.now).each(w.from, w.to, func(at int64, count, sum float64, _ string) {
@@ -147,7 +148,6 @@ func (n *numbers) count(s *series, w span) counted {
 		c.steps = make([]tally, w.steps)
 	}
 	width := float64(w.to-w.from) / float64(max(w.steps, 1))
-	stream := n.streams.has(s.flow)
 	s.ringFor(w.from, w.now).each(w.from, w.to, func(at int64, count, sum float64, h string) {
 		c.seen = max(c.seen, at)
 		var t tally

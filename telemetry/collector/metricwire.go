@@ -132,6 +132,7 @@ func (n *numbers) addMetric(o *origin, raw []byte, now time.Time) (points, dropp
 				reason = dropSeries
 				continue
 			}
+			s.hanse = s.hanse || o.scope == hanseScope
 			n.byText[string(key)] = s
 		}
 		n.addPoint(s, &pt, now)
@@ -305,7 +306,7 @@ func (n *numbers) addPoint(s *series, p *point, now time.Time) {
 		n.cover(s.flow, now.Unix())
 	}
 	if s.messages != nil && p.sum > p.count {
-		n.streams.learn(s.messages)
+		n.several.add(s.messages.method)
 	}
 	switch s.metric.Kind {
 	case gaugeKind:

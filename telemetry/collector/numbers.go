@@ -42,7 +42,7 @@ type numbers struct {
 	pruned   int64 // second
 	added    int64 // points
 	covered  map[coverKey]int64
-	streams  streams
+	several  methods
 
 	work  hist      // room to work in
 	attrs spanAttrs // of the span that is counted
@@ -69,6 +69,7 @@ type series struct {
 	exemplars []Exemplar // the newest is last
 	flow      *flow      // what calls it counts; nil: none
 	messages  *flow      // whose messages it counts; nil: nobody's
+	hanse     bool       // it was told by Hanse
 	last      int64      // second
 	between   int64      // seconds between the last two points; of a number that goes up and down
 	before    *state     // of a cumulative one
@@ -85,7 +86,7 @@ type state struct {
 func newNumbers() *numbers {
 	return &numbers{
 		metrics: make(map[string]*metric), byText: make(map[string]*series), byLabels: make(map[string]*series), keep: coarseFor,
-		covered: make(map[coverKey]int64), streams: make(streams),
+		covered: make(map[coverKey]int64), several: make(methods),
 	}
 }
 
@@ -116,9 +117,6 @@ func (n *numbers) seriesOf(m *metric, labels []label, now int64) *series {
 	}
 	s := &series{metric: m, labels: labels, key: key, last: now, fine: ring{step: fineStep}, coarse: ring{step: coarseStep}}
 	s.flow, s.messages = flowOf(m, labels), messagesOf(m, labels)
-	if s.flow != nil && s.flow.stream {
-		n.streams.learn(s.flow)
-	}
 	n.byLabels[key] = s
 	m.series = append(m.series, s)
 	return s

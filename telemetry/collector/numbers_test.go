@@ -195,6 +195,23 @@ func TestMap(t *testing.T) {
 	}
 }
 
+// The language of a service is that of its command, not of the hanse run in front of it.
+func TestLanguage(t *testing.T) {
+	for _, order := range [][]string{{"go", "nodejs", ""}, {"nodejs", "", "go"}, {"", "go", "nodejs"}} {
+		c := new(collector.Collector)
+		stop := start(t, c)
+		for _, language := range order {
+			m := spansOf("reviews", &trace.Span{TraceId: id(16), SpanId: id(8), Name: "x", StartTimeUnixNano: nano(time.Now()), EndTimeUnixNano: nano(time.Now())})
+			m.ResourceSpans[0].Resource.Attributes = []*common.KeyValue{str("service.name", "reviews"), str("service.instance.id", "by "+language), str("telemetry.sdk.language", language)}
+			send(t, c, m)
+		}
+		if list, err := c.Services(t.Context(), collector.Window{}); err != nil || len(list) != 1 || list[0].Language != "nodejs" {
+			t.Errorf("%q: %+v, %v", order, list, err)
+		}
+		stop()
+	}
+}
+
 // updown is a number that goes up and down.
 func updown(name string, at time.Time, v int64, labels ...*common.KeyValue) *metricpb.Metric {
 	return &metricpb.Metric{Name: name, Unit: "{call}", Data: &metricpb.Metric_Sum{Sum: &metricpb.Sum{

@@ -2,32 +2,62 @@ package collector
 
 import "strings"
 
-// streams are the methods that are known to be streams, as package.Service/Method: how long such a call takes is no latency. That a method
-// is a stream is said by its contract, so what one program tells of it holds for all that serve or call it, and for what they told before.
+// streams says of methods, as package.Service/Method, whether they are streams: how long such a call takes is no latency. That a method is one
+// is said by its contract, so what one program tells holds for all that serve or call it, and for what they told before.
 //
-// Programs with Hanse say it of each call. Of others it is known when they tell of more than one message in one direction: by events of spans,
-// as the semantic conventions and gRPC's own plugin have them, or by numbers of messages for each call. None of these need be there.
-type streams map[string]struct{}
+// Programs with Hanse say it of each call; of one that they pass on without knowing its contract they say stream, though it may be none, so that who says
+// unary knows better. Others are known by more than one message in one direction, in events of spans or in numbers of messages for each call.
+type streams map[string]bool
 
-const (
-	mostStreams   = 4096
-	longestMethod = 512 // bytes
-)
-
-// learn notes that the calls of a flow are streams.
-func (s streams) learn(f *flow) {
-	if f.kind != KindRPC || !strings.Contains(f.method, "/") || len(f.method) > longestMethod || len(s) >= mostStreams {
-		return
+// streamsIn returns what is known of the methods of calls that were told of since a window began. Held.
+func (n *numbers) streamsIn(w span) streams {
+	known := make(streams)
+	for _, m := range n.metrics {
+		for _, s := range m.series {
+			f := s.flow
+			if f == nil || f.kind != KindRPC || f.opens || s.last < w.from {
+				continue
+			}
+			switch stream, told := known[f.method]; {
+			case s.hanse && !f.stream:
+				known[f.method] = false
+			case !told || stream:
+				if f.stream || n.several.has(f.method) {
+					known[f.method] = true
+				}
+			}
+		}
 	}
-	s[f.method] = struct{}{}
+	return known
 }
 
 // has reports whether the calls of a flow are streams.
 func (s streams) has(f *flow) bool {
-	if f.stream || f.kind != KindRPC {
+	if f.kind != KindRPC {
 		return f.stream
 	}
-	_, ok := s[f.method]
+	return s[f.method]
+}
+
+// hanseScope is what tells of calls in programs with Hanse.
+const hanseScope = "github.com/hanse-go/hanse/telemetry"
+
+// methods are those that had more than one message in one direction.
+type methods map[string]struct{}
+
+const (
+	mostMethods   = 4096
+	longestMethod = 512 // bytes
+)
+
+func (m methods) add(method string) {
+	if strings.Contains(method, "/") && len(method) <= longestMethod && len(m) < mostMethods {
+		m[method] = struct{}{}
+	}
+}
+
+func (m methods) has(method string) bool {
+	_, ok := m[method]
 	return ok
 }
 

@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	metricsv1 "go.opentelemetry.io/proto/slim/otlp/collector/metrics/v1"
 	common "go.opentelemetry.io/proto/slim/otlp/common/v1"
 	metricpb "go.opentelemetry.io/proto/slim/otlp/metrics/v1"
 	trace "go.opentelemetry.io/proto/slim/otlp/trace/v1"
@@ -35,6 +36,12 @@ func message(name, key, direction string, number int64) *trace.Span_Event {
 // perCall is a histogram of how many messages ten calls had.
 func perCall(name, method string, at time.Time, messages float64) *metricpb.Metric {
 	return exponential(name, at, 10, messages, str("rpc.system", "grpc"), str("rpc.service", "shop.v1.Orders"), str("rpc.method", method))
+}
+
+// byHanse has metrics told by Hanse.
+func byHanse(m *metricsv1.ExportMetricsServiceRequest) *metricsv1.ExportMetricsServiceRequest {
+	m.ResourceMetrics[0].ScopeMetrics[0].Scope = &common.InstrumentationScope{Name: "github.com/hanse-go/hanse/telemetry"}
+	return m
 }
 
 // TestStreamsOfOthers has programs without Hanse tell of calls that take a minute. Where anything tells that their method is a stream, that minute is
@@ -78,6 +85,18 @@ func TestStreamsOfOthers(t *testing.T) {
 			s.Attributes = append(s.Attributes, flag("hanse.rpc.stream"))
 			send(t, c, spansOf("web", s))
 		}, true},
+		"a caller with Hanse that passes it on": {func(c *collector.Collector) {
+			raw := exponential("rpc.client.call.duration", at, 1, 60, str("rpc.method", watchOrder), flag("hanse.rpc.stream"))
+			send(t, c, byHanse(metricsOf("door", raw)))
+			send(t, c, byHanse(metricsOf("web", exponential("rpc.client.call.duration", at, 1, 60, str("rpc.method", watchOrder)))))
+		}, false},
+		"a caller with Hanse that passes it on, by a span": {func(c *collector.Collector) {
+			raw, plain := span(trace.Span_SPAN_KIND_CLIENT, "Watch", time.Second), spansOf("web", span(trace.Span_SPAN_KIND_CLIENT, "Watch", time.Second))
+			raw.Attributes = append(raw.Attributes, flag("hanse.rpc.stream"))
+			plain.ResourceSpans[0].ScopeSpans[0].Scope.Name = "github.com/hanse-go/hanse/telemetry"
+			send(t, c, spansOf("door", raw))
+			send(t, c, plain)
+		}, false},
 		"messages of a span": {func(c *collector.Collector) {
 			send(t, c, spansOf("orders", span(trace.Span_SPAN_KIND_SERVER, "Watch", time.Second, append(one, message("message", "message.type", "SENT", 2))...)))
 		}, true},

@@ -168,7 +168,9 @@ func (p *parts) services(win span, flows []counted) []ServiceSummary {
 			if prog.version != "" && !slices.Contains(s.Versions, prog.version) {
 				s.Versions = append(s.Versions, prog.version)
 			}
-			s.Language = cmp.Or(s.Language, prog.language)
+			if s.Language == "" || s.Language == "go" { // of a command and the hanse run in front of it, that of the command
+				s.Language = cmp.Or(prog.language, s.Language)
+			}
 			if prog.seen.After(s.LastSeen) {
 				s.LastSeen = prog.seen.UTC()
 			}

@@ -5,6 +5,7 @@ const { execFileSync } = require('node:child_process');
 
 try {
   require.resolve('@grpc/grpc-js');
+  require.resolve('@opentelemetry/sdk-node'); // which an older one had not
 } catch {
   console.log('reviews: getting the packages of package.json (npm ci)');
   try {

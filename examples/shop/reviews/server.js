@@ -2,8 +2,10 @@
 //
 //   PORT                where it listens
 //   HANSE_CATALOG_ADDR  where it reaches the catalog, whatever instances that has
+//   OTEL_…              where it tells of its calls, see telemetry.js
 'use strict';
 
+const telemetry = require('./telemetry.js');
 const path = require('node:path');
 const grpc = require('@grpc/grpc-js');
 const protoLoader = require('@grpc/proto-loader');
@@ -61,5 +63,8 @@ server.bindAsync(`127.0.0.1:${port}`, grpc.ServerCredentials.createInsecure(), (
 });
 
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGBREAK']) {
-  process.on(signal, () => server.tryShutdown(() => process.exit(0)));
+  process.on(signal, () => server.tryShutdown(async () => {
+    await telemetry.end();
+    process.exit(0);
+  }));
 }

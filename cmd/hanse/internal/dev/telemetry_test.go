@@ -19,7 +19,7 @@ func TestTelemetryEnv(t *testing.T) {
 	all := func(more map[string]string) map[string]string {
 		set := map[string]string{
 			"OTEL_EXPORTER_OTLP_ENDPOINT": url, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf", "OTEL_METRIC_EXPORT_INTERVAL": "2000",
-			"OTEL_TRACES_SAMPLER": "parentbased_always_on",
+			"OTEL_TRACES_SAMPLER": "parentbased_always_on", "OTEL_BSP_SCHEDULE_DELAY": "1000",
 		}
 		maps.Copy(set, more)
 		maps.DeleteFunc(set, func(_, value string) bool { return value == "" })

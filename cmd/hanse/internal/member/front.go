@@ -57,6 +57,7 @@ func tellCaller(ctx context.Context, md metadata.MD) {
 	if id, ok := identity.Caller(ctx); ok {
 		md[CallerKey] = []string{id.String()}
 	}
+	traceCall(ctx, md)
 }
 
 // ownKey is how Hanse spells a key or a header's name. CGI and WSGI do not tell other spellings from that.
@@ -92,7 +93,7 @@ func (m *member) learn(s *hanse.Service) {
 		}
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), reflectTime)
+	ctx, cancel := context.WithTimeout(asking(context.Background()), reflectTime)
 	defer cancel()
 	var err error
 	m.serves, err = m.contracts(ctx)

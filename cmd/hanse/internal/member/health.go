@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/hanse-go/hanse/telemetry"
 	"google.golang.org/grpc/codes"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
@@ -48,7 +49,7 @@ func (h Health) String() string {
 func (h Health) check(ctx context.Context, m *member) error {
 	switch {
 	case h.GRPC:
-		res, err := healthpb.NewHealthClient(m.conn).Check(ctx, &healthpb.HealthCheckRequest{})
+		res, err := healthpb.NewHealthClient(m.conn).Check(asking(ctx), &healthpb.HealthCheckRequest{})
 		switch {
 		case status.Code(err) == codes.Unimplemented:
 			return errors.New("it does not serve grpc.health.v1.Health: serve it, or use --health tcp")
@@ -63,6 +64,7 @@ func (h Health) check(ctx context.Context, m *member) error {
 		if err != nil {
 			return err
 		}
+		req.Header.Set(telemetry.TraceParentKey, unrecorded())
 		resp, err := http.DefaultTransport.RoundTrip(req)
 		if err != nil {
 			return err

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -60,7 +61,15 @@ func command(args []string) {
 		fmt.Println("I leave")
 		os.Exit(7)
 	case "pages":
+		var checked atomic.Value // of which trace the last question was how it does
 		http.ListenAndServe("127.0.0.1:"+args[1], http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch r.URL.Path {
+			case "/healthz":
+				checked.Store(r.Header.Get("Traceparent"))
+			case "/trace":
+				fmt.Fprint(w, r.Header.Get("Traceparent"), " ", checked.Load())
+				return
+			}
 			var own []string
 			for name, values := range r.Header {
 				if strings.HasPrefix(strings.ToLower(name), "hanse") {
@@ -381,6 +390,30 @@ func TestPages(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	if b, err := io.ReadAll(resp.Body); string(b) != `/list for [] of reviews.example` {
+		t.Errorf("%s, %v", b, err)
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
+// The spans of a command stand below those of the instance; of questions how it does there are none.
+func TestTraceOfPages(t *testing.T) {
+	s := new(system)
+	s.run(t, member.Options{Health: member.Health{Path: "/healthz"}, HTTP: true}, "pages", "{port}")
+	inst := s.await(t, inState(discovery.Ready))[0]
+	req, err := http.NewRequestWithContext(t.Context(), "GET", inst.Metadata["http"]+"/trace", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const trace, span = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+	req.Header.Set("Traceparent", "00-"+trace+"-"+span+"-01")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	parts := regexp.MustCompile(`^00-([0-9a-f]{32})-([0-9a-f]{16})-01 00-[0-9a-f]{32}-[0-9a-f]{16}-00$`).FindStringSubmatch(string(b))
+	if parts == nil || parts[1] != trace || parts[2] == span {
 		t.Errorf("%s, %v", b, err)
 	}
 	http.DefaultClient.CloseIdleConnections()
