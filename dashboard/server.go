@@ -100,7 +100,7 @@ func (s *Server) Run(ctx context.Context, lis net.Listener) error {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
-		ErrorLog:          slog.NewLogLogger(s.log().Handler(), slog.LevelDebug),
+		ErrorLog:          slog.NewLogLogger(s.log().Handler(), slog.LevelWarn), // panics
 	}
 	end := context.AfterFunc(ctx, func() { server.Close() })
 	defer end()

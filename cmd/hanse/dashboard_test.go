@@ -93,6 +93,12 @@ func TestDevDashboard(t *testing.T) {
 	if i := svc.Instances[0]; i.State != "ready" || i.PID == 0 || i.Replica != 1 || i.Admin == "" || len(i.Endpoints) == 0 {
 		t.Errorf("the instance is %+v", i)
 	}
+	// What answers other commands does so before there is a page, and takes nothing from it.
+	for path, has := range map[string]string{"console/contracts?service=greeter": `"contracts":`, "events/topics": "[", "store/buckets": "["} {
+		if status, text := page.send("GET", "/api/"+path, ""); status != http.StatusOK || !strings.Contains(text, has) {
+			t.Errorf("%s: %d %s", path, status, text)
+		}
+	}
 	if status, text := page.send("POST", "/api/system/do", `{"action":"stop","service":"greeter"}`); status != http.StatusOK {
 		t.Fatalf("stop: %d %s", status, text)
 	}

@@ -263,6 +263,7 @@ func (s *supervisor) run(ctx context.Context) error {
 	if err := s.backplane.await(ctx); err != nil {
 		return quietly(ctx, err)
 	}
+	s.reachPage(background, &services)
 	if err := s.listen(background, &services); err != nil {
 		return err
 	}

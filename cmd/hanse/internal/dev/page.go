@@ -51,11 +51,9 @@ func (s *supervisor) listenPage() (err error) {
 	return nil
 }
 
-// servePage runs the dashboard until the services end.
-func (s *supervisor) servePage(ctx context.Context, services *sync.WaitGroup) {
-	if s.pageDoor == nil {
-		return
-	}
+// reachPage connects the dashboard with the services and the backplane until ctx ends. It comes before whatever asks the dashboard, which
+// settles with the first question what it has.
+func (s *supervisor) reachPage(ctx context.Context, services *sync.WaitGroup) {
 	o := reach.Options{System: s.Options.Name, Registry: s.registry, Backplane: s.backplane.url, Logger: s.page.Logger}
 	if s.certs != nil {
 		o.Authority = s.certs.authority
@@ -66,7 +64,17 @@ func (s *supervisor) servePage(ctx context.Context, services *sync.WaitGroup) {
 	}
 	reached.Give(s.page)
 	services.Go(func() {
-		defer reached.Close()
+		<-ctx.Done()
+		reached.Close()
+	})
+}
+
+// servePage runs the dashboard until the services end.
+func (s *supervisor) servePage(ctx context.Context, services *sync.WaitGroup) {
+	if s.pageDoor == nil {
+		return
+	}
+	services.Go(func() {
 		if err := s.page.Run(ctx, s.pageDoor); err != nil && ctx.Err() == nil {
 			s.problemf("the dashboard has ended: %v", err)
 		}
