@@ -252,10 +252,9 @@ func (p *publisher) giveUp(o *outgoing, cause error) {
 	p.mu.Lock()
 	why := o.why
 	switch {
-	case why != nil:
-	case !p.b.up.Load():
+	case errors.Is(why, nats.ErrReconnectBufExceeded), why == nil && !p.b.up.Load():
 		why = errors.New("the broker is away")
-	default:
+	case why == nil:
 		why = errors.New("the broker did not answer")
 	}
 	p.mu.Unlock()
