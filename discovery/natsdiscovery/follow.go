@@ -47,16 +47,15 @@ func (r *Registry) followKeys(ctx context.Context, what string, b bucket, keys s
 	failures, told, warned, refresh := 0, false, false, false
 	for ctx.Err() == nil {
 		changed := r.link.changes()
-		s := &session{registry: r, bucket: b, keys: keys, follower: f, changed: changed, refresh: refresh}
-		err := s.run(ctx)
-		refresh = err == nil
-		if s.listed {
+		s := &session{registry: r, bucket: b, keys: keys, follower: f, changed: changed, refresh: refresh, began: func() {
 			failures, told = 0, true
 			if warned {
 				warned = false
 				r.opts.Logger.Info(what + " are read again")
 			}
-		}
+		}}
+		err := s.run(ctx)
+		refresh = err == nil
 		if ctx.Err() != nil {
 			return
 		}
@@ -83,8 +82,9 @@ type session struct {
 	keys     string
 	follower follower
 	changed  <-chan struct{}
-	refresh  bool // the session before ended because it was time
-	listed   bool // all was read
+	refresh  bool   // the session before ended because it was time
+	began    func() // is called when all was read
+	listed   bool   // all was read
 }
 
 var errChanged = errors.New("the connection changed")
@@ -138,6 +138,7 @@ func (s *session) run(ctx context.Context) error {
 	for {
 		if missing == 0 && !s.listed {
 			s.listed, late = true, nil // what comes now is news
+			s.began()
 			s.follower.all(slices.Collect(maps.Values(there)), s.refresh)
 			there = nil
 		}

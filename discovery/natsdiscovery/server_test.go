@@ -379,3 +379,14 @@ func TestSlow(t *testing.T) {
 	h.Until(t, "c1 draining")
 	h.Never(t, "c1")
 }
+
+// The end of an outage is said at its end.
+func TestReadAgain(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	var log discoverytest.Log
+	discoverytest.Remember(t, s.Open(discoverytest.Handle{Logger: log.Logger()}), "cart")
+	log.Await(t, "instances of cart cannot be read")
+	s.Start()
+	log.Await(t, "instances of cart are read again")
+}
