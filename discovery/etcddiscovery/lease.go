@@ -30,7 +30,7 @@ type keeper struct {
 
 var _ driver.Keeper = (*keeper)(nil)
 
-// Register implements [discovery.Registrar]. While etcd is away it tries until ctx ends, for at most 10 s. It returns
+// Register implements [discovery.Registrar]. While etcd is away it tries until ctx ends, for at most 20 s. It returns
 // [discovery.ErrTaken] when an instance whose lease has not ended has the ID.
 func (r *Registry) Register(ctx context.Context, inst discovery.Instance) (discovery.Lease, error) {
 	if r.err != nil {

@@ -35,7 +35,7 @@ var _ driver.Keeper = (*keeper)(nil)
 // idToken is an ID as a part of a key: dots have a meaning in NATS.
 func idToken(id string) string { return strings.ReplaceAll(id, ".", "/") }
 
-// Register implements [discovery.Registrar]. While NATS is away it tries until ctx ends, for at most 10 s. It returns
+// Register implements [discovery.Registrar]. While NATS is away it tries until ctx ends, for at most 20 s. It returns
 // [discovery.ErrTaken] when an instance that is announced has the ID.
 func (r *Registry) Register(ctx context.Context, inst discovery.Instance) (discovery.Lease, error) {
 	if r.err != nil {
