@@ -42,8 +42,7 @@ type Subscription struct {
 	hungry  bool
 	roomy   chan struct{} // there is room, and it was waited for
 	workers int
-	idle    int  // workers that wait
-	waking  bool // one of them, or a new one, is on its way
+	idle    int // workers that wait
 	wake    *sync.Cond
 	running int // events that are being handled
 	ended   bool

@@ -12,16 +12,13 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// feed wakes a worker when there is something to do; that one wakes the next. One that was woken and did not come yet is enough. The caller
-// holds s.mu.
+// feed wakes a worker when there is something to do; that one wakes the next. The caller holds s.mu.
 func (s *Subscription) feed() {
 	switch {
-	case s.waking || s.lanes.ready.n == 0 || s.paused || s.draining:
+	case s.lanes.ready.n == 0 || s.paused || s.draining:
 	case s.idle > 0:
-		s.waking = true
 		s.wake.Signal()
 	case s.workers < s.concurrency:
-		s.waking = true
 		s.workers++
 		go s.work()
 	}
@@ -39,7 +36,6 @@ func (s *Subscription) work() {
 		s.judge(it, errors.New("the handler called runtime.Goexit"))
 	}()
 	s.mu.Lock()
-	s.waking = false
 	for {
 		if s.ended {
 			if s.workers--; s.workers == 0 {
@@ -56,7 +52,6 @@ func (s *Subscription) work() {
 		if it == nil {
 			s.idle++
 			s.wake.Wait()
-			s.waking = false
 			s.idle--
 			continue
 		}
