@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hanse-go/hanse"
 	"github.com/hanse-go/hanse/examples/shop/orders"
 	"github.com/hanse-go/hanse/examples/shop/payment"
 	"github.com/hanse-go/hanse/examples/shop/problem"
@@ -219,10 +220,13 @@ func (c *carrier) CreateShipment(ctx context.Context, req *shippingv1.CreateShip
 	return c.ShippingServer.CreateShipment(ctx, req)
 }
 
-func run(t *testing.T, unpaid string) *system {
+func run(t *testing.T, unpaid string) *system { return runAs(t, unpaid, nil) }
+
+// runAs is run with apps that are changed before they run.
+func runAs(t *testing.T, unpaid string, change func(*hanse.App)) *system {
 	t.Helper()
 	s := &system{dir: t.TempDir(), carrier: &carrier{ShippingServer: shipping.New()}}
-	s.System = hansetest.Options{Config: fmt.Sprintf("orders: {data: %q, step: 80ms, unpaid: %s}\npayment: {data: %q}\n", s.dir, unpaid, s.dir)}.Run(t,
+	s.System = hansetest.Options{App: change, Config: fmt.Sprintf("orders: {data: %q, step: 80ms, unpaid: %s}\npayment: {data: %q}\n", s.dir, unpaid, s.dir)}.Run(t,
 		orders.Service(), payment.Service(),
 		hansetest.Fake("shipping", func(r grpc.ServiceRegistrar) { shippingv1.RegisterShippingServer(r, s.carrier) }))
 	s.client = ordersv1.NewOrdersClient(s.Conn("orders"))
