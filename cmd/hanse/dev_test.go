@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hanse-go/hanse/dashboard"
+	"github.com/hanse-go/hanse/telemetry/collector"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
@@ -644,6 +646,45 @@ func TestDevJoin(t *testing.T) {
 		t.Error(out)
 	}
 	d.one("catalog")
+}
+
+// A program that is started by hand tells what it does to the system that it joins: its part of a trace, its numbers and its lines.
+func TestDevJoinTells(t *testing.T) {
+	p := newMachine(t)
+	d := p.dev(p.system("traces.txtar"), "--services", "back")
+	lone := exec.Command("go", "run", ".", "--services=front")
+	lone.Dir, lone.Env = d.dir, p.env
+	var out output
+	lone.Stdout, lone.Stderr = &out, &out
+	startGroup(t, lone, &out)
+	p.await("it joins", func() bool { rows := d.ps("front"); return len(rows) == 1 && rows[0].State == "ready" })
+	instance := d.one("front").Instance
+	if _, errs, status := p.hanse(d.dir, "call", "front/grpc.testing.TestService/UnaryCall"); status == 0 || !strings.Contains(errs, "the back has lost it") {
+		t.Fatalf("status %d, %s", status, errs)
+	}
+	var traces []collector.TraceSummary
+	p.await("a trace of both programs", func() bool {
+		traces = read[[]collector.TraceSummary](d, "trace", "ls", "service:front", "method:UnaryCall")
+		return len(traces) == 1 && traces[0].Spans == 5
+	})
+	whose := make(map[string]bool)
+	for _, s := range read[shownTrace](d, "trace", "show", traces[0].TraceID).Spans {
+		whose[s.Service] = true
+		if (s.Instance == instance) != (s.Service == "front") {
+			t.Errorf("%s of %s is told by %s", s.Name, s.Service, s.Instance)
+		}
+	}
+	if len(whose) != 2 {
+		t.Errorf("the trace is of %v", whose)
+	}
+	p.await("its line", func() bool {
+		text := d.must("logs", "front", "--trace", traces[0].TraceID, "--json")
+		return strings.Contains(text, "this will fail") && strings.Contains(text, instance)
+	})
+	p.await("its numbers", func() bool {
+		got := read[dashboard.Top](d, "top", "front", "--window", "10m")
+		return len(got.Services) == 1 && got.Services[0].Calls > 0 && got.Services[0].Memory != nil
+	})
 }
 
 // Without hanse dev, ps lists what was started by hand in the folder.
