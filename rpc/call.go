@@ -18,8 +18,8 @@ import (
 // maxRounds is how often a call goes to all instances, when each of them refuses it; without limit with WaitForReady.
 const maxRounds = 3
 
-// invoke makes a unary call, behind the interceptors. limit ends it like a deadline of ctx; zero: none.
-func (b *binding) invoke(ctx context.Context, limit time.Time, method string, args, reply any, opts []grpc.CallOption) error {
+// invoke makes a unary call, behind the interceptors, that begins at start; zero is now. limit ends it like a deadline of ctx; zero: none.
+func (b *binding) invoke(ctx context.Context, start, limit time.Time, method string, args, reply any, opts []grpc.CallOption) error {
 	stats := &b.conn.stats
 	stats.sent.Add(1)
 	o, err := parseCallOptions(opts)
@@ -34,7 +34,7 @@ func (b *binding) invoke(ctx context.Context, limit time.Time, method string, ar
 			b.tellLocal(o)
 		}
 	} else {
-		err = b.invokeRemote(ctx, limit, method, args, reply, o)
+		err = b.invokeRemote(ctx, start, limit, method, args, reply, o)
 	}
 	stats.ended(err)
 	o.finish(err)
@@ -338,9 +338,11 @@ func (c *remoteCall) tell() {
 
 // invokeRemote makes a unary call to an instance. Nearly all calls find a connection and get an answer, and take the short way: without
 // a context of their own.
-func (b *binding) invokeRemote(ctx context.Context, limit time.Time, method string, args, reply any, o *callOptions) error {
+func (b *binding) invokeRemote(ctx context.Context, start, limit time.Time, method string, args, reply any, o *callOptions) error {
 	p := b.pool
-	start := p.clock.now()
+	if start.IsZero() {
+		start = p.clock.now()
+	}
 	pass := p.guard.circuit.Allow(start)
 	if pass == resilience.Refused {
 		return p.broken(ctx, start)

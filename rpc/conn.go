@@ -123,19 +123,24 @@ func (c *Conn) Invoke(ctx context.Context, method string, args, reply any, opts 
 	if c.ctx.Err() != nil {
 		return errClosed
 	}
-	if call := b.begin(ctx, method); call != nil {
-		err := c.invoke(call.Ctx(), b, method, args, reply, opts)
+	var start time.Time // looked at once, for all that goes by it
+	if b.pool != nil {
+		start = b.pool.clock.now()
+	}
+	if call := b.begin(ctx, start, method); call != nil {
+		err := c.invoke(call.Ctx(), start, b, method, args, reply, opts)
 		call.End(err)
 		return err
 	}
-	return c.invoke(ctx, b, method, args, reply, opts)
+	return c.invoke(ctx, start, b, method, args, reply, opts)
 }
 
-func (c *Conn) invoke(ctx context.Context, b *binding, method string, args, reply any, opts []grpc.CallOption) error {
+// invoke makes a unary call that begins at start; zero is now.
+func (c *Conn) invoke(ctx context.Context, start time.Time, b *binding, method string, args, reply any, opts []grpc.CallOption) error {
 	var limit time.Time
 	if timeout := b.timeout(ctx, method, opts); timeout > 0 {
 		if b.pool != nil && b.unary == nil {
-			limit = time.Now().Add(timeout) // needs no context, and so no timer
+			limit = start.Add(timeout) // needs no context, and so no timer
 		} else {
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithTimeoutCause(ctx, timeout, errPolicyTimeout)
@@ -145,7 +150,7 @@ func (c *Conn) invoke(ctx context.Context, b *binding, method string, args, repl
 	if b.unary != nil {
 		return b.unary(ctx, method, args, reply, opts)
 	}
-	return b.invoke(ctx, limit, method, args, reply, opts)
+	return b.invoke(ctx, start, limit, method, args, reply, opts)
 }
 
 // NewStream begins a streaming call. Generated clients call it.
@@ -160,7 +165,7 @@ func (c *Conn) NewStream(ctx context.Context, desc *grpc.StreamDesc, method stri
 	if c.ctx.Err() != nil {
 		return nil, errClosed
 	}
-	call := b.begin(ctx, method)
+	call := b.begin(ctx, time.Time{}, method)
 	if call != nil {
 		call.Span.Streams()
 		ctx = call.Ctx()
@@ -300,7 +305,7 @@ func (b *binding) chain() error {
 	b.placeholder = cc
 	if len(unary) > 0 {
 		next := func(ctx context.Context, method string, args, reply any, _ *grpc.ClientConn, opts ...grpc.CallOption) error {
-			return b.invoke(ctx, time.Time{}, method, args, reply, opts)
+			return b.invoke(ctx, time.Time{}, time.Time{}, method, args, reply, opts)
 		}
 		for i := len(unary) - 1; i > 0; i-- {
 			intercept, inner := unary[i], next

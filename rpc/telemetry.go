@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/hanse-go/hanse/balancer"
 	"github.com/hanse-go/hanse/telemetry"
@@ -79,12 +80,12 @@ func (c *wireCall) served(err error) {
 	c.ctx.span.Served(err, c.path)
 }
 
-// begin begins to tell of a call that is made; nil: nobody is told.
-func (b *binding) begin(ctx context.Context, method string) *telemetry.Call {
+// begin begins to tell of a call that is made, since start; nil: nobody is told.
+func (b *binding) begin(ctx context.Context, start time.Time, method string) *telemetry.Call {
 	if b.client.Telemetry == nil {
 		return nil
 	}
-	return b.called(method).tells.Begin(ctx)
+	return b.called(method).tells.BeginAt(ctx, start)
 }
 
 // at notes where a call went that is told of: to m, at once.

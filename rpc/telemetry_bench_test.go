@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -39,19 +41,26 @@ func BenchmarkTelemetry(b *testing.B) {
 		go func() { done <- t.Run(ctx) }()
 		srv := &rpc.Server{Name: "parity", Telemetry: t.Service("parity", "", "p1")}
 		client := &rpc.Client{Telemetry: t.Service("caller", "", "c1")}
-		run := func(name string, conn *rpc.Conn) {
+		run := func(name string, conn *rpc.Conn, callers int) {
 			b.Run(name+"/"+mode.name, func(b *testing.B) {
 				c := pb.NewParityClient(conn)
 				in := &pb.Request{Data: bytes.Repeat([]byte("x"), 100)}
 				b.ReportAllocs()
 				before := cpu(b)
-				for b.Loop() {
-					ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-					if _, err := c.Unary(ctx, in); err != nil {
-						b.Error(err)
-					}
-					cancel()
+				var wg sync.WaitGroup
+				var done atomic.Int64
+				for range callers {
+					wg.Go(func() {
+						for done.Add(1) <= int64(b.N) {
+							ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+							if _, err := c.Unary(ctx, in); err != nil {
+								b.Error(err)
+							}
+							cancel()
+						}
+					})
 				}
+				wg.Wait()
 				b.ReportMetric(float64(cpu(b)-before)/float64(b.N), "cpu-ns/op")
 			})
 		}
@@ -62,7 +71,7 @@ func BenchmarkTelemetry(b *testing.B) {
 		if err := local.Bind(client); err != nil {
 			b.Fatal(err)
 		}
-		run("inprocess", local)
+		run("inprocess", local, 1)
 
 		lis := loopback(b)
 		port := &rpc.Port{Servers: []*rpc.Server{srv}}
@@ -73,7 +82,8 @@ func BenchmarkTelemetry(b *testing.B) {
 		if err := conn.Bind(remote); err != nil {
 			b.Fatal(err)
 		}
-		run("tcp", conn)
+		run("tcp", conn, 1)
+		run("tcp-64", conn, 64)
 		client.Close()
 		remote.Close()
 		port.Close()

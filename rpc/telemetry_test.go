@@ -1,8 +1,10 @@
 package rpc_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"testing"
@@ -275,6 +277,55 @@ func TestSpanOfHandler(t *testing.T) {
 			t.Errorf("the server's span has %q, its child %q, by %q", server.Events, child.Events, child.Scope)
 		}
 	})
+}
+
+// TestSpanTimes holds that the span of a call lasts as long as the call does, with its interceptors, and begins when it does; and the handler's within it.
+func TestSpanTimes(t *testing.T) {
+	const pause, tolerance = 20 * time.Millisecond, 3 * time.Millisecond // clocks are set while the test runs
+	take := func() { <-time.After(pause) }
+	for _, intercepted := range []bool{false, true} {
+		t.Run(fmt.Sprint("intercepted=", intercepted), func(t *testing.T) {
+			ours(t, func(t *testing.T, c *column) {
+				r := tell(t, nil)
+				s := setup{handlers: handlers{unary: func(context.Context, *pb.Request) (*pb.Reply, error) {
+					take()
+					return &pb.Reply{}, nil
+				}}}
+				s.client.telemetry, s.server.telemetry = r.Service("shop", "", ""), r.Service("parity", "", "")
+				least := pause
+				if intercepted {
+					least = 3 * pause
+					s.client.unary = []grpc.UnaryClientInterceptor{func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoker grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+						take()
+						defer take()
+						return invoker(ctx, method, req, reply, cc, opts...)
+					}}
+				}
+				client := c.serve(t, s)
+				if _, err := client.Unary(soon(t), &pb.Request{}); err != nil { // it connects
+					t.Fatal(err)
+				}
+				begin := time.Now()
+				if _, err := client.Unary(soon(t), &pb.Request{}); err != nil {
+					t.Fatal(err)
+				}
+				took := time.Since(begin)
+				spans := r.Wait(t, 4)
+				slices.SortFunc(spans, func(a, b otlptest.Span) int { return cmp.Compare(a.Start, b.Start) })
+				made, served := one(t, spans[2:], "client"), one(t, spans[2:], "server")
+				lasts := func(s *otlptest.Span) time.Duration { return time.Duration(s.End - s.Start) }
+				if late := time.Unix(0, int64(made.Start)).Sub(begin); late < -tolerance || late > took-least+tolerance {
+					t.Errorf("the call's span begins %v after the call", late)
+				}
+				if d := lasts(&made); d < least || d > took {
+					t.Errorf("the call takes %v, and its span %v", took, d)
+				}
+				if d := lasts(&served); d < pause || d > lasts(&made) || intercepted && d > lasts(&made)-2*pause {
+					t.Errorf("the handler takes %v, its span %v, and that of the call %v", pause, d, lasts(&made))
+				}
+			})
+		})
+	}
 }
 
 // TestTraceThroughServices holds that a handler's calls belong to its own call, and that what was sent before is not sent again.

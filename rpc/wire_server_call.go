@@ -53,7 +53,7 @@ func (c *serverCall) init(conn *wireConn, h *http2.Header, known *knownRun, head
 	c.ctx.priority, c.keyed = head.priority, head.keyed
 	c.request = newWireRequest(h, known, head, room)
 	c.active.call = c
-	c.ctx.span.Serve(route.tells, head.traceParent, head.traceState)
+	c.ctx.span.ServeAt(route.tells, conn.conn.ReadAt(), head.traceParent, head.traceState)
 	if head.baggage != "" && route.srv != nil && route.srv.Telemetry.Baggage() {
 		c.request.more.baggage = head.baggage
 	}

@@ -21,7 +21,10 @@ type Call struct {
 
 // Begin begins a call of the method; it is made with [Call.Ctx]. It belongs to the span in ctx, and if there is none to the trace that ctx
 // sends as metadata. It must be ended. Begin of a nil Method returns nil.
-func (m *Method) Begin(ctx context.Context) *Call {
+func (m *Method) Begin(ctx context.Context) *Call { return m.BeginAt(ctx, time.Time{}) }
+
+// BeginAt is Begin for a call that begins at the moment, which the caller has looked at the time for already. Zero is now.
+func (m *Method) BeginAt(ctx context.Context, moment time.Time) *Call {
 	if m == nil {
 		return nil
 	}
@@ -33,7 +36,7 @@ func (m *Method) Begin(ctx context.Context) *Call {
 		}
 	}
 	c.Span.method = m
-	c.Span.begin(m.scope, m.kind, &p)
+	c.Span.begin(m.scope, m.kind, &p, m.service.telemetry.clock.at(moment))
 	return c
 }
 
@@ -91,6 +94,11 @@ func (c *Call) End(err error) {
 
 // Serve begins the span of a call that is taken, with the headers that it came with. A nil method begins nothing.
 func (s *Span) Serve(m *Method, traceParent, traceState string) {
+	s.ServeAt(m, time.Time{}, traceParent, traceState)
+}
+
+// ServeAt is Serve for a call that came at the moment, which the caller has looked at the time for already. Zero is now.
+func (s *Span) ServeAt(m *Method, moment time.Time, traceParent, traceState string) {
 	if m == nil {
 		return
 	}
@@ -98,7 +106,7 @@ func (s *Span) Serve(m *Method, traceParent, traceState string) {
 	if traceParent != "" && !m.service.telemetry.config.NoTraceContext && p.parse(traceParent) {
 		p.state = traceState
 	}
-	s.serve(m, &p)
+	s.serve(m, &p, m.service.telemetry.clock.at(moment))
 }
 
 // ServeFor is Serve for a call of the same process, whose span is that of the caller. The caller's may be nil.
@@ -110,12 +118,12 @@ func (s *Span) ServeFor(m *Method, caller *Span) {
 	if caller != nil && caller.Begun() {
 		p = parent{trace: caller.traceID, span: caller.id, flags: caller.flags, state: caller.state}
 	}
-	s.serve(m, &p)
+	s.serve(m, &p, m.service.telemetry.clock.now())
 }
 
-func (s *Span) serve(m *Method, p *parent) {
+func (s *Span) serve(m *Method, p *parent, at int64) {
 	s.method = m
-	s.begin(m.scope, m.kind, p)
+	s.begin(m.scope, m.kind, p, at)
 	if m.streams.Load() {
 		s.Streams()
 	}

@@ -23,13 +23,28 @@ func (c *clock) init() {
 // now is the time since base in nanoseconds. It never goes back.
 func (c *clock) now() int64 {
 	at := int64(time.Since(c.base))
+	c.ask(at)
+	return at
+}
+
+// at is what now would have returned at a moment, which is one of these: who has looked at the time for something else need not do it again.
+// At zero it is now.
+func (c *clock) at(moment time.Time) int64 {
+	if moment.IsZero() {
+		return c.now()
+	}
+	at := int64(moment.Sub(c.base))
+	c.ask(at)
+	return at
+}
+
+// ask asks for the system's time, if what is known of it is old.
+func (c *clock) ask(at int64) {
 	if uint64(at-c.asked.Load()) >= uint64(askAfter) {
 		now := time.Now()
-		at = int64(now.Sub(c.base))
-		c.wall.Store(now.UnixNano() - at)
+		c.wall.Store(now.UnixNano() - int64(now.Sub(c.base)))
 		c.asked.Store(at)
 	}
-	return at
 }
 
 // unix is the Unix time, in nanoseconds, of what now returned.

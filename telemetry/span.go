@@ -66,8 +66,8 @@ func (s *Span) SpanContext() trace.SpanContext {
 // IsRecording implements [trace.Span].
 func (s *Span) IsRecording() bool { return s.records && s.phase.Load()&ended == 0 }
 
-// begin begins a span below p, or a trace where p is not valid.
-func (s *Span) begin(sc *scope, kind trace.SpanKind, p *parent) {
+// begin begins a span below p, or a trace where p is not valid, at a moment by the clock.
+func (s *Span) begin(sc *scope, kind trace.SpanKind, p *parent, at int64) {
 	t := sc.service.telemetry
 	known := p.valid()
 	if known {
@@ -78,7 +78,7 @@ func (s *Span) begin(sc *scope, kind trace.SpanKind, p *parent) {
 	s.id = newSpanID()
 	s.flags = s.flags.WithSampled(t.sampling.takes(&s.traceID, known, p.flags.IsSampled()))
 	s.records = s.flags.IsSampled() && t.spans != nil
-	s.scope, s.kind, s.start = sc, uint8(kind), t.clock.now()
+	s.scope, s.kind, s.start = sc, uint8(kind), at
 }
 
 // parentIn is what ctx says about the span that a new one belongs to.
@@ -152,7 +152,21 @@ func (s *Span) End(options ...trace.SpanEndOption) {
 	s.over(&e, nil)
 }
 
-// over hands on what is known of the span, which is finished, and counts it among calls, which is nil for others.
+// EndIn ends the span of work, and counts the work in d, unless that is nil.
+func (s *Span) EndIn(d *Durations) {
+	if s.method != nil || !s.finish() {
+		return
+	}
+	e := ending{at: s.scope.service.telemetry.clock.now()}
+	e.took = time.Duration(e.at - s.start)
+	if d == nil {
+		s.over(&e, nil)
+	} else {
+		s.over(&e, d.series)
+	}
+}
+
+// over hands on what is known of the span, which is finished, and counts it among others of its kind, unless they are nil.
 func (s *Span) over(e *ending, calls *series) {
 	t := s.scope.service.telemetry
 	if s.records {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"runtime/debug"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -33,6 +34,7 @@ type list struct {
 
 // set adds attributes. The last of those with the same key counts.
 func (l *list) set(attrs []attribute.KeyValue, limit, length int) {
+	l.attributes = slices.Grow(l.attributes, max(min(len(attrs), limit-len(l.attributes)), 0))
 next:
 	for _, a := range attrs {
 		if !a.Valid() {

@@ -26,7 +26,7 @@ type parent struct {
 	state  string // tracestate as it came
 }
 
-func (p *parent) valid() bool { return p.trace.IsValid() && p.span.IsValid() }
+func (p *parent) valid() bool { return p.trace != trace.TraceID{} && p.span != trace.SpanID{} }
 
 // parseTraceParent reads a header. Of what is malformed nothing is taken.
 func (p *parent) parse(s string) bool {

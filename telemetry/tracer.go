@@ -110,7 +110,8 @@ func (t *tracer) Start(ctx context.Context, name string, options ...trace.SpanSt
 	}
 	own := &spanContext{Context: ctx}
 	own.name = name
-	own.begin(t.of(ctx), trace.ValidateSpanKind(c.SpanKind()), &p)
+	sc := t.of(ctx)
+	own.begin(sc, trace.ValidateSpanKind(c.SpanKind()), &p, sc.service.telemetry.clock.now())
 	if at := c.Timestamp(); !at.IsZero() {
 		own.start, own.dated = at.UnixNano(), true
 	}

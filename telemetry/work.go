@@ -57,7 +57,7 @@ func (s *Span) work(sc *scope, ctx context.Context, kind trace.SpanKind, name, t
 		p.state = traceState
 	}
 	s.name = name
-	s.begin(sc, kind, &p)
+	s.begin(sc, kind, &p, sc.service.telemetry.clock.now())
 }
 
 // Value implements [context.Context].
