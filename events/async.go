@@ -28,7 +28,7 @@ func (t *Topic[T]) publishAsync(ctx context.Context, host Host, msg T, opts []Pu
 	if all != nil {
 		all.create(ctx, m)
 	} else {
-		s = b.teller().send(ctx, t.decl.info.Name, m, false)
+		s = b.teller().send(ctx, nil, t.decl.info.Name, m, false)
 	}
 	broker.Publish(ctx, t.decl.info.Name, m, func(err error) {
 		s.over(err)

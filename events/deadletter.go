@@ -107,8 +107,5 @@ func (b *Bus) publishDead(ctx context.Context, name string, m *Message) error {
 	if err := t.declare(ctx, broker); err != nil {
 		return err
 	}
-	s := b.teller().send(ctx, name, m, false)
-	err = b.await(ctx, broker, name, m)
-	s.over(err)
-	return err
+	return b.await(ctx, broker, name, m)
 }

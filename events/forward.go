@@ -35,7 +35,7 @@ func (b *Bus) Forward(ctx context.Context, topic string, m *Message, done func(e
 	if m.Source == "" {
 		m.Source = b.source()
 	}
-	s := b.teller().send(ctx, topic, m, true)
+	s := b.teller().send(ctx, nil, topic, m, true)
 	broker.Publish(ctx, topic, m, func(err error) {
 		s.over(err)
 		if err != nil {

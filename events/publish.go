@@ -17,10 +17,7 @@ func (t *Topic[T]) Publish(ctx context.Context, host Host, msg T, opts ...Publis
 	if err != nil {
 		return t.failed(b, err)
 	}
-	s := b.teller().send(ctx, t.decl.info.Name, m, false)
-	err = b.await(ctx, broker, t.decl.info.Name, m)
-	s.over(err)
-	if err != nil {
+	if err := b.await(ctx, broker, t.decl.info.Name, m); err != nil {
 		return t.failed(b, err)
 	}
 	b.published.Add(1)
@@ -76,10 +73,11 @@ func (t *Topic[T]) failed(b *Bus, err error) error {
 	return fmt.Errorf("events: publish to %s: %w", t.decl.info.Name, err)
 }
 
-// waiter waits for the one call of a done function.
+// waiter waits for the one call of a done function, and tells how it went.
 type waiter struct {
 	result chan error
 	done   func(error)
+	told   sending
 }
 
 // await publishes a message and waits for the outcome. Waiters belong to their bus, for channels must not cross the borders of testing/synctest.
@@ -89,27 +87,36 @@ func (b *Bus) await(ctx context.Context, broker Broker, topic string, m *Message
 		w = &waiter{result: make(chan error, 1)}
 		w.done = func(err error) { w.result <- err }
 	}
+	s := b.teller().send(ctx, &w.told, topic, m, false)
 	broker.Publish(ctx, topic, m, w.done)
+	err, over := w.wait(ctx)
+	s.over(err)
+	if over { // else done is still to be called
+		w.told = sending{}
+		b.waiters.Put(w)
+	}
+	return err
+}
+
+// wait returns the result, or, with over false, why there is none.
+func (w *waiter) wait(ctx context.Context) (err error, over bool) {
 	select {
 	case err := <-w.result: // at once, by many brokers
-		b.waiters.Put(w)
-		return err
+		return err, true
 	default:
 	}
 	select {
 	case err := <-w.result:
-		b.waiters.Put(w)
-		return err
+		return err, true
 	case <-ctx.Done():
 	}
 	moment := time.NewTimer(lastWord)
 	defer moment.Stop()
 	select {
 	case err := <-w.result:
-		b.waiters.Put(w)
-		return err
-	case <-moment.C: // done is still to be called, so w cannot be used again
-		return context.Cause(ctx)
+		return err, true
+	case <-moment.C:
+		return context.Cause(ctx), false
 	}
 }
 

@@ -64,10 +64,10 @@ func newOutcomes(scope *telemetry.Scope, as telemetry.Durations) *outcomes {
 	return &outcomes{scope: scope, as: as, ok: scope.Durations(as)}
 }
 
-func (o *outcomes) record(took time.Duration, span *telemetry.Span, errorType string) {
+// of returns the numbers of what ended with an error of a type, or well, which is "".
+func (o *outcomes) of(errorType string) *telemetry.Durations {
 	if errorType == "" {
-		o.ok.Record(took, span)
-		return
+		return o.ok
 	}
 	d, known := o.other.Load(errorType)
 	if !known {
@@ -75,7 +75,7 @@ func (o *outcomes) record(took time.Duration, span *telemetry.Span, errorType st
 		as.Attributes = append(as.Attributes[:len(as.Attributes):len(as.Attributes)], attribute.String("error.type", errorType))
 		d, _ = o.other.LoadOrStore(errorType, o.scope.Durations(as))
 	}
-	d.(*telemetry.Durations).Record(took, span)
+	return d.(*telemetry.Durations)
 }
 
 // toldTopic is what is told of a topic each time it is published to.
@@ -108,12 +108,15 @@ type sending struct {
 }
 
 // send begins to tell that an event is published, whose trace goes on below it from then on. One that was created before, says created, and has a trace
-// keeps it.
-func (t *teller) send(ctx context.Context, topic string, m *Message, created bool) *sending {
+// keeps it. s, unless it is nil, is memory for what is returned.
+func (t *teller) send(ctx context.Context, s *sending, topic string, m *Message, created bool) *sending {
 	if t == nil {
 		return nil
 	}
-	s := &sending{t: t, topic: t.topic(topic)}
+	if s == nil {
+		s = new(sending)
+	}
+	s.t, s.topic = t, t.topic(topic)
 	parent, state := m.Metadata[traceHeaders[0]], m.Metadata[traceHeaders[1]]
 	created = created && parent != ""
 	kind := trace.SpanKindProducer
@@ -176,14 +179,12 @@ func (s *sending) over(err error) {
 	if s == nil {
 		return
 	}
-	took := s.span.Took()
 	kind := ""
 	if err != nil {
 		kind = errorType(err)
 		fail(&s.span, kind, err)
 	}
-	s.topic.sent.record(took, &s.span, kind)
-	s.span.End()
+	s.span.EndIn(s.topic.sent.of(kind))
 }
 
 // stored counts one of several events.
@@ -195,7 +196,7 @@ func (s *sending) stored(err error) {
 	if err != nil {
 		kind = errorType(err)
 	}
-	s.topic.sent.record(s.span.Took(), nil, kind)
+	s.topic.sent.of(kind).Record(s.span.Took(), nil)
 }
 
 // allOver tells how several events ended, each of which was counted by stored.
@@ -264,15 +265,17 @@ func (g *toldGroup) begin(ctx context.Context, it *item) *telemetry.Work {
 	return w
 }
 
-// over tells how the handler ended.
-func (g *toldGroup) over(w *telemetry.Work, err error) {
-	took := w.Span.Took()
+// over tells how the handler ended, and what follows.
+func (g *toldGroup) over(w *telemetry.Work, err error, what string, attrs ...attribute.KeyValue) {
 	kind := ""
 	if err != nil {
 		kind = errorType(err)
 		fail(&w.Span, kind, err)
 	}
-	g.handled.record(took, &w.Span, kind)
+	if what != "" && w.Span.IsRecording() {
+		w.Span.AddEvent("hanse.event."+what, trace.WithAttributes(attrs...))
+	}
+	w.Span.EndIn(g.handled.of(kind))
 }
 
 // errorType is error.type of an error: few different texts.

@@ -25,7 +25,7 @@ func BenchmarkTell(b *testing.B) {
 		m := &Message{ID: "1", Metadata: make(map[string]string)}
 		b.ReportAllocs()
 		for b.Loop() {
-			s := t.send(ctx, "orders.placed", m, false)
+			s := t.send(ctx, nil, "orders.placed", m, false)
 			s.over(nil)
 		}
 	})
@@ -35,8 +35,7 @@ func BenchmarkTell(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			w := g.begin(ctx, it)
-			g.over(w, nil)
-			w.Span.End()
+			g.over(w, nil, "")
 		}
 	})
 }
@@ -115,7 +114,7 @@ func TestTraceGoesOn(t *testing.T) {
 	te := newTeller(tells.Service("shop", "", ""), nil)
 	above := tells.Service("shop", "", "").Scope("test").Begin(t.Context(), trace.SpanKindServer, "call", "", "")
 	m := &Message{ID: "1"}
-	s := te.send(above.Ctx(), "orders.placed", m, false)
+	s := te.send(above.Ctx(), nil, "orders.placed", m, false)
 	sent := telemetry.RemoteContext(m.Metadata["traceparent"], "")
 	if sent.TraceID() != above.Span.SpanContext().TraceID() || sent.SpanID() != s.span.SpanContext().SpanID() {
 		t.Errorf("the event carries %v", m.Metadata)
@@ -135,7 +134,7 @@ func TestTraceGoesOn(t *testing.T) {
 	if c := telemetry.RemoteContext(header, ""); c.TraceID() != sent.TraceID() || c.SpanID() == above.Span.SpanContext().SpanID() {
 		t.Errorf("what is kept carries %v", kept.Metadata)
 	}
-	if s := te.send(t.Context(), "orders.placed", kept, true); kept.Metadata["traceparent"] != header || s.span.SpanContext().TraceID() != sent.TraceID() {
+	if s := te.send(t.Context(), nil, "orders.placed", kept, true); kept.Metadata["traceparent"] != header || s.span.SpanContext().TraceID() != sent.TraceID() {
 		t.Errorf("what was kept goes on as %v", kept.Metadata)
 	}
 	all := te.sendAll(above.Ctx(), "orders.placed", 2)
@@ -145,7 +144,7 @@ func TestTraceGoesOn(t *testing.T) {
 	if a, b := one.Metadata["traceparent"], other.Metadata["traceparent"]; a == b || telemetry.RemoteContext(a, "").TraceID() != sent.TraceID() {
 		t.Errorf("two of a batch carry %s and %s", a, b)
 	}
-	if te := newTeller(nil, nil); te.send(t.Context(), "x", m, false) != nil || te.group("x", "y").begin(t.Context(), &item{message: m}) != nil || te.fire(t.Context(), Firing{}) != nil {
+	if te := newTeller(nil, nil); te.send(t.Context(), nil, "x", m, false) != nil || te.group("x", "y").begin(t.Context(), &item{message: m}) != nil || te.fire(t.Context(), Firing{}) != nil {
 		t.Error("where telemetry is off something is told")
 	}
 }

@@ -150,15 +150,9 @@ func (s *Subscription) judge(it *item, err error) {
 
 // tell tells how the handling of an event ended, and what follows.
 func (s *Subscription) tell(it *item, err error, what string, attrs ...attribute.KeyValue) {
-	w := it.work
-	if w == nil {
-		return
+	if it.work != nil {
+		s.told.over(it.work, err, what, attrs...)
 	}
-	s.told.over(w, err)
-	if what != "" && w.Span.IsRecording() {
-		w.Span.AddEvent("hanse.event."+what, trace.WithAttributes(attrs...))
-	}
-	w.Span.End()
 }
 
 // ack settles an event, and counts it.
