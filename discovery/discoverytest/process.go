@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 )
@@ -77,26 +76,24 @@ func (p *Process) Kill() {
 	}
 }
 
-// ports are those that FreeAddress has given to tests that still run.
-var ports sync.Map
-
 // FreeAddress returns an address that is free now and the test's own until it ends, also while a server is down: its port is below those that
-// the system gives to connections, one of which would else have it when the server comes back. Programs of tests that run at the same time
-// look among different ports, most likely.
+// the system gives to connections, one of which would else have it when the server comes back. Tests that run at the same time, also those of
+// other programs, get different ones: each holds a socket of UDP for its port, 10000 below, where no server has one.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
-	const first, all, own = 20000, 10000, 500
+	const first, all, below = 20000, 10000, 10000
 	for range 1000 {
-		port := first + os.Getpid()*own%all + rand.N(own)
-		if _, taken := ports.LoadOrStore(port, t.Name()); taken {
-			continue
+		port := first + rand.N(all)
+		held, err := net.ListenPacket("udp", fmt.Sprintf("127.0.0.1:%d", port-below))
+		if err != nil {
+			continue // another test has it
 		}
 		lis, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err != nil {
-			ports.Delete(port)
+			held.Close()
 			continue // another program has it
 		}
-		t.Cleanup(func() { ports.Delete(port) })
+		t.Cleanup(func() { held.Close() })
 		defer lis.Close()
 		return lis.Addr().String()
 	}
