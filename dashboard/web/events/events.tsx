@@ -83,7 +83,7 @@ function Events() {
                 { id: "rate", title: "Rate", width: "80px", end: true, narrow: "hide", render: (r) => r.first && rate(r.t.lastMinute / 60) },
                 { id: "size", title: "Size", width: "80px", end: true, narrow: "hide", render: (r) => r.first && bytes(r.t.bytes) },
                 { id: "dead", title: "Dead", width: "60px", end: true, render: (r) => r.first && (r.t.dead > 0 ? <Badge tone="bad">{count(r.t.dead)}</Badge> : "0") },
-                { id: "group", title: "Consumer", render: (r) => (r.g ? <span class="ellipsis">{r.g.group + (r.g.ordered ? ", by key" : "")}</span> : <small>none</small>) },
+                { id: "group", title: "Consumer", width: "minmax(0, 2fr)", render: (r) => (r.g ? <span class="ellipsis">{r.g.group + (r.g.ordered ? ", by key" : "")}</span> : <small>none</small>) },
                 { id: "lag", title: "Lag", width: "60px", end: true, render: (r) => r.g && <span class={r.g.lag > 0 ? "warn-text" : ""}>{count(r.g.lag)}</span> },
                 { id: "hand", title: "In hand", width: "70px", end: true, narrow: "hide", render: (r) => r.g && count(r.g.inFlight) },
                 { id: "oldest", title: "Oldest", width: "90px", end: true, narrow: "hide", render: (r) => r.g?.oldest && ago(r.g.oldest) },
