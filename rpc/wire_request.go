@@ -41,10 +41,12 @@ func newWireRequest(h *http2.Header, known *knownRun, head *callHead, room *requ
 	if !head.more() {
 		return wireRequest{known: known}
 	}
-	r := &requestMore{}
+	var r *requestMore
 	if room != nil {
 		r = &room.more
 		r.keys, r.values = room.keys[:0], room.values[:0]
+	} else {
+		r = new(requestMore)
 	}
 	r.traceParent, r.traceState = head.traceParent, head.traceState
 	if h.Authority == "" {
