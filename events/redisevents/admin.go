@@ -46,8 +46,9 @@ func (b *Broker) names(ctx context.Context, key string) ([]string, error) {
 	if err := b.use(); err != nil {
 		return nil, err
 	}
+	begun := time.Now()
 	names, err := b.client.SMembers(ctx, key).Result()
-	if err = b.link.note(err); err != nil {
+	if err = b.link.note(begun, err); err != nil {
 		return nil, explain(err)
 	}
 	slices.Sort(names)
@@ -178,8 +179,9 @@ func (b *Broker) read(ctx context.Context, l *reading) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	begun := time.Now()
 	answer, err := b.client.Do(ctx, "xrange", l.stream, "("+l.next, l.to, "count", readAtOnce).Result()
-	if err = b.link.note(err); err != nil {
+	if err = b.link.note(begun, err); err != nil {
 		return explain(err)
 	}
 	entries, err := list(answer, 0)

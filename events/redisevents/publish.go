@@ -298,11 +298,12 @@ func (b *Broker) store(batches []*batch) []*redis.Cmd {
 		}
 		return answers, err
 	}
+	begun := time.Now()
 	answers, err := send(true)
 	if slices.ContainsFunc(answers, func(c *redis.Cmd) bool { return redis.HasErrorPrefix(c.Err(), "NOSCRIPT") }) {
 		answers, err = send(false)
 	}
-	_ = b.link.note(err) // each answer has its own
+	_ = b.link.note(begun, err) // each answer has its own
 	return answers
 }
 

@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"encoding/hex"
 	"fmt"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -89,11 +90,12 @@ func newScript(parts ...string) *script {
 
 // eval runs a script. The server is sent its text only when it does not know it.
 func (b *Broker) eval(ctx context.Context, s *script, keys []string, args ...any) (any, error) {
+	begun := time.Now()
 	answer, err := b.client.EvalSha(ctx, s.hash, keys, args...).Result()
 	if err != nil && redis.HasErrorPrefix(err, "NOSCRIPT") {
 		answer, err = b.client.Eval(ctx, s.text, keys, args...).Result()
 	}
-	return answer, b.link.note(err)
+	return answer, b.link.note(begun, err)
 }
 
 // list takes an answer that is a list of at least n.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -13,8 +14,9 @@ func (b *Broker) checkServer(ctx context.Context, t *topic) error {
 	server := redis.Cmdable(b.client)
 	name := ""
 	if c, ok := b.client.(*redis.ClusterClient); ok {
+		begun := time.Now()
 		master, err := c.MasterForKey(ctx, t.record)
-		if err = b.link.note(err); err != nil {
+		if err = b.link.note(begun, err); err != nil {
 			return err
 		}
 		server, name = master, master.Options().Addr
@@ -25,8 +27,9 @@ func (b *Broker) checkServer(ctx context.Context, t *topic) error {
 	if done {
 		return nil
 	}
+	begun := time.Now()
 	info, err := server.Info(ctx, "server", "persistence", "memory").Result()
-	if err = b.link.note(err); err != nil {
+	if err = b.link.note(begun, err); err != nil {
 		return err
 	}
 	is := make(map[string]string)
@@ -64,10 +67,11 @@ func (b *Broker) judge(ctx context.Context, server redis.Cmdable, is map[string]
 	if is["aof_enabled"] == "0" {
 		return fmt.Errorf("the server would lose events that it has acknowledged when it ends (appendonly no): %s", remedy)
 	}
+	begun := time.Now()
 	config, err := server.ConfigGet(ctx, "appendfsync").Result()
 	switch policy := config["appendfsync"]; {
 	case transient(err):
-		return b.link.note(err)
+		return b.link.note(begun, err)
 	case err != nil || policy == "":
 		b.opts.Logger.Warn("events: it cannot be seen whether the server writes each event to its disk (appendfsync always), for CONFIG GET is refused", "err", err)
 	case policy != "always":

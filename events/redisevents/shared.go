@@ -45,7 +45,7 @@ func place(start events.Start) (from string, value int64) {
 func (b *Broker) join(ctx context.Context, t *topic, g group, mode string, start events.Start) error {
 	from, value := place(start)
 	err := b.patiently(ctx, func(ctx context.Context) error {
-		if err := b.link.note(b.client.SAdd(ctx, t.groups(), g.name).Err()); err != nil {
+		if err := b.link.note(time.Now(), b.client.SAdd(ctx, t.groups(), g.name).Err()); err != nil {
 			return err
 		}
 		is, err := b.eval(ctx, joinScript, t.keys(t.record, t.waiting, g.record), len(t.lanes), g.name, mode, from, value)

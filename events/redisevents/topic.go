@@ -51,8 +51,9 @@ func (b *Broker) Declare(ctx context.Context, info events.TopicInfo) error {
 // load reads the record of a topic.
 func (b *Broker) load(ctx context.Context, t *topic) (record, error) {
 	var r record
+	begun := time.Now()
 	is, err := b.client.HGetAll(ctx, t.record).Result()
-	if err = b.link.note(err); err != nil || is["version"] == "" {
+	if err = b.link.note(begun, err); err != nil || is["version"] == "" {
 		return r, err
 	}
 	if is["version"] != strconv.Itoa(recordVersion) {
@@ -103,7 +104,7 @@ func (t *topic) settings(is record) []any {
 
 // makeTopic makes the record of a topic, or changes it where no event is lost by that.
 func (b *Broker) makeTopic(ctx context.Context, t *topic) error {
-	if err := b.link.note(b.client.SAdd(ctx, b.topicsKey(), t.info.Name).Err()); err != nil {
+	if err := b.link.note(time.Now(), b.client.SAdd(ctx, b.topicsKey(), t.info.Name).Err()); err != nil {
 		return err
 	}
 	for {
@@ -230,8 +231,9 @@ func (b *Broker) LoadSchema(ctx context.Context, name string) (schema []byte, re
 		return nil, 0, err
 	}
 	err = b.patiently(ctx, func(ctx context.Context) error {
+		begun := time.Now()
 		is, err := b.client.HGetAll(ctx, t.schema()).Result()
-		if err = b.link.note(err); err != nil || is["revision"] == "" {
+		if err = b.link.note(begun, err); err != nil || is["revision"] == "" {
 			return err
 		}
 		schema = []byte(is["schema"])

@@ -83,10 +83,11 @@ type link struct {
 	mu       sync.Mutex
 	failures int
 	since    time.Time
+	answered time.Time
 }
 
-// note takes the outcome of a request, and returns its error.
-func (l *link) note(err error) error {
+// note takes the outcome of a request that began then, and returns its error.
+func (l *link) note(begun time.Time, err error) error {
 	passes := transient(err)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -95,7 +96,8 @@ func (l *link) note(err error) error {
 		if l.failures >= logAfter {
 			l.log.Info("events: the broker is back", "after", time.Since(l.since).Round(time.Millisecond))
 		}
-		l.failures = 0
+		l.failures, l.answered = 0, time.Now()
+	case begun.Before(l.answered): // it says nothing of the server of now
 	case errors.Is(err, context.Canceled):
 	default:
 		if l.failures++; l.failures == 1 {
