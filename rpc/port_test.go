@@ -451,6 +451,7 @@ func TestDrainUnderLoadLosesNoCall(t *testing.T) {
 	}
 	for i := 1; i <= 10; i++ {
 		next := begin(fmt.Sprint("i", i))
+		until(t, "called the next one", func() bool { return next.e.calls.Load() > 0 }) // so the callers know it
 		// The old one drains without a word to the registry: nobody was warned.
 		if err := now.port.Drain(t.Context()); err != nil {
 			t.Error(err)
