@@ -227,15 +227,19 @@ func (s *failures) wipedAndRestarted(t *testing.T) {
 	h.Never(t, "c1 ready")
 }
 
-// Who deletes records by hand may delete one after the other, which looks like instances that end. They are back at once.
+// Who deletes records by hand may delete one after the other, which looks like instances that end. They are back at once. One who watches was
+// there before anybody.
 func (s *failures) wipedByHand(t *testing.T) {
 	server := s.start(t)
 	open := func() discovery.Registrar { return server.Open(Handle{TTL: ttl}) }
+	early := open()
+	Watch(t, early, "other").Until("nobody is there", States(""))
 	announce(t, open(), "c1", discovery.Ready)
 	lease := announce(t, open(), "c2", discovery.Ready)
-	one, all := Remember(t, open(), "cart"), Remember(t, open(), "")
+	one, all, first := Remember(t, open(), "cart"), Remember(t, open(), ""), Remember(t, early, "cart")
 	one.Until(t, "c1 ready, c2 ready")
 	all.Until(t, "c1 ready, c2 ready")
+	first.Until(t, "c1 ready, c2 ready")
 	for range 3 {
 		server.Delete("")
 		Eventually(t, "both are in the engine again", func() bool { return now(t, server) == "c1 ready, c2 ready" })
@@ -245,6 +249,7 @@ func (s *failures) wipedByHand(t *testing.T) {
 	}
 	one.Until(t, "c1 ready") // changes are followed again
 	all.Until(t, "c1 ready")
+	first.Until(t, "c1 ready")
 }
 
 // A watcher that was cut off for less than the time of a lease is told of what it missed.

@@ -161,6 +161,8 @@ func (p *pulse) found(breaks int, epoch string, revision int64) {
 	if wiped {
 		p.registry.opts.Logger.Warn("the registry was wiped or restored; instances announce themselves again, and the last known ones stay meanwhile", "registry", p.registry.String())
 		p.doubtUntil = now.Add(p.registry.opts.TTL)
+	}
+	if wiped || epoch != p.epoch && p.revision > 0 { // who follows may have read of an epoch that was never found here
 		p.endLife()
 		p.life, p.endLife = context.WithCancel(context.Background())
 	}
@@ -208,7 +210,7 @@ func (p *pulse) doubtful() time.Time {
 	return p.doubtUntil
 }
 
-// current returns a context that ends when the registry is found to be wiped.
+// current returns a context that ends when the registry is found to be wiped, or to have begun.
 func (p *pulse) current() context.Context {
 	p.mu.Lock()
 	defer p.mu.Unlock()

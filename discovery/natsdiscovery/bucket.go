@@ -165,17 +165,24 @@ const (
 	operation = 3 * time.Second // for one request
 )
 
-// errAway is why nothing is asked while there is no connection.
+// errAway is why nothing is asked, and no answer waited for, without a connection.
 var errAway = errors.New("not connected")
 
-// ask has do ask NATS with a bucket that is there.
+// ask has do ask NATS with a bucket that is there. What is asked when the connection breaks is given up: its answer would never come.
 func (r *Registry) ask(ctx context.Context, b bucket, do func(context.Context) error) error {
+	whole := r.link.whole()
 	if !r.nc.IsConnected() {
 		return errAway
 	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(whole, func() { cancel(errAway) })()
 	err := r.ensure(ctx, b)
 	if err == nil {
 		err = do(ctx)
+	}
+	if err != nil && context.Cause(ctx) == errAway {
+		err = errAway
 	}
 	if err != nil && !isWrongLast(err) {
 		r.forget(b)

@@ -16,6 +16,9 @@ type link struct {
 	users   int
 	end     func()
 	changed chan struct{} // closed and replaced at each change
+
+	connection context.Context // ends when the connection breaks, and is replaced then
+	broke      context.CancelFunc
 }
 
 // join has changes told until leave is called.
@@ -46,11 +49,11 @@ func (l *link) listen() (end func()) {
 	listening.Go(func() {
 		for {
 			select {
-			case _, open := <-status:
+			case now, open := <-status:
 				if !open {
 					return
 				}
-				l.tell()
+				l.tell(now)
 			case <-over:
 				return
 			}
@@ -63,13 +66,27 @@ func (l *link) listen() (end func()) {
 	}
 }
 
-func (l *link) tell() {
+func (l *link) tell(now nats.Status) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.changed != nil {
 		close(l.changed)
 		l.changed = nil
 	}
+	if l.connection != nil && now != nats.CONNECTED {
+		l.broke()
+		l.connection = nil
+	}
+}
+
+// whole returns a context that ends when the connection breaks.
+func (l *link) whole() context.Context {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.connection == nil {
+		l.connection, l.broke = context.WithCancel(context.Background())
+	}
+	return l.connection
 }
 
 // changes returns what is closed at the next change.

@@ -380,6 +380,26 @@ func TestSlow(t *testing.T) {
 	h.Never(t, "c1")
 }
 
+// What was asked on a connection that breaks is not waited for.
+func TestBrokenWhileAsked(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.Start()
+	gate := discoverytest.NewGate(t, s.address)
+	var log discoverytest.Log
+	handle := discoverytest.Handle{TTL: 2 * time.Second, Addresses: []string{gate.Address}, Logger: log.Logger()}
+	discoverytest.Register(t, s.Open(handle), discoverytest.Instance("cart", "c1", discovery.Ready))
+	gate.Hold()
+	<-time.After(time.Second) // the record is put again by now, and there is no answer for up to 3 s
+	gate.Shut()
+	log.Await(t, "instance cannot be kept announced")
+	if text := log.String(); !strings.Contains(text, "not connected") {
+		t.Errorf("it waited for an answer:\n%s", text)
+	}
+	gate.Open()
+	log.Await(t, "instance is kept announced again")
+}
+
 // The end of an outage is said at its end.
 func TestReadAgain(t *testing.T) {
 	t.Parallel()
