@@ -37,7 +37,7 @@ type Lease interface {
 	// Update replaces what is announced, for instance with another [State]. Service and ID cannot change. It returns [ErrClosed]
 	// after Close.
 	Update(ctx context.Context, inst Instance) error
-	// Close withdraws the instance. Closing twice is no error.
+	// Close withdraws the instance, and ends an Update that is under way. Closing twice is no error.
 	Close() error
 }
 

@@ -45,12 +45,13 @@ func Keep(ctx context.Context, inst discovery.Instance, keeper Keeper, log *slog
 		keeper: keeper, log: log.With("service", inst.Service, "instance", inst.ID), name: inst.ID + " of " + inst.Service,
 		turn: make(chan struct{}, 1), inst: inst.Clone(), stale: true, wake: func() {},
 	}
+	l.open, l.end = context.WithCancelCause(context.Background())
 	if err := l.put(ctx); err != nil {
 		_ = l.withdraw() // if it got so far; the first error says why not
+		l.end(nil)
 		return nil, l.explain("announce "+l.name, err)
 	}
-	ctx, l.cancel = context.WithCancel(context.Background())
-	l.kept.Go(func() { l.keep(ctx) })
+	l.kept.Go(func() { l.keep(l.open) })
 	return l, nil
 }
 
@@ -58,8 +59,9 @@ func Keep(ctx context.Context, inst discovery.Instance, keeper Keeper, log *slog
 type lease struct {
 	keeper Keeper
 	log    *slog.Logger
-	name   string // of the instance, for people
-	cancel context.CancelFunc
+	name   string          // of the instance, for people
+	open   context.Context // until Close, with [discovery.ErrClosed] for its cause
+	end    context.CancelCauseFunc
 	kept   sync.WaitGroup
 	turn   chan struct{}
 
@@ -92,7 +94,8 @@ func (l *lease) Update(ctx context.Context, inst discovery.Instance) error {
 	return l.explain("update "+l.name+" (it is done when the registry takes it)", err)
 }
 
-// Close implements [discovery.Lease]. An instance that cannot be withdrawn vanishes when the engine finds it dead.
+// Close implements [discovery.Lease]. It cuts short an Update that is under way. An instance that cannot be withdrawn vanishes when the engine
+// finds it dead.
 func (l *lease) Close() error {
 	l.mu.Lock()
 	closed := l.closed
@@ -101,7 +104,7 @@ func (l *lease) Close() error {
 	if closed {
 		return nil
 	}
-	l.cancel()
+	l.end(l.closedErr())
 	l.kept.Wait()
 	if err := l.withdraw(); err != nil {
 		return l.explain("withdraw "+l.name, err)
@@ -117,10 +120,23 @@ func (l *lease) explain(doing string, err error) error {
 	return l.keeper.Explain(doing, err)
 }
 
-// work does something when it is the keeper's turn, in the time for an announcement.
+func (l *lease) closedErr() error { return fmt.Errorf("%w: %s", discovery.ErrClosed, l.name) }
+
+// work does something when it is the keeper's turn, in the time for an announcement and while the lease is open.
 func (l *lease) work(ctx context.Context, do func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, announceTime)
 	defer cancel()
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	defer context.AfterFunc(l.open, func() { end(context.Cause(l.open)) })()
+	err := l.inTurn(ctx, do)
+	if err != nil && l.open.Err() != nil { // whatever the keeper made of it
+		return context.Cause(l.open)
+	}
+	return err
+}
+
+func (l *lease) inTurn(ctx context.Context, do func(context.Context) error) error {
 	select {
 	case l.turn <- struct{}{}:
 		defer func() { <-l.turn }()
@@ -135,7 +151,7 @@ func (l *lease) wanted() (discovery.Instance, bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
-		return l.inst, false, fmt.Errorf("%w: %s", discovery.ErrClosed, l.name)
+		return l.inst, false, l.closedErr()
 	}
 	return l.inst, l.stale, nil
 }
@@ -160,7 +176,7 @@ func (l *lease) putNow(ctx context.Context) error {
 }
 
 func (l *lease) withdraw() error {
-	l.turn <- struct{}{} // an update may be under way
+	l.turn <- struct{}{} // an update may be under way, and ends now
 	defer func() { <-l.turn }()
 	ctx, cancel := context.WithTimeout(context.Background(), withdrawTime)
 	defer cancel()

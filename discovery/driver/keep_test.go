@@ -232,6 +232,34 @@ func TestKeepHangs(t *testing.T) {
 	})
 }
 
+// Close waits for no Update, neither for the one that is under way nor for those that wait behind it.
+func TestKeepClosesAtOnce(t *testing.T) {
+	keeping(t, func(t *testing.T, e *engine, lease discovery.Lease, log *discoverytest.Log) {
+		e.set(func() { e.hangs = true })
+		var updates sync.WaitGroup
+		for _, state := range []discovery.State{discovery.Ready, discovery.Draining} {
+			updates.Go(func() {
+				if err := lease.Update(t.Context(), c1(state)); !errors.Is(err, discovery.ErrClosed) {
+					t.Errorf("Update to %s: %v", state, err)
+				}
+			})
+			synctest.Wait()
+		}
+		e.set(func() { e.hangs = false }) // from now on it answers; the first update waits on
+		began := time.Now()
+		if err := lease.Close(); err != nil || e.get() != "" {
+			t.Errorf("Close: %v; it has %q", err, e.get())
+		}
+		updates.Wait()
+		if took := time.Since(began); took != 0 {
+			t.Errorf("after %v", took)
+		}
+		if n := e.asked("put"); n != 2 || log.String() != "" { // the first, and the update that was under way
+			t.Errorf("put %d times\n%s", n, log)
+		}
+	})
+}
+
 // Updates that come while one is under way: the last one counts.
 func TestKeepUpdates(t *testing.T) {
 	keeping(t, func(t *testing.T, e *engine, lease discovery.Lease, log *discoverytest.Log) {
