@@ -36,7 +36,7 @@ type callFlags struct {
 	target  []string
 	targets targets // what target and the environment say
 	tls     tlsFlags
-	who     *string // --identity
+	who     *named // --identity
 	headers []string
 	timeout time.Duration
 	verbose bool
@@ -75,16 +75,21 @@ need --confirm with its name.`,
 			return completeCall(cmd.Context(), f, args, toComplete)
 		},
 	}
-	f.place.add(cmd)
-	f.place.addChanging(cmd)
-	cmd.Flags().StringArrayVar(&f.target, "target", nil, "call this `host:port` (or unix:///PATH, dns:///HOST:PORT), whatever runs there; SERVICE may be left out. SERVICE=HOST:PORT is for that service (variable HANSE_TARGET)")
-	f.tls.add(cmd)
-	f.who = identityFlag(cmd)
+	f.add(cmd)
 	cmd.Flags().StringArrayVarP(&f.headers, "header", "H", nil, "send the header `name:value`; repeatable, a name that ends in -bin takes base64")
 	cmd.Flags().DurationVar(&f.timeout, "timeout", 0, "give the call this much `time` (default 10s, no limit for streams)")
 	cmd.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "show headers and trailers, and which instance answered how fast")
 	u.JSONFlag(cmd, "each reply on a line, and an error as the last one,")
 	return cmd
+}
+
+// add adds the flags that say which service is called, and who calls it.
+func (f *callFlags) add(cmd *cobra.Command) {
+	f.place.add(cmd)
+	f.place.addChanging(cmd)
+	cmd.Flags().StringArrayVar(&f.target, "target", nil, "call this `host:port` (or unix:///PATH, dns:///HOST:PORT), whatever runs there; SERVICE may be left out. SERVICE=HOST:PORT is for that service (variable HANSE_TARGET)")
+	f.tls.add(cmd)
+	f.who = identityFlag(cmd)
 }
 
 func runCall(ctx context.Context, u *ui.UI, f *callFlags, args []string) error {
@@ -225,17 +230,21 @@ func (f *callFlags) hint(err error, failed *call.StatusError) error {
 	return fmt.Errorf("%w\n  (%s)", err, hint)
 }
 
-// readTargets reads which services are called at a fixed place. A context that was asked for says where all are.
+// readTargets reads which services are called at a fixed place. A context says where all are: --target wins over that of the environment only, and
+// HANSE_TARGET over none.
 func (f *callFlags) readTargets() (err error) {
-	name := *f.place.context
-	switch given := name != "" && name != os.Getenv("HANSE_CONTEXT"); {
-	case given && len(f.target) > 0:
-		return ui.Usagef("--context says where the system is, and so does --target").Then("keep one of them")
-	case given:
-		f.targets = targets{}
-	default:
-		f.targets, err = parseTargets(f.target)
+	other := f.place.given()
+	environment := os.Getenv("HANSE_TARGET")
+	if f.place.context.name != "" && other == "" {
+		environment = ""
 	}
+	if other == "" && len(f.target) > 0 {
+		other = "--target"
+	}
+	if f.place.context.given() && other != "" {
+		return besideContext(other)
+	}
+	f.targets, err = parseTargets(f.target, environment)
 	return err
 }
 
@@ -261,12 +270,12 @@ func (f *callFlags) connect(ctx context.Context, service string) (*connection, e
 	if err != nil {
 		return nil, err
 	}
-	if secure != nil && *f.who != "" && *f.who != "off" && os.Getenv("HANSE_IDENTITY") != *f.who {
+	if secure != nil && f.who.given() && f.who.name != "off" {
 		return nil, ui.Usagef("--identity and the flags of --tls exclude each other").Then("keep one of them")
 	}
 	if f.targets.direct != "" {
 		if secure == nil {
-			who, err := findIdentity(*f.who, nil)
+			who, err := findIdentity(f.who, nil)
 			if err != nil {
 				return nil, err
 			}
@@ -296,7 +305,7 @@ func (f *callFlags) connect(ctx context.Context, service string) (*connection, e
 		registry = c.where.registry
 	}
 	if secure == nil {
-		who, err := findIdentity(*f.who, c.where)
+		who, err := findIdentity(f.who, c.where)
 		if err != nil {
 			return nil, err
 		}

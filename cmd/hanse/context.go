@@ -1,8 +1,6 @@
 package main
 
 import (
-	"os"
-
 	"github.com/hanse-go/hanse"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/contexts"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
@@ -88,8 +86,8 @@ func newContextLs(u *ui.UI) *cobra.Command {
 }
 
 // contextFlag gives cmd the flag --context.
-func contextFlag(cmd *cobra.Command) *string {
-	name := cmd.Flags().String("context", os.Getenv("HANSE_CONTEXT"), "the running system that contexts.yaml has under this `NAME`; see hanse context")
+func contextFlag(cmd *cobra.Command) *named {
+	context := namedFlag(cmd, "context", "HANSE_CONTEXT", "the running system that contexts.yaml has under this `NAME`; see hanse context")
 	_ = cmd.RegisterFlagCompletionFunc("context", func(*cobra.Command, []string, string) (names []string, _ cobra.ShellCompDirective) {
 		if file, err := contexts.Read(); err == nil {
 			for _, c := range file.Contexts {
@@ -98,24 +96,29 @@ func contextFlag(cmd *cobra.Command) *string {
 		}
 		return names, cobra.ShellCompDirectiveNoFileComp
 	})
-	return name
+	return context
 }
 
-// chosenContext returns the context that the value of --context names, nil for none. other is a flag that was given and says where the system is,
+// chosenContext returns the context that --context names, nil for none. other is a flag that was given and says where the system is,
 // too, "" for none: the context of the environment gives way to it, and one that was given beside it is a mistake.
-func chosenContext(name *string, other string) (*contexts.Context, error) {
-	if name == nil || *name == "" {
+func chosenContext(context *named, other string) (*contexts.Context, error) {
+	if context == nil || context.name == "" {
 		return nil, nil
 	}
-	if other != "" && *name == os.Getenv("HANSE_CONTEXT") {
+	if other != "" && !context.given() {
 		return nil, nil
 	}
 	if other != "" {
-		return nil, ui.Usagef("--context says where the system is, and so does %s", other).Then("keep one of them")
+		return nil, besideContext(other)
 	}
 	file, err := contexts.Read()
 	if err != nil {
 		return nil, err
 	}
-	return file.Find(*name)
+	return file.Find(context.name)
+}
+
+// besideContext is the error for another flag that says where the system is.
+func besideContext(other string) error {
+	return ui.Usagef("--context says where the system is, and so does %s", other).Then("keep one of them")
 }

@@ -1,13 +1,17 @@
 package main
 
 import (
+	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/hanse-go/hanse/cmd/hanse/internal/call"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/contexts"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/outside"
 	"github.com/spf13/cobra"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 )
 
 // contextsFile makes a contexts.yaml that counts for this test.
@@ -61,6 +65,92 @@ func TestProductionEvents(t *testing.T) {
 			t.Errorf("%s: %v", c.args, err)
 		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
 			t.Errorf("%s: %v", c.args, err)
+		}
+	}
+}
+
+// TestContextCombinations says of all combinations of flags and variables which context counts, which are refused, and that what changes something is
+// done in production only with its name twice.
+func TestContextCombinations(t *testing.T) {
+	contextsFile(t, `contexts:
+  - {name: prod, registry: "static:cart=127.0.0.1:1", production: true}
+  - {name: staging, registry: "static:cart=127.0.0.1:2"}
+`)
+	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
+	t.Chdir(t.TempDir())
+	unsafe := &call.Method{Desc: healthpb.File_grpc_health_v1_health_proto.Services().Get(0).Methods().ByName("Check")}
+	contextFlags := map[string]string{"": "", "--context=": "", "--context=prod": "prod", "--context=staging": "staging"}
+	places := []string{"", "--registry=static:cart=127.0.0.1:3", "--backplane=nats://127.0.0.1:1", "--system=shop", "--system=other", "--system="}
+	fixed := []string{"", "--target=127.0.0.1:4", "--target=cart=127.0.0.1:4", "--target=catalog=127.0.0.1:4"}
+	for _, variable := range []string{"", "prod", "staging"} {
+		for _, system := range []string{"", "shop"} {
+			for _, target := range []string{"", "cart=127.0.0.1:5"} {
+				for flag, named := range contextFlags {
+					for _, place := range places {
+						for _, to := range fixed {
+							for _, confirm := range []string{"", "prod", "staging"} {
+								t.Setenv("HANSE_CONTEXT", variable)
+								t.Setenv("HANSE_SYSTEM", system)
+								t.Setenv("HANSE_TARGET", target)
+								args := []string{flag, place, to, "--confirm=" + confirm}
+								args = slices.DeleteFunc(args, func(a string) bool { return a == "" || a == "--confirm=" })
+								what := fmt.Sprintf("HANSE_CONTEXT=%s HANSE_SYSTEM=%s HANSE_TARGET=%s hanse call %s cart/Check", variable, system, target, strings.Join(args, " "))
+
+								// What the guide says: a flag wins over HANSE_CONTEXT, and is a mistake beside --context.
+								elsewhere := place != "" && place != "--system="
+								context, conflict := named, named != "" && (elsewhere || to != "")
+								toFixed := to == fixed[1] || to == fixed[2]
+								if flag == "" && !elsewhere && !toFixed {
+									context = variable
+								}
+								refused := context == "prod" && confirm != "prod"
+
+								var f callFlags
+								cmd := &cobra.Command{}
+								f.add(cmd)
+								if err := cmd.ParseFlags(args); err != nil {
+									t.Fatal(what, err)
+								}
+								err := f.readTargets()
+								var at *connection
+								if err == nil {
+									at, err = f.connect(t.Context(), "cart")
+								}
+								if conflict {
+									if err == nil || !strings.Contains(err.Error(), "--context says where the system is, and so does --") {
+										t.Errorf("%s: %v, want that it is refused", what, err)
+									}
+								} else if err != nil {
+									if context != "" || strings.Contains(err.Error(), "says where") {
+										t.Errorf("%s: %v", what, err)
+									}
+								} else {
+									got := ""
+									if at.where != nil && at.where.context != nil {
+										got = at.where.context.Name
+									}
+									if err := at.mayCall(unsafe); got != context || (err != nil) != refused {
+										t.Errorf("%s: in the context %q, want %q; %v, want refused %v", what, got, context, err, refused)
+									}
+								}
+								if at != nil {
+									at.end()
+								}
+								if to != "" {
+									continue
+								}
+								p, err := f.place.find() // as commands that have no --target do
+								if conflict != (err != nil && strings.Contains(err.Error(), "so does")) {
+									t.Errorf("%s: the place: %v", what, err)
+								}
+								if err == nil && (p.mayChange() != nil) != refused {
+									t.Errorf("%s: %v, want refused %v", what, p.mayChange(), refused)
+								}
+							}
+						}
+					}
+				}
+			}
 		}
 	}
 }

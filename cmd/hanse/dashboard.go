@@ -20,7 +20,7 @@ import (
 // outsideFlags say which running system is looked at from outside.
 type outsideFlags struct {
 	placeFlags
-	who *string // --identity
+	who *named // --identity
 }
 
 func (f *outsideFlags) add(cmd *cobra.Command) {
@@ -117,7 +117,7 @@ func (f *outsideFlags) options(ctx context.Context, where *place, services []str
 		}
 	}
 	c := where.context
-	who, err := findIdentity(*f.who, where)
+	who, err := findIdentity(f.who, where)
 	if err != nil {
 		return o, err
 	}
@@ -126,7 +126,7 @@ func (f *outsideFlags) options(ctx context.Context, where *place, services []str
 		system, backplane = here.Name, here.Backplane
 	}
 	o = outside.Options{
-		Name: cmp.Or(system, *f.system, folderName(where.folder), localName(where.urls), "a system"), Place: where.name, Services: services, Watch: func(ctx context.Context, notify func([]discovery.Instance)) error {
+		Name: cmp.Or(system, f.system.name, folderName(where.folder), localName(where.urls), "a system"), Place: where.name, Services: services, Watch: func(ctx context.Context, notify func([]discovery.Instance)) error {
 			return where.watch(ctx, services, notify)
 		},
 		Reach: reach.Options{System: system, Registry: where.registry, Identity: who, Backplane: backplane, Logger: quiet},

@@ -48,9 +48,9 @@ func parent(cmd *cobra.Command, children ...*cobra.Command) *cobra.Command {
 
 // eventsFlags say where events are looked for.
 type eventsFlags struct {
-	system    *string
+	system    *named
 	backplane string
-	context   *string // nil: the command takes none
+	context   *named // nil: the command takes none
 
 	changes func() bool // whether the command will change something; nil: never
 	production
@@ -78,7 +78,7 @@ func (f *eventsFlags) inContext() (*contexts.Context, error) {
 	switch {
 	case f.backplane != "":
 		other = "--backplane"
-	case systemGiven(f.system):
+	case f.system.given():
 		other = "--system"
 	}
 	c, err := chosenContext(f.context, other)
@@ -115,11 +115,11 @@ func (f *eventsFlags) find() (at *eventsAt, backplane string, err error) {
 		return &eventsAt{system: cmp.Or(c.System, natsdiscovery.DefaultSystem), name: "the context " + c.Name}, c.Backplane, nil
 	}
 	url := f.backplane
-	if url == "" && *f.system == os.Getenv("HANSE_SYSTEM") && os.Getenv("HANSE_BACKPLANE") != "off" {
+	if url == "" && !f.system.given() && os.Getenv("HANSE_BACKPLANE") != "off" {
 		url = os.Getenv("HANSE_BACKPLANE")
 	}
 	if url != "" {
-		system := cmp.Or(*f.system, "default")
+		system := cmp.Or(f.system.name, "default")
 		return &eventsAt{system: system, name: fmt.Sprintf("the system %s on %s", system, hanse.NATS(url))}, url, nil
 	}
 	running, err := systems.List()
@@ -138,17 +138,17 @@ func (f *eventsFlags) find() (at *eventsAt, backplane string, err error) {
 	}
 	var names []string
 	for _, s := range running {
-		if names = append(names, s.Name); s.Name == *f.system {
+		if names = append(names, s.Name); s.Name == f.system.name {
 			return found(s.Name, s.Dir, s.Backplane)
 		}
 	}
 	for _, h := range hubs {
-		if names = append(names, h.Name); h.Name == *f.system {
+		if names = append(names, h.Name); h.Name == f.system.name {
 			return found(h.Name, h.Dir, h.Backplane)
 		}
 	}
-	if *f.system != "" {
-		return nil, "", noSystem(*f.system, names)
+	if f.system.name != "" {
+		return nil, "", noSystem(f.system.name, names)
 	}
 	dir, err := os.Getwd()
 	if err != nil {

@@ -13,8 +13,7 @@ import (
 func TestRedeliverTwice(t *testing.T) {
 	p := newMachine(t)
 	_, backplane := p.hub(t.TempDir(), "--dir", t.TempDir(), "--system", "shop")
-	system := "shop"
-	flags := eventsFlags{system: &system, backplane: string(backplane)}
+	flags := eventsFlags{system: &named{name: "shop"}, backplane: string(backplane)}
 	at, err := flags.open(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -24,7 +24,7 @@ const gatewayIdentity = "hanse-gateway"
 func newGateway(u *ui.UI) *cobra.Command {
 	g := newEdge()
 	var where placeFlags
-	var who *string
+	var who *named
 	format := "text"
 	cmd := &cobra.Command{
 		Use:   "gateway",
@@ -63,7 +63,7 @@ the gateway does.`,
 			if g.Logger, err = newLogger(u, format, slog.LevelInfo); err != nil {
 				return err
 			}
-			return runGateway(cmd.Context(), u, g, &where, *who)
+			return runGateway(cmd.Context(), u, g, &where, who)
 		},
 	}
 	f := cmd.Flags()
@@ -107,7 +107,7 @@ func gatewayTelemetry(collector string) (telemetry.Config, error) {
 }
 
 // runGateway runs the gateway in front of the system at the place until ctx ends, or who started it has.
-func runGateway(ctx context.Context, u *ui.UI, g *edge.Gateway, where *placeFlags, who string) error {
+func runGateway(ctx context.Context, u *ui.UI, g *edge.Gateway, where *placeFlags, who *named) error {
 	ctx, cancel, err := whileParentLives(ctx, "hanse gateway")
 	if err != nil {
 		return err

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"os"
 	"slices"
 
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
@@ -18,15 +17,15 @@ import (
 const cliIdentity = "hanse-cli"
 
 // identityFlag gives cmd the flag --identity.
-func identityFlag(cmd *cobra.Command) *string {
-	return cmd.Flags().String("identity", os.Getenv("HANSE_IDENTITY"), "show the certificate in this `folder` (tls.crt, tls.key, ca.crt; or cert=FILE,key=FILE,ca=FILE) and demand that of the service; off: plaintext (default that of hanse dev for its system)")
+func identityFlag(cmd *cobra.Command) *named {
+	return namedFlag(cmd, "identity", "HANSE_IDENTITY", "show the certificate in this `folder` (tls.crt, tls.key, ca.crt; or cert=FILE,key=FILE,ca=FILE) and demand that of the service; off: plaintext (default that of hanse dev for its system)")
 }
 
 // findIdentity returns who this command is towards services at the place: as --identity says, or the context that names the place, else by
 // the authority of the system that hanse dev runs. It returns nil for nobody.
-func findIdentity(flag string, p *place) (identity.Source, error) {
-	says := "--identity"
-	if p != nil && p.context != nil && p.context.Identity != "" && flag == os.Getenv("HANSE_IDENTITY") {
+func findIdentity(who *named, p *place) (identity.Source, error) {
+	flag, says := who.name, "--identity"
+	if p != nil && p.context != nil && p.context.Identity != "" && !who.given() {
 		flag, says = p.context.Identity, "identity of "+p.name
 	}
 	if flag == "off" {

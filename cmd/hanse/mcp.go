@@ -103,7 +103,7 @@ func runMCP(ctx context.Context, u *ui.UI, f *mcpFlags, services []string) error
 			return err
 		}
 	}
-	who, err := findIdentity(*f.who, where)
+	who, err := findIdentity(f.who, where)
 	if err != nil {
 		return err
 	}

@@ -79,7 +79,7 @@ func operate(u *ui.UI, action control.Action, cmd *cobra.Command) *cobra.Command
 		} else {
 			requests = append(requests, control.Request{Action: action, Services: args})
 		}
-		sys, err := findSystem(*system)
+		sys, err := findSystem(system.name)
 		if err != nil {
 			return err
 		}
@@ -122,9 +122,9 @@ func asUI(err error) error {
 }
 
 // completeServices completes the names of the services, and of the programs that only call, of the running system.
-func completeServices(system *string, suffix string) cobra.CompletionFunc {
+func completeServices(system *named, suffix string) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-		sys, err := findSystem(*system)
+		sys, err := findSystem(system.name)
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}

@@ -29,10 +29,10 @@ var quiet = slog.New(slog.DiscardHandler)
 
 // placeFlags say where services are looked for.
 type placeFlags struct {
-	system     *string
+	system     *named
 	registries []string
 	backplane  string
-	context    *string // nil: the command takes none
+	context    *named // nil: the command takes none
 	production
 }
 
@@ -59,7 +59,7 @@ func (f *placeFlags) given() string {
 		return "--backplane"
 	case len(f.registries) > 0:
 		return "--registry"
-	case systemGiven(f.system):
+	case f.system.given():
 		return "--system"
 	}
 	return ""
@@ -101,7 +101,7 @@ func (f *placeFlags) find() (*place, error) {
 		return nil, err
 	}
 	urls, backplane := f.registries, f.backplane
-	if len(urls) == 0 && (*f.system == "" || backplane != "") {
+	if len(urls) == 0 && (f.system.name == "" || backplane != "") {
 		urls = strings.Fields(os.Getenv("HANSE_REGISTRY"))
 	}
 	switch env := os.Getenv("HANSE_BACKPLANE"); {
@@ -110,13 +110,13 @@ func (f *placeFlags) find() (*place, error) {
 		backplane = env
 	}
 	if backplane != "" {
-		return placeOn(urls, backplane, *f.system)
+		return placeOn(urls, backplane, f.system.name)
 	}
 	if len(urls) > 0 {
 		return placeOn(urls, "", "")
 	}
-	if *f.system != "" {
-		return namedPlace(running, *f.system)
+	if f.system.name != "" {
+		return namedPlace(running, f.system.name)
 	}
 	return folderPlace(running)
 }
@@ -124,8 +124,8 @@ func (f *placeFlags) find() (*place, error) {
 // isDev reports whether hanse dev runs the system of the name, or else that of the current folder. Its own backplane may be that of the environment;
 // its registry is not there.
 func (f *placeFlags) isDev(running []systems.System) bool {
-	if *f.system != "" {
-		return slices.Contains(systemNames(running), *f.system)
+	if f.system.name != "" {
+		return slices.Contains(systemNames(running), f.system.name)
 	}
 	dir, err := os.Getwd()
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 )
 
 // systemFlag gives cmd the flag --system.
-func systemFlag(cmd *cobra.Command) *string {
+func systemFlag(cmd *cobra.Command) *named {
 	return systemFlagAmong(cmd, func() []string {
 		list, _ := systems.List()
 		return systemNames(list)
@@ -19,16 +19,13 @@ func systemFlag(cmd *cobra.Command) *string {
 }
 
 // systemFlagAmong gives cmd the flag --system, which is completed with names.
-func systemFlagAmong(cmd *cobra.Command, names func() []string) *string {
-	name := cmd.Flags().String("system", os.Getenv("HANSE_SYSTEM"), "the system to use, by `NAME` (default that of the folder, or the only one that runs)")
+func systemFlagAmong(cmd *cobra.Command, names func() []string) *named {
+	system := namedFlag(cmd, "system", "HANSE_SYSTEM", "the system to use, by `NAME` (default that of the folder, or the only one that runs)")
 	_ = cmd.RegisterFlagCompletionFunc("system", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return names(), cobra.ShellCompDirectiveNoFileComp
 	})
-	return name
+	return system
 }
-
-// systemGiven reports whether the value of --system was given, and not only in the environment.
-func systemGiven(name *string) bool { return *name != os.Getenv("HANSE_SYSTEM") }
 
 // findSystem returns the running system of that name; without a name the one of the current folder or of a folder above it, or else
 // the only one that runs.

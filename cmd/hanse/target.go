@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os"
 	"strings"
 
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
@@ -14,10 +13,10 @@ type targets struct {
 	service map[string]string // by name
 }
 
-// parseTargets reads --target, which is a place or SERVICE=PLACE as programs take it, and besides it HANSE_TARGET. The flag wins.
-func parseTargets(flags []string) (t targets, err error) {
+// parseTargets reads --target, which is a place or SERVICE=PLACE as programs take it, and besides it HANSE_TARGET, which is environment. The flag wins.
+func parseTargets(flags []string, environment string) (t targets, err error) {
 	t.service = make(map[string]string)
-	for _, s := range strings.Fields(os.Getenv("HANSE_TARGET")) {
+	for _, s := range strings.Fields(environment) {
 		service, place, ok := serviceTarget(s)
 		if !ok {
 			return t, ui.Usagef("HANSE_TARGET: %q is not SERVICE=TARGET", s).Then("write cart=localhost:8443, or cart=dns:///cart.example.com:8443")

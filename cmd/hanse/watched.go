@@ -76,7 +76,7 @@ const watchedHelp = `The system is the one that hanse dev runs for this folder, 
 so on this machine, is found in the same way; --system says which by its name, and --context by its context.`
 
 // watchedFlags say which of them is asked.
-type watchedFlags struct{ system, context *string }
+type watchedFlags struct{ system, context *named }
 
 // add adds the flags --system and --context.
 func (f *watchedFlags) add(cmd *cobra.Command) {
@@ -94,7 +94,7 @@ func (f *watchedFlags) add(cmd *cobra.Command) {
 // only one. What hanse dev runs comes before what a dashboard shows.
 func (f *watchedFlags) find() (*watched, error) {
 	other := ""
-	if systemGiven(f.system) {
+	if f.system.given() {
 		other = "--system"
 	}
 	c, err := chosenContext(f.context, other)
@@ -113,8 +113,8 @@ func (f *watchedFlags) find() (*watched, error) {
 	if err != nil {
 		return nil, err
 	}
-	if *f.system != "" {
-		return namedWatched(list, *f.system)
+	if f.system.name != "" {
+		return namedWatched(list, f.system.name)
 	}
 	dir, err := os.Getwd()
 	if err != nil {
