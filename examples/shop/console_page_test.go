@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -156,6 +157,25 @@ func TestConsolePage(t *testing.T) {
 	v.shows(".commands", "Not possible: streams have frames")
 	v.click("its trace", button("Open the trace"))
 	v.until("the trace", `/^\/traces\/[0-9a-f]{32}$/.test(location.pathname) && document.querySelectorAll("[role=treeitem]").length > 0`)
+}
+
+// TestConsoleAnswerIsSeen makes a call with a long form in low windows: the answer is in sight when it comes, and the button wherever the form is.
+func TestConsoleAnswerIsSeen(t *testing.T) {
+	shop := observe(t)
+	v := shop.look(t)
+	seen := func(element string) string {
+		return fmt.Sprintf(`((e) => { if (!e) return false; const b = e.getBoundingClientRect(); return b.width > 0 && b.top >= 0 && b.bottom <= innerHeight && e.contains(document.elementFromPoint(b.x + b.width / 2, b.y + b.height / 2)); })(%s)`, element)
+	}
+	for _, size := range []struct{ width, height int64 }{{1280, 720}, {1600, 1000}, {900, 720}, {400, 720}} {
+		v.screen(size.width, "dark")
+		v.do("the size", call(emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: size.width, Height: size.height, DeviceScaleFactor: 1, Mobile: size.width < 600}))
+		v.open(`/console?method=checkout/shop.checkout.v1.Checkout/PlaceOrder&body={"key":"a","address":{"name":"Ada"},"card":{"number":"4242"},"expectedTotal":{"currency":"EUR"}}`)
+		for _, where := range []string{"the top", "the end"} {
+			v.until(fmt.Sprintf("the form from %s, %d px", where, size.width), fmt.Sprintf(`((f) => f && (main.scrollTo(0, 0), main.scrollTop = %q === "the top" ? 0 : f.getBoundingClientRect().bottom - main.clientHeight, true))(document.querySelector(".request"))`, where))
+			v.until(fmt.Sprintf("Call, from %s, %d px", where, size.width), seen(button("Call"))+` && (`+button("Call")+`.click(), true)`)
+			v.until(fmt.Sprintf("the answer, from %s, %d px", where, size.width), `document.querySelector(".answer-head")?.innerText.includes("InvalidArgument") && `+seen(`document.querySelector(".answer-error strong")`))
+		}
+	}
 }
 
 // values are the JSON values of a text, one after the other.

@@ -158,4 +158,16 @@ func TestTracesPage(t *testing.T) {
 	v.click("Open in console", button("Open in console"))
 	v.until("the same call", `location.pathname === "/console" && location.search.startsWith("?method=payment%2Fshop.payment.v1.Payments%2FCharge")`)
 	v.shows("main h1", "Console")
+	// What no trace holds is not sent as if it were a value: it is asked for.
+	number := one("input", "card.number")
+	v.until("the card without what nobody may see", number+`?.value === "" && `+one("input", "card.holder")+`.value !== ""`)
+	v.until("it is asked for", `[...document.querySelectorAll(".form-field")].filter((f) => f.querySelector(":scope > .form-left")).map((f) => f.querySelector("label").innerText).join() === "number,code"`)
+	v.picture("repeat")
+	v.click("Copy as", button("Copy as"))
+	v.until("the rest of it", `/holder.*Johann Buddenbrook/.test(document.querySelector("[data-command='hanse call']")?.innerText)`)
+	if text := v.text(`document.querySelector("[data-command='hanse call']").innerText`); strings.Contains(text, "redacted") {
+		t.Errorf("the mark is sent as a value:\n%s", text)
+	}
+	v.fill("the number", number, "4242 4242 4242 4242")
+	v.until("only the other one is asked for", `[...document.querySelectorAll(".form-left")].length === 1 && new URLSearchParams(location.search).get("body").includes("4242")`)
 }

@@ -16,6 +16,7 @@ import { curl, grpcurl, hanse, type Call } from "./commands";
 import { Form } from "./form";
 import { forget, history, remember, type Past } from "./history";
 import { indent } from "./json";
+import { unmark } from "./marks";
 import "./console.css";
 import { kind, parseChoice, type Contracts, type Message, type Method } from "./types";
 
@@ -100,22 +101,30 @@ function Console() {
               <History />
             </div>
           </div>
-          <Card title="Answer">
-            <Answer />
-          </Card>
+          <div class="console-answer">
+            <Card title="Answer">
+              <Answer />
+            </Card>
+          </div>
         </div>
       )}
     </Frame>
   );
 }
 
+/** reveal scrolls to the answer where it stands below the request, and out of sight. */
+function reveal(): void {
+  requestAnimationFrame(() => document.querySelector(".console-answer")?.scrollIntoView({ block: matchMedia("(max-width: 1000px)").matches ? "start" : "nearest" }));
+}
+
 function Request({ service, id, method, contracts }: { service: string; id: string; method: Method; contracts: Contracts }) {
   const whole = `${service}/${id}`;
   const message = contracts.messages[method.input];
-  const [text, setText] = useState(() => {
-    const given = param("body");
-    return given ? indent(given) : (bodies.get(whole) ?? skeleton(message));
-  });
+  // What is repeated may lack values that no trace holds: they are typed in again.
+  const address = param("body");
+  const given = useMemo(() => unmark(address, contracts, method.input), [address, contracts]);
+  const [left, setLeft] = useState(given.left);
+  const [text, setText] = useState(() => (address ? given.text : (bodies.get(whole) ?? skeleton(message))));
   const [metadata, setMetadata] = useState<[string, string][]>(keptMetadata);
   const view = param("view", "form");
   const timeout = param("timeout");
@@ -134,14 +143,17 @@ function Request({ service, id, method, contracts }: { service: string; id: stri
   };
   useEffect(() => () => clearTimeout(timer.current), []);
   // Another body in the address (history, back) is another message here.
-  const address = param("body");
   useEffect(() => {
-    if (address && parsed(address).value && indent(address) !== indent(text)) setText(indent(address));
+    if (!address || !parsed(address).value) return;
+    if (indent(given.text) === indent(text)) return;
+    setLeft(given.left);
+    setText(given.text);
   }, [address]);
 
   const live = open.value && sending.value && made.value?.service === service && made.value.method === id;
   const pairs = metadata.filter(([n]) => n.trim() !== "").map(([n, v]): [string, string] => [n.trim(), v]);
   const wrong = body.error ?? (Number.isNaN(ms) ? "the deadline is no time: write 5s or 500ms" : undefined);
+  const [copying, setCopying] = useState(false);
   const start = () => {
     if (wrong || refused) return;
     clearTimeout(timer.current);
@@ -149,9 +161,12 @@ function Request({ service, id, method, contracts }: { service: string; id: stri
     call(
       { service, method: id, metadata: pairs, timeout_ms: ms, message: method.client_stream && text.trim() === "" ? undefined : text.trim() || "{}", end: !method.client_stream },
       { clientStream: !!method.client_stream, serverStream: !!method.server_stream },
-      (m, end) =>
-        remember({ method: whole, body: m.message ?? "", metadata: m.metadata, timeout, at: m.began, code: end.code === 0 ? "OK" : (end.code_name ?? ""), duration: end.at, trace: m.trace }),
+      (m, end) => {
+        if (m.clientStream) reveal();
+        remember({ method: whole, body: m.message ?? "", metadata: m.metadata, timeout, at: m.began, code: end.code === 0 ? "OK" : (end.code_name ?? ""), duration: end.at, trace: m.trace });
+      },
     );
+    if (!method.client_stream) reveal(); // else there is more to be written first
   };
   const callOrSend = () => (live ? !body.error && send(text.trim() || "{}") : start());
   useKeys([{ keys: "ctrl+Enter", what: "call the method, or send the message", group: "This page", run: callOrSend }], [text, whole, live, metadata, timeout]);
@@ -182,7 +197,7 @@ function Request({ service, id, method, contracts }: { service: string; id: stri
       {view === "json" ? (
         <textarea class="input" aria-label="message as JSON" rows={Math.min(24, Math.max(6, text.split("\n").length + 1))} spellcheck={false} aria-invalid={!!body.error} value={text} onInput={(e) => edit(e.currentTarget.value)} />
       ) : body.value ? (
-        <Form contracts={contracts} type={method.input} value={body.value} onChange={(v) => edit(JSON.stringify(v, null, 2))} />
+        <Form contracts={contracts} type={method.input} value={body.value} left={left} onChange={(v) => edit(JSON.stringify(v, null, 2))} />
       ) : (
         <p class="note">The form shows the message again when its JSON is right.</p>
       )}
@@ -224,10 +239,15 @@ function Request({ service, id, method, contracts }: { service: string; id: stri
           <kbd>Ctrl</kbd> <kbd>Enter</kbd>
         </span>
         <span class="grow" />
-        <CopyAs
+        <Button small icon="copy" pressed={copying} aria-expanded={copying} onClick={() => setCopying(!copying)}>
+          Copy as
+        </Button>
+      </div>
+      {copying && (
+        <Commands
           call={{ service, method: id, messages: [text.trim() || "{}"], metadata: pairs, timeout: ms || undefined, clientStream: !!method.client_stream, serverStream: !!method.server_stream, endpoint: endpointOf(service) }}
         />
-      </div>
+      )}
       {refused && <p class="note">This system is only shown here: methods that are not marked NO_SIDE_EFFECTS are not called.</p>}
     </form>
   );
@@ -261,35 +281,29 @@ function Metadata({ pairs, onChange }: { pairs: [string, string][]; onChange: (p
   );
 }
 
-/** CopyAs shows the call as commands. */
-function CopyAs({ call: c }: { call: Call }) {
-  const [shown, setShown] = useState(false);
+/** Commands are the call for a terminal. */
+function Commands({ call: c }: { call: Call }) {
   const list: { name: string; command?: string; why?: string }[] = [{ name: "hanse call", command: hanse(c) }, { name: "grpcurl", ...grpcurl(c) }, { name: "curl", ...curl(c) }];
+  const box = useRef<HTMLUListElement>(null);
+  useEffect(() => box.current?.scrollIntoView({ block: "nearest" }), []);
   return (
-    <>
-      <Button small icon="copy" pressed={shown} aria-expanded={shown} onClick={() => setShown(!shown)}>
-        Copy as
-      </Button>
-      {shown && (
-        <ul class="commands">
-          {list.map((l) => (
-            <li key={l.name}>
-              <div class="commands-head">
-                <b>{l.name}</b>
-                {l.command && <Copy text={l.command} label={`copy as ${l.name}`} />}
-              </div>
-              {l.command ? (
-                <pre class="json" tabIndex={0} data-command={l.name}>
-                  {l.command}
-                </pre>
-              ) : (
-                <p class="note">Not possible: {l.why}.</p>
-              )}
-            </li>
-          ))}
-        </ul>
-      )}
-    </>
+    <ul class="commands" ref={box}>
+      {list.map((l) => (
+        <li key={l.name}>
+          <div class="commands-head">
+            <b>{l.name}</b>
+            {l.command && <Copy text={l.command} label={`copy as ${l.name}`} />}
+          </div>
+          {l.command ? (
+            <pre class="json" tabIndex={0} data-command={l.name}>
+              {l.command}
+            </pre>
+          ) : (
+            <p class="note">Not possible: {l.why}.</p>
+          )}
+        </li>
+      ))}
+    </ul>
   );
 }
 

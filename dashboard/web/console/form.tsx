@@ -47,10 +47,10 @@ function typeName(f: Field): string {
 
 const deepest = 12;
 
-type Part = { contracts: Contracts; path: string; depth: number };
+type Part = { contracts: Contracts; path: string; depth: number; left: string[] }; // left: paths of values that were left out of a trace
 
 /** Form edits a message. */
-export function Form({ contracts, type, value, onChange, path = "", depth = 0 }: { type: string; value: Value; onChange: (v: Value) => void } & Partial<Part> & { contracts: Contracts }) {
+export function Form({ contracts, type, value, onChange, left, path = "", depth = 0 }: { type: string; value: Value; onChange: (v: Value) => void } & Partial<Part> & Pick<Part, "contracts" | "left">) {
   const message = contracts.messages[type];
   if (!message || message.fields.length === 0) return <p class="note">It has no fields.</p>;
   const set = (f: Field, v: unknown) => {
@@ -65,7 +65,7 @@ export function Form({ contracts, type, value, onChange, path = "", depth = 0 }:
   return (
     <div class="form">
       {message.fields.map((f) => {
-        const part = { contracts, path: path ? `${path}.${f.name}` : f.name, depth };
+        const part = { contracts, path: path ? `${path}.${f.name}` : f.name, depth, left };
         if (!f.oneof) return <FieldRow key={f.name} field={f} value={value[f.json] ?? value[f.name]} onChange={(v) => set(f, v)} {...part} />;
         if (seen.has(f.oneof)) return null;
         seen.add(f.oneof);
@@ -121,6 +121,7 @@ function FieldRow({ field: f, value, onChange, ...part }: { field: Field; value:
         </small>
       </div>
       {f.comment && <p class="form-comment">{f.comment}</p>}
+      {part.left.includes(part.path) && value === undefined && <p class="form-left">No trace holds it: type it in again.</p>}
       {f.map ? (
         <MapInput field={f} value={value} onChange={onChange} {...part} />
       ) : f.repeated ? (
@@ -163,7 +164,7 @@ function Single({ id, field: f, value, onChange, ...part }: { id: string; field:
       );
     return (
       <div class="form-inner">
-        <Form contracts={part.contracts} type={f.type!} value={isObject(value) ? value : {}} onChange={onChange} path={part.path} depth={part.depth + 1} />
+        <Form contracts={part.contracts} type={f.type!} value={isObject(value) ? value : {}} onChange={onChange} left={part.left} path={part.path} depth={part.depth + 1} />
         <Button small tone="ghost" icon="close" label={`remove ${part.path}`} onClick={() => onChange(undefined)} />
       </div>
     );
