@@ -5,8 +5,11 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"strings"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -44,4 +47,29 @@ func TestLateFailure(t *testing.T) {
 	if !l.away() {
 		t.Error("new failures do not take the server for away")
 	}
+}
+
+// TestKeptDial holds that a client's memory of a server to which it could not connect does not outweigh that the server has answered since.
+func TestKeptDial(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &link{log: slog.New(slog.DiscardHandler)}
+		refused := &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
+		_ = l.note(time.Now(), nil)
+		time.Sleep(time.Second)
+		for range logAfter {
+			if err := l.note(time.Now(), refused); !errors.Is(err, refused) {
+				t.Fatalf("a failure became %v", err)
+			}
+		}
+		if l.away() {
+			t.Error("the server is away a second after it answered")
+		}
+		time.Sleep(time.Second)
+		for range logAfter {
+			_ = l.note(time.Now(), refused)
+		}
+		if !l.away() {
+			t.Error("a server to which nobody can connect is not away")
+		}
+	})
 }

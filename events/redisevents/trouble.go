@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"time"
@@ -97,7 +98,7 @@ func (l *link) note(begun time.Time, err error) error {
 			l.log.Info("events: the broker is back", "after", time.Since(l.since).Round(time.Millisecond))
 		}
 		l.failures, l.answered = 0, time.Now()
-	case begun.Before(l.answered): // it says nothing of the server of now
+	case begun.Before(l.answered), isDial(err) && begun.Before(l.answered.Add(keptDial)): // it says nothing of the server of now
 	case errors.Is(err, context.Canceled):
 	default:
 		if l.failures++; l.failures == 1 {
@@ -111,6 +112,14 @@ func (l *link) note(begun time.Time, err error) error {
 		return &awayError{err}
 	}
 	return err
+}
+
+// keptDial is for how long a client that could not connect may answer with that, without trying: it tries once in a second.
+const keptDial = 1500 * time.Millisecond
+
+func isDial(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "dial"
 }
 
 // logAfter is how many failures in a row are more than one that the next request mends.
