@@ -90,7 +90,7 @@ func (s *traceSearch) page(ctx context.Context, q url.Values) (page collector.Tr
 // complete completes names of services, and of fields.
 func (s *traceSearch) complete(cmd *cobra.Command, _ []string, word string) (list []string, _ cobra.ShellCompDirective) {
 	if name, _, ok := strings.Cut(word, ":"); ok {
-		for _, value := range map[string][]string{"status": {"error", "ok", "unset"}, "kind": {"server", "client", "producer", "consumer", "internal"}}[name] {
+		for _, value := range map[string][]string{"status": {"error", "refused", "ok", "unset"}, "kind": {"server", "client", "producer", "consumer", "internal"}}[name] {
 			list = append(list, name+":"+value)
 		}
 		if name != "service" {
@@ -131,6 +131,9 @@ func traceCells(t *collector.TraceSummary, digits int, now time.Time) []string {
 	name := ui.Method(t.Name)
 	if t.Status == "error" {
 		name += " " + ui.Bad.Sprint("✗")
+	}
+	if t.Status == "refused" {
+		name += " " + ui.Faint.Sprint(t.Code)
 	}
 	if t.Gap {
 		name += ui.Faint.Sprint(" (its beginning is not there)")

@@ -31,8 +31,9 @@ func newTraceShow(u *ui.UI) *cobra.Command {
 		Use:   "show ID",
 		Short: "Draw one request: which service did what, when, for how long",
 		Long: `Draw a request as a waterfall. Each span stands below the one that caused it, with how long it took and a bar for when that was: → is the side
-of the caller, ✗ has failed and says why, and ╌ is a span that others name as their cause and nobody sent. Full bars are the critical path, that
-is, what the request waited for; making pale ones faster changes nothing.
+of the caller, ✗ has failed and says why, a status behind the name, such as NOT_FOUND, was the caller's mistake and no failure, and ╌ is a span
+that others name as their cause and nobody sent. Full bars are the critical path, that is, what the request waited for; making pale ones faster
+changes nothing.
 
 ID is the first digits of the trace's, of which logs and hanse trace ls have eight; or a traceparent, or a link of the dashboard, with all 32.
 

@@ -43,9 +43,9 @@ func TestTracesPage(t *testing.T) {
 	v.press("gt")
 	v.until("the page", `location.pathname === "/traces"`)
 	rows := rowsOf("traces")
-	// The good purchase has an error, too: it first asks for an order that is not there.
+	// The good purchase has none, though it first asks for an order that is not there.
 	placed := `(` + rows + `.filter((r) => r.innerText.includes("POST /checkout")))`
-	v.until("both purchases", placed+`.length === 2 && `+placed+`.filter((r) => /\d errors/.test(r.innerText)).length === 1`)
+	v.until("both purchases", placed+`.length === 2 && `+placed+`.filter((r) => /\d errors/.test(r.innerText)).length === 1 && `+placed+`.filter((r) => r.querySelector(".note")?.innerText === "ok" && !r.classList.contains("bad")).length === 1`)
 	v.picture("traces")
 
 	t.Log("search")
@@ -66,6 +66,8 @@ func TestTracesPage(t *testing.T) {
 	v.shows("main", "No trace fits")
 	v.fill("the search", field, "duration<1h status:error")
 	some("those that failed", `r.querySelector(".badge.bad")`)
+	v.fill("the search", field, "status:NOT_FOUND method:GetOrder")
+	v.until("those that were refused", placed+`.length > 0 && !`+rows+`.some((r) => r.innerText.includes("failed"))`)
 	v.fill("the search", field, "duration>")
 	v.until("durations are offered", one("[role=option]", "duration>10ms"))
 	v.fill("the search", field, "duration:fast")
@@ -153,6 +155,10 @@ func TestTracesPage(t *testing.T) {
 	v.picture("span")
 	v.open("/traces?q=PlaceOrder")
 	v.click("the good one", placed+`.find((r) => !/\d errors/.test(r.innerText))`)
+	v.until("what its caller got wrong is said by its name, and not in red", spans+`.some((s) => s.querySelector(".wf-took").innerText.endsWith(" NOT_FOUND")) && !document.querySelector(".wf-row.bad, .trace-note .bad")`)
+	v.picture("refused")
+	v.click("it", spans+`.find((s) => s.querySelector(".wf-took").innerText.endsWith(" NOT_FOUND"))`)
+	v.until("neither there", `document.querySelector(".details .badge[title]")?.innerText === "NOT_FOUND" && !document.querySelector(".details .bad")`)
 	v.click("its charge", spans+`.find((s) => /^payment\s+Payments.Charge\s[^]*, server/.test(s.innerText))`)
 	v.until("both messages", `((b) => b.length === 2 && b[0].innerText.includes("[redacted]") && b[1].innerText.includes('"lastFour": "4242"'))([...document.querySelectorAll(".details .body")])`)
 	v.click("Open in console", button("Open in console"))

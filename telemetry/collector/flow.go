@@ -2,7 +2,6 @@ package collector
 
 import (
 	"cmp"
-	"strconv"
 	"strings"
 )
 
@@ -208,47 +207,8 @@ func isAddress(name string) bool {
 	return name == "localhost" || strings.ContainsAny(name, ".:") || name == ""
 }
 
-var codeNames = [...]string{
-	"OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED",
-	"RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
-}
-
-// grpcStatus writes a status as its name.
-func grpcStatus(s string) string {
-	if s != "" && s[0] >= '0' && s[0] <= '9' {
-		if n, err := strconv.Atoi(s); err == nil && n < len(codeNames) {
-			return codeNames[n]
-		}
-	}
-	return strings.ToUpper(s)
-}
-
-// judge says whether calls of the flow failed, where told is what the program says of them. A status that is no fault of the server is no
-// failure, whichever side tells it: a client that is told NOT_FOUND may ask whether something is there. It is the rule of the semantic
-// conventions for servers, and the one place that has it for the map, the tables, problems and colours.
-func (f *flow) judge(told bool) {
-	switch {
-	case f.kind == KindRPC && f.status != "" && f.status != "OK" && f.status != otherStatus:
-		f.failed = serverFault(f.status)
-		f.refused = !f.failed
-	case f.kind == KindHTTP && strings.HasPrefix(f.status, "4"):
-		f.failed, f.refused = false, true
-	case f.kind == KindHTTP && strings.HasPrefix(f.status, "5"):
-		f.failed = true
-	default:
-		f.failed = told
-	}
-}
+// judge says how the calls of the flow ended, where told is whether the program says that they failed.
+func (f *flow) judge(told bool) { f.failed, f.refused = judge(f.kind, f.status, told) }
 
 // otherStatus is that of calls made of spans that failed and have none.
 const otherStatus = "ERROR"
-
-// serverFault reports whether a status of gRPC is a fault of the server.
-func serverFault(status string) bool {
-	switch status {
-	case "CANCELLED", "INVALID_ARGUMENT", "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION",
-		"ABORTED", "OUT_OF_RANGE", "UNAUTHENTICATED":
-		return false
-	}
-	return true
-}

@@ -428,6 +428,26 @@ func TestErrors(t *testing.T) {
 		if (len(d.Methods[0].Faults) == 1) != fault {
 			t.Errorf("%s: %+v", status, d.Methods[0])
 		}
+		// Lists and pictures of traces say the same.
+		all := map[string]string{"status:error": "error", "status:refused": "refused", "status:" + status: map[bool]string{true: "error", false: "refused"}[fault]}
+		for query, says := range all {
+			page, err := c.Traces(t.Context(), collector.TraceQuery{Filter: query, Limit: 1000})
+			if want := map[bool]int{true: 300}[fault == (says == "error")]; err != nil || len(page.Traces) != want {
+				t.Errorf("%s: %s finds %d, want %d, %v", status, query, len(page.Traces), want, err)
+			}
+			for _, s := range page.Traces {
+				if s.Status != says || s.Code != status || (s.Errors > 0) != fault {
+					t.Fatalf("%s: %+v", status, s)
+				}
+				if tr, err := c.Trace(t.Context(), s.TraceID); err != nil || tr.Errors != s.Errors || tr.Spans[0].Status != says || tr.Spans[0].Code != status {
+					t.Fatalf("%s: %+v, %v", status, tr, err)
+				}
+				break
+			}
+		}
+		if page, err := c.Traces(t.Context(), collector.TraceQuery{Errors: true}); err != nil || (len(page.Traces) > 0) != fault {
+			t.Errorf("%s: %d failed, %v", status, len(page.Traces), err)
+		}
 		problems, err := c.Problems(t.Context())
 		if err != nil || (len(problems) > 0) != fault {
 			t.Errorf("%s: %+v, %v", status, problems, err)

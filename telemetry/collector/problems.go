@@ -156,9 +156,9 @@ func (c *Collector) explain(ctx context.Context, pr Problem, t counted) Problem 
 		return pr
 	}
 	// The cause is the deepest span that failed below the service's own.
-	at := slices.IndexFunc(trace.Spans, func(s Span) bool { return s.Service == pr.Service && s.Status == "error" })
+	at := slices.IndexFunc(trace.Spans, func(s Span) bool { return s.Service == pr.Service && s.Status == statusFailed })
 	for i := at + 1; at >= 0 && i < len(trace.Spans); i++ {
-		if s := &trace.Spans[i]; s.Parent == at && s.Status == "error" {
+		if s := &trace.Spans[i]; s.Parent == at && s.Status == statusFailed {
 			at = i
 		}
 	}

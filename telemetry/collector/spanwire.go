@@ -12,8 +12,9 @@ type spanHead struct {
 	trace, span, parent []byte
 	name                []byte
 	kind                byte
-	failed              bool
-	start, end          int64 // nanoseconds since 1970
+	failed, refused     bool   // as judge says
+	code                string // NOT_FOUND, 404; "" where there is none
+	start, end          int64  // nanoseconds since 1970
 	raw                 []byte
 }
 
@@ -32,6 +33,8 @@ func allZero(b []byte) bool {
 // readSpanHead reads the head of a Span. It refuses one without IDs.
 func readSpanHead(raw []byte, h *spanHead) error {
 	*h = spanHead{raw: raw}
+	var codes spanCodes
+	told := false
 	f := fields{rest: raw}
 	for f.next() {
 		switch f.num {
@@ -49,9 +52,11 @@ func readSpanHead(raw []byte, h *spanHead) error {
 			h.start = int64(f.val)
 		case 8:
 			h.end = int64(f.val)
+		case 9:
+			codes.see(f.data)
 		case 15:
 			for s := (fields{rest: f.data}); s.next(); {
-				h.failed = h.failed || s.num == 3 && s.val == 2
+				told = told || s.num == 3 && s.val == 2
 			}
 		}
 	}
@@ -61,7 +66,21 @@ func readSpanHead(raw []byte, h *spanHead) error {
 	if len(h.trace) != 16 || len(h.span) != 8 || allZero(h.trace) || allZero(h.span) || len(h.parent) != 0 && len(h.parent) != 8 {
 		return errWire
 	}
+	var kind string
+	kind, h.code = codes.read()
+	h.failed, h.refused = judge(kind, h.code, told)
 	return nil
+}
+
+// status is how the span ended, as Span.Status has it.
+func (h *spanHead) status() string {
+	switch {
+	case h.failed:
+		return statusFailed
+	case h.refused:
+		return statusRefused
+	}
+	return ""
 }
 
 // sameTrace reports whether the raw span is of the trace, with less work than reading its head.
@@ -96,7 +115,7 @@ func readSpan(h *spanHead, o *origin) Span {
 	s := Span{
 		TraceID: hexID(h.trace), SpanID: hexID(h.span), ParentID: hexID(h.parent), Service: o.service, Instance: o.instance,
 		Name: string(h.name), Kind: kindName(h.kind), Start: time.Unix(0, h.start).UTC(), Duration: time.Duration(h.duration()),
-		Resource: o.attrs, Scope: o.scope, Parent: -1,
+		Resource: o.attrs, Scope: o.scope, Parent: -1, Status: h.status(), Code: h.code,
 	}
 	f := fields{rest: h.raw}
 	for f.next() {
@@ -116,10 +135,8 @@ func readSpan(h *spanHead, o *origin) Span {
 				switch {
 				case e.message(2):
 					s.Message = string(e.data)
-				case e.num == 3 && e.val == 1:
-					s.Status = "ok"
-				case e.num == 3 && e.val == 2:
-					s.Status = "error"
+				case e.num == 3 && e.val == 1 && s.Status == "":
+					s.Status = statusOK
 				}
 			}
 		}

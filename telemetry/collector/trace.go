@@ -166,7 +166,7 @@ func (t *Trace) arrange(found []Span) {
 			t.Services = append(t.Services, TraceService{Name: s.Service})
 		}
 		t.Services[k].Spans++
-		if s.Status == "error" {
+		if s.Status == statusFailed {
 			t.Services[k].Errors++
 			t.Errors++
 		}

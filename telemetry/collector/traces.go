@@ -319,10 +319,8 @@ func (h *hit) add(o *origin, head *spanHead) {
 	if root && !h.hasRoot || root == h.hasRoot && head.start < h.rootAt {
 		h.hasRoot = h.hasRoot || root
 		h.rootAt = head.start
-		s.Service, s.Name, s.Kind, s.Status = o.service, string(head.name), kindName(head.kind), ""
-		if head.failed {
-			s.Status = "error"
-		}
+		s.Service, s.Name, s.Kind, s.Status = o.service, string(head.name), kindName(head.kind), head.status()
+		s.Code = head.code
 	}
 }
 

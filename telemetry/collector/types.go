@@ -53,8 +53,9 @@ type Span struct {
 	Kind     string        `json:"kind"` // internal, server, client, producer, consumer
 	Start    time.Time     `json:"start"`
 	Duration time.Duration `json:"duration"`          // in nanoseconds
-	Status   string        `json:"status,omitempty"`  // ok, error, or "" where nobody said
-	Message  string        `json:"message,omitempty"` // why, of an error
+	Status   string        `json:"status,omitempty"`  // ok, error, refused (by a fault of the caller: NOT_FOUND, 404), or "" where nobody said
+	Code     string        `json:"code,omitempty"`    // of a call: OK, NOT_FOUND, 404
+	Message  string        `json:"message,omitempty"` // why, of an error or a refusal
 	Attrs    []Attr        `json:"attrs,omitempty"`
 	Resource []Attr        `json:"resource,omitempty"` // of the program, without service.name and service.instance.id
 	Scope    string        `json:"scope,omitempty"`    // the library that made the span
@@ -143,9 +144,10 @@ type TraceSummary struct {
 	Service  string        `json:"service"`  // of the root, or the first span that is there
 	Name     string        `json:"name"`     // likewise
 	Kind     string        `json:"kind"`
-	Status   string        `json:"status,omitempty"` // of the root
+	Status   string        `json:"status,omitempty"` // of the root, as Span.Status
+	Code     string        `json:"code,omitempty"`   // likewise
 	Spans    int           `json:"spans"`
-	Errors   int           `json:"errors"`
+	Errors   int           `json:"errors"` // spans that failed; those that were refused are none of them
 	Services []string      `json:"services"`
 	Gap      bool          `json:"gap,omitempty"` // the root is missing
 }

@@ -37,7 +37,7 @@
 //	                    The levels are trace, debug, info, warn, error, fatal, and those between, such as info+2
 //	msg                 the message of a log line, the name of a span
 //	method:S/M          of a call: the end of the full name pkg.S/M suffices, from a . or / on
-//	status:error        error, ok or unset; or the code of gRPC or HTTP, such as NotFound, NOT_FOUND, 404; also status>=500
+//	status:error        error, refused (by a fault of the caller), ok or unset; or the code of gRPC or HTTP, such as NotFound, NOT_FOUND, 404; also status>=500
 //	duration>100ms      with a unit
 //	kind:server         server, client, producer, consumer, internal
 //	trace:ID, span:ID   in hex; its first digits suffice

@@ -13,7 +13,7 @@ type Record interface {
 	// Texts calls yield with each text in which words are looked for, until it returns false.
 	Texts(yield func(string) bool)
 	// Field returns the value of a field, and false where the record has none. A level is a [slog.Level] or a text that [ParseLevel]
-	// reads, a duration a [time.Duration], the status of a span error, ok or unset, an ID a text in hex, in small letters.
+	// reads, a duration a [time.Duration], the status of a span error, refused, ok or unset, an ID a text in hex, in small letters.
 	Field(Field) (slog.Value, bool)
 	// Attr returns the attribute of a name.
 	Attr(name string) (slog.Value, bool)

@@ -68,6 +68,11 @@ function Message({ body }: { body: Body }) {
   );
 }
 
+/** Refused is the status of a call that its caller got wrong: the server did what it should. */
+export function Refused({ code }: { code: string | undefined }) {
+  return <Badge title="the caller asked for what it cannot have; the server did not fail">{code}</Badge>;
+}
+
 /** LogLines are lines of logs with their offset in the trace. */
 export function LogLines({ tree, logs, onSpan }: { tree: Tree; logs: Log[]; onSpan?: (id: string) => void }) {
   return (
@@ -121,11 +126,11 @@ export function Details({ tree, index, onClose }: { tree: Tree; index: number; o
       ) : (
         <div class="details-tags">
           <Badge>{s.kind}</Badge>
-          {s.status === "error" ? <Badge tone="bad">failed</Badge> : s.status === "ok" ? <Badge tone="good">ok</Badge> : null}
+          {s.status === "error" ? <Badge tone="bad">failed</Badge> : s.status === "ok" ? <Badge tone="good">ok</Badge> : s.status === "refused" ? <Refused code={s.code} /> : null}
           {s.critical && <Badge tone="info">critical path</Badge>}
         </div>
       )}
-      {s.message && <p class="details-message">{s.message}</p>}
+      {s.message && <p class={`details-message ${s.status === "error" ? "bad" : ""}`}>{s.message}</p>}
       <dl class="facts">
         <Fact name="took">{duration(s.duration)}</Fact>
         <Fact name="alone">{duration(alone(tree, index))}</Fact>

@@ -8,7 +8,7 @@ interface Keys {
 
 const fields: Record<string, string[]> = {
   "service:": [],
-  "status:": ["error", "ok", "unset"],
+  "status:": ["error", "refused", "ok", "unset"],
   "kind:": ["server", "client", "internal", "producer", "consumer"],
   "duration>": ["1ms", "10ms", "100ms", "1s"],
   "duration<": ["1ms", "10ms", "100ms", "1s"],

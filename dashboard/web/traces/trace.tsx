@@ -7,7 +7,7 @@ import { useKeys } from "../shell/keys";
 import { Frame, type Page } from "../shell/page";
 import { param, setParams } from "../shell/router";
 import { Empty, Loaded } from "../shell/states";
-import { Details, LogLines } from "./details";
+import { Details, LogLines, Refused } from "./details";
 import { Minimap, type Zoom } from "./minimap";
 import { grow, matches, shown } from "./tree";
 import type { Log, Trace } from "./types";
@@ -161,6 +161,7 @@ function TracePage({ args: [id = ""] }: { args: string[] }) {
             <span>{plural(t.spans.length - t.gaps, "span")}</span>
             <span>{plural(t.services.length, "service")}</span>
             {t.errors > 0 && <Badge tone="bad">{plural(t.errors, "error")}</Badge>}
+            {t.errors === 0 && root?.status === "refused" && <Refused code={root.code} />}
             {t.gaps > 0 && (
               <Badge tone="warn" title="spans that others name, and nobody sent">
                 {plural(t.gaps, "gap")}

@@ -9,6 +9,7 @@ import { Empty, Loaded, Untold } from "../shell/states";
 import { services } from "../shell/system";
 import { Table, type Column } from "../shell/table";
 import { tint } from "../shell/color";
+import { Refused } from "./details";
 import { Scatter } from "./scatter";
 import { suggest } from "./suggest";
 import type { Summary, TracePage } from "./types";
@@ -69,9 +70,9 @@ function columns(longest: number): Column<Summary>[] {
     {
       id: "errors",
       title: "Status",
-      width: "86px",
+      width: "minmax(86px, 0.7fr)",
       value: (t) => t.errors,
-      render: (t) => (t.errors ? <Badge tone="bad">{t.status === "error" ? "failed" : plural(t.errors, "error")}</Badge> : <span class="note">ok</span>),
+      render: (t) => (t.errors ? <Badge tone="bad">{t.status === "error" ? "failed" : plural(t.errors, "error")}</Badge> : t.status === "refused" ? <Refused code={t.code} /> : <span class="note">ok</span>),
     },
     {
       id: "services",

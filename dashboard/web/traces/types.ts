@@ -27,7 +27,8 @@ export interface Span {
   kind: string;
   start: string;
   duration: number;
-  status?: string;
+  status?: string; // error, refused (by a fault of the caller), ok
+  code?: string; // NOT_FOUND, 404
   message?: string;
   attrs?: Attr[];
   resource?: Attr[];
@@ -59,7 +60,8 @@ export interface Summary {
   service: string;
   name: string;
   kind: string;
-  status?: string;
+  status?: string; // error, refused (by a fault of the caller), ok
+  code?: string; // NOT_FOUND, 404
   spans: number;
   errors: number;
   services: string[] | null;

@@ -54,9 +54,11 @@ const Line = memo(function Line({ tree, i, from: begin, to: end, active, open, f
   const width = Math.max(0, Math.min(101, b) - from);
   const seen = b >= 0 && a <= 100;
   const bad = s.status === "error";
+  const code = s.status === "refused" ? " " + s.code : "";
   const logs = tree.logs.get(s.span_id) ?? [];
   const kind = s.gap ? "gap" : bad ? "bad" : "";
-  const label = b > 82 && from > 18 ? "before" : b > 82 ? "inside" : "after";
+  const edge = code ? 60 : 82;
+  const label = b > edge && from > 100 - edge ? "before" : b > edge ? "inside" : "after";
   const name = s.gap ? "not recorded" : short(s.name);
   return (
     <div
@@ -91,7 +93,7 @@ const Line = memo(function Line({ tree, i, from: begin, to: end, active, open, f
               return x >= 0 && x <= 100 && <i key={l.id} class={`wf-log ${(l.severity ?? 0) >= 17 ? "bad" : (l.severity ?? 0) >= 13 ? "warn" : ""}`} style={{ left: `${x}%` }} title={l.message} />;
             })}
             <span class={`wf-took num ${label}`} style={label === "before" ? { right: `${100 - from}%` } : label === "inside" ? { right: `${Math.max(0, 100 - b)}%` } : { left: `${Math.max(b, 0)}%` }}>
-              {duration(s.duration)}
+              {duration(s.duration) + code}
             </span>
           </>
         )}

@@ -106,6 +106,9 @@ func spanLine(tr *collector.Trace, s *collector.Span) string {
 		line += " (" + s.Kind + ")"
 	}
 	line += " [" + s.SpanID + "]"
+	if s.Status == "refused" {
+		line += " " + s.Code
+	}
 	if s.Status == "error" {
 		line += " FAILED"
 		if s.Message != "" {

@@ -35,8 +35,11 @@ type Drawing struct {
 	Logs []collector.Log
 }
 
-// failed is the status of a span that did.
-const failed = "error"
+// What the status of a span says.
+const (
+	failed  = "error"
+	refused = "refused" // by a fault of the caller
+)
 
 // took is how many columns a duration has.
 const took = 9
@@ -112,6 +115,9 @@ func (p *picture) head() {
 		if t.Spans[0].Status == failed {
 			text += "  " + ui.Bad.Sprint("✗ "+cmp.Or(reason(&t.Spans[0]), "failed"))
 		}
+		if t.Spans[0].Status == refused {
+			text += "  " + clean(t.Spans[0].Code)
+		}
 		p.text(text, ui.Plain)
 	}
 	facts := []string{t.Start.Local().Format("2006-01-02 15:04:05.000"), ui.Plural(len(t.Spans)-t.Gaps+t.Cut, "span") + " of " + ui.Plural(len(t.Services), "service")}
@@ -165,16 +171,19 @@ func (p *picture) name(s *collector.Span, room int) string {
 	case "client", "producer":
 		what = "→ " + what
 	}
-	mark := ""
-	if s.Status == failed {
+	mark, style := "", ui.Bad
+	switch s.Status {
+	case failed:
 		mark = " ✗"
+	case refused:
+		mark, style = " "+cut(clean(s.Code), room/3), ui.Faint
 	}
 	service = cut(service, max(room/2, room-columns(what)-columns(mark)-1))
 	what = cut(what, max(room-columns(service)-1-columns(mark), 1))
 	rest := max(room-columns(service)-1-columns(what)-columns(mark), 0)
 	text := logs.Colour(s.Service, service) + " " + what
 	if mark != "" {
-		text += ui.Bad.Sprint(mark)
+		text += style.Sprint(mark)
 	}
 	return text + strings.Repeat(" ", rest)
 }

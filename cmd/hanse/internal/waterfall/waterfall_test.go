@@ -50,6 +50,20 @@ func failed(code, message string) func(*collector.Span) {
 	}
 }
 
+// refused is the status of a call that its caller got wrong.
+func refused(code, message string) func(*collector.Span) {
+	return func(s *collector.Span) { s.Status, s.Code, s.Message = "refused", code, message }
+}
+
+// asking is a request of which the server did what it should, and said no.
+func asking() *collector.Trace {
+	return traceOf(
+		span(0, "front", "server", "a.Front/Get", 0, 10*ms, critical, refused("FAILED_PRECONDITION", "")),
+		span(1, "front", "client", "a.Back/Get", 0, 5*ms, critical, refused("NOT_FOUND", "no such thing")),
+		span(2, "back", "server", "a.Back/Get", ms, 3*ms, critical, refused("NOT_FOUND", "no such thing")),
+	)
+}
+
 func traceOf(spans ...collector.Span) *collector.Trace {
 	t := &collector.Trace{TraceID: "4bf92f3577b34da6a3ce929d0e0e4736", Start: zero, Spans: spans}
 	above := []int{}
@@ -168,6 +182,8 @@ func TestGolden(t *testing.T) {
 		"deep":     {waterfall.Drawing{Width: 80}, deep(14)},
 		"left":     {waterfall.Drawing{Width: 80, Most: 2, Said: true}, failing()},
 		"long":     {waterfall.Drawing{Width: 91}, traceOf(span(0, "nightly", "internal", "rebuild", 0, 50*time.Minute, critical))},
+		"refused":  {waterfall.Drawing{Width: 80}, asking()},
+		"refused1": {waterfall.Drawing{Width: 1}, asking()},
 		"nothing":  {waterfall.Drawing{Width: 80}, traceOf(span(0, "cart", "server", "Carts/Get", 0, 0, critical))},
 	} {
 		t.Run(name, func(t *testing.T) {
