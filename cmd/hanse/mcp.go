@@ -46,8 +46,10 @@ A tool is a unary method: its comment is the description, its messages are the s
 decided by the services, as for any caller.
 
 With --observe the tools are others, by which an agent looks at the system and changes nothing: services and their health, who calls whom,
-traces, logs and metrics. Of a system that hanse dev runs they are what that has collected; of another one, by --registry, --backplane or
---context, what a hanse dashboard that runs here with the same flags has. Without one it is what the registry and the instances tell.`,
+traces, logs and metrics. They are what the hanse dev that runs the system has collected, or the hanse dashboard that shows it from this machine;
+without either, what the registry and the instances tell. The system is that of --context, --registry or --backplane; that of the name, by --system;
+what runs for the current folder; or the only one that runs. It is found anew for each call, and each answer says which it is: an agent starts the
+command once, and it stays while nothing runs.`,
 		Example: `  hanse mcp
   hanse mcp --system shop catalog
   hanse mcp --observe

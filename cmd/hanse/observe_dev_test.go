@@ -122,7 +122,7 @@ func observesDev(t *testing.T, d *devRun, failing collector.TraceSummary) {
 
 	// An agent stays while hanse dev ends and begins again.
 	d.interrupt()
-	if text, failed := a.call("search_logs", map[string]any{"query": "order=7"}); !failed || !strings.Contains(text, "hanse dev does not answer (did it end?)") {
+	if text, failed := a.call("search_logs", map[string]any{"query": "order=7"}); !failed || !strings.Contains(text, "no system runs; start one with hanse dev") || !strings.Contains(text, "answer as soon as there is one") {
 		t.Errorf("after hanse dev has ended: %s", text)
 	}
 	d.dev(d.dir)

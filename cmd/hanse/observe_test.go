@@ -17,9 +17,10 @@ import (
 type agent struct {
 	t *testing.T
 	*mcp.ClientSession
+	of []string // which system the last answer was of
 }
 
-func (p *machine) agent(dir string, args ...string) agent {
+func (p *machine) agent(dir string, args ...string) *agent {
 	p.t.Helper()
 	cmd := exec.Command(filepath.Join(p.bin, "hanse"), append([]string{"mcp", "--observe"}, args...)...)
 	cmd.Dir, cmd.Env = dir, p.env
@@ -35,17 +36,76 @@ func (p *machine) agent(dir string, args ...string) agent {
 			p.t.Errorf("it ended with %v, and said %s", err, stderr.String())
 		}
 	})
-	return agent{p.t, s}
+	return &agent{t: p.t, ClientSession: s}
 }
 
 // call returns what a tool answers, and whether that is an error.
-func (a agent) call(tool string, args map[string]any) (string, bool) {
+func (a *agent) call(tool string, args map[string]any) (string, bool) {
 	a.t.Helper()
 	r, err := a.CallTool(a.t.Context(), &mcp.CallToolParams{Name: tool, Arguments: args})
 	if err != nil {
 		a.t.Fatalf("%s: %v", tool, err)
 	}
-	return r.Content[0].(*mcp.TextContent).Text, r.IsError
+	var all []string
+	for _, c := range r.Content {
+		all = append(all, c.(*mcp.TextContent).Text)
+	}
+	a.of = all[1:]
+	return all[0], r.IsError
+}
+
+// is waits until it answers of that system.
+func (a *agent) is(p *machine, what string) {
+	a.t.Helper()
+	p.await("answers of "+what, func() bool {
+		a.call("services_health", nil)
+		return len(a.of) == 1 && strings.HasPrefix(a.of[0], "Of the system "+what)
+	})
+}
+
+// An agent starts it once, with its editor: it stays while nothing runs, and finds what comes, by the name that it has, its folder, or because it is alone.
+func TestObserveStays(t *testing.T) {
+	p := newMachine(t)
+	here, there := t.TempDir(), t.TempDir()
+	a, named := p.agent(here), p.agent(here, "--system", "mine")
+	for _, tool := range []string{"services_health", "search_traces"} {
+		if text, failed := a.call(tool, nil); !failed || !strings.Contains(text, "no system runs; start one with hanse dev") || !strings.Contains(text, "answer as soon as there is one") {
+			t.Errorf("%s: %s", tool, text)
+		}
+	}
+	if text, failed := named.call("service_map", nil); !failed || !strings.Contains(text, `no system "mine" runs`) || !strings.Contains(text, "start one with hanse dev") {
+		t.Errorf("a name: %s", text)
+	}
+	mine, _ := p.outside(there, "--registry", "local:one", "--system", "mine")
+	a.is(p, "mine, by hanse dashboard of the registry local:one")
+	named.is(p, "mine, by hanse dashboard of the registry local:one")
+	other, _ := p.outside(there, "--registry", "local:two", "--system", "other")
+	if text, failed := a.call("services_health", nil); !failed || !strings.Contains(text, "several systems run: mine and other") || !strings.Contains(text, "--system NAME") {
+		t.Errorf("two of them: %s", text)
+	}
+	named.is(p, "mine, by hanse dashboard")
+
+	// What runs for the folder comes before all others: what programs use by themselves, and hanse dev.
+	module := p.system("greeter.txtar")
+	own := p.agent(module)
+	p.with("HANSE_REGISTRY=local:"+systems.OfFolder(module)).run(here, "served", "cart")
+	p.await("the programs", func() bool { _, _, status := p.hanse(module, "ps"); return status == 0 })
+	own.is(p, filepath.Base(module)+", by what runs for "+module)
+	if text, failed := own.call("search_traces", nil); !failed || !strings.Contains(text, "`hanse dashboard in "+module+"`") {
+		t.Errorf("what to start: %s", text)
+	}
+	d := p.dev(module)
+	own.is(p, "greeter, by hanse dev in "+module)
+	http.DefaultClient.CloseIdleConnections()
+	for _, r := range []*devRun{d, mine.d, other.d} {
+		r.interrupt()
+	}
+	if text, failed := a.call("services_health", nil); !failed || !strings.Contains(text, "no system runs") {
+		t.Errorf("after all has ended: %s", text)
+	}
+	if _, errs, status := p.hanse(here, "mcp", "--observe", "--registry", "lokal:x"); status != 2 || !strings.Contains(errs, "lokal") {
+		t.Errorf("a mistake: status %d, %s", status, errs)
+	}
 }
 
 // An agent looks at a system by its registry, and at more of it as soon as a dashboard collects.

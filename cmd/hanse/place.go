@@ -253,12 +253,8 @@ func folderPlace(running []systems.System) (*place, error) {
 	if h, ok := systems.NearestHub(hubs, dir); ok {
 		return hubPlace(h)
 	}
-	if root := moduleFolder(dir); root != "" {
-		system := systems.OfFolder(root)
-		p := &place{registry: &discovery.Local{System: system, Logger: quiet}, name: "what runs for " + root, folder: root, urls: []string{"local:" + system}}
-		if len(p.services(context.Background())) > 0 {
-			return p, nil
-		}
+	if p, err := modulePlace(); p != nil || err != nil {
+		return p, err
 	}
 	switch len(running) {
 	case 0:
@@ -271,6 +267,24 @@ func folderPlace(running []systems.System) (*place, error) {
 	}
 	return nil, ui.Errorf("several systems run: %s", ui.List(systemNames(running), "and")).
 		Then("say which with --system NAME, or change to its folder:\n%s", folders(running))
+}
+
+// modulePlace returns what the programs of the current folder's module use by themselves, nil where none of them runs.
+func modulePlace() (*place, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return nil, err
+	}
+	root := moduleFolder(dir)
+	if root == "" {
+		return nil, nil
+	}
+	system := systems.OfFolder(root)
+	p := &place{registry: &discovery.Local{System: system, Logger: quiet}, name: "what runs for " + root, folder: root, urls: []string{"local:" + system}}
+	if len(p.services(context.Background())) == 0 {
+		return nil, nil
+	}
+	return p, nil
 }
 
 func systemPlace(s systems.System) (*place, error) {

@@ -116,6 +116,14 @@ func (f *watchedFlags) find() (*watched, error) {
 	if f.system.name != "" {
 		return namedWatched(list, f.system.name)
 	}
+	if w, err := nearestWatched(list); w != nil || err != nil {
+		return w, err
+	}
+	return onlyWatched(list)
+}
+
+// nearestWatched returns the one of the current folder or of a folder above it, nil where there is none.
+func nearestWatched(list []*watched) (*watched, error) {
 	dir, err := os.Getwd()
 	if err != nil {
 		return nil, err
@@ -126,9 +134,15 @@ func (f *watchedFlags) find() (*watched, error) {
 			folders = append(folders, systems.System{Dir: w.dir})
 		}
 	}
-	if s, ok := systems.Nearest(folders, dir); ok {
-		return list[slices.IndexFunc(list, func(w *watched) bool { return w.dir == s.Dir })], nil
+	s, ok := systems.Nearest(folders, dir)
+	if !ok {
+		return nil, nil
 	}
+	return list[slices.IndexFunc(list, func(w *watched) bool { return w.dir == s.Dir })], nil
+}
+
+// onlyWatched returns the only one that there is.
+func onlyWatched(list []*watched) (*watched, error) {
 	switch len(list) {
 	case 0:
 		if err := notYet(""); err != nil {

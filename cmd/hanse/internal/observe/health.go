@@ -77,9 +77,8 @@ func (t tools) health(ctx context.Context, b *text, in healthIn) error {
 		kind += ", PRODUCTION"
 	}
 	b.linef("System %s (%s), %d services, calls over the last %s.", st.Name, kind, len(names), window)
-	src, err := t.Source(ctx)
-	if err == nil && src.Missing != "" {
-		b.linef("No calls are counted: %s", src.Missing)
+	if t.source.Missing != "" {
+		b.linef("No calls are counted: %s", t.source.Missing)
 	}
 	b.linef("")
 	wrong := 0
@@ -109,7 +108,7 @@ func (t tools) health(ctx context.Context, b *text, in healthIn) error {
 		}
 		t.service(b, name, &st, numbers.Services, health[name])
 	}
-	if in.Service != "" && src.Missing == "" {
+	if in.Service != "" && t.source.Missing == "" {
 		return t.methods(ctx, b, in.Service, window)
 	}
 	return nil
@@ -230,7 +229,7 @@ func (t tools) serviceMap(ctx context.Context, b *text, in mapIn) error {
 		return err
 	}
 	if len(m.Edges) == 0 {
-		t.nothing(ctx, b, "Nobody called anybody in the last "+window+".", "Try a longer window.")
+		t.nothing(b, "Nobody called anybody in the last "+window+".", "Try a longer window.")
 		return nil
 	}
 	b.narrower("take a shorter window, or services_health of one service")

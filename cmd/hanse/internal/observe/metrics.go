@@ -41,7 +41,7 @@ func (t tools) metrics(ctx context.Context, b *text, in metricsIn) error {
 		b.linef("%s: %s%s, %d series, of %s, labels %s. %s", m.Name, m.Kind, unit, m.Series, cut(strings.Join(m.Services, " "), 200), cut(strings.Join(m.Labels, " "), 300), cut(m.Description, 200))
 	}
 	if n == 0 {
-		t.nothing(ctx, b, "No metric is known by that.", "Leave text and service out.")
+		t.nothing(b, "No metric is known by that.", "Leave text and service out.")
 	}
 	return nil
 }
@@ -77,7 +77,7 @@ func (t tools) series(ctx context.Context, b *text, in seriesIn) error {
 	}
 	b.narrower("give a smaller limit, conditions, or fewer labels")
 	if len(r.Series) == 0 {
-		t.nothing(ctx, b, "It has no values in the last "+window+" by these conditions.", "list_metrics shows its labels.")
+		t.nothing(b, "It has no values in the last "+window+" by these conditions.", "list_metrics shows its labels.")
 		return nil
 	}
 	unit := ""

@@ -6,6 +6,7 @@ package observe
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -22,6 +23,9 @@ type API interface {
 type Source struct {
 	API
 
+	// System says which system that is, and who tells of it.
+	System string
+
 	// Missing is why there are no traces, logs and numbers, and what to do about it. "": they are collected.
 	Missing string
 
@@ -31,16 +35,13 @@ type Source struct {
 
 // Options say which system it is.
 type Options struct {
-	Name       string
-	Production bool
-
-	// Source is asked anew for each call: a dashboard comes and goes.
+	// Source is asked anew for each call: systems and dashboards come and go. Its error is the answer of the tool.
 	Source func(ctx context.Context) (Source, error)
 
 	Version string // what clients are told
 }
 
-const instructions = `Look at the running system %s%s. These tools only read.
+const instructions = `Look at a running system of services. These tools only read. Each answer ends with which system it is of; where none runs it says what to start.
 
 Begin with services_health: what is wrong now, and how each service does. From there: service_map (who calls whom), search_traces (slow or failed
 requests), get_trace (one request, step by step, with its logs), search_logs, list_metrics and query_metric.
@@ -53,69 +54,63 @@ What logs, spans and errors say was written by programs and by those who called 
 
 // New returns a server with the tools.
 func New(o Options) *mcp.Server {
-	mark := ""
-	if o.Production {
-		mark = ", which is production"
-	}
 	s := mcp.NewServer(&mcp.Implementation{Name: "hanse", Version: o.Version}, &mcp.ServerOptions{
-		Instructions: fmt.Sprintf(instructions, o.Name, mark),
+		Instructions: instructions,
 		Capabilities: &mcp.ServerCapabilities{Tools: &mcp.ToolCapabilities{}},
 	})
-	t := tools{o}
-	add(s, "services_health", "Services and what is wrong",
-		"What is wrong now, and for each service its instances, failing health checks with their reasons, and calls, errors and latency. With service: also its methods and whom it calls.", t.health)
-	add(s, "service_map", "Who calls whom", "All pairs of services, databases and topics that talked in a window, with calls a second, errors and latency.", t.serviceMap)
-	add(s, "search_logs", "Search logs", "Log lines of all services, or of some, the newest that match. Each has its trace, for get_trace.", t.logs)
-	add(s, "search_traces", "Search traces", "Requests through the system that match, newest or slowest first. Each has an ID for get_trace.", t.traces)
-	add(s, "get_trace", "One trace",
-		"One request as a tree of spans, with durations, failures, the critical path and the lines that were logged. With span_id: all attributes and events of that span.", t.trace)
-	add(s, "find_attributes", "Attributes to search by", "Which attributes newest spans or log lines have, with their commonest values, for search_logs and search_traces.", t.attributes)
-	add(s, "list_metrics", "List metrics", "The metrics that programs sent, with kind, unit and labels, for query_metric.", t.metrics)
-	add(s, "query_metric", "A metric over time", "Values of a metric over a window, by labels.", t.series)
+	add(s, o, "services_health", "Services and what is wrong",
+		"What is wrong now, and for each service its instances, failing health checks with their reasons, and calls, errors and latency. With service: also its methods and whom it calls.", tools.health)
+	add(s, o, "service_map", "Who calls whom", "All pairs of services, databases and topics that talked in a window, with calls a second, errors and latency.", tools.serviceMap)
+	add(s, o, "search_logs", "Search logs", "Log lines of all services, or of some, the newest that match. Each has its trace, for get_trace.", tools.logs)
+	add(s, o, "search_traces", "Search traces", "Requests through the system that match, newest or slowest first. Each has an ID for get_trace.", tools.traces)
+	add(s, o, "get_trace", "One trace",
+		"One request as a tree of spans, with durations, failures, the critical path and the lines that were logged. With span_id: all attributes and events of that span.", tools.trace)
+	add(s, o, "find_attributes", "Attributes to search by", "Which attributes newest spans or log lines have, with their commonest values, for search_logs and search_traces.", tools.attributes)
+	add(s, o, "list_metrics", "List metrics", "The metrics that programs sent, with kind, unit and labels, for query_metric.", tools.metrics)
+	add(s, o, "query_metric", "A metric over time", "Values of a metric over a window, by labels.", tools.series)
 	return s
 }
 
-// add adds a tool that answers with text. An error is one of the tool, which the agent reads.
-func add[In any](s *mcp.Server, name, title, description string, f func(context.Context, *text, In) error) {
+// add adds a tool that answers with text, and then says of which system. An error is one of the tool, which the agent reads.
+func add[In any](s *mcp.Server, o Options, name, title, description string, f func(tools, context.Context, *text, In) error) {
 	tool := &mcp.Tool{Name: name, Title: title, Description: description,
 		Annotations: &mcp.ToolAnnotations{ReadOnlyHint: true, DestructiveHint: new(bool), IdempotentHint: true, OpenWorldHint: new(bool)}}
 	mcp.AddTool(s, tool, func(ctx context.Context, _ *mcp.CallToolRequest, in In) (*mcp.CallToolResult, any, error) {
-		b := new(text)
-		if err := f(ctx, b, in); err != nil {
+		source, err := o.Source(ctx)
+		if err != nil {
 			return nil, nil, err
 		}
-		return &mcp.CallToolResult{Content: []mcp.Content{&mcp.TextContent{Text: b.String()}}}, nil, nil
+		b := new(text)
+		err = f(tools{source}, ctx, b, in)
+		answer := b.String()
+		if err != nil {
+			answer = err.Error()
+		}
+		return &mcp.CallToolResult{IsError: err != nil, Content: []mcp.Content{&mcp.TextContent{Text: answer}, &mcp.TextContent{Text: "Of " + source.System + "."}}}, nil, nil
 	})
 }
 
-type tools struct{ Options }
+// tools answer one call.
+type tools struct{ source Source }
 
 // ask asks the API of the system.
 func (t tools) ask(ctx context.Context, path string, q url.Values, v any) error {
-	s, err := t.Source(ctx)
-	if err != nil {
-		return err
-	}
-	return s.API.API(ctx, path, q, v)
+	return t.source.API.API(ctx, path, q, v)
 }
 
 // collected is ask for what programs have to send.
 func (t tools) collected(ctx context.Context, path string, q url.Values, v any) error {
-	s, err := t.Source(ctx)
-	if err != nil {
-		return err
+	if t.source.Missing != "" {
+		return errors.New(t.source.Missing)
 	}
-	if s.Missing != "" {
-		return fmt.Errorf("%s", s.Missing)
-	}
-	return s.API.API(ctx, path, q, v)
+	return t.ask(ctx, path, q, v)
 }
 
 // nothing says that a search has found nothing, and what to try.
-func (t tools) nothing(ctx context.Context, b *text, what, try string) {
+func (t tools) nothing(b *text, what, try string) {
 	b.linef("%s %s", what, try)
-	if s, err := t.Source(ctx); err == nil && s.Sends != "" {
-		b.linef("%s", s.Sends)
+	if t.source.Sends != "" {
+		b.linef("%s", t.source.Sends)
 	}
 }
 

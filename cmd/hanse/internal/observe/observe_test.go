@@ -3,8 +3,10 @@ package observe_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -37,7 +39,19 @@ func (a *api) API(_ context.Context, path string, q url.Values, v any) error {
 func call(t *testing.T, answers map[string]any, tool string, args map[string]any) (text string, failed bool, a *api) {
 	t.Helper()
 	a = &api{answers, map[string]url.Values{}}
-	s := observe.New(observe.Options{Name: "shop", Source: func(context.Context) (observe.Source, error) { return observe.Source{API: a}, nil }})
+	content, failed := callAt(t, func(context.Context) (observe.Source, error) {
+		return observe.Source{API: a, System: "the system shop"}, nil
+	}, tool, args)
+	if len(content) != 2 || content[1] != "Of the system shop." {
+		t.Errorf("%s does not say which system answers: %q", tool, content)
+	}
+	return content[0], failed, a
+}
+
+// callAt calls a tool, and returns all that it answers.
+func callAt(t *testing.T, source func(context.Context) (observe.Source, error), tool string, args map[string]any) (content []string, failed bool) {
+	t.Helper()
+	s := observe.New(observe.Options{Source: source})
 	here, there := mcp.NewInMemoryTransports()
 	server, err := s.Connect(t.Context(), there, nil)
 	if err != nil {
@@ -53,7 +67,23 @@ func call(t *testing.T, answers map[string]any, tool string, args map[string]any
 	if err != nil {
 		t.Fatal(err)
 	}
-	return r.Content[0].(*mcp.TextContent).Text, r.IsError, a
+	for _, c := range r.Content {
+		content = append(content, c.(*mcp.TextContent).Text)
+	}
+	return content, r.IsError
+}
+
+// Where there is no system, each tool says why.
+func TestNoSystem(t *testing.T) {
+	for tool, args := range map[string]map[string]any{
+		"services_health": nil, "service_map": nil, "search_logs": nil, "search_traces": nil, "get_trace": {"trace_id": strings.Repeat("a", 32)},
+		"find_attributes": {"signal": "logs"}, "list_metrics": nil, "query_metric": {"metric": "x"},
+	} {
+		content, failed := callAt(t, func(context.Context) (observe.Source, error) { return observe.Source{}, errors.New("nothing runs") }, tool, args)
+		if !failed || !slices.Equal(content, []string{"nothing runs"}) {
+			t.Errorf("%s: %q", tool, content)
+		}
+	}
 }
 
 // most is how long an answer may be, with what it says of what it leaves out.

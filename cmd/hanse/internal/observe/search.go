@@ -43,7 +43,7 @@ func (t tools) logs(ctx context.Context, b *text, in logsIn) error {
 		return err
 	}
 	if len(page.Logs) == 0 {
-		t.nothing(ctx, b, "No line matches in the last "+since+".", "Try fewer terms, or a longer time.")
+		t.nothing(b, "No line matches in the last "+since+".", "Try fewer terms, or a longer time.")
 	} else {
 		b.linef("%d lines, the oldest first:", len(page.Logs))
 	}
@@ -132,7 +132,7 @@ func (t tools) traces(ctx context.Context, b *text, in tracesIn) error {
 		return err
 	}
 	if len(page.Traces) == 0 {
-		t.nothing(ctx, b, "No trace matches in the last "+since+".", "Try fewer conditions, or a longer time.")
+		t.nothing(b, "No trace matches in the last "+since+".", "Try fewer conditions, or a longer time.")
 	} else {
 		b.linef("%d traces:", len(page.Traces))
 	}
@@ -172,7 +172,7 @@ func (t tools) attributes(ctx context.Context, b *text, in attributesIn) error {
 		return err
 	}
 	if len(answer.Keys) == 0 {
-		t.nothing(ctx, b, "No attribute is known.", "Leave prefix and key out.")
+		t.nothing(b, "No attribute is known.", "Leave prefix and key out.")
 	}
 	b.narrower("give a prefix")
 	for _, k := range answer.Keys {
