@@ -167,7 +167,11 @@ func (c *Conn) NewStream(ctx context.Context, desc *grpc.StreamDesc, method stri
 	}
 	call := b.begin(ctx, time.Time{}, method)
 	if call != nil {
-		call.Span.Streams()
+		if f := forwardedIn(opts); f != nil {
+			f.call = call // who passes it on says what it is
+		} else {
+			call.Span.Streams()
+		}
 		ctx = call.Ctx()
 	}
 	newStream := b.newStream

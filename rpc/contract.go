@@ -129,10 +129,15 @@ func (s *Server) has(contract string) bool {
 func (s *Server) unknown(path string) *method {
 	m := &method{path: path, info: grpc.StreamServerInfo{FullMethod: path, IsClientStream: true, IsServerStream: true}}
 	m.tells = s.Telemetry.Serves(path) // which bounds how many it tells apart
-	if s.UnknownUnary == nil || !s.UnknownUnary(path) {
+	handler := s.Unknown
+	switch {
+	case m.tells == nil:
+	case s.UnknownUnary == nil:
+		handler = observe(handler)
+	case !s.UnknownUnary(path):
 		m.tells.Streaming()
 	}
-	m.stream, m.handler = &grpc.StreamDesc{Handler: s.Unknown, ClientStreams: true, ServerStreams: true}, s.Unknown
+	m.stream, m.handler = &grpc.StreamDesc{Handler: handler, ClientStreams: true, ServerStreams: true}, handler
 	return m
 }
 

@@ -8,6 +8,8 @@ import (
 
 	"github.com/hanse-go/hanse/resilience"
 	"github.com/hanse-go/hanse/rpc/internal/wire"
+	"github.com/hanse-go/hanse/telemetry"
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -26,7 +28,8 @@ import (
 // conn's service never processed is marked so for its caller too. Messages must be in the proto encoding.
 //
 // Calls to what Stream serves are streams to both sides, whatever they are: they wait until their context ends and are not repeated once an
-// instance has them. Where the descriptor of a contract is known, Contract is better. A Forwarder is safe for concurrent use.
+// instance has them. Telemetry tells of them as unary ones until a call of the method has a second message in one direction. Where the
+// descriptor of a contract is known, Contract is better. A Forwarder is safe for concurrent use.
 type Forwarder struct {
 	// Conn leads to who answers.
 	Conn *Conn
@@ -45,7 +48,7 @@ func (f *Forwarder) Contract(d protoreflect.ServiceDescriptor) *grpc.ServiceDesc
 		m := d.Methods().Get(i)
 		if m.IsStreamingClient() || m.IsStreamingServer() {
 			desc.Streams = append(desc.Streams, grpc.StreamDesc{
-				StreamName: string(m.Name()), Handler: f.Stream, ClientStreams: m.IsStreamingClient(), ServerStreams: m.IsStreamingServer(),
+				StreamName: string(m.Name()), Handler: f.stream, ClientStreams: m.IsStreamingClient(), ServerStreams: m.IsStreamingServer(),
 			})
 			continue
 		}
@@ -125,6 +128,13 @@ var errNoMethod = status.Error(codes.Internal, "rpc: Forwarder: the stream does 
 
 // Stream passes one call on. It is a [grpc.StreamHandler].
 func (f *Forwarder) Stream(_ any, in grpc.ServerStream) error {
+	return f.pass(in, isStream(in.Context()))
+}
+
+// stream passes on a call of a method that is known to be a stream.
+func (f *Forwarder) stream(_ any, in grpc.ServerStream) error { return f.pass(in, true) }
+
+func (f *Forwarder) pass(in grpc.ServerStream, stream bool) error {
 	method, ok := grpc.MethodFromServerStream(in)
 	if !ok {
 		return errNoMethod
@@ -136,14 +146,18 @@ func (f *Forwarder) Stream(_ any, in grpc.ServerStream) error {
 	if err != nil {
 		return went.status(err)
 	}
-	go f.requests(in, out, cancel) // ends with either call, as both do when this function returns
+	if stream {
+		went.streams(2)
+	}
+	go f.requests(in, out, cancel, &went) // ends with either call, as both do when this function returns
 
 	header, err := out.Header()
 	if err == nil && header != nil {
 		err = in.SendHeader(passed(header))
 	}
-	for reply := f.message(); err == nil; {
+	for reply, n := f.message(), 1; err == nil; n++ {
 		if err = out.RecvMsg(reply); err == nil {
+			went.streams(n)
 			err = in.SendMsg(reply)
 		}
 	}
@@ -161,8 +175,8 @@ func (f *Forwarder) Stream(_ any, in grpc.ServerStream) error {
 type badRequests struct{ error }
 
 // requests carries the messages of a call's caller, until there are no more or nobody wants them.
-func (f *Forwarder) requests(in grpc.ServerStream, out grpc.ClientStream, cancel context.CancelCauseFunc) {
-	for req := f.message(); ; {
+func (f *Forwarder) requests(in grpc.ServerStream, out grpc.ClientStream, cancel context.CancelCauseFunc, went *forwarded) {
+	for req, n := f.message(), 1; ; n++ {
 		switch err := in.RecvMsg(req); {
 		case err == io.EOF:
 			out.CloseSend() // what went wrong is what out.RecvMsg returns
@@ -171,6 +185,7 @@ func (f *Forwarder) requests(in grpc.ServerStream, out grpc.ClientStream, cancel
 			cancel(&badRequests{err}) // or the caller is gone
 			return
 		}
+		went.streams(n)
 		if out.SendMsg(req) != nil { // likewise
 			return
 		}
@@ -206,6 +221,68 @@ func passed(md metadata.MD) metadata.MD {
 type forwarded struct {
 	grpc.EmptyCallOption
 	unprocessed atomic.Bool
+	call        *telemetry.Call // of a stream, which may be unary; nil: nobody is told
+}
+
+// forwardedIn returns the option of a call that is made for another one, or nil.
+func forwardedIn(opts []grpc.CallOption) *forwarded {
+	for _, o := range opts {
+		if f, ok := o.(*forwarded); ok {
+			return f
+		}
+	}
+	return nil
+}
+
+// streams says that the call has had so many messages in one direction: with more than one it is a stream.
+func (f *forwarded) streams(messages int) {
+	if messages == 2 && f.call != nil {
+		f.call.Span.Streams()
+	}
+}
+
+// isStream reports whether telemetry knows the call of a handler's context as a stream.
+func isStream(ctx context.Context) bool {
+	span, ok := trace.SpanFromContext(ctx).(*telemetry.Span)
+	return ok && span.IsStream()
+}
+
+// observed is a call of which nobody knows whether it is a stream, until it has a second message in one direction.
+type observed struct {
+	grpc.ServerStream
+	received, sent int // each side of a stream has one goroutine at a time
+}
+
+// observe returns a handler whose calls are told of as what they turn out to be.
+func observe(h grpc.StreamHandler) grpc.StreamHandler {
+	return func(srv any, in grpc.ServerStream) error {
+		if isStream(in.Context()) {
+			return h(srv, in)
+		}
+		return h(srv, &observed{ServerStream: in})
+	}
+}
+
+func (o *observed) RecvMsg(m any) error {
+	err := o.ServerStream.RecvMsg(m)
+	if err == nil {
+		o.count(&o.received)
+	}
+	return err
+}
+
+func (o *observed) SendMsg(m any) error {
+	o.count(&o.sent)
+	return o.ServerStream.SendMsg(m)
+}
+
+func (o *observed) count(n *int) {
+	if *n++; *n != 2 {
+		return
+	}
+	if span, ok := trace.SpanFromContext(o.Context()).(*telemetry.Span); ok {
+		span.Streams()
+	}
 }
 
 // note keeps how the last attempt went. The nil option belongs to a call of which nobody asks that.

@@ -2,6 +2,7 @@ package rpc_test
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/hanse-go/hanse/identity"
 	"github.com/hanse-go/hanse/rpc"
 	pb "github.com/hanse-go/hanse/rpc/internal/paritypb"
+	"github.com/hanse-go/hanse/telemetry"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -163,5 +165,58 @@ func TestUnknownUnderRules(t *testing.T) {
 	wantCode(t, err, codes.Unimplemented)
 	if called {
 		t.Error("a method that no rule can name was called")
+	}
+}
+
+// TestForwardTelemetry holds that calls that are passed on are told of as what they are, on both sides.
+func TestForwardTelemetry(t *testing.T) {
+	for name, tt := range map[string]struct {
+		how  forwarding
+		once bool // a stream with one message is told of as one, too
+	}{"contract": {byContract, true}, "stream": {byStream, false}} {
+		t.Run(name, func(t *testing.T) {
+			r := tell(t, nil)
+			behind := setup{client: clientSide{telemetry: r.Service("door", "v1", "i1")}}
+			conn := overTCP(t, behind).(*rpc.Conn)
+			addr := forwarder(t, conn, func(srv *rpc.Server, f *rpc.Forwarder) {
+				srv.Telemetry = r.Service("door", "v1", "i1")
+				tt.how(srv, f)
+			}, instance)
+			c := pb.NewParityClient(ourClient(t, &setup{}, &rpc.Client{Registry: announced(t, "tcp://"+addr)}))
+			ctx := soon(t)
+			if _, err := c.Unary(ctx, &pb.Request{}); err != nil {
+				t.Fatal(err)
+			}
+			download := func(messages int32) {
+				s, err := c.Download(ctx, &pb.Request{Count: messages})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for err == nil {
+					_, err = s.Recv()
+				}
+				if err != io.EOF {
+					t.Fatal(err)
+				}
+			}
+			ended := 2
+			check := func(what, method, stream string) {
+				t.Helper()
+				spans := r.Wait(t, ended)[ended-2:]
+				for _, s := range spans {
+					if !strings.HasSuffix(s.Name, "/"+method) || s.Attributes[telemetry.StreamKey] != stream {
+						t.Errorf("%s: %s, %s: stream is %q, want %q", what, s.Name, s.Kind, s.Attributes[telemetry.StreamKey], stream)
+					}
+				}
+				ended += 2
+			}
+			check("unary", "Unary", "")
+			download(1)
+			check("with one message", "Download", map[bool]string{true: "true"}[tt.once])
+			download(3)
+			check("with three", "Download", "true")
+			download(1)
+			check("after that", "Download", "true")
+		})
 	}
 }

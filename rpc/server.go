@@ -67,8 +67,8 @@ type Server struct {
 	// Unknown serves the calls of all methods that no registered contract has, under the same interceptors: to pass them on, see
 	// [Forwarder]. Not together with Allow, whose rules cannot name them: that is a mistake in Err, and lets nobody in. nil: Unimplemented.
 	Unknown grpc.StreamHandler
-	// UnknownUnary reports whether a method ("/package.Service/Method") that Unknown serves is unary, for what Telemetry is told. nil: all count
-	// as streams, of which how long they took says nothing.
+	// UnknownUnary reports whether a method ("/package.Service/Method") that Unknown serves is unary, for what Telemetry is told: how long a stream
+	// took is no latency. nil: a method is unary until one of its calls has a second message in one direction.
 	UnknownUnary func(method string) bool
 
 	// Policy is what calls in are given: which are shed when there are too many. The zero value limits by latency what comes from outside;

@@ -37,6 +37,9 @@ func (m *Method) BeginAt(ctx context.Context, moment time.Time) *Call {
 	}
 	c.Span.method = m
 	c.Span.begin(m.scope, m.kind, &p, m.service.telemetry.clock.at(moment))
+	if m.streams.Load() {
+		c.Span.Streams()
+	}
 	return c
 }
 
@@ -171,6 +174,9 @@ func (s *Span) Streams() {
 		return
 	}
 }
+
+// IsStream reports whether somebody has said that the call, or request, is a stream.
+func (s *Span) IsStream() bool { return s.phase.Load()&endless != 0 }
 
 // slow reports whether a span that took so long is to be kept for that: a call, or a request.
 func (s *Span) slow(took, limit time.Duration) bool {

@@ -25,10 +25,10 @@ func (s *system) forward(srv any, stream grpc.ServerStream) error {
 	return t.forward(srv, stream)
 }
 
-// isUnary reports whether a method of the system is.
+// isUnary reports whether a method of the system is, or there is none.
 func (s *system) isUnary(method string) bool {
 	t := s.now().methods[method]
-	return t != nil && t.isUnary()
+	return t == nil || t.isUnary()
 }
 
 func (t *target) isUnary() bool {

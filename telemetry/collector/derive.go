@@ -202,7 +202,6 @@ func (p *parts) deriveOne(o *origin, h *spanHead, now time.Time) {
 			p.drops.add("points", dropSeries, 1)
 			return
 		}
-		s.hanse = s.hanse || o.scope == hanseScope
 		n.byText[string(key)] = s
 	}
 	seconds := float64(h.duration()) / 1e9

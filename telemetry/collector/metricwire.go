@@ -132,7 +132,6 @@ func (n *numbers) addMetric(o *origin, raw []byte, now time.Time) (points, dropp
 				reason = dropSeries
 				continue
 			}
-			s.hanse = s.hanse || o.scope == hanseScope
 			n.byText[string(key)] = s
 		}
 		n.addPoint(s, &pt, now)

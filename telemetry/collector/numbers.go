@@ -69,7 +69,6 @@ type series struct {
 	exemplars []Exemplar // the newest is last
 	flow      *flow      // what calls it counts; nil: none
 	messages  *flow      // whose messages it counts; nil: nobody's
-	hanse     bool       // it was told by Hanse
 	last      int64      // second
 	between   int64      // seconds between the last two points; of a number that goes up and down
 	before    *state     // of a cumulative one

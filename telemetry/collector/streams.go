@@ -5,8 +5,7 @@ import "strings"
 // streams says of methods, as package.Service/Method, whether they are streams: how long such a call takes is no latency. That a method is one
 // is said by its contract, so what one program tells holds for all that serve or call it, and for what they told before.
 //
-// Programs with Hanse say it of each call; of one that they pass on without knowing its contract they say stream, though it may be none, so that who says
-// unary knows better. Others are known by more than one message in one direction, in events of spans or in numbers of messages for each call.
+// Programs with Hanse say it of each call; of one that they pass on without knowing its contract when they know. Others are known by more than one message in one direction, in events of spans or in numbers of messages for each call.
 type streams map[string]bool
 
 // streamsIn returns what is known of the methods of calls that were told of since a window began. Held.
@@ -18,13 +17,8 @@ func (n *numbers) streamsIn(w span) streams {
 			if f == nil || f.kind != KindRPC || f.opens || s.last < w.from {
 				continue
 			}
-			switch stream, told := known[f.method]; {
-			case s.hanse && !f.stream:
-				known[f.method] = false
-			case !told || stream:
-				if f.stream || n.several.has(f.method) {
-					known[f.method] = true
-				}
+			if f.stream || n.several.has(f.method) {
+				known[f.method] = true
 			}
 		}
 	}
@@ -38,9 +32,6 @@ func (s streams) has(f *flow) bool {
 	}
 	return s[f.method]
 }
-
-// hanseScope is what tells of calls in programs with Hanse.
-const hanseScope = "github.com/hanse-go/hanse/telemetry"
 
 // methods are those that had more than one message in one direction.
 type methods map[string]struct{}

@@ -85,18 +85,10 @@ func TestStreamsOfOthers(t *testing.T) {
 			s.Attributes = append(s.Attributes, flag("hanse.rpc.stream"))
 			send(t, c, spansOf("web", s))
 		}, true},
-		"a caller with Hanse that passes it on": {func(c *collector.Collector) {
-			raw := exponential("rpc.client.call.duration", at, 1, 60, str("rpc.method", watchOrder), flag("hanse.rpc.stream"))
-			send(t, c, byHanse(metricsOf("door", raw)))
-			send(t, c, byHanse(metricsOf("web", exponential("rpc.client.call.duration", at, 1, 60, str("rpc.method", watchOrder)))))
-		}, false},
-		"a caller with Hanse that passes it on, by a span": {func(c *collector.Collector) {
-			raw, plain := span(trace.Span_SPAN_KIND_CLIENT, "Watch", time.Second), spansOf("web", span(trace.Span_SPAN_KIND_CLIENT, "Watch", time.Second))
-			raw.Attributes = append(raw.Attributes, flag("hanse.rpc.stream"))
-			plain.ResourceSpans[0].ScopeSpans[0].Scope.Name = "github.com/hanse-go/hanse/telemetry"
-			send(t, c, spansOf("door", raw))
-			send(t, c, plain)
-		}, false},
+		"a caller with Hanse that knows, beside one that passes it on": {func(c *collector.Collector) {
+			send(t, c, byHanse(metricsOf("web", exponential("rpc.client.call.duration", at, 1, 60, str("rpc.method", watchOrder), flag("hanse.rpc.stream")))))
+			send(t, c, byHanse(metricsOf("door", exponential("rpc.client.call.duration", at, 1, 60, str("rpc.method", watchOrder)))))
+		}, true},
 		"messages of a span": {func(c *collector.Collector) {
 			send(t, c, spansOf("orders", span(trace.Span_SPAN_KIND_SERVER, "Watch", time.Second, append(one, message("message", "message.type", "SENT", 2))...)))
 		}, true},
