@@ -47,6 +47,7 @@ func TestDashboard(t *testing.T) {
 	v.until("the page of the service", `location.pathname === "/services/catalog" && document.querySelector("h1").innerText.trim() === "catalog"`)
 	v.shows("[role=table][aria-label=methods]", "Catalog/")
 	v.shows("[role=table][aria-label=callers]", "storefront")
+	v.until("its numbers in one line", `((stats) => stats.length > 4 && new Set(stats.map((s) => s.offsetTop)).size === 1)([...document.querySelectorAll(".service-head .stat")])`)
 	v.picture("service")
 	v.click("Instances", button("Instances"))
 	v.until("its instance", `document.querySelector("[role=table][aria-label=instances] .badge")?.innerText === "ready"`)

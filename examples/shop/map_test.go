@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +10,8 @@ import (
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
+	"github.com/hanse-go/hanse"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 )
 
 // purchase is who calls whom when something is bought, and whom an order is told to, as the code of the shop has it.
@@ -58,6 +61,9 @@ func TestMapIsFree(t *testing.T) {
 	for _, size := range []struct{ width, height int64 }{{1280, 720}, {400, 720}} {
 		for _, theme := range []string{"dark", "light"} {
 			v.screen(size.width, theme)
+			if size.width < 640 {
+				v.click("Map", button("Map"))
+			}
 			v.do("the size", call(emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: size.width, Height: size.height, DeviceScaleFactor: 1, Mobile: size.width < 600}))
 			for _, zoom := range []string{"as it fits", "larger"} {
 				if zoom == "larger" {
@@ -84,6 +90,62 @@ func TestMapIsFree(t *testing.T) {
 				t.Error(err)
 			}
 		}
+	}
+}
+
+// TestMapTells wants numbers on the map that can be read: no number lies over another one or over a service, they stand still, a service
+// that only calls says how much, and a phone begins with the list, and has the whole map.
+func TestMapTells(t *testing.T) {
+	shop := observe(t)
+	// Three ask the same three how they are, so that their lines cross.
+	asked := []string{"cart", "currency", "payment"}
+	for _, name := range []string{"clerk", "porter", "usher"} {
+		shop.join(t, &hanse.Service{Name: name, Setup: func(_ context.Context, s *hanse.Service) error {
+			for _, one := range asked {
+				other := healthpb.NewHealthClient(s.Conn(one))
+				s.Go("ask "+one, func(ctx context.Context) error {
+					if _, err := other.Check(ctx, &healthpb.HealthCheckRequest{}); err != nil {
+						return err
+					}
+					<-ctx.Done()
+					return nil
+				})
+			}
+			return nil
+		}})
+	}
+	shop.buy(t)
+	v := shop.look(t)
+	drawn := fmt.Sprintf(`document.querySelectorAll(".map-edge.dashed").length === 3 && document.querySelectorAll(".map-edge").length === %d`, len(purchase)-4+3+3*len(asked))
+	v.until("all lines", drawn)
+	v.until("what the clerk does", `/^clerk\s+makes [\d.]+\/(s|min)/.test(document.querySelector('.map-nodes a[href="/services/clerk"]').innerText)`)
+	v.press("p")
+	v.until("it is paused", `document.querySelector(".nav .live").getAttribute("aria-pressed") === "true"`)
+	boxes := `[...document.querySelectorAll(".map-label, .map-node")].map((e) => [e.innerText.replace(/\s+/g, " "), e.getBoundingClientRect(), e.className])`
+	over := fmt.Sprintf(`((all) => all.flatMap(([a, x, c], i) => c.includes("map-label") ? all.filter(([, y], j) => i !== j && x.left < y.right && y.left < x.right && x.top < y.bottom && y.top < x.bottom).map(([b]) => a + " over " + b) : []).join("\n"))(%s)`, boxes)
+	if v.text(`document.querySelectorAll(".map-label").length`) == "0" {
+		t.Error("no line has its numbers")
+	}
+	if what := v.text(over); what != "" {
+		t.Errorf("numbers that cannot be read:\n%s", what)
+	}
+	places := `[...document.querySelectorAll(".map-label")].map((e) => e.style.transform).sort().join()`
+	before := v.text(places)
+	v.reload()
+	v.until("all lines again", drawn)
+	if now := v.text(places); now != before {
+		t.Errorf("the same map has other places after a reload:\n%s\n%s", before, now)
+	}
+
+	v.screen(400, "light")
+	v.until("a phone begins with the list", `document.querySelector("[role=table][aria-label=connections]") && !document.querySelector(".map")`)
+	if cut := v.text(`[...document.querySelectorAll("[aria-label=connections] .ellipsis")].filter((e) => e.scrollWidth > e.clientWidth).map((e) => e.innerText).join()`); cut != "" {
+		t.Errorf("names that are cut: %s", cut)
+	}
+	v.click("Map", button("Map"))
+	v.until("the whole map", `((m) => m && m.scrollWidth <= m.clientWidth && document.querySelectorAll(".map-node").length > 0)(document.querySelector(".map-view"))`)
+	if cut := v.text(`[...document.querySelectorAll(".map-node .ellipsis")].filter((e) => e.scrollWidth > e.clientWidth).map((e) => e.innerText).join()`); cut != "" {
+		t.Errorf("names of the map that are cut: %s", cut)
 	}
 }
 

@@ -2,8 +2,8 @@
 // order allows. It is the method of Sugiyama, small enough to be our own; the same graph always gets the same places.
 
 export interface Laid {
-  at: Map<string, { x: number; y: number }>; // middles of nodes
-  ways: { path: string; label: { x: number; y: number } }[]; // of the edges, in their order
+  at: Map<string, Point>; // middles of nodes
+  ways: { path: string; label: Point }[]; // of the edges, in their order
   width: number;
   height: number;
 }
@@ -137,7 +137,12 @@ export function layers(names: string[], edges: { from: string; to: string }[], n
     const room = Math.min(s.size - 16, (all.length - 1) * (down ? 14 : 7));
     return s.pos + (all.length > 1 ? (all.indexOf(chain) / (all.length - 1) - 0.5) * room : 0);
   };
-  const ways = chains.map((chain, i) => {
+  const size = point(margin * 2 + (rows.length - 1) * rank + along, high - low + margin * 2);
+  const on = (p: { u: number; v: number; u2: number; v2: number }, t: number) => {
+    const ease = t * t * (3 - 2 * t);
+    return point(p.u + (p.u2 - p.u) * (1.5 * t * (1 - t) * (1 - t) + 1.5 * t * t * (1 - t) + t * t * t), p.v + (p.v2 - p.v) * ease);
+  };
+  const drawn = chains.map((chain, i) => {
     const turned = forward[i] !== edges[i];
     let u = start(chain[0]!) + along;
     let v = port(chain, false);
@@ -159,23 +164,43 @@ export function layers(names: string[], edges: { from: string; to: string }[], n
       const list = [...parts].reverse();
       path = "M" + text(point(list[0]!.u2, list[0]!.v2)) + list.map((p, k) => (k ? "L" + text(point(p.u2, p.v2)) : "") + curve(p, true)).join("");
     } else path = "M" + text(point(parts[0]!.u, parts[0]!.v)) + parts.map((p, k) => (k ? "L" + text(point(p.u, p.v)) : "") + curve(p, false)).join("");
-    // The number stands where the edge is alone: at a bend, or at the end where fewer meet.
-    let label: { x: number; y: number };
-    if (parts.length > 1) {
-      const s = chain[Math.floor((chain.length - 1) / 2)]!;
-      label = point(start(s) + along / 2, s.name ? parts[0]!.v2 : s.pos);
-    } else {
-      const p = parts[0]!;
-      const fewAtEnd = chain[0]!.after.length >= chain[1]!.before.length;
-      const t = fewAtEnd ? 0.55 : 0.45;
-      const ease = t * t * (3 - 2 * t);
-      label = point(p.u + (p.u2 - p.u) * t, p.v + (p.v2 - p.v) * ease);
-      if (turned && !down) label.y += 12; // below that of the edge that it closes a circle with
-    }
-    return { path, label };
+    // Where its number may stand, the best first: at a bend, where the edge is alone, or else on the way, about the middle.
+    const spots: Point[] = [];
+    const bends = chain.slice(1, -1).map((s) => point(start(s) + along / 2, s.pos));
+    spots.push(...bends.sort((a, b) => Math.abs(a.x - size.x / 2) - Math.abs(b.x - size.x / 2)));
+    const sided = chain[0]!.after.length >= chain[1]!.before.length ? 1 : -1; // to the end where fewer meet
+    for (const t of [0.54, 0.5, 0.6, 0.44, 0.66, 0.38, 0.72, 0.32, 0.78, 0.26, 0.84, 0.2, 0.9, 0.14])
+      for (const p of parts) spots.push(on(p, sided > 0 ? t : 1 - t));
+    const trail = parts.flatMap((p) => Array.from({ length: 25 }, (_, i) => on(p, i / 24)));
+    return { path, spots, trail };
   });
-  const size = point(margin * 2 + (rows.length - 1) * rank + along, high - low + margin * 2);
-  return { at, ways, width: size.x, height: size.y };
+  const labels = settle(drawn, [...at.values()], node);
+  return { at, ways: drawn.map((d, i) => ({ path: d.path, label: labels[i]! })), width: size.x, height: size.y };
+}
+
+type Point = { x: number; y: number };
+
+const labelWidth = 108;
+const labelHeight = 17;
+
+// settle gives each edge's number the first of its spots where it lies over no node and no other number, and over as few other edges as can be.
+function settle(edges: { spots: Point[]; trail: Point[] }[], nodes: Point[], node: { width: number; height: number }): Point[] {
+  const over = (a: Point, b: Point, width: number, height: number) => Math.max(0, width - Math.abs(a.x - b.x)) * Math.max(0, height - Math.abs(a.y - b.y));
+  const chosen: (Point | undefined)[] = edges.map(() => undefined);
+  // Who can step aside least goes first.
+  const room = edges.map(({ spots }) => Math.max(...spots.map((s) => s.y)) - Math.min(...spots.map((s) => s.y)));
+  const order = edges.map((_, i) => i).sort((a, b) => room[a]! - room[b]! || a - b);
+  for (const i of order) {
+    let least = Infinity;
+    edges[i]!.spots.forEach((s, n) => {
+      let cost = n * 4;
+      for (const c of chosen) if (c) cost += over(s, c, labelWidth, labelHeight) * 10;
+      for (const m of nodes) cost += over(s, m, (labelWidth + node.width) / 2 - 4, (labelHeight + node.height) / 2 + 2) * 10;
+      for (let k = 0; k < edges.length && cost < least; k++) if (k !== i) for (const t of edges[k]!.trail) if (Math.abs(t.x - s.x) < labelWidth / 2 && Math.abs(t.y - s.y) < labelHeight / 2) cost += 5;
+      if (cost < least) [least, chosen[i]] = [cost, s];
+    });
+  }
+  return chosen as Point[];
 }
 
 function crossings(rows: Spot[][]): number {

@@ -41,15 +41,9 @@ export function ServiceMap({ map, services, infrastructure, findings }: { map: C
   }, []);
   const down = width > 0 && width < 640;
   const picture: Picture = useMemo(() => (down ? graphs.down : graphs.across).draw(map, services, infrastructure, down), [map, services, infrastructure, down]);
-  const fit = width ? Math.max(down ? 0.72 : 0.7, Math.min(1, (width - 2) / Math.max(picture.width, 1), down ? 1 : 640 / Math.max(picture.height, 1))) : 1;
+  const fit = width ? Math.max(down ? 0.2 : 0.7, Math.min(1, (width - 2) / Math.max(picture.width, 1), down ? 1 : 640 / Math.max(picture.height, 1))) : 1;
   const scale = zoom ?? fit;
   const height = Math.max(140, Math.min(picture.height * scale, down ? 600 : picture.places.length > 24 ? 860 : 680));
-
-  // What is called first stands in the middle where not all is seen.
-  useLayoutEffect(() => {
-    const el = view.current!;
-    if (down) el.scrollLeft = (el.scrollWidth - el.clientWidth) / 2;
-  }, [down, picture.width]);
 
   // Ctrl and the wheel zoom where the pointer is; a wheel alone scrolls, as everywhere.
   useEffect(() => {
@@ -82,7 +76,7 @@ export function ServiceMap({ map, services, infrastructure, findings }: { map: C
   const labels = picture.links.length <= 32 && !down;
 
   return (
-    <div class="map">
+    <div class={scale < 0.6 ? "map far" : "map"}>
       <div
         ref={view}
         class="map-view"
@@ -177,6 +171,8 @@ function MapNode({ p, links, dim, onOver }: { p: Place; links: Link[]; dim: bool
   const t = h?.tone === "bad" ? "bad" : tone(p);
   const out = links.filter((l) => l.from === p.name);
   // For those who do not see the map: what the numbers are, and whom it calls.
+  // A service that only calls says how much.
+  const made = p.calls ? 0 : out.reduce((sum, l) => sum + (l.stale ? 0 : l.calls), 0);
   const more = [p.calls ? numbers(p) : "", h && h.tone !== "good" ? h.text : "", out.length ? `calls ${out.map((l) => l.to).join(", ")}` : ""].filter(Boolean).join("; ");
   const style = { ...tint(p.name), width: `${nodeWidth}px`, height: `${nodeHeight}px`, transform: `translate(${p.x - nodeWidth / 2}px, ${p.y - nodeHeight / 2}px)` };
   const inner = (
@@ -205,7 +201,7 @@ function MapNode({ p, links, dim, onOver }: { p: Place; links: Link[]; dim: bool
         ) : h?.tone === "quiet" || h?.tone === "warn" ? (
           h.text
         ) : (
-          (p.system ?? "no calls")
+          (p.system ?? (made ? `makes ${rate(made)}` : "no calls"))
         )}
       </span>
     </>

@@ -1,5 +1,6 @@
 // Overview: what is wrong now, who calls whom, and how each service does.
 import "./overview.css";
+import { signal } from "@preact/signals";
 import { useMemo } from "preact/hooks";
 import { useQuery } from "../shell/api";
 import { Sparkline } from "../shell/chart";
@@ -16,6 +17,11 @@ import { Advice, type Finding } from "./advice";
 import { ServiceMap } from "./map";
 import { Problems } from "./problems";
 
+// A phone has no room for a map that can be read: it begins with the list.
+const phone = matchMedia("(max-width: 640px)");
+const narrow = signal(phone.matches);
+phone.addEventListener("change", () => (narrow.value = phone.matches));
+
 type Row = { name: string; told?: ServiceSummary; running?: Service };
 
 function Overview() {
@@ -26,7 +32,8 @@ function Overview() {
   const advice = useQuery<{ findings: Finding[] | null }>("advice", { limit: 200, wait: "no" }, ["spans"], 30000);
   const findings = advice.data.value?.findings ?? [];
   const infrastructure = param("infra") !== "";
-  const list = param("view") === "list";
+  const usual = narrow.value ? "list" : "map";
+  const list = param("view", usual) === "list";
   const running = services.value;
   const rows = useMemo(() => {
     const all = new Map<string, Row>();
@@ -70,7 +77,7 @@ function Overview() {
                     { value: "map", text: "Map" },
                     { value: "list", text: "List" },
                   ]}
-                  onChange={(v) => setParams({ view: v === "list" ? "list" : "" })}
+                  onChange={(v) => setParams({ view: v === usual ? "" : v })}
                 />
               </>
             }
@@ -195,8 +202,8 @@ function Connections({ map, infrastructure }: { map?: CallMap; infrastructure: b
         { id: "from", title: "From", render: (e) => <ServiceName name={e.from} link={false} />, value: (e) => e.from },
         { id: "to", title: "To", render: (e) => <ServiceName name={e.to} link={false} />, value: (e) => e.to },
         { id: "kind", title: "By", width: "84px", render: (e) => <Badge>{kinds[e.kind] ?? e.kind}</Badge>, value: (e) => e.kind, narrow: "hide" },
-        { id: "calls", title: "Rate", width: "72px", end: true, render: (e) => rate(e.calls), value: (e) => e.calls },
-        { id: "errors", title: "Errors", width: "64px", end: true, render: (e) => <Failed of={e} />, value: failed },
+        { id: "calls", title: "Rate", width: "56px", end: true, render: (e) => rate(e.calls), value: (e) => e.calls },
+        { id: "errors", title: "Errors", width: "44px", end: true, render: (e) => <Failed of={e} />, value: failed },
         ...more(map.edges, (e) => e),
         { id: "p95", title: "p95", width: "80px", end: true, render: (e) => (e.p95 ? duration(e.p95) : "–"), value: (e) => e.p95, narrow: "hide" },
       ]}

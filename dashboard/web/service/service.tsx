@@ -45,29 +45,35 @@ function Service({ args: [name = ""] }: { args: string[] }) {
   }
   const h = running && health(running);
   return (
-    <Frame title={<ServiceName name={name} link={false} />} note={running?.program ?? d?.language} actions={<Window />}>
-      <div class="service-head">
-        <dl class="stats">
-          {h && (
-            <Stat
-              label="State"
-              value={
-                <Badge tone={h.tone} title={h.text}>
-                  {h.brief ?? h.text}
-                </Badge>
-              }
-            />
-          )}
-          <Stat label="Calls" value={rate(d?.calls)} />
-          <Stat label="Errors" value={percent(d && failed(d))} tone={(d && tone(d)) || undefined} />
-          {!!d?.client_errors && <Stat label="Client errors" value={percent(d.client_errors / d.calls)} />}
-          <Stat label="p50" value={d?.p50 ? duration(d.p50) : "–"} />
-          <Stat label="p95" value={d?.p95 ? duration(d.p95) : "–"} />
-          <Stat label="p99" value={d?.p99 ? duration(d.p99) : "–"} />
-          {d && streams(d) && <Stat label="Streams" value={streams(d)} />}
-        </dl>
-        <Actions name={name} running={running} />
-      </div>
+    <Frame
+      title={<ServiceName name={name} link={false} />}
+      note={running?.program === "." ? undefined : (running?.program ?? d?.language)}
+      actions={
+        <>
+          <Actions name={name} running={running} />
+          <Window />
+        </>
+      }
+    >
+      <dl class="stats service-head">
+        {h && (
+          <Stat
+            label="State"
+            value={
+              <Badge tone={h.tone} title={h.text}>
+                {h.brief ?? h.text}
+              </Badge>
+            }
+          />
+        )}
+        <Stat label="Calls" value={rate(d?.calls)} />
+        <Stat label="Errors" value={percent(d && failed(d))} tone={(d && tone(d)) || undefined} />
+        {!!d?.client_errors && <Stat label="Client errors" value={percent(d.client_errors / d.calls)} />}
+        <Stat label="p50" value={d?.p50 ? duration(d.p50) : "–"} />
+        <Stat label="p95" value={d?.p95 ? duration(d.p95) : "–"} />
+        <Stat label="p99" value={d?.p99 ? duration(d.p99) : "–"} />
+        {d && streams(d) && <Stat label="Streams" value={streams(d)} />}
+      </dl>
       {running && <Unwell service={running} />}
       <nav class="tabs" aria-label="parts of the page">
         {tabs.map((t) => {
@@ -109,7 +115,7 @@ function Actions({ name, running }: { name: string; running?: Running }) {
     setBusy(undefined);
   };
   return (
-    <div class="frame-actions">
+    <>
       <LogLevel name={name} running={running} />
       {can("scale") && (
         <span class="segments" role="group" aria-label="instances">
@@ -144,7 +150,7 @@ function Actions({ name, running }: { name: string; running?: Running }) {
           Open
         </a>
       )}
-    </div>
+    </>
   );
 }
 

@@ -76,7 +76,7 @@ export function Chart({ label, times, series, format, height = 180, points, grou
       {
         width: Math.max(el.clientWidth, 120),
         height,
-        padding: [10, 10, 0, 0],
+        padding: [10, 24, 0, 0],
         legend: { show: false },
         cursor: {
           sync: group ? { key: group } : undefined,
@@ -87,7 +87,7 @@ export function Chart({ label, times, series, format, height = 180, points, grou
         scales: { x: { time: true }, y: { range: (_u, lo, hi) => [min ?? Math.min(0, lo ?? 0), max ?? (hi && hi > 0 ? hi * 1.1 : 1)] } },
         axes: [
           { ...axis, space: 70, size: 26, values: "{HH}:{mm}:{ss}" as unknown as uPlot.Axis["values"], grid: { show: false } },
-          { ...axis, size: 62, space: 34, values: (_u, vs) => vs.map((v) => latest.current.format(v)) },
+          { ...axis, size: 62, space: 34, values: (_u, vs) => vs.map((v) => (v === 0 ? "0" : latest.current.format(v))) },
         ],
         series: [
           {},
