@@ -74,7 +74,7 @@ func (s *Service) method(key methodKey) *Method {
 }
 
 // StreamKey is the attribute that spans and numbers of streams have, as true: the conventions have none, and how long a stream takes is no
-// latency.
+// latency. Requests by plain HTTP have it, too.
 const StreamKey = "hanse.rpc.stream"
 
 // Streaming says that calls of the method are streams, which are never slow, and returns it.

@@ -157,7 +157,7 @@ func (f *flow) describe(get func(string) string, name string) {
 			f.method += " " + route
 		}
 		f.status = cmp.Or(get("http.response.status_code"), get("http.status_code"))
-		f.stream = f.status == switched
+		f.stream = f.status == switched || get(streamKey) == "true"
 		f.within = get(callsKey) == "true"
 	case KindDB:
 		f.system = cmp.Or(get("db.system.name"), get("db.system"))

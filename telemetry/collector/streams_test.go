@@ -136,21 +136,23 @@ func TestStreamsOfOthers(t *testing.T) {
 	}
 }
 
-// A WebSocket lives as long as it likes; its status tells it.
+// A WebSocket lives as long as it likes; its status tells it. Of server-sent events programs with Hanse say it.
 func TestSwitchedProtocols(t *testing.T) {
 	c := new(collector.Collector)
 	start(t, c)
 	at := time.Now().Add(-3 * time.Second)
-	of := func(seconds float64, route string, status int64) *metricpb.Metric {
-		return exponential("http.server.request.duration", at, 10, seconds, str("http.request.method", "GET"), str("http.route", route), num("http.response.status_code", status))
+	of := func(seconds float64, route string, status int64, more ...*common.KeyValue) *metricpb.Metric {
+		return exponential("http.server.request.duration", at, 10, seconds, append(more, str("http.request.method", "GET"), str("http.route", route), num("http.response.status_code", status))...)
 	}
-	send(t, c, metricsOf("web", of(0.010, "/", 200), of(60, "/chat", 101)))
+	send(t, c, metricsOf("web", of(0.010, "/", 200), of(60, "/chat", 101), of(60, "/news", 200, flag("hanse.rpc.stream"))))
 	d, err := c.Service(t.Context(), "web", collector.Window{})
-	if err != nil || len(d.Methods) != 2 || d.Methods[1].Name != "GET /chat" {
+	if err != nil || len(d.Methods) != 3 || d.Methods[1].Name != "GET /chat" || d.Methods[2].Name != "GET /news" {
 		t.Fatalf("%+v, %v", d, err)
 	}
-	if chat := d.Methods[1]; chat.Streams != chat.Calls || chat.P99 != 0 || d.P99 > 20*time.Millisecond {
-		t.Errorf("%+v of %+v", chat.Numbers, d.Numbers)
+	for _, m := range d.Methods[1:] {
+		if m.Streams != m.Calls || m.P99 != 0 || d.P99 > 20*time.Millisecond {
+			t.Errorf("%s: %+v of %+v", m.Name, m.Numbers, d.Numbers)
+		}
 	}
 }
 

@@ -156,6 +156,7 @@ func (m *Made) End(resp *http.Response, err error) {
 	span, message := &m.work.Span, ""
 	if resp != nil {
 		m.outcome.status, m.outcome.version = resp.StatusCode, versionOf(resp.ProtoMajor, resp.ProtoMinor)
+		m.outcome.stream = isStream(resp.StatusCode, resp.Header)
 		if resp.StatusCode >= 400 {
 			m.outcome.error, message = strconv.Itoa(resp.StatusCode), http.StatusText(resp.StatusCode)
 		}
@@ -171,6 +172,9 @@ func (m *Made) End(resp *http.Response, err error) {
 			span.SetAttributes(attribute.Int("http.request.resend_count", m.resent))
 		}
 		span.SetAttributes(m.reached...)
+		if m.outcome.stream {
+			span.SetAttributes(attribute.Bool(telemetry.StreamKey, true))
+		}
 	}
 	m.outcome.fail(span, message)
 	m.teller.count(m.outcome, span.Took(), span)

@@ -9,5 +9,6 @@
 //
 // The span of a request that is taken is in its context, and continues the trace of its header traceparent; the handler sees that header
 // with the span's own, so that who passes the request on, such as a proxy, passes that on. The span of a request that is made ends when the answer was
-// read, and goes with it in the same header. Queries of URLs and addresses of callers are not told.
+// read, and goes with it in the same header. Server-sent events and WebSockets are streams, of which how long they take is no latency: their spans and
+// numbers have [telemetry.StreamKey]. Queries of URLs and addresses of callers are not told.
 package webtrace

@@ -60,11 +60,6 @@ func (w *response) FlushError() error {
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
-// streams reports whether the response has come piece by piece, as long as the handler liked.
-func (w *response) streams() bool {
-	return w.hijacked || w.flushed || w.status == http.StatusSwitchingProtocols
-}
-
 // writer is what the handler is given: a [http.Hijacker] only where the server's is one.
 func (w *response) writer() http.ResponseWriter {
 	if h, ok := w.ResponseWriter.(http.Hijacker); ok {

@@ -182,7 +182,11 @@ func (x *taken) over(errorType, message string) {
 		span.SetName(x.spanName())
 	}
 	x.outcome.route, x.outcome.calls = x.route, x.calls.Load()
+	x.outcome.stream = w.hijacked || isStream(w.status, w.Header())
 	if span.IsRecording() {
+		if x.outcome.stream {
+			span.SetAttributes(attribute.Bool(telemetry.StreamKey, true))
+		}
 		if x.outcome.calls {
 			span.SetAttributes(attribute.Bool(CallsKey, true))
 		}
@@ -194,7 +198,7 @@ func (x *taken) over(errorType, message string) {
 		}
 	}
 	x.outcome.fail(span, message)
-	if w.streams() {
+	if x.outcome.stream || w.flushed { // what came piece by piece took as long as the handler liked
 		span.Streams()
 	}
 	x.teller.count(x.outcome, span.Took(), span)

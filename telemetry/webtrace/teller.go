@@ -40,6 +40,7 @@ func New(s *telemetry.Service) *Teller {
 type outcome struct {
 	made                    bool // else taken
 	calls                   bool // a taken one became calls
+	stream                  bool // it takes as long as it likes
 	method, scheme, route   string
 	address, version, error string
 	port, status            int
@@ -90,7 +91,16 @@ func (o *outcome) attributes() []attribute.KeyValue {
 	if o.calls {
 		attrs = append(attrs, attribute.Bool(CallsKey, true))
 	}
+	if o.stream {
+		attrs = append(attrs, attribute.Bool(telemetry.StreamKey, true))
+	}
 	return attrs
+}
+
+// isStream reports whether an answer goes on for as long as somebody likes: server-sent events, or another protocol, such as WebSocket.
+func isStream(status int, header http.Header) bool {
+	kind, _, _ := strings.Cut(header.Get("Content-Type"), ";")
+	return status == http.StatusSwitchingProtocols || strings.EqualFold(strings.TrimSpace(kind), "text/event-stream")
 }
 
 // fail has a span tell of an error.

@@ -146,6 +146,12 @@ func TestTaken(t *testing.T) {
 		}(), span: "GET /in/{id}", code: "200", want: map[string]string{"http.route": "/in/{id}"}},
 		{name: "it became a call", pattern: "/call", target: "/call", handler: func(_ http.ResponseWriter, r *http.Request) { webtrace.Calls(r.Context()) }, span: "GET /call",
 			code: "200", want: map[string]string{"hanse.http.calls": "true"}},
+		{name: "server-sent events", pattern: "/events", target: "/events", handler: func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "Text/Event-Stream; charset=utf-8")
+			io.WriteString(w, "data: 1\n\n")
+			w.(http.Flusher).Flush()
+		}, span: "GET /events", code: "200", want: map[string]string{"hanse.rpc.stream": "true"}},
+		{name: "piece by piece", pattern: "/slow", target: "/slow", handler: func(w http.ResponseWriter, _ *http.Request) { w.(http.Flusher).Flush() }, span: "GET /slow", code: "200"},
 		{name: "told once", pattern: "/twice", target: "/twice", handler: nil, span: "GET /twice", code: "200"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -190,6 +196,9 @@ func TestTaken(t *testing.T) {
 			}
 			if calls := tt.want[webtrace.CallsKey] != ""; calls != (s.Attributes[webtrace.CallsKey] != "") || calls != strings.Contains(fmt.Sprint(numbers), `hanse_http_calls="true"`) {
 				t.Errorf("it became calls: %v, but %v and %q", calls, s.Attributes, numbers)
+			}
+			if stream := tt.want[telemetry.StreamKey] != ""; stream != (s.Attributes[telemetry.StreamKey] != "") || stream != strings.Contains(fmt.Sprint(numbers), `hanse_rpc_stream="true"`) {
+				t.Errorf("it is a stream: %v, but %v and %q", stream, s.Attributes, numbers)
 			}
 			if len(numbers) != 1 || !strings.HasPrefix(numbers[0], "http_server_request_duration_seconds_count{") || !strings.HasSuffix(numbers[0], " 1") ||
 				tt.code != "" && !strings.Contains(numbers[0], `http_response_status_code="`+tt.code+`"`) {
@@ -258,6 +267,9 @@ func TestMade(t *testing.T) {
 		case "/cut":
 			w.Header().Set("Content-Length", "100")
 			io.WriteString(w, "short")
+		case "/events":
+			w.Header().Set("Content-Type", "text/event-stream")
+			w.WriteHeader(404)
 		case "/hang":
 			<-r.Context().Done()
 		default:
@@ -265,7 +277,7 @@ func TestMade(t *testing.T) {
 		}
 	}))
 	for _, tt := range []struct{ url, errorType, code string }{
-		{gone, "syscall.Errno", ""}, {bad + "/cut", "_OTHER", "200"}, {bad + "/x", "404", "404"}, {bad + "/hang", "canceled", ""},
+		{gone, "syscall.Errno", ""}, {bad + "/cut", "_OTHER", "200"}, {bad + "/x", "404", "404"}, {bad + "/events", "404", "404"}, {bad + "/hang", "canceled", ""},
 	} {
 		x := tell(t, nil)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -281,6 +293,9 @@ func TestMade(t *testing.T) {
 		}
 		if len(numbers) != 1 || !strings.Contains(numbers[0], `error_type="`+tt.errorType+`"`) || !strings.HasPrefix(numbers[0], "http_client_request_duration_seconds_count{") {
 			t.Errorf("%s: numbers %q", tt.url, numbers)
+		}
+		if stream := strings.HasSuffix(tt.url, "/events"); len(numbers) != 1 || stream != strings.Contains(numbers[0], `hanse_rpc_stream="true"`) || stream != (spans[0].Attributes[telemetry.StreamKey] == "true") {
+			t.Errorf("%s: a stream: %v, but %q, %+v", tt.url, stream, numbers, spans)
 		}
 	}
 
