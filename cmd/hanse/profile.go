@@ -29,16 +29,24 @@ type profileKind struct {
 	sample string // what is shown of it; "" is its own choice
 	lasts  bool   // it is taken over a time
 	help   string
+	empty  string // what it means that there is nothing in it
+	then   string // and what to do
 }
 
 var profileKinds = []profileKind{
-	{"cpu", "profile", "cpu", true, "where processor time goes, for so `long` (the default, 10s)"},
-	{"heap", "heap", "inuse_space", false, "what memory is in use, and who allocated it"},
-	{"allocs", "allocs", "alloc_space", false, "who allocated memory since the program began"},
-	{"goroutine", "goroutine", "goroutine", false, "where the goroutines are"},
-	{"block", "block", "delay", true, "who waits for channels and locks, for so `long`"},
-	{"mutex", "mutex", "delay", true, "who holds up others with locks, for so `long`"},
-	{"trace", "trace", "", true, "all that the scheduler does, for so `long`, for go tool trace"},
+	{"cpu", "profile", "cpu", true, "where processor time goes, for so `long` (the default, 10s)",
+		"the process used next to no processor time", "call the service while the profile is taken, take it for longer (--cpu 1m), or see what it waits for: --block 10s, --goroutine"},
+	{"heap", "heap", "inuse_space", false, "what memory is in use, and who allocated it",
+		"so little memory is in use that no sample fell on it; one is taken in every 512 KiB that are allocated", "take it when the service has worked, or see all that was allocated: --allocs"},
+	{"allocs", "allocs", "alloc_space", false, "who allocated memory since the program began",
+		"so little memory was allocated that no sample fell on it; one is taken in every 512 KiB", "take it when the service has worked"},
+	{"goroutine", "goroutine", "goroutine", false, "where the goroutines are",
+		"the instance told of no goroutine", "take it again, or another kind"},
+	{"block", "block", "delay", true, "who waits for channels and locks, for so `long`",
+		"no wait for a channel or a lock ended in this time; one that lasts is not counted", "call the service while the profile is taken, take it for longer (--block 1m), or see what waits now: --goroutine"},
+	{"mutex", "mutex", "delay", true, "who holds up others with locks, for so `long`",
+		"nobody had to wait for a lock", "call the service while the profile is taken, take it for longer (--mutex 1m), or see all waits: --block 10s"},
+	{"trace", "trace", "", true, "all that the scheduler does, for so `long`, for go tool trace", "", ""},
 }
 
 const (
@@ -134,7 +142,7 @@ All services of a process are in its profile. The profile of goroutines, of allo
 		if u.JSON {
 			return u.PrintJSON(result)
 		}
-		printProfile(u, &result)
+		printProfile(u, kind, &result)
 		if open {
 			return openProfile(cmd.Context(), u, kind, file)
 		}
@@ -263,7 +271,7 @@ func readProfile(file string, k profileKind, top int) (*hot.Summary, error) {
 	return s, nil
 }
 
-func printProfile(u *ui.UI, p *profiled) {
+func printProfile(u *ui.UI, k profileKind, p *profiled) {
 	u.Printf("%s of %s: %s\n", p.Profile, p.Service+" "+shortID(p.Instance), p.File)
 	if p.Summary == nil {
 		return
@@ -274,7 +282,7 @@ func printProfile(u *ui.UI, p *profiled) {
 	}
 	u.Printf("%s: %s%s\n\n", p.Kind, hot.Format(p.Total, p.Unit), of)
 	if len(p.Functions) == 0 {
-		u.Printf("nothing to show: it had nothing to do\n")
+		u.Printf("nothing is in it: %s\n(%s)\n", k.empty, k.then)
 		return
 	}
 	table := ui.NewTable("FLAT", "", "CUM", "", "FUNCTION")

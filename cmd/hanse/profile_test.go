@@ -11,6 +11,7 @@ import (
 
 	"github.com/hanse-go/hanse"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/hot"
+	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
 )
 
 // waitForIt is what a goroutine of the profiled service does.
@@ -102,5 +103,30 @@ func TestProfileFindsNoAdminListener(t *testing.T) {
 	out, errs, exit := types(t, "profile", "mail", "--heap", "--registry", "static:mail=127.0.0.1:1")
 	if exit != 1 || out != "" || !strings.Contains(errs, "no admin listener") {
 		t.Errorf("status %d: %s%s", exit, out, errs)
+	}
+}
+
+// A profile with nothing in it says what that means, and what to do.
+func TestEmptyProfile(t *testing.T) {
+	for kind, wants := range map[string][]string{
+		"cpu":    {"used next to no processor time", "call the service while the profile is taken", "--cpu 1m", "--block 10s"},
+		"heap":   {"no sample", "when the service has worked", "--allocs"},
+		"allocs": {"no sample", "when the service has worked"},
+		"block":  {"no wait for a channel or a lock ended", "call the service while the profile is taken", "--block 1m", "--goroutine"},
+		"mutex":  {"nobody had to wait for a lock", "call the service while the profile is taken", "--mutex 1m", "--block 10s"},
+	} {
+		k := profileKinds[slices.IndexFunc(profileKinds, func(k profileKind) bool { return k.flag == kind })]
+		var out strings.Builder
+		printProfile(&ui.UI{Out: &out}, k, &profiled{Service: "cart", Instance: "c1", Profile: kind, File: "f", Summary: &hot.Summary{Kind: k.sample, Unit: "count"}})
+		for _, want := range append(wants, "nothing is in it: ") {
+			if !strings.Contains(out.String(), want) {
+				t.Errorf("%s: no %q in\n%s", kind, want, out.String())
+			}
+		}
+	}
+	for _, k := range profileKinds {
+		if k.sample != "" && (k.empty == "" || k.then == "") {
+			t.Errorf("nothing is said of an empty profile of %s", k.flag)
+		}
 	}
 }
