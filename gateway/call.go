@@ -126,6 +126,7 @@ type onConnection struct{ *call }
 
 // HandlerExited is called when the handler has ended the goroutine: it is the last chance to answer.
 func (c onConnection) HandlerExited(err error) {
+	webtrace.Calls(c.ctx) // as call does with what it returns
 	w, r := c.exchange.(oneResponse).response()
 	if r.ProtoMajor == 1 {
 		w.Header()["Connection"] = []string{"close"} // which net/http does then

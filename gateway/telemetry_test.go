@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -20,6 +21,16 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 )
+
+// atTimesLeaving is a library whose handler ends its goroutine for one book.
+type atTimesLeaving struct{ library }
+
+func (l atTimesLeaving) GetBook(ctx context.Context, in *librarypb.GetBookRequest) (*librarypb.GetBookRequest, error) {
+	if in.GetName() == "leaves" {
+		runtime.Goexit()
+	}
+	return l.library.GetBook(ctx, in)
+}
 
 // TestSpans holds that a call by each protocol is one trace, below that of who asks: the request where it says more than the call, and the call below it.
 func TestSpans(t *testing.T) {
@@ -80,6 +91,12 @@ func TestSpans(t *testing.T) {
 		{name: "REST that fails", want: []string{"server GET /v1/books/{name} calls error", "server " + method("GetBook") + " error"}, call: func(t *testing.T, url string) {
 			send(t, "GET", url+"/v1/books/busy", "", "")
 		}},
+		{name: "REST to a handler that ends its goroutine", want: []string{"server GET /v1/books/{name} calls error", "server " + method("GetBook") + " error"}, call: func(t *testing.T, url string) {
+			send(t, "GET", url+"/v1/books/leaves", "", "")
+		}},
+		{name: "JSON-RPC to a handler that ends its goroutine", want: []string{"server POST /rpc calls", "server " + method("GetBook") + " error"}, call: func(t *testing.T, url string) {
+			send(t, "POST", url+"/rpc", "application/json", `{"jsonrpc":"2.0","method":"`+method("GetBook")+`","params":{"name":"leaves"},"id":1}`)
+		}},
 		{name: "REST that is no call", want: []string{"server GET /v1/books/{name}"}, call: func(t *testing.T, url string) {
 			r, err := http.NewRequest("GET", url+"/v1/books/dune", nil)
 			if err != nil {
@@ -128,7 +145,7 @@ func TestSpans(t *testing.T) {
 			ctx, cancel := context.WithCancel(context.Background())
 			done := make(chan error, 1)
 			go func() { done <- tel.Run(ctx) }()
-			url := serveContracts(t, func(r grpc.ServiceRegistrar) { librarypb.RegisterLibraryServer(r, library{}) }, func(s *rpc.Server, _ *gateway.Handler) {
+			url := serveContracts(t, func(r grpc.ServiceRegistrar) { librarypb.RegisterLibraryServer(r, atTimesLeaving{}) }, func(s *rpc.Server, _ *gateway.Handler) {
 				s.Telemetry = tel.Service("library", "", "")
 			})
 			tt.call(t, url)
