@@ -28,8 +28,17 @@ type told struct {
 func (t told) TracerProvider() trace.TracerProvider { return t.traces }
 func (t told) MeterProvider() metric.MeterProvider  { return t.meters }
 
-// TestTracer does with a real PostgreSQL all that pgx tells of.
-func TestTracer(t *testing.T) {
+// traced is a database of a real PostgreSQL, of which pgx tells.
+type traced struct {
+	pool   *pgxpool.Pool
+	config *pgx.ConnConfig
+	tells  told
+	spans  *tracetest.SpanRecorder
+	reader *sdkmetric.ManualReader
+}
+
+func open(t *testing.T) *traced {
+	t.Helper()
 	server, err := postgrestest.Start(context.Background(), "fsync=off")
 	if errors.Is(err, postgrestest.ErrNotInstalled) && os.Getenv("HANSE_ENGINES") == "" {
 		t.Skip(err)
@@ -37,7 +46,7 @@ func TestTracer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer server.Stop()
+	t.Cleanup(server.Stop)
 	source, err := server.NewDatabase(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -46,17 +55,22 @@ func TestTracer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	spans, reader := tracetest.NewSpanRecorder(), sdkmetric.NewManualReader()
-	tells := told{sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)), sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))}
-	tracer := pgxtrace.New(tells, config.ConnConfig)
+	db := &traced{config: config.ConnConfig, spans: tracetest.NewSpanRecorder(), reader: sdkmetric.NewManualReader()}
+	db.tells = told{sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(db.spans)), sdkmetric.NewMeterProvider(sdkmetric.WithReader(db.reader))}
+	tracer := pgxtrace.New(db.tells, config.ConnConfig)
 	config.ConnConfig.Tracer = tracer
-	pool, err := pgxpool.NewWithConfig(t.Context(), config)
-	if err != nil {
+	if db.pool, err = pgxpool.NewWithConfig(t.Context(), config); err != nil {
 		t.Fatal(err)
 	}
-	defer pool.Close()
-	stop := tracer.Observe(pool)
-	defer stop()
+	t.Cleanup(db.pool.Close)
+	t.Cleanup(tracer.Observe(db.pool))
+	return db
+}
+
+// TestTracer does all that pgx tells of.
+func TestTracer(t *testing.T) {
+	db := open(t)
+	pool, tells, spans, reader := db.pool, db.tells, db.spans, db.reader
 	ctx, above := tells.traces.Tracer("").Start(t.Context(), "above")
 	do := func(query string, args ...any) {
 		t.Helper()
