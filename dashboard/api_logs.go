@@ -51,7 +51,7 @@ func logQuery(r *http.Request) (collector.LogQuery, error) {
 		}
 		out.Window = w
 	}
-	if err := checkFilter(out.Filter); err != nil {
+	if err := checkFilter(filter.Parse, out.Filter); err != nil {
 		return out, err
 	}
 	if out.Level != "" {

@@ -103,7 +103,7 @@ func traceQuery(r *http.Request) (collector.TraceQuery, error) {
 		Window: w, Filter: q.Get("q"), Service: q.Get("service"), Name: q.Get("method"), Errors: q.Get("errors") == "1", Slowest: q.Get("slowest") == "1",
 		RootOnly: q.Get("root") == "1", Before: q.Get("before"), After: q.Get("after"),
 	}
-	if err := checkFilter(out.Filter); err != nil {
+	if err := checkFilter(filter.ParseSpans, out.Filter); err != nil {
 		return out, err
 	}
 	for name, d := range map[string]*time.Duration{"min": &out.Min, "max": &out.Max} {
@@ -120,8 +120,8 @@ func traceQuery(r *http.Request) (collector.TraceQuery, error) {
 }
 
 // checkFilter says what is wrong with a filter, and where.
-func checkFilter(text string) error {
-	_, err := filter.Parse(text)
+func checkFilter(parse func(string) (filter.Filter, error), text string) error {
+	_, err := parse(text)
 	if e, ok := errors.AsType[*filter.Error](err); ok {
 		return &Error{Status: http.StatusBadRequest, What: e.Error()}
 	}

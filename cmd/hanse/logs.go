@@ -63,7 +63,7 @@ A filter is what the dashboard's page of logs takes, too. All its terms must mat
 				return err
 			}
 		}
-		if _, _, err := parseTerms("logs", args, trace, "", nil); err != nil { // whatever runs
+		if _, _, err := parseTerms("logs", filter.Parse, args, trace, "", nil); err != nil { // whatever runs
 			return err
 		}
 		sys, err := at.ask(u)
@@ -78,28 +78,78 @@ A filter is what the dashboard's page of logs takes, too. All its terms must mat
 		if sys.board == nil {
 			names = append(names, "hanse")
 		}
-		if q.Services, q.Filter, err = parseTerms("logs", args, trace, sys.name, names); err != nil {
+		if q.Services, q.Filter, err = parseTerms("logs", filter.Parse, args, trace, sys.name, names); err != nil {
 			return err
 		}
-		enc := json.NewEncoder(u.Out)
-		enc.SetEscapeHTML(false)
-		err = sys.client.Logs(cmd.Context(), q, func(l collector.Log) {
-			if u.JSON {
-				_ = enc.Encode(l) // a reader that is gone ends the command by a signal
-				return
-			}
-			u.Printf("%s", r.Render(logs.FromStored(l)))
-		})
-		return asUI(err)
+		return asUI(printLogs(u, &r, q, func(line func(collector.Log)) error { return sys.client.Logs(cmd.Context(), q, line) }))
 	}
 	return cmd
+}
+
+// printLogs prints the lines that ask passes on. Where there are none it says so to who looks, and what to try.
+func printLogs(u *ui.UI, r *logs.Renderer, q control.LogQuery, ask func(line func(collector.Log)) error) error {
+	enc := json.NewEncoder(u.Out)
+	enc.SetEscapeHTML(false)
+	var waiting *time.Timer
+	if q.Follow && u.Terminal && q.N > 0 {
+		waiting = time.AfterFunc(time.Second, func() { u.Notef("%s New ones are shown as they come; Ctrl-C ends.", noLines(q)) })
+		defer waiting.Stop()
+	}
+	some := false
+	err := ask(func(l collector.Log) {
+		if waiting != nil && !some {
+			waiting.Stop()
+		}
+		some = true
+		if u.JSON {
+			_ = enc.Encode(l) // a reader that is gone ends the command by a signal
+			return
+		}
+		u.Printf("%s", r.Render(logs.FromStored(l)))
+	})
+	if err == nil && !some && !q.Follow && q.N > 0 && u.Terminal {
+		u.Notef("%s%s", noLines(q), lookFurther(q))
+	}
+	return err
+}
+
+// noLines says that nothing was found.
+func noLines(q control.LogQuery) string {
+	text := "No line"
+	if len(q.Services) > 0 {
+		text += " of " + ui.List(q.Services, "or")
+	}
+	if !q.Since.IsZero() {
+		text += " since " + q.Since.Local().Format(time.TimeOnly)
+	}
+	if q.Filter.Empty() {
+		return text + " was printed."
+	}
+	return text + " is like " + q.Filter.String() + "."
+}
+
+// lookFurther says what may find more.
+func lookFurther(q control.LogQuery) string {
+	var tries []string
+	if !q.Since.IsZero() {
+		tries = append(tries, "look further back with --since")
+	}
+	if !q.Filter.Empty() {
+		tries = append(tries, "ask for less")
+	}
+	if len(q.Services) > 0 {
+		tries = append(tries, "see what there is with "+ui.Accent.Sprint("hanse logs"))
+	}
+	tries = append(tries, "wait for new ones with "+ui.Accent.Sprint("--follow"))
+	text := ui.List(tries, "or")
+	return " " + strings.ToUpper(text[:1]) + text[1:] + "."
 }
 
 // serviceLike is what may be the name of a service, and so a mistyped one.
 var serviceLike = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
 
 // parseTerms tells the names of services from the filter, among the arguments of a command.
-func parseTerms(command string, args []string, trace, system string, names []string) (services []string, f filter.Filter, err error) {
+func parseTerms(command string, parse func(string) (filter.Filter, error), args []string, trace, system string, names []string) (services []string, f filter.Filter, err error) {
 	known := make(map[string]bool)
 	for _, name := range names {
 		known[name] = true
@@ -120,7 +170,7 @@ func parseTerms(command string, args []string, trace, system string, names []str
 		}
 		terms = append(terms, arg)
 	}
-	f, err = filter.Parse(strings.Join(terms, " "))
+	f, err = parse(strings.Join(terms, " "))
 	var e *filter.Error
 	if errors.As(err, &e) {
 		mark := strings.Repeat(" ", e.Column()-1) + strings.Repeat("^", max(1, utf8.RuneCountInString(e.Query[e.Pos:e.End])))

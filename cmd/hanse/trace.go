@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -50,6 +51,36 @@ type traceSearch struct {
 	client *control.Client
 	filter string // with the services
 	names  []string
+	attrs  []string // that the filter names
+}
+
+// unknown says of attributes of the filter that no span has them; nothing where all are there, or that cannot be told.
+func (s *traceSearch) unknown(ctx context.Context) {
+	if len(s.attrs) == 0 {
+		return
+	}
+	const most = 200
+	var found struct {
+		Keys []collector.AttributeKey `json:"keys"`
+	}
+	err := s.client.API(ctx, "attributes", url.Values{"signal": {"spans"}, "limit": {strconv.Itoa(most)}}, &found)
+	if err != nil || len(found.Keys) == 0 || len(found.Keys) == most {
+		return
+	}
+	names := filter.Fields()
+	for _, k := range found.Keys {
+		names = append(names, k.Key)
+	}
+	for _, name := range s.attrs {
+		if slices.Contains(names, name) {
+			continue
+		}
+		text := "."
+		if near := ui.Nearest(name, names); len(near) > 0 {
+			text = "; did you mean " + ui.List(near, "or") + "?"
+		}
+		s.ui.Notef("None of the newest spans has an attribute %s%s", name, text)
+	}
 }
 
 func (s *traceSearch) add(u *ui.UI, cmd *cobra.Command) {
@@ -60,7 +91,7 @@ func (s *traceSearch) add(u *ui.UI, cmd *cobra.Command) {
 
 // search reads the arguments, of which some are names of services, and finds the system.
 func (s *traceSearch) search(ctx context.Context, command string, args []string) error {
-	if _, _, err := parseTerms(command, args, "", "", nil); err != nil { // whatever runs
+	if _, _, err := parseTerms(command, filter.ParseSpans, args, "", "", nil); err != nil { // whatever runs
 		return err
 	}
 	sys, err := s.ask(s.ui)
@@ -71,11 +102,16 @@ func (s *traceSearch) search(ctx context.Context, command string, args []string)
 	if s.names, err = sys.services(ctx); err != nil {
 		return asUI(err)
 	}
-	services, f, err := parseTerms(command, args, "", sys.name, s.names)
+	services, f, err := parseTerms(command, filter.ParseSpans, args, "", sys.name, s.names)
 	if err != nil {
 		return err
 	}
 	s.filter = f.String()
+	for _, t := range f.Terms() {
+		if t.Field == "" && !t.IsText() && !t.Negated {
+			s.attrs = append(s.attrs, t.Name)
+		}
+	}
 	if len(services) > 0 {
 		s.filter = strings.TrimSpace("service:" + strings.Join(services, ",") + " " + s.filter)
 	}

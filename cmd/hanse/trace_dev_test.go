@@ -81,6 +81,20 @@ func TestTraceAndTop(t *testing.T) {
 		if l := list("order=7"); len(l) != 0 {
 			t.Errorf("attributes of logs are none of spans: %+v", l)
 		}
+		if _, errs, status := p.hanse(d.dir, "trace", "tail", "status:DATALOST"); status == 0 || !strings.Contains(errs, `trace tail: no status "DATALOST": did you mean DATA_LOSS?`) {
+			t.Errorf("status %d, %s", status, errs)
+		}
+		for name, want := range map[string]string{
+			"rpc.methd": "None of the newest spans has an attribute rpc.methd; did you mean rpc.method?\n", "order": "None of the newest spans has an attribute order.\n", "rpc.system.name": "",
+		} {
+			out, errs, status := p.hanse(d.dir, "trace", "ls", "--json", ours, name+"=7")
+			if out, errs2, _ := p.hanse(d.dir, "trace", "ls", ours, name+"=7"); out != "" || !strings.HasSuffix(errs2, "ask for less.\n"+want) {
+				t.Errorf("%s: %q, %q", name, out, errs2)
+			}
+			if out != "[]\n" || errs != "" || status != 0 {
+				t.Errorf("%s, as JSON: status %d, %q, %q", name, status, out, errs)
+			}
+		}
 		if l := list("method:TestService/UnaryCall", "status:DATA_LOSS"); len(l) != 1 || l[0].Errors == 0 {
 			t.Errorf("by method and status: %+v", l)
 		}

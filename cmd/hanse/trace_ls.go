@@ -65,6 +65,7 @@ did, SERVICES how many took part, and REQUEST what began it.
 		switch {
 		case len(page.Traces) == 0 && search.filter != "":
 			u.Notef("No request since %s is like that. Look further back with --since, or ask for less.", from.Local().Format(time.TimeOnly))
+			search.unknown(cmd.Context())
 		case len(page.Traces) == 0:
 			u.Notef("No request was recorded since %s. Make one, for instance with %s, or look further back with --since.", from.Local().Format(time.TimeOnly), ui.Accent.Sprint("hanse call"))
 		default:

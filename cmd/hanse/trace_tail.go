@@ -120,6 +120,12 @@ func (t *traceTail) run(ctx context.Context, n int) error {
 	if err != nil {
 		return err
 	}
+	if len(page.Traces) == 0 && t.search.filter != "" {
+		if t.search.ui.Terminal {
+			t.search.ui.Notef("No request of the last hour is like that. New ones are shown as they come; Ctrl-C ends.")
+		}
+		t.search.unknown(ctx)
+	}
 	now := time.Now()
 	first := page.Traces[:min(n, len(page.Traces))]
 	slices.Reverse(first)

@@ -51,7 +51,7 @@ type logSearch struct {
 
 func readLogQuery(q LogQuery) (s logSearch, err error) {
 	s.q = q
-	if s.f, err = parseFilter(q.Filter); err != nil {
+	if s.f, err = parseFilter(logs, q.Filter); err != nil {
 		return s, err
 	}
 	s.from, s.to = q.Window.limits()

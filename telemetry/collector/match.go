@@ -20,9 +20,13 @@ type sought struct {
 	quick    bool          // nothing is left to match when these were
 }
 
-// parseFilter reads a filter. The error is a [*filter.Error].
-func parseFilter(text string) (q sought, err error) {
-	if q.Filter, err = filter.Parse(text); err != nil {
+// parseFilter reads a filter of spans or lines. The error is a [*filter.Error].
+func parseFilter(sig signal, text string) (q sought, err error) {
+	parse := filter.Parse
+	if sig == spans {
+		parse = filter.ParseSpans
+	}
+	if q.Filter, err = parse(text); err != nil {
 		return q, err
 	}
 	for _, t := range q.Terms() {
@@ -143,7 +147,14 @@ func (r spanRecord) Field(f filter.Field) (slog.Value, bool) {
 	return slog.Value{}, false
 }
 
-func (r spanRecord) Attr(name string) (slog.Value, bool) { return attrValue(name, r.Attrs, r.Resource) }
+// Attr has the code of a call by its name, also where programs send its number.
+func (r spanRecord) Attr(name string) (slog.Value, bool) {
+	v, ok := attrValue(name, r.Attrs, r.Resource)
+	if !ok && name == "rpc.response.status_code" {
+		return given(r.Code)
+	}
+	return v, ok
+}
 
 // logRecord is a line as filters see it.
 type logRecord struct{ *Log }

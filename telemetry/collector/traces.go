@@ -46,7 +46,7 @@ type traceSearch struct {
 }
 
 func readTraceQuery(q TraceQuery) (s traceSearch, err error) {
-	if s.f, err = parseFilter(q.Filter); err != nil {
+	if s.f, err = parseFilter(spans, q.Filter); err != nil {
 		return s, err
 	}
 	s.from, s.to = q.Window.limits()

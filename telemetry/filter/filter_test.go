@@ -270,6 +270,37 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+func TestParseSpans(t *testing.T) {
+	for _, text := range []string{
+		"status:error", "-status:refused", "status:ok,unset", "status:NotFound", "status=not_found,DATA_LOSS", "status:404", "status>=500", "status:NOT_*", "status:/^U/", "status:*",
+		`status:""`, "@status:shipped", "kind:server,Client", "kind:*", "order:7", "status:cancelled", "",
+	} {
+		if _, err := filter.ParseSpans(text); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	for _, tt := range []struct{ text, wrong, want string }{
+		{"status:foo", "foo", `no status "foo": there are error, refused, ok and unset, codes of gRPC such as NOT_FOUND, and of HTTP such as 404 (@status:foo is an attribute of that name)`},
+		{"ä -status:ok,eror", "eror", "did you mean error?"},
+		{"status:NOT_FUOND", "NOT_FUOND", "did you mean NOT_FOUND?"},
+		{`status:"un set"`, "un set", "did you mean unset?"},
+		{"kind:sever", "sever", "did you mean server?"},
+		{"kind:rpc", "rpc", "there are server, client, producer, consumer and internal"},
+		{"levl:x", "levl", "did you mean level?"},
+	} {
+		f, err := filter.ParseSpans(tt.text)
+		var e *filter.Error
+		if !errors.As(err, &e) {
+			t.Errorf("%q = %v, %v", tt.text, f, err)
+		} else if e.Query[e.Pos:e.End] != tt.wrong || !strings.Contains(e.Message, tt.want) || !f.Empty() {
+			t.Errorf("%q: %q: %v", tt.text, e.Query[e.Pos:e.End], err)
+		}
+	}
+	if _, err := filter.Parse("status:shipped"); err != nil {
+		t.Error("of a line: ", err)
+	}
+}
+
 // Names that are near a field's only because they are short are attributes.
 func TestAttributesNearFields(t *testing.T) {
 	for _, name := range []string{"id", "end", "node", "host", "user", "state", "code", "grpc.status", "lvl"} {
