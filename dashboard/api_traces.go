@@ -91,8 +91,8 @@ func traceID(r *http.Request) (string, error) {
 	return id, nil
 }
 
-// traceQuery reads what is searched for: q in the grammar of package filter, service, method, min and max as 100ms, errors and slowest
-// as 1, before and after from an earlier answer, limit, and the window.
+// traceQuery reads what is searched for: q in the grammar of package filter, service, method, min and max as 100ms, errors, slowest
+// and spread as 1, before and after from an earlier answer, limit, and the window.
 func traceQuery(r *http.Request) (collector.TraceQuery, error) {
 	q := r.URL.Query()
 	w, err := window(r, 15*time.Minute)
@@ -101,7 +101,7 @@ func traceQuery(r *http.Request) (collector.TraceQuery, error) {
 	}
 	out := collector.TraceQuery{
 		Window: w, Filter: q.Get("q"), Service: q.Get("service"), Name: q.Get("method"), Errors: q.Get("errors") == "1", Slowest: q.Get("slowest") == "1",
-		RootOnly: q.Get("root") == "1", Before: q.Get("before"), After: q.Get("after"),
+		Spread: q.Get("spread") == "1", RootOnly: q.Get("root") == "1", Before: q.Get("before"), After: q.Get("after"),
 	}
 	if err := checkFilter(filter.ParseSpans, out.Filter); err != nil {
 		return out, err

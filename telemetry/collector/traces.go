@@ -24,6 +24,7 @@ type hit struct {
 	id       traceKey
 	newest   int64 // start of the newest span that is meant
 	longest  int64 // duration of the longest one
+	failed   bool  // one of them has
 	summary  TraceSummary
 	end      int64
 	rootAt   int64
@@ -139,7 +140,7 @@ func (s *traceSearch) find(ctx context.Context, st *store, all []block, page *Tr
 	found := make(map[traceKey]*hit)
 	for i := range list {
 		b := &list[i]
-		if !s.q.Slowest && len(found) > limit && enough(found, b.last, limit) {
+		if !s.q.Slowest && !s.q.Spread && len(found) > limit && enough(found, b.last, limit) {
 			break
 		}
 		if b.id < s.after.block || b.last < s.from || b.first > s.to || b.longest < s.min || b.first >= s.before ||
@@ -157,6 +158,10 @@ func (s *traceSearch) find(ctx context.Context, st *store, all []block, page *Tr
 	}
 	for _, h := range found {
 		hits = append(hits, h)
+	}
+	if s.q.Spread {
+		page.Found = len(hits)
+		return spread(hits, limit), false, nil
 	}
 	order := func(a, b *hit) int {
 		return cmp.Or(compareInt(b.newest, a.newest), slices.Compare(a.id[:], b.id[:]))
@@ -202,6 +207,7 @@ func (s *traceSearch) search(ctx context.Context, st *store, b *block, found map
 		}
 		h.newest = max(h.newest, head.start)
 		h.longest = max(h.longest, head.duration())
+		h.failed = h.failed || head.failed
 		return true
 	})
 	if err != nil && b.seg != nil {

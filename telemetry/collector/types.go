@@ -120,6 +120,7 @@ type TraceQuery struct {
 	Max      time.Duration `json:"max,omitempty"`     // 0: any
 	Errors   bool          `json:"errors,omitempty"`  // only spans that failed
 	Slowest  bool          `json:"slowest,omitempty"` // longest first; else newest first
+	Spread   bool          `json:"spread,omitempty"`  // some of all, which stand for them: from the whole window, with the slowest and those that failed; no pages
 	RootOnly bool          `json:"root,omitempty"`    // the span has to be the root, or the first below a gap
 	After    string        `json:"after,omitempty"`   // TracePage.Tail of an earlier answer: only what came since
 	Before   string        `json:"before,omitempty"`  // TracePage.Next of an earlier answer: the next page
@@ -132,6 +133,7 @@ type TracePage struct {
 	Traces  []TraceSummary `json:"traces"`
 	Next    string         `json:"next,omitempty"`    // "": there is no more
 	Tail    string         `json:"tail"`              // for TraceQuery.After
+	Found   int            `json:"found,omitempty"`   // with TraceQuery.Spread: of so many traces they are some
 	Scanned int            `json:"scanned"`           // spans that were looked at
 	Partial bool           `json:"partial,omitempty"` // ctx or the limit of work ended the search before the window did
 }

@@ -1,7 +1,7 @@
 // Traces as points: when they began, and how long they took. A stretch that is drawn selects.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { color } from "../shell/color";
-import { clock, duration, plural } from "../shell/format";
+import { clock, count, duration, plural } from "../shell/format";
 import { go } from "../shell/router";
 import { light } from "../shell/theme";
 import type { Summary } from "./types";
@@ -40,8 +40,17 @@ function scaleOf(traces: Summary[], from: number, to: number): Scale {
   return { from, to, low, high };
 }
 
+type Props = {
+  traces: Summary[];
+  found: number; // of so many; 0: not known yet
+  partial: boolean | undefined; // older ones were not looked at
+  from: number;
+  to: number;
+  onArea: (a: Area) => void;
+};
+
 /** Scatter shows up to some thousand traces. It stands still while the pointer is in it. */
-export function Scatter({ traces, from, to, onArea }: { traces: Summary[]; from: number; to: number; onArea: (a: Area) => void }) {
+export function Scatter({ traces, found, partial, from, to, onArea }: Props) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const [size, setSize] = useState({ w: 0, h: 0 });
   const [reading, setReading] = useState(false);
@@ -136,7 +145,7 @@ export function Scatter({ traces, from, to, onArea }: { traces: Summary[]; from:
       <canvas
         ref={canvas}
         role="img"
-        aria-label={`${plural(now.traces.length, "trace")} by time and duration, ${failed} of them with errors; the table below has them all`}
+        aria-label={`${plural(now.traces.length, "trace")} by time and duration, ${failed} of them with errors`}
         onPointerEnter={() => setReading(true)}
         onPointerLeave={() => (setReading(false), setHit(undefined))}
         onPointerDown={(e) => {
@@ -170,6 +179,12 @@ export function Scatter({ traces, from, to, onArea }: { traces: Summary[]; from:
         }}
         onPointerCancel={() => setBrush(undefined)}
       />
+      {found !== now.traces.length && (
+        <p class="scatter-note note">
+          {found ? `${count(now.traces.length)} of ${count(found)} traces stand for all, among them the slowest and those that failed` : "the newest 1,000"}
+          {partial && "; older ones were not looked at"}
+        </p>
+      )}
       {hit && !brush && (
         <div class="chart-tip" style={{ transform: `translate(${Math.min(hit.x + 14, size.w - 230)}px, ${Math.max(4, hit.y - 60)}px)` }}>
           <time>{clock(hit.t.start)}</time>

@@ -1,5 +1,6 @@
 // Traces: which requests there were, and how long they took.
 import { useQuery } from "../shell/api";
+import type { Topic } from "../shell/live";
 import { Badge, Button, Card, Search, Segments, Select, ServiceName } from "../shell/controls";
 import { clock, duration, plural, short } from "../shell/format";
 import { Icon } from "../shell/icons";
@@ -94,24 +95,22 @@ function Traces() {
   const drawn = param("from") !== "" && param("to") !== "";
   const order = param("order") === "slowest" ? "slowest" : "newest";
   const errors = param("errors") === "1";
-  const q = useQuery<TracePage>(
-    "traces",
-    {
-      q: param("q"),
-      service: param("service"),
-      method: param("method"),
-      min: param("min"),
-      max: param("max"),
-      errors: errors ? 1 : "",
-      slowest: order === "slowest" ? 1 : "",
-      window: drawn ? "" : timeWindow("15m"),
-      from: param("from"),
-      to: param("to"),
-      limit: 1000,
-    },
-    drawn ? [] : ["spans"],
-    2000,
-  );
+  const asked = {
+    q: param("q"),
+    service: param("service"),
+    method: param("method"),
+    min: param("min"),
+    max: param("max"),
+    errors: errors ? 1 : "",
+    window: drawn ? "" : timeWindow("15m"),
+    from: param("from"),
+    to: param("to"),
+    limit: 1000,
+  };
+  const topics: Topic[] = drawn ? [] : ["spans"];
+  const q = useQuery<TracePage>("traces", { ...asked, slowest: order === "slowest" ? 1 : "" }, topics, 2000);
+  // The list has the first; the points stand for all.
+  const more = useQuery<TracePage>(q.data.value?.next ? "traces" : undefined, { ...asked, spread: 1 }, topics, 10_000).data.value;
   const wrong = q.error.value?.status === 400 ? q.error.value.message : "";
   const [from, to] = stretch();
   const narrowed = drawn || param("min") || param("max");
@@ -185,7 +184,9 @@ function Traces() {
               <>
                 <Card flush>
                   <Scatter
-                    traces={page.traces}
+                    traces={(page.next && more?.traces) || page.traces}
+                    found={page.next ? (more?.found ?? 0) : page.traces.length}
+                    partial={more?.partial}
                     from={from}
                     to={to}
                     onArea={(a) =>

@@ -71,6 +71,7 @@ export interface Summary {
 export interface TracePage {
   traces: Summary[];
   next?: string;
+  found?: number; // of so many these are some, from the whole time
   scanned: number;
   partial?: boolean;
 }
