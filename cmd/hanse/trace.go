@@ -172,7 +172,7 @@ func traceCells(t *collector.TraceSummary, digits int, now time.Time) []string {
 		name += " " + ui.Faint.Sprint(t.Code)
 	}
 	if t.Gap {
-		name += ui.Faint.Sprint(" (its beginning is not there)")
+		name += ui.Faint.Sprint(" (its beginning is not there: it goes on, or was lost)")
 	}
 	return []string{
 		ui.Accent.Sprint(t.TraceID[:min(digits, len(t.TraceID))]), start.Format(layout), ui.Duration(t.Duration), strconv.Itoa(t.Spans), failed,

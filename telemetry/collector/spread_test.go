@@ -90,3 +90,20 @@ func TestSpread(t *testing.T) {
 		t.Errorf("a list: %+v", page.Found)
 	}
 }
+
+// A trace whose beginning has not come is no slow one: how long it took is not known.
+func TestSlowestWithoutBeginning(t *testing.T) {
+	c := new(collector.Collector)
+	start(t, c)
+	at := time.Now().Add(-2 * time.Minute)
+	open, parent := id(16), id(8)
+	for i := range 2 { // calls below a stream that is open
+		begin := at.Add(time.Duration(i) * time.Minute)
+		send(t, c, spansOf("web", &trace.Span{TraceId: open, SpanId: id(8), ParentSpanId: parent, Name: "Get", Kind: trace.Span_SPAN_KIND_CLIENT, StartTimeUnixNano: nano(begin), EndTimeUnixNano: nano(begin.Add(time.Second))}))
+	}
+	whole := hexOf(call(c, t, at, false))
+	page, err := c.Traces(t.Context(), collector.TraceQuery{Slowest: true})
+	if err != nil || len(page.Traces) != 2 || page.Traces[0].TraceID != whole || page.Traces[1].TraceID != hexOf(open) || !page.Traces[1].Gap {
+		t.Errorf("%+v, %v", page, err)
+	}
+}

@@ -120,9 +120,10 @@ func (c *Collector) Traces(ctx context.Context, q TraceQuery) (TracePage, error)
 		slices.SortStableFunc(page.Traces, func(a, b TraceSummary) int {
 			return cmp.Or(b.Start.Compare(a.Start), cmp.Compare(a.TraceID, b.TraceID))
 		})
-	} else {
+	} else { // how long one took whose beginning is not there, nobody knows: it has not ended, or was lost
+		order := map[bool]int{true: 1}
 		slices.SortStableFunc(page.Traces, func(a, b TraceSummary) int {
-			return cmp.Or(cmp.Compare(b.Duration, a.Duration), cmp.Compare(a.TraceID, b.TraceID))
+			return cmp.Or(order[a.Gap]-order[b.Gap], cmp.Compare(b.Duration, a.Duration), cmp.Compare(a.TraceID, b.TraceID))
 		})
 	}
 	return page, nil

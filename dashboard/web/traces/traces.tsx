@@ -42,7 +42,7 @@ function columns(longest: number): Column<Summary>[] {
       render: (t) => (
         <>
           {t.gap && (
-            <span class="gap-mark" title="the beginning is missing">
+            <span class="gap-mark" title="the beginning is not there: it has not ended, as a stream that is open, or was lost">
               <Icon name="minus" size={12} />
             </span>
           )}
@@ -57,12 +57,12 @@ function columns(longest: number): Column<Summary>[] {
       id: "duration",
       title: "Duration",
       width: "minmax(76px, 1fr)",
-      value: (t) => t.duration,
+      value: (t) => (t.gap ? 0 : t.duration), // how long one took whose beginning is not there, nobody knows
       render: (t) => (
         <>
           <span class="num took">{duration(t.duration)}</span>
           <span class="took-bar" aria-hidden="true">
-            <i style={{ width: `${Math.max(1, (t.duration / longest) * 100)}%` }} />
+            <i style={{ width: `${t.gap ? 0 : Math.max(1, (t.duration / longest) * 100)}%` }} />
           </span>
         </>
       ),
@@ -205,7 +205,7 @@ function Traces() {
                     id={(t) => t.trace_id}
                     link={(t) => "/traces/" + t.trace_id}
                     sort={order === "slowest" ? "-duration" : "-start"}
-                    columns={columns(Math.max(1, ...page.traces.map((t) => t.duration)))}
+                    columns={columns(Math.max(1, ...page.traces.map((t) => (t.gap ? 0 : t.duration))))}
                     tone={(t) => (t.errors ? "bad" : undefined)}
                   />
                 </Card>
