@@ -349,18 +349,26 @@ func (e *env) adminReplay() {
 			e.Errorf("got %s of %s, want %d: the order by key is lost", number, key, next[key])
 		}
 	}
-	data, err := proto.Marshal(wrapperspb.String("end:1"))
-	if err != nil {
-		e.Fatal(err)
+	for key := range next { // the last of its key comes after what came once more
+		data, err := proto.Marshal(wrapperspb.String(key + ":end"))
+		if err != nil {
+			e.Fatal(err)
+		}
+		last := message("last-"+key, key)
+		last.Data = data
+		if err := <-e.send(topic.Name(), last); err != nil {
+			e.Fatal(err)
+		}
 	}
-	last := message("last", "end")
-	last.Data = data
-	if err := <-e.send(topic.Name(), last); err != nil {
-		e.Fatal(err)
-	}
-	for n := range total + 1 {
-		if value := <-stocks; n == total && value != "end:1" {
+	seen := make(map[string]bool)
+	for ends := 0; ends < len(next); {
+		value := <-stocks
+		if seen[value] {
 			e.Errorf("stock got %s once more, and it was for the mailer", value)
+		}
+		seen[value] = true
+		if strings.HasSuffix(value, ":end") {
+			ends++
 		}
 	}
 }
