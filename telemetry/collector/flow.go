@@ -200,7 +200,23 @@ func pluginMethod(name string) string {
 const switched = "101"
 
 // taken reports whether the flow is what its service was asked for, each request once.
-func (f *flow) taken() bool { return (f.side == serves || f.side == consumes) && !f.within }
+func (f *flow) taken() bool {
+	return (f.side == serves || f.side == consumes) && !f.within && !f.tooling()
+}
+
+// tooling reports whether the calls ask about a service, and not for what it does: health, reflection and the like, by gRPC's own contracts.
+// They are methods among the others of a service, and nothing else: no edge, no part of a sum, no problem.
+func (f *flow) tooling() bool {
+	if f.kind != KindRPC || !strings.HasPrefix(f.method, "grpc.") {
+		return false
+	}
+	for _, contract := range [...]string{"grpc.reflection.", "grpc.health.", "grpc.channelz."} {
+		if strings.HasPrefix(f.method, contract) {
+			return true
+		}
+	}
+	return false
+}
 
 // isAddress reports whether a name is that of a machine, not of a service.
 func isAddress(name string) bool {

@@ -145,6 +145,22 @@ func (h *hist) addExponential(scale int32, offset int32, counts []uint64) {
 	}
 }
 
+// widened returns what addExponential would have made of the same values at a scale that is less.
+func (h hist) widened(scale int32) hist {
+	if scale >= histScale || scale < -20 {
+		return h
+	}
+	var out hist
+	for _, b := range h {
+		if b.index == zeroBucket {
+			out.add(zeroBucket, b.count)
+			continue
+		}
+		out.addExponential(scale, int32(int64(b.index)>>(histScale-scale)), []uint64{b.count})
+	}
+	return out
+}
+
 // minus returns what has been added since an earlier state, and false when h is none of its later states.
 func (h hist) minus(before hist) (hist, bool) {
 	var out hist

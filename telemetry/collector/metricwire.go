@@ -316,11 +316,8 @@ func (n *numbers) addPoint(s *series, p *point, now time.Time) {
 			s.between = gap
 		}
 		if !p.cumulative { // the value is the sum of all that was told
-			if s.before == nil {
-				s.before = new(state)
-			}
-			s.before.sum += p.value
-			p.value = s.before.sum
+			s.told += p.value
+			p.value = s.told
 		}
 		n.put(s, 0, at, 1, p.value, nil, now.Unix())
 		return
@@ -331,35 +328,12 @@ func (n *numbers) addPoint(s *series, p *point, now time.Time) {
 		n.put(s, p.start, at, p.count, p.sum, p.hist, now.Unix())
 		return
 	}
-	before := s.before
-	s.before = &state{start: p.start, time: at, count: p.count, sum: p.sum, hist: p.hist}
-	if before != nil && at <= before.time { // it was sent twice
-		s.before = before
-		return
-	}
-	count, sum, h, from := p.count, p.sum, p.hist, p.start
+	from, count, sum, h, ok := s.grown(p, at, now.UnixNano())
 	switch {
-	case before != nil && p.start == before.start:
-		from = before.time
-		sum -= before.sum
-		if s.metric.Kind == histogramKind {
-			count -= before.count
-		}
-		delta, ok := p.hist.minus(before.hist)
-		if ok && count >= 0 && (sum >= 0 || s.metric.Kind == histogramKind) {
-			h = delta
-			break
-		}
-		count, sum, h, from = p.count, p.sum, p.hist, at // it began anew and does not say so
-	case before == nil && now.UnixNano()-p.start > int64(firstIs):
-		return // when it counted this is not known
-	}
-	if s.metric.Kind == histogramKind && count == 0 {
+	case !ok:
+	case s.metric.Kind == histogramKind && count == 0:
 		s.last = now.Unix()
-		return
+	default:
+		n.put(s, from, at, count, sum, h, now.Unix())
 	}
-	n.put(s, from, at, count, sum, h, now.Unix())
 }
-
-// firstIs is how long ago a cumulative series may have begun for its first point to count as a whole.
-const firstIs = 5 * time.Minute

@@ -71,15 +71,9 @@ type series struct {
 	messages  *flow      // whose messages it counts; nil: nobody's
 	last      int64      // second
 	between   int64      // seconds between the last two points; of a number that goes up and down
-	before    *state     // of a cumulative one
-}
-
-// state is the last that was told of a cumulative series.
-type state struct {
-	start, time int64 // nanoseconds
-	count       float64
-	sum         float64
-	hist        hist
+	told      float64    // all that was told together; of a number that goes up and down, and is told as what it changed by
+	writers   []state    // of a cumulative one; at most mostWriters
+	forgot    int64      // the latest start, in nanoseconds, of those for whom there was no room
 }
 
 func newNumbers() *numbers {
@@ -138,6 +132,9 @@ func (n *numbers) evict(now int64) bool {
 	return len(n.byLabels) < before
 }
 
+// mostParts is about in how many parts what was counted in a stretch of time is put into slots.
+const mostParts = 150
+
 // put adds to a series. Between from and to, in nanoseconds, the n values with that sum were counted. Held.
 func (n *numbers) put(s *series, from, to int64, count, sum float64, h hist, now int64) {
 	const second = int64(time.Second)
@@ -148,7 +145,7 @@ func (n *numbers) put(s *series, from, to int64, count, sum float64, h hist, now
 	n.added++
 	for _, r := range []*ring{&s.fine, &s.coarse} {
 		step := r.step * second
-		if from <= 0 || from >= to || to-from > 300*second || to/step == from/step {
+		if from <= 0 || from >= to || to/step == from/step {
 			n.bytes += r.add(to/second, count, sum, h, &n.work)
 			continue
 		}
@@ -156,6 +153,7 @@ func (n *numbers) put(s *series, from, to int64, count, sum float64, h hist, now
 		if len(h) > 0 {
 			n.bytes += r.add((from+(to-from)/2)/second, 0, 0, h, &n.work)
 		}
+		step *= (to-from)/(step*mostParts) + 1
 		for at := from; at < to; {
 			end := min((at/step+1)*step, to)
 			part := float64(end-at) / float64(to-from)

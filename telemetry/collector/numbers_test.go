@@ -3,6 +3,7 @@ package collector_test
 import (
 	"errors"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -298,6 +299,62 @@ func TestRequestsOfCalls(t *testing.T) {
 			}
 			problems, err := c.Problems(t.Context())
 			if err != nil || len(problems) != 1 || problems[0].Method != get {
+				t.Errorf("%+v, %v", problems, err)
+			}
+		})
+	}
+}
+
+// Calls that ask about a service are among its methods, and in no sum, on no edge and no problem, whoever tells of them: numbers or spans.
+func TestTooling(t *testing.T) {
+	at := time.Now().Add(-3 * time.Second)
+	const get = "shop.v1.Catalog/Get"
+	calls := map[string]uint64{
+		get: 10, "grpc.reflection.v1.ServerReflection/ServerReflectionInfo": 40, "grpc.health.v1.Health/Check": 300, "grpc.testing.TestService/UnaryCall": 20,
+	}
+	attrs := func(method string) []*common.KeyValue {
+		code := "OK"
+		if strings.HasPrefix(method, "grpc.refl") {
+			code = "UNIMPLEMENTED"
+		}
+		return []*common.KeyValue{str("rpc.system.name", "grpc"), str("rpc.method", method), str("rpc.response.status_code", code), str("server.address", "catalog")}
+	}
+	for name, tell := range map[string]func(c *collector.Collector, method string, n uint64){
+		"numbers": func(c *collector.Collector, method string, n uint64) {
+			send(t, c, metricsOf("catalog", exponential("rpc.server.call.duration", at, n, 0.01, attrs(method)...)))
+			send(t, c, metricsOf("gateway", exponential("rpc.client.call.duration", at, n, 0.01, attrs(method)...)))
+		},
+		"spans": func(c *collector.Collector, method string, n uint64) {
+			for range n {
+				for service, kind := range map[string]trace.Span_SpanKind{"catalog": trace.Span_SPAN_KIND_SERVER, "gateway": trace.Span_SPAN_KIND_CLIENT} {
+					send(t, c, spansOf(service, &trace.Span{
+						TraceId: id(16), SpanId: id(8), Name: method, Kind: kind, StartTimeUnixNano: nano(at.Add(-10 * time.Millisecond)), EndTimeUnixNano: nano(at), Attributes: attrs(method),
+					}))
+				}
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := new(collector.Collector)
+			start(t, c)
+			for method, n := range calls {
+				tell(c, method, n)
+			}
+			send(t, c, metricsOf("catalog", updown("hanse.rpc.server.open_streams", at, 1, str("rpc.method", "grpc.health.v1.Health/Watch"))))
+			send(t, c, metricsOf("gateway", updown("hanse.rpc.client.open_streams", at, 1, str("rpc.method", "grpc.health.v1.Health/Watch"), str("server.address", "catalog"))))
+			m, err := c.Map(t.Context(), collector.Window{})
+			if err != nil || len(m.Edges) != 1 || !near(m.Edges[0].Calls*300, 30, 0.01) || m.Edges[0].Errors+float64(m.Edges[0].Open) != 0 || len(m.Nodes) != 2 {
+				t.Fatalf("%+v, %v", m, err)
+			}
+			list, err := c.Services(t.Context(), collector.Window{})
+			if err != nil || len(list) != 2 || !near(list[0].Calls*300, 30, 0.01) || list[0].Errors+float64(list[0].Open) != 0 || !near(total(list[0].Sparks.Calls)*list[0].Sparks.Step.Seconds(), 30, 0.01) {
+				t.Errorf("%+v, %v", list, err)
+			}
+			d, err := c.Service(t.Context(), "catalog", collector.Window{})
+			if err != nil || len(d.Methods) != 5 || len(d.Callers) != 1 {
+				t.Errorf("%+v, %v", d, err)
+			}
+			if problems, err := c.Problems(t.Context()); err != nil || len(problems) != 0 {
 				t.Errorf("%+v, %v", problems, err)
 			}
 		})

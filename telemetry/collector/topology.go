@@ -14,7 +14,8 @@ import (
 const sparkSteps = 30
 
 // Map returns who calls whom. Without a window it is that of the last 5 minutes. Services that have told something in the window are
-// there, also where nobody calls them.
+// there, also where nobody calls them. Calls of gRPC's own contracts for health, reflection and channelz count neither here nor in [Numbers] of
+// services, and are no problem; the lists of methods have them.
 func (c *Collector) Map(ctx context.Context, w Window) (Map, error) {
 	p := c.of()
 	win := spanOf(w, 0, time.Now())
@@ -53,7 +54,7 @@ func (c *Collector) Map(ctx context.Context, w Window) (Map, error) {
 			}
 			served[f.service].add(&f.tally)
 		}
-		if f.peer == "" || f.calls == 0 && f.open == 0 {
+		if f.peer == "" || f.calls == 0 && f.open == 0 || f.tooling() {
 			continue
 		}
 		switch {
