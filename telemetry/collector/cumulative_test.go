@@ -111,7 +111,7 @@ func TestWiderBuckets(t *testing.T) {
 			}},
 		}}}))
 	}
-	for stat, want := range map[string]float64{"count": 120, "p50": 0.01, "p99": 2.1} {
+	for stat, want := range map[string]float64{"count": 120, "p50": 0.01, "p99": 2.9} {
 		r, err := c.Series(t.Context(), collector.SeriesQuery{Metric: "latency", Stat: stat, Step: 10 * time.Minute})
 		if err != nil || len(r.Series) != 1 {
 			t.Fatalf("%+v, %v", r, err)
