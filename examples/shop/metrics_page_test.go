@@ -39,9 +39,13 @@ func TestMetricsPage(t *testing.T) {
 		at, err := chromedp.Run(v.ctx, chromedp.Evaluate[[]float64](`((over) => {
 			over.scrollIntoView({block: "center"});
 			const box = over.getBoundingClientRect();
-			for (let y = 1; y < box.height; y += 4) for (let x = 1; x < box.width; x += 4) {
+			const hit = (x, y) => {
 				over.dispatchEvent(new MouseEvent("mousemove", {clientX: box.x + x, clientY: box.y + y, bubbles: true}));
-				if (over.style.cursor === "pointer" && over.title.endsWith(": open its trace")) return [box.x + x, box.y + y];
+				return over.style.cursor === "pointer" && over.title.endsWith(": open its trace");
+			};
+			for (let y = 3; y < box.height - 3; y += 2) for (let x = 3; x < box.width - 3; x += 2) {
+				// Not where it just begins, as a click is at whole pixels, and not at the very edge, where uPlot takes a click for a drag.
+				if (hit(x, y) && [-2, 2].every((by) => hit(x + by, y) && hit(x, y + by))) return [box.x + x, box.y + y];
 			}
 			return [];
 		})(document.querySelector(".chart .u-over"))`))

@@ -141,10 +141,14 @@ export function Chart({ label, times, series, format, height = 180, points, grou
     plot.current?.setData(data);
   }, [data, points]);
 
-  const last = times.length - 1;
+  // Who does not see the lines hears the latest number of each.
+  const heard = series.map((s) => {
+    const v = s.values.findLast((v) => v != null);
+    return `${s.label} ${v == null ? "–" : format(v)}`;
+  });
   return (
     <figure class="chart">
-      <div ref={box} class="plot" role="img" aria-label={`${label}${last >= 0 ? ": " + series.map((s) => `${s.label} ${s.values[last] == null ? "–" : format(s.values[last]!)}`).join(", ") : ""}`}>
+      <div ref={box} class="plot" role="img" aria-label={times.length ? `${label}: ${heard.join(", ")}` : label}>
         <div class="chart-tip" hidden />
       </div>
       {series.length > 1 && (
@@ -198,6 +202,12 @@ function showTip(u: uPlot, el: HTMLElement, format: (v: number) => string): void
   tip.style.transform = `translate(${Math.max(0, right ? x - 12 - tip.offsetWidth : x + 12)}px, 8px)`;
 }
 
+/** place is where a point stands. One beyond the lines, newer than their end or higher than all, stands at the edge. */
+function place(u: uPlot, p: Point, canvas?: boolean): [number, number] {
+  const at = (value: number, scale: "x" | "y") => u.valToPos(Math.min(Math.max(value, u.scales[scale]!.min!), u.scales[scale]!.max!), scale, canvas);
+  return [at(p.time, "x"), at(p.value, "y")];
+}
+
 function drawPoints(u: uPlot, points: Point[] | undefined): void {
   if (!points?.length) return;
   const c = u.ctx;
@@ -206,8 +216,7 @@ function drawPoints(u: uPlot, points: Point[] | undefined): void {
   c.fillStyle = color("--accent");
   c.lineWidth = 1.5 * devicePixelRatio;
   for (const p of points) {
-    const x = u.valToPos(p.time, "x", true);
-    const y = u.valToPos(p.value, "y", true);
+    const [x, y] = place(u, p, true);
     const r = 4 * devicePixelRatio;
     c.beginPath();
     c.moveTo(x, y - r);
@@ -225,7 +234,8 @@ function pointAt(u: uPlot, points: Point[] | undefined, e: MouseEvent): Point | 
   let best: Point | undefined;
   let near = 10;
   for (const p of points ?? []) {
-    const d = Math.hypot(u.valToPos(p.time, "x") - e.offsetX, u.valToPos(p.value, "y") - e.offsetY);
+    const [x, y] = place(u, p);
+    const d = Math.hypot(x - e.offsetX, y - e.offsetY);
     if (d < near) [near, best] = [d, p];
   }
   return best;
