@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -127,6 +128,52 @@ func TestAhead(t *testing.T) {
 		close(leave)
 		stop()
 	})
+}
+
+// TestAheadPace holds that what is fetched ahead is soon as much as is handled in 20 ms, no more of it than is held at most, and nothing more before
+// anything was handled.
+func TestAheadPace(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		takes       time.Duration // a handler
+		least, most int           // of what is asked for at once
+		asks        int           // until it is the least
+	}{
+		{"at once", 0, 512, 1024, 14},
+		{"0.1 ms", 100 * time.Microsecond, 90, 200, 10},
+		{"never", time.Hour, 1, 1, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := &hooked{}
+				var limits []int
+				h.limit = func(n int) { limits = append(limits, n) }
+				b := newBus(h)
+				sub := placed.Subscribe(b, "g", func(ctx context.Context, _ *events.Event[text]) error {
+					select {
+					case <-time.After(c.takes):
+					case <-ctx.Done():
+					}
+					return nil
+				}, events.Concurrency(1), events.Start{All: true})
+				publishMany(t, b, "", 5000)
+				stop := runBus(t, b)
+				time.Sleep(time.Second)
+				synctest.Wait()
+				if c.takes < time.Second && sub.Stats().Handled != 5000 {
+					t.Errorf("%+v", sub.Stats())
+				}
+				first := slices.IndexFunc(limits, func(n int) bool { return n >= c.least })
+				if most := slices.Max(limits); first < 0 || first >= c.asks || most > c.most {
+					t.Errorf("asked for %v: %d are wanted by the %dth time, and never more than %d", limits, c.least, c.asks, c.most)
+				}
+				if c.takes > time.Second {
+					b.DrainTimeout = time.Millisecond
+				}
+				stop()
+			})
+		})
+	}
 }
 
 // TestMaxInFlight holds that no more are held than was said, also while a key waits.

@@ -25,6 +25,7 @@ type hooked struct {
 	publish   func(ctx context.Context, topic string, m *events.Message, done func(error)) bool
 	subscribe func(events.SubscriptionInfo) error
 	next      func() error
+	limit     func(int) // what is asked for
 	lost      <-chan struct{}
 	doubtful  atomic.Bool // deliveries are not valid
 	ack       error
@@ -65,6 +66,9 @@ func (s *hookedSource) Next(ctx context.Context, limit int) ([]events.Delivery, 
 		if err := s.h.next(); err != nil {
 			return nil, err
 		}
+	}
+	if s.h.limit != nil {
+		s.h.limit(limit)
 	}
 	all, err := s.Source.Next(ctx, limit)
 	all = slices.Clone(all)

@@ -45,7 +45,7 @@ func (s *Subscription) forsake(ctx context.Context) {
 	}
 }
 
-// How long what was fetched ahead should last: with less, more is fetched, with more, less.
+// How long what is fetched ahead should last: with less, more is fetched, with more, less.
 const (
 	littleAhead = 20 * time.Millisecond
 	muchAhead   = 200 * time.Millisecond
@@ -57,15 +57,15 @@ func (s *Subscription) receive(ctx context.Context) (some bool, err error) {
 	source := s.source
 	s.mu.Unlock()
 	var at time.Time
+	var p pace
 	full := false
 	for {
 		fetching, n, err := s.room(ctx)
 		if err != nil {
 			return some, err
 		}
-		if full {
-			s.adapt(time.Since(at))
-		}
+		now := time.Now()
+		s.adapt(&p, now, full && now.Sub(at) > muchAhead)
 		deliveries, err := source.Next(fetching, n)
 		at, full = time.Now(), len(deliveries) >= n
 		if len(deliveries) > 0 {
@@ -122,16 +122,32 @@ func (s *Subscription) invite() {
 	}
 }
 
-// adapt changes how much is fetched ahead by how long it lasted.
-func (s *Subscription) adapt(lasted time.Duration) {
+// pace is from where on is counted how fast events are done with.
+type pace struct {
+	since time.Time
+	done  uint64
+}
+
+// mostWider is how many times as much is fetched ahead at most after a look at the pace.
+const mostWider = 8
+
+// adapt changes how much is fetched ahead: less when what was fetched lasted for long, else what is done with in littleAhead, as soon as it is seen to be
+// more than now.
+func (s *Subscription) adapt(p *pace, now time.Time, long bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	done := s.stats.Received - uint64(s.held.n)
+	n, took := int(done-p.done), max(now.Sub(p.since), time.Microsecond)
 	switch {
-	case lasted < littleAhead:
-		s.window = min(2*s.window, s.maxInFlight)
-	case lasted > muchAhead:
+	case long:
 		s.window = max(s.window/2, s.concurrency)
+	case took >= littleAhead: // too long ago to say something of now
+	case n < s.window:
+		return
+	default:
+		s.window = min(int(time.Duration(n)*littleAhead/took), mostWider*s.window, s.maxInFlight)
 	}
+	*p = pace{now, done}
 }
 
 // takeIn takes over deliveries.

@@ -82,7 +82,7 @@ func reserved(name string) bool {
 func message(e *events.Message, m *nats.Msg, stored place) {
 	e.Data = m.Data
 	for name, values := range m.Header {
-		if len(values) == 0 || read(e, name, values[0]) {
+		if len(values) == 0 || strings.HasPrefix(name, "Nats-") || read(e, name, values[0]) {
 			continue
 		}
 		lower := strings.ToLower(name)
