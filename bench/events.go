@@ -43,16 +43,16 @@ func eventsBench(ctx context.Context, env *environment) (*section, error) {
 	}
 	sec := &section{
 		intro: fmt.Sprintf("Events of 200 B through package events (typed, CloudEvents, trace context) over natsevents, and the same messages through nats.go's `jetstream` by hand: "+
-			"protobuf, the same headers, deduplication, explicit acknowledgements, %d on the way, one server in the same process. %d rounds, interleaved, of %d events published and "+
+			"protobuf, the same headers, deduplication, explicit acknowledgements, %d on the way, one server in the same process. %d rounds, interleaved, of %d events (%d with *sync*) published and "+
 			"then consumed, and of %d one at a time, from before Publish until the handler has it. *sync* is the default: an event that was acknowledged is on the disk.",
-			eventsWindow, rounds, many, few),
+			eventsWindow, rounds, many, many/2, few),
 		header: []string{"", "nats.go", "events", "events / nats.go"},
 	}
 	for _, mode := range []struct {
 		name string
 		fast bool
 		many int
-	}{{"sync", false, many / 10}, {"no sync", true, many}} {
+	}{{"sync", false, many / 2}, {"no sync", true, many}} {
 		if err := eventsMode(ctx, filepath.Join(env.tmp, "events-"+strings.ReplaceAll(mode.name, " ", "-")), mode.name, mode.fast, rounds, mode.many, few, sec); err != nil {
 			return nil, fmt.Errorf("%s: %w", mode.name, err)
 		}
