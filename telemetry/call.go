@@ -151,6 +151,9 @@ func (s *Span) endCall(err error, e ending) {
 	}
 	if s.phase.Load()&endless != 0 {
 		s.method.open.Add(-1)
+		if s.records {
+			s.method.traces.remove(s)
+		}
 	}
 	s.over(&e, s.method.calls.of(e.code, e.took, t.cells))
 }
@@ -170,6 +173,9 @@ func (s *Span) Streams() {
 		}
 		if s.method != nil {
 			s.method.open.Add(1)
+			if s.records {
+				s.method.traces.add(s)
+			}
 		}
 		return
 	}

@@ -81,8 +81,8 @@ func (s *Service) callMetrics(r *reading) []otlp.Metric {
 		}
 	}
 	streams := writer{r: r}
-	streams.current(servedStreams, "Number of streaming calls that are served and have not ended.", "{call}", openStreams(methods, trace.SpanKindServer)...)
-	streams.current(madeStreams, "Number of streaming calls that were made and have not ended.", "{call}", openStreams(methods, trace.SpanKindClient)...)
+	streams.current(servedStreams, "Number of streaming calls that are served and have not ended.", "{call}", openStreams(r, methods, trace.SpanKindServer)...)
+	streams.current(madeStreams, "Number of streaming calls that were made and have not ended.", "{call}", openStreams(r, methods, trace.SpanKindClient)...)
 	all := streams.metrics
 	for _, m := range []otlp.Metric{served, made} {
 		if len(m.Histograms)+len(m.Exponentials) == 0 {
@@ -106,12 +106,17 @@ const (
 	madeStreams   = "hanse.rpc.client.open_streams"
 )
 
-// openStreams are the streams of each method of a side that have not ended.
-func openStreams(methods []*Method, kind trace.SpanKind) (all []observation) {
+// openStreams are the streams of each method of a side that have not ended, and where they are sent, whose they are.
+func openStreams(r *reading, methods []*Method, kind trace.SpanKind) (all []observation) {
 	for _, m := range methods {
-		if m.kind == kind && m.streams.Load() {
-			all = append(all, of(true, float64(m.open.Load()), m.attributes()...))
+		if m.kind != kind || !m.streams.Load() {
+			continue
 		}
+		o := of(true, float64(m.open.Load()), m.attributes()...)
+		if !r.shown { // OpenMetrics has examples of what only grows
+			o.exemplars = m.traces.exemplars()
+		}
+		all = append(all, o)
 	}
 	return all
 }

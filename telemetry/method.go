@@ -24,6 +24,7 @@ type Method struct {
 	plain   []byte       // the same, behind the name
 	streams atomic.Bool  // its calls take as long as they like
 	open    atomic.Int64 // streams that have not ended
+	traces  openTraces   // of some of them
 }
 
 type methodKey struct {

@@ -38,10 +38,11 @@ type observation struct {
 	known      bool
 	value      float64
 	attributes []attribute.KeyValue
+	exemplars  []otlp.Exemplar
 }
 
 func of(known bool, value float64, attrs ...attribute.KeyValue) observation {
-	return observation{known, value, attrs}
+	return observation{known: known, value: value, attributes: attrs}
 }
 
 // writer makes metrics of observations. Their numbers are whole where the unit is not seconds.
@@ -74,7 +75,7 @@ func (w *writer) add(m otlp.Metric, start int64, all []observation) {
 		if !o.known {
 			continue
 		}
-		n := otlp.Number{Attributes: o.attributes, Start: start, Time: w.r.at.UnixNano(), Float: o.value}
+		n := otlp.Number{Attributes: o.attributes, Start: start, Time: w.r.at.UnixNano(), Float: o.value, Exemplars: o.exemplars}
 		if m.Temporality == otlp.Delta {
 			key := m.Name
 			for _, a := range o.attributes {
