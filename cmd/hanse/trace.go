@@ -171,8 +171,11 @@ func traceCells(t *collector.TraceSummary, digits int, now time.Time) []string {
 	if t.Status == "refused" {
 		name += " " + ui.Faint.Sprint(t.Code)
 	}
-	if t.Gap {
-		name += ui.Faint.Sprint(" (its beginning is not there: it goes on, or was lost)")
+	switch {
+	case t.Running:
+		name += ui.Faint.Sprint(" (running)")
+	case t.Gap:
+		name += ui.Faint.Sprint(" (its beginning is not there)")
 	}
 	return []string{
 		ui.Accent.Sprint(t.TraceID[:min(digits, len(t.TraceID))]), start.Format(layout), ui.Duration(t.Duration), strconv.Itoa(t.Spans), failed,

@@ -21,7 +21,8 @@ func newTraceLs(u *ui.UI) *cobra.Command {
 		Use:   "ls [SERVICE | FILTER]…",
 		Short: "List the newest requests, or the slowest",
 		Long: `List the requests of the last quarter of an hour, the newest first. DURATION is from the first start to the last end, FAILED how many spans
-did, SERVICES how many took part, and REQUEST what began it.
+did, SERVICES how many took part, and REQUEST what began it. A request that has a stream which has not ended is running: its beginning comes at the
+end. Of one whose beginning is not there it was lost, or its program does not say that it goes on.
 
 ` + traceFilterHelp,
 		Example: `  hanse trace ls
@@ -32,7 +33,7 @@ did, SERVICES how many took part, and REQUEST what began it.
 	search.add(u, cmd)
 	f := cmd.Flags()
 	f.StringVar(&since, "since", "15m", "requests of the last `TIME`, such as 2h, or since a time, such as 14:05 or 2026-01-31T14:05:00Z")
-	f.StringVar(&order, "sort", "newest", "newest or slowest first: an `ORDER`; slowest goes by the longest span that meets the filter")
+	f.StringVar(&order, "sort", "newest", "newest or slowest first: an `ORDER`; slowest goes by the longest span that meets the filter and is no stream")
 	f.IntVarP(&limit, "limit", "n", 20, "show `N` of them, at most 2000")
 	u.JSONFlag(cmd, "an array of requests, as the dashboard has it,")
 	_ = cmd.RegisterFlagCompletionFunc("sort", cobra.FixedCompletions(orders, cobra.ShellCompDirectiveNoFileComp))

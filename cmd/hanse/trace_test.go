@@ -52,7 +52,9 @@ func TestTraceCells(t *testing.T) {
 	}
 	check(`["4bf92f35" "11:59:00.000" "12.3 ms" "7" "" "2" "cart" "Carts/Get"]`)
 	s.Start, s.Errors, s.Status, s.Gap, s.Duration = now.Add(-24*time.Hour), 2, "error", true, 125*time.Second
-	check(`["4bf92f35" "2026-01-30 12:00:00" "2 m 5 s" "7" "2" "2" "cart" "Carts/Get ✗ (its beginning is not there: it goes on, or was lost)"]`)
+	check(`["4bf92f35" "2026-01-30 12:00:00" "2 m 5 s" "7" "2" "2" "cart" "Carts/Get ✗ (its beginning is not there)"]`)
+	s.Running = true
+	check(`["4bf92f35" "2026-01-30 12:00:00" "2 m 5 s" "7" "2" "2" "cart" "Carts/Get ✗ (running)"]`)
 }
 
 // plain takes out styles, also of quoted text.

@@ -294,8 +294,12 @@ func readExemplar(b []byte) (e Exemplar) {
 
 // addPoint adds a point to its series: what has changed since the one before. Held.
 func (n *numbers) addPoint(s *series, p *point, now time.Time) {
-	for _, e := range p.exemplars {
-		s.addExemplar(e)
+	if s.flow != nil && s.flow.opens {
+		n.run(p.exemplars, now.Unix())
+	} else {
+		for _, e := range p.exemplars {
+			s.addExemplar(e)
+		}
 	}
 	at := p.time
 	if at == 0 {

@@ -43,6 +43,7 @@ type numbers struct {
 	added    int64 // points
 	covered  map[coverKey]int64
 	several  methods
+	open     map[string]runningSpan // by span ID
 
 	work  hist      // room to work in
 	attrs spanAttrs // of the span that is counted
@@ -79,7 +80,7 @@ type series struct {
 func newNumbers() *numbers {
 	return &numbers{
 		metrics: make(map[string]*metric), byText: make(map[string]*series), byLabels: make(map[string]*series), keep: coarseFor,
-		covered: make(map[coverKey]int64), several: make(methods),
+		covered: make(map[coverKey]int64), several: make(methods), open: make(map[string]runningSpan),
 	}
 }
 
@@ -169,6 +170,7 @@ func (n *numbers) upkeep(now int64) {
 		return
 	}
 	n.pruned = now
+	n.forget(now)
 	n.prune(now, coarseFor)
 	for n.bytes > mostNumber && n.keep > coarseMin {
 		n.keep = max(n.keep*3/4, coarseMin)

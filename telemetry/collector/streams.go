@@ -1,6 +1,9 @@
 package collector
 
-import "strings"
+import (
+	"bytes"
+	"strings"
+)
 
 // streams says of methods, as package.Service/Method, whether they are streams: how long such a call takes is no latency. That a method is one
 // is said by its contract, so what one program tells holds for all that serve or call it, and for what they told before.
@@ -23,6 +26,28 @@ func (n *numbers) streamsIn(w span) streams {
 		}
 	}
 	return known
+}
+
+// streams returns what is known of the methods of all calls that were told of.
+func (n *numbers) streams() streams {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.streamsIn(span{})
+}
+
+// span reports whether a span is a stream, by what it says or by its method.
+func (s streams) span(h *spanHead) bool {
+	if name := bytes.TrimPrefix(h.name, []byte("/")); h.code == switched || s[string(name)] || bytes.HasPrefix(name, []byte("Sent.")) && s[pluginMethod(string(name))] ||
+		bytes.HasPrefix(name, []byte("Recv.")) && s[pluginMethod(string(name))] {
+		return true
+	}
+	if !bytes.Contains(h.raw, []byte(streamKey)) { // nearly all
+		return false
+	}
+	var attrs spanAttrs
+	attrs.known = new(knownTexts)
+	attrs.read(h.raw)
+	return attrs.get(streamKey) == "true"
 }
 
 // has reports whether the calls of a flow are streams.

@@ -64,6 +64,13 @@ func (c *Collector) Trace(ctx context.Context, id string) (Trace, error) {
 		return Trace{}, fmt.Errorf("trace %s: %w", t.TraceID, ErrNotFound)
 	}
 	t.arrange(found)
+	if t.Gaps > 0 {
+		spans, traces := c.of().numbers.running(time.Now())
+		t.Running = traces[t.TraceID]
+		for i := range t.Spans {
+			t.Spans[i].Running = t.Spans[i].Gap && spans[t.Spans[i].SpanID]
+		}
+	}
 	return t, nil
 }
 

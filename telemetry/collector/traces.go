@@ -23,7 +23,7 @@ type traceKey [16]byte
 type hit struct {
 	id       traceKey
 	newest   int64 // start of the newest span that is meant
-	longest  int64 // duration of the longest one
+	longest  int64 // duration of the longest one that is no stream
 	failed   bool  // one of them has
 	summary  TraceSummary
 	end      int64
@@ -38,6 +38,7 @@ type hit struct {
 type traceSearch struct {
 	q        TraceQuery
 	f        sought
+	streams  streams
 	from, to int64
 	min      int64
 	after    place
@@ -84,6 +85,7 @@ func (c *Collector) Traces(ctx context.Context, q TraceQuery) (TracePage, error)
 		return TracePage{}, err
 	}
 	st := c.of().store
+	s.streams = c.of().numbers.streams()
 	all, err := st.list(ctx, spans)
 	if err != nil {
 		return TracePage{}, err
@@ -101,12 +103,14 @@ func (c *Collector) Traces(ctx context.Context, q TraceQuery) (TracePage, error)
 	if err := s.summarize(ctx, st, all, hits); err != nil {
 		return TracePage{}, err
 	}
+	_, running := c.of().numbers.running(time.Now())
 	for i, h := range hits {
 		if len(page.Traces) == s.q.Limit {
 			hits, more = hits[:i], true
 			break
 		}
 		if h.found && !h.skip {
+			h.summary.Running = h.summary.Gap && running[h.summary.TraceID]
 			page.Traces = append(page.Traces, h.summary)
 		}
 	}
@@ -120,10 +124,10 @@ func (c *Collector) Traces(ctx context.Context, q TraceQuery) (TracePage, error)
 		slices.SortStableFunc(page.Traces, func(a, b TraceSummary) int {
 			return cmp.Or(b.Start.Compare(a.Start), cmp.Compare(a.TraceID, b.TraceID))
 		})
-	} else { // how long one took whose beginning is not there, nobody knows: it has not ended, or was lost
+	} else { // how long one took whose beginning is not there, nobody knows; and no stream is slow
 		order := map[bool]int{true: 1}
 		slices.SortStableFunc(page.Traces, func(a, b TraceSummary) int {
-			return cmp.Or(order[a.Gap]-order[b.Gap], cmp.Compare(b.Duration, a.Duration), cmp.Compare(a.TraceID, b.TraceID))
+			return cmp.Or(order[a.Gap || a.Stream]-order[b.Gap || b.Stream], cmp.Compare(b.Duration, a.Duration), cmp.Compare(a.TraceID, b.TraceID))
 		})
 	}
 	return page, nil
@@ -207,7 +211,9 @@ func (s *traceSearch) search(ctx context.Context, st *store, b *block, found map
 			found[id] = h
 		}
 		h.newest = max(h.newest, head.start)
-		h.longest = max(h.longest, head.duration())
+		if d := head.duration(); d > h.longest && (!s.q.Slowest && !s.q.Spread || !s.streams.span(&head)) {
+			h.longest = d
+		}
 		h.failed = h.failed || head.failed
 		return true
 	})
@@ -281,7 +287,7 @@ func (s *traceSearch) summarize(ctx context.Context, st *store, all []block, hit
 				return true
 			}
 			if h := byID[traceKey(head.trace)]; h != nil {
-				h.add(o, &head)
+				h.add(o, &head, s.streams)
 				// It was on an earlier page, with this span.
 				if s.before != math.MaxInt64 && head.start >= s.before && !h.skip {
 					before := s.before
@@ -305,7 +311,7 @@ func (s *traceSearch) summarize(ctx context.Context, st *store, all []block, hit
 }
 
 // add adds a span to the summary.
-func (h *hit) add(o *origin, head *spanHead) {
+func (h *hit) add(o *origin, head *spanHead, known streams) {
 	s := &h.summary
 	root := head.root()
 	if !h.found {
@@ -327,7 +333,7 @@ func (h *hit) add(o *origin, head *spanHead) {
 		h.hasRoot = h.hasRoot || root
 		h.rootAt = head.start
 		s.Service, s.Name, s.Kind, s.Status = o.service, string(head.name), kindName(head.kind), head.status()
-		s.Code = head.code
+		s.Code, s.Stream = head.code, known.span(head)
 	}
 }
 

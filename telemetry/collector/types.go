@@ -68,6 +68,7 @@ type Span struct {
 	Depth    int  `json:"depth"`              // below the root, which has 0
 	Parent   int  `json:"parent"`             // index in Trace.Spans; -1: none
 	Gap      bool `json:"gap,omitempty"`      // a parent that others name and nobody sent: only the IDs, and times from its children
+	Running  bool `json:"running,omitempty"`  // of a gap: it is a stream that has not ended, and is sent at its end
 	Critical bool `json:"critical,omitempty"` // the trace would have been shorter if this had been
 }
 
@@ -94,7 +95,8 @@ type Trace struct {
 	Services []TraceService `json:"services"` // by first appearance
 	Errors   int            `json:"errors"`   // spans that failed
 	Gaps     int            `json:"gaps"`
-	Cut      int            `json:"cut,omitempty"` // spans beyond the first 20,000
+	Running  bool           `json:"running,omitempty"` // there are gaps, and a stream of it has not ended
+	Cut      int            `json:"cut,omitempty"`     // spans beyond the first 20,000
 }
 
 // TraceService is the part of a service in a trace.
@@ -119,7 +121,7 @@ type TraceQuery struct {
 	Min      time.Duration `json:"min,omitempty"`     // duration of that span; 0: any
 	Max      time.Duration `json:"max,omitempty"`     // 0: any
 	Errors   bool          `json:"errors,omitempty"`  // only spans that failed
-	Slowest  bool          `json:"slowest,omitempty"` // longest first; else newest first
+	Slowest  bool          `json:"slowest,omitempty"` // longest first, and behind them streams, and traces whose root has not come; else newest first
 	Spread   bool          `json:"spread,omitempty"`  // some of all, which stand for them: from the whole window, with the slowest and those that failed; no pages
 	RootOnly bool          `json:"root,omitempty"`    // the span has to be the root, or the first below a gap
 	After    string        `json:"after,omitempty"`   // TracePage.Tail of an earlier answer: only what came since
@@ -148,10 +150,12 @@ type TraceSummary struct {
 	Kind     string        `json:"kind"`
 	Status   string        `json:"status,omitempty"` // of the root, as Span.Status
 	Code     string        `json:"code,omitempty"`   // likewise
+	Stream   bool          `json:"stream,omitempty"` // likewise: how long it took is no latency
 	Spans    int           `json:"spans"`
 	Errors   int           `json:"errors"` // spans that failed; those that were refused are none of them
 	Services []string      `json:"services"`
-	Gap      bool          `json:"gap,omitempty"` // the root is missing
+	Gap      bool          `json:"gap,omitempty"`     // the root is missing: it was lost, or has not ended
+	Running  bool          `json:"running,omitempty"` // the root is missing, and a stream of the trace has not ended
 }
 
 // Log is a log line. What AddLogs is given needs Time, Service and Message.

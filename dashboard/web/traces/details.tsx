@@ -113,12 +113,14 @@ export function Details({ tree, index, onClose }: { tree: Tree; index: number; o
   return (
     <aside class="details" aria-label="span">
       <header>
-        {s.gap ? <strong>not recorded</strong> : <ServiceName name={s.service} />}
+        {s.gap ? <strong>{s.running ? "running" : "not recorded"}</strong> : <ServiceName name={s.service} />}
         <span class="grow" />
         <Button icon="close" tone="ghost" small label="close the span (Esc)" onClick={onClose} />
       </header>
-      <h2 title={s.name}>{s.gap ? "A span that is missing" : short(s.name)}</h2>
-      {s.gap ? (
+      <h2 title={s.name}>{s.running ? "A stream that goes on" : s.gap ? "A span that is missing" : short(s.name)}</h2>
+      {s.running ? (
+        <p class="note">Its span comes at its end. Until then its times are those of what is below it.</p>
+      ) : s.gap ? (
         <p class="note">
           The spans below name {s.span_id} as what caused them, and nobody sent it: its trace was not sampled there, it was dropped on the way, or its program sends nothing. Its times are those of
           what is below it.

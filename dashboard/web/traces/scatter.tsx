@@ -4,9 +4,9 @@ import { color } from "../shell/color";
 import { clock, count, duration, plural } from "../shell/format";
 import { go } from "../shell/router";
 import { light } from "../shell/theme";
-import type { Summary } from "./types";
+import { took, type Summary } from "./types";
 
-const left = 56;
+const left = 66;
 const bottom = 20;
 const top = 8;
 const right = 8;
@@ -105,8 +105,10 @@ export function Scatter({ traces, found, partial, from, to, onArea }: Props) {
       g.arc(x(Date.parse(t.start)), y(t.duration), bad ? 3.6 : 3, 0, 7);
       g.fill();
     };
+    g.fillStyle = color("--text-3", 0.5);
+    for (const t of now.traces) if (!t.errors && took(t) < 0) dot(t, false);
     g.fillStyle = color("--accent", 0.55);
-    for (const t of now.traces) if (!t.errors) dot(t, false);
+    for (const t of now.traces) if (!t.errors && took(t) >= 0) dot(t, false);
     g.fillStyle = color("--bad", 0.9);
     for (const t of now.traces) if (t.errors) dot(t, true);
     if (hit) {
@@ -194,6 +196,7 @@ export function Scatter({ traces, found, partial, from, to, onArea }: Props) {
           <div>
             {plural(hit.t.spans, "span")}
             {hit.t.errors > 0 && <span class="bad-text">{plural(hit.t.errors, "error")}</span>}
+            {hit.t.running ? <span>running</span> : hit.t.stream && <span>stream</span>}
             <b>{duration(hit.t.duration)}</b>
           </div>
         </div>

@@ -133,6 +133,7 @@ function TracePage({ args: [id = ""] }: { args: string[] }) {
   const l = useQuery<{ logs: Log[] }>(`traces/${id}/logs`, {}, []);
   const t = q.data.value;
   const root = t?.spans.find((s) => !s.gap);
+  const gaps = t?.spans.filter((s) => s.gap && !s.running).length ?? 0;
   if (q.error.value?.status === 404)
     return (
       <Frame title="Trace" note={id}>
@@ -162,9 +163,10 @@ function TracePage({ args: [id = ""] }: { args: string[] }) {
             <span>{plural(t.services.length, "service")}</span>
             {t.errors > 0 && <Badge tone="bad">{plural(t.errors, "error")}</Badge>}
             {t.errors === 0 && root?.status === "refused" && <Refused code={root.code} />}
-            {t.gaps > 0 && (
+            {t.running && <Badge tone="info">running</Badge>}
+            {gaps > 0 && (
               <Badge tone="warn" title="spans that others name, and nobody sent">
-                {plural(t.gaps, "gap")}
+                {plural(gaps, "gap")}
               </Badge>
             )}
             {(t.cut ?? 0) > 0 && <Badge tone="warn">{plural(t.cut!, "span")} left out</Badge>}

@@ -13,7 +13,7 @@ import { tint } from "../shell/color";
 import { Refused } from "./details";
 import { Scatter } from "./scatter";
 import { suggest } from "./suggest";
-import type { Summary, TracePage } from "./types";
+import { took, type Summary, type TracePage } from "./types";
 import "./traces.css";
 
 // span of time of the scatter: what was drawn, or the window until now.
@@ -41,8 +41,8 @@ function columns(longest: number): Column<Summary>[] {
       value: (t) => t.service + " " + t.name,
       render: (t) => (
         <>
-          {t.gap && (
-            <span class="gap-mark" title="the beginning is not there: it has not ended, as a stream that is open, or was lost">
+          {t.gap && !t.running && (
+            <span class="gap-mark" title="the beginning is not there: it was lost, or goes on and does not say so">
               <Icon name="minus" size={12} />
             </span>
           )}
@@ -57,12 +57,12 @@ function columns(longest: number): Column<Summary>[] {
       id: "duration",
       title: "Duration",
       width: "minmax(76px, 1fr)",
-      value: (t) => (t.gap ? 0 : t.duration), // how long one took whose beginning is not there, nobody knows
+      value: took,
       render: (t) => (
         <>
           <span class="num took">{duration(t.duration)}</span>
           <span class="took-bar" aria-hidden="true">
-            <i style={{ width: `${t.gap ? 0 : Math.max(1, (t.duration / longest) * 100)}%` }} />
+            <i style={{ width: `${took(t) > 0 ? Math.max(1, (t.duration / longest) * 100) : 0}%` }} />
           </span>
         </>
       ),
@@ -73,7 +73,7 @@ function columns(longest: number): Column<Summary>[] {
       title: "Status",
       width: "minmax(86px, 0.7fr)",
       value: (t) => t.errors,
-      render: (t) => (t.errors ? <Badge tone="bad">{t.status === "error" ? "failed" : plural(t.errors, "error")}</Badge> : t.status === "refused" ? <Refused code={t.code} /> : <span class="note">ok</span>),
+      render: (t) => (t.errors ? <Badge tone="bad">{t.status === "error" ? "failed" : plural(t.errors, "error")}</Badge> : t.running ? <Badge tone="info">running</Badge> : t.status === "refused" ? <Refused code={t.code} /> : <span class="note">ok</span>),
     },
     {
       id: "services",
@@ -205,7 +205,7 @@ function Traces() {
                     id={(t) => t.trace_id}
                     link={(t) => "/traces/" + t.trace_id}
                     sort={order === "slowest" ? "-duration" : "-start"}
-                    columns={columns(Math.max(1, ...page.traces.map((t) => (t.gap ? 0 : t.duration))))}
+                    columns={columns(Math.max(1, ...page.traces.map(took)))}
                     tone={(t) => (t.errors ? "bad" : undefined)}
                   />
                 </Card>

@@ -39,6 +39,7 @@ export interface Span {
   depth: number;
   parent: number;
   gap?: boolean;
+  running?: boolean; // a gap that has not ended
   critical?: boolean;
 }
 
@@ -50,6 +51,7 @@ export interface Trace {
   services: { name: string; spans: number; errors?: number }[];
   errors: number;
   gaps: number;
+  running?: boolean;
   cut?: number;
 }
 
@@ -66,6 +68,8 @@ export interface Summary {
   errors: number;
   services: string[] | null;
   gap?: boolean;
+  running?: boolean; // gap, and it has not ended
+  stream?: boolean; // how long it took is no latency
 }
 
 export interface TracePage {
@@ -86,6 +90,9 @@ export interface Log {
   attrs?: Attr[];
   span_id?: string;
 }
+
+/** took is a latency: that of a stream is none, and of a trace whose beginning is not there nobody knows it. Those are below 0, the longest first. */
+export const took = (t: Summary): number => (t.gap || t.stream ? -1 / (t.duration + 1) : t.duration);
 
 /** attr is the value of an attribute as text. */
 export function attr(attrs: Attr[] | undefined, key: string): string {

@@ -59,7 +59,7 @@ const Line = memo(function Line({ tree, i, from: begin, to: end, active, open, f
   const kind = s.gap ? "gap" : bad ? "bad" : "";
   const edge = code ? 60 : 82;
   const label = b > edge && from > 100 - edge ? "before" : b > edge ? "inside" : "after";
-  const name = s.gap ? "not recorded" : short(s.name);
+  const name = s.running ? "running" : s.gap ? "not recorded" : short(s.name);
   return (
     <div
       id={`span-${i}`}

@@ -142,7 +142,10 @@ func (t tools) traces(ctx context.Context, b *text, in tracesIn) error {
 		if s.Errors > 0 {
 			line += fmt.Sprintf(", %d failed", s.Errors)
 		}
-		if s.Gap {
+		switch {
+		case s.Running:
+			line += ", still running"
+		case s.Gap:
 			line += ", its root was not sent"
 		}
 		b.linef("%s", line)

@@ -98,6 +98,9 @@ func spanLine(tr *collector.Trace, s *collector.Span) string {
 		mark = "*"
 	}
 	line := fmt.Sprintf("%s%s+%s %s ", strings.Repeat("  ", min(s.Depth, 20)), mark, took(s.Start.Sub(tr.Start)), took(s.Duration))
+	if s.Running {
+		return line + "a stream that has not ended, which is sent at its end [" + s.SpanID + "]"
+	}
 	if s.Gap {
 		return line + "gap: a span that nobody sent [" + s.SpanID + "]"
 	}

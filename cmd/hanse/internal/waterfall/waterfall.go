@@ -124,8 +124,17 @@ func (p *picture) head() {
 	if t.Errors > 0 {
 		facts = append(facts, fmt.Sprintf("%d failed", t.Errors))
 	}
-	if t.Gaps > 0 {
-		facts = append(facts, ui.Plural(t.Gaps, "gap"))
+	if t.Running {
+		facts = append(facts, "running")
+	}
+	gaps := 0
+	for i := range t.Spans {
+		if t.Spans[i].Gap && !t.Spans[i].Running {
+			gaps++
+		}
+	}
+	if gaps > 0 {
+		facts = append(facts, ui.Plural(gaps, "gap"))
 	}
 	if t.Cut > 0 {
 		facts = append(facts, fmt.Sprintf("the last %d are not read", t.Cut))
@@ -145,9 +154,12 @@ func (p *picture) span(i int) {
 	guide := p.guide(i, false)
 	room := p.label - columns(guide)
 	var name string
-	if s.Gap {
+	switch {
+	case s.Running:
+		name = ui.Faint.Sprint(fit("(running)", room))
+	case s.Gap:
 		name = ui.Faint.Sprint(fit("(not recorded)", room))
-	} else {
+	default:
 		name = p.name(s, room)
 	}
 	long := fmt.Sprintf("%*s", took, ui.Duration(s.Duration))
@@ -289,12 +301,12 @@ func (p *picture) toldBelow(span int, why string) bool {
 // foot explains the signs that were used, and whose the colours are.
 func (p *picture) foot() {
 	var signs []string
-	critical, beside, gap := false, false, false
+	critical, beside, gap, running := false, false, false, false
 	for _, r := range p.rows {
 		switch s := &p.trace.Spans[r.span]; {
 		case r.left != nil:
 		case s.Gap:
-			gap = true
+			gap, running = gap || !s.Running, running || s.Running
 		case s.Critical:
 			critical = true
 		default:
@@ -304,8 +316,13 @@ func (p *picture) foot() {
 	if critical && beside {
 		signs = append(signs, waited+" what the request waited for", pale+" what was beside it")
 	}
-	if gap {
+	switch {
+	case gap && running:
+		signs = append(signs, missing+" a span that nobody sent, or that has not ended")
+	case gap:
 		signs = append(signs, missing+" a span that nobody sent")
+	case running:
+		signs = append(signs, missing+" a span that has not ended")
 	}
 	if len(signs) > 0 {
 		p.line()

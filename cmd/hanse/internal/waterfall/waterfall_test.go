@@ -120,6 +120,18 @@ var lines = []collector.Log{
 	{ID: "3", Time: zero.Add(50 * ms), Service: "audit", Level: "INFO", Message: "nobody knows my span", SpanID: "00000000000000ff"},
 }
 
+// running is a request that began with a stream that is open, and has a gap besides.
+func running() *collector.Trace {
+	t := traceOf(
+		span(0, "", "", "", 0, 9*ms, gap),
+		span(1, "front", "client", "a.Back/Get", 0, 5*ms),
+		span(1, "", "", "", 6*ms, 3*ms, gap),
+		span(2, "back", "server", "a.Back/Get", 6*ms, 3*ms),
+	)
+	t.Running, t.Spans[0].Running = true, true
+	return t
+}
+
 // wide is a request with n calls, of which each seventh is slow and the last fails.
 func wide(n int) *collector.Trace {
 	spans := []collector.Span{span(0, "front", "server", "a.Front/List", 0, time.Duration(n)*ms, critical)}
@@ -184,6 +196,7 @@ func TestGolden(t *testing.T) {
 		"long":     {waterfall.Drawing{Width: 91}, traceOf(span(0, "nightly", "internal", "rebuild", 0, 50*time.Minute, critical))},
 		"refused":  {waterfall.Drawing{Width: 80}, asking()},
 		"refused1": {waterfall.Drawing{Width: 1}, asking()},
+		"running":  {waterfall.Drawing{Width: 80}, running()},
 		"nothing":  {waterfall.Drawing{Width: 80}, traceOf(span(0, "cart", "server", "Carts/Get", 0, 0, critical))},
 	} {
 		t.Run(name, func(t *testing.T) {
