@@ -1,11 +1,14 @@
 package collector_test
 
 import (
+	"context"
+	"net/http/httptest"
 	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/hanse-go/hanse/telemetry"
 	"github.com/hanse-go/hanse/telemetry/collector"
 	metricpb "go.opentelemetry.io/proto/slim/otlp/metrics/v1"
 	trace "go.opentelemetry.io/proto/slim/otlp/trace/v1"
@@ -53,6 +56,50 @@ func TestRunning(t *testing.T) {
 	send(t, c, spansOf("web", below(open, id(8))))
 	if tr, err := c.Trace(t.Context(), hexOf(open)); err != nil || tr.Gaps != 1 || slices.ContainsFunc(tr.Spans, func(s collector.Span) bool { return s.Running }) {
 		t.Errorf("%+v, %v", tr, err)
+	}
+}
+
+// A program that has an open stream says so by itself, until the stream has ended.
+func TestRunningByHanse(t *testing.T) {
+	c := new(collector.Collector)
+	start(t, c)
+	srv := httptest.NewServer(c.Handler())
+	defer srv.Close()
+	to := telemetry.Export{URL: srv.URL}
+	traces, metrics := to, to
+	traces.URL += "/v1/traces"
+	metrics.URL += "/v1/metrics"
+	tells, err := telemetry.New(telemetry.Config{
+		Sampler: telemetry.AlwaysOn, Traces: traces, Metrics: metrics, MetricInterval: 5 * time.Millisecond, Batch: telemetry.Batch{Delay: 5 * time.Millisecond},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- tells.Run(ctx) }()
+	web := tells.Service("web", "", "")
+	stream := web.Calls("/shop.v1.Orders/Watch", "orders").Streaming().Begin(t.Context())
+	web.Calls("/shop.v1.Catalog/Get", "catalog").Begin(stream.Ctx()).End(nil)
+	until := func(what string, ok func(collector.Trace) bool) {
+		t.Helper()
+		for deadline := time.Now().Add(20 * time.Second); ; {
+			tr, err := c.Trace(t.Context(), stream.Span.SpanContext().TraceID().String())
+			if err == nil && ok(tr) {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("not %s: %+v, %v", what, tr, err)
+			}
+			time.Sleep(time.Millisecond) // until the next look
+		}
+	}
+	until("running", func(tr collector.Trace) bool { return tr.Running && len(tr.Spans) == 2 && tr.Spans[0].Running })
+	stream.End(nil)
+	until("whole", func(tr collector.Trace) bool { return !tr.Running && tr.Gaps == 0 && len(tr.Spans) == 2 })
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
 
