@@ -205,7 +205,7 @@ func (f *flow) taken() bool {
 }
 
 // tooling reports whether the calls ask about a service, and not for what it does: health, reflection and the like, by gRPC's own contracts.
-// They are methods among the others of a service, and nothing else: no edge, no part of a sum, no problem.
+// They are methods among the others on the page of a service, and nothing else: no edge, no part of a sum, no problem.
 func (f *flow) tooling() bool {
 	if f.kind != KindRPC || !strings.HasPrefix(f.method, "grpc.") {
 		return false

@@ -354,6 +354,9 @@ func TestTooling(t *testing.T) {
 			if err != nil || len(d.Methods) != 5 || len(d.Callers) != 1 {
 				t.Errorf("%+v, %v", d, err)
 			}
+			if list, err := c.Methods(t.Context(), collector.Window{}, 0); err != nil || len(list) != 2 || list[0].Name != "grpc.testing.TestService/UnaryCall" {
+				t.Errorf("%+v, %v", list, err)
+			}
 			if problems, err := c.Problems(t.Context()); err != nil || len(problems) != 0 {
 				t.Errorf("%+v, %v", problems, err)
 			}

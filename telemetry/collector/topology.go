@@ -15,7 +15,7 @@ const sparkSteps = 30
 
 // Map returns who calls whom. Without a window it is that of the last 5 minutes. Services that have told something in the window are
 // there, also where nobody calls them. Calls of gRPC's own contracts for health, reflection and channelz count neither here nor in [Numbers] of
-// services, and are no problem; the lists of methods have them.
+// services, and are no problem; a [ServiceDetail] has them among its methods.
 func (c *Collector) Map(ctx context.Context, w Window) (Map, error) {
 	p := c.of()
 	win := spanOf(w, 0, time.Now())
@@ -111,7 +111,7 @@ func (c *Collector) Methods(ctx context.Context, w Window, limit int) ([]Service
 	type methodKey struct{ service, name, kind string }
 	methods := make(map[methodKey]*tally)
 	for _, f := range c.of().flows(win) {
-		if f.side != serves && f.side != consumes || f.calls == 0 {
+		if f.side != serves && f.side != consumes || f.calls == 0 || f.tooling() {
 			continue
 		}
 		k := methodKey{f.service, f.method, f.kind}
