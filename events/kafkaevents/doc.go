@@ -25,7 +25,8 @@
 //
 // Each partition belongs to one member of a group at a time, so a group has at most as many members at work as the topic has partitions.
 // When members come and go only the partitions that move pause, and each of them until what is in hand of it is finished
-// ([Options.HandOver]). A member that is silent loses its partitions ([Options.Session]); what it commits then is refused.
+// ([Options.HandOver]). A member that is silent loses its partitions ([Options.Session]); what it commits then is refused. One that was frozen or cut off for
+// longer may begin a handler with what it had fetched, although others have it, until the cluster has told it so.
 //
 // Kafka knows a group's position in a partition, not single events. A member commits the first event that is not settled, and with it (in the
 // metadata of the commit) which of those behind it are, and how often the others were delivered. So an event that takes long, or is

@@ -16,7 +16,9 @@
 // A group that keeps the order of keys has a quorum queue for each partition, shop.orders.placed:mailer:0 and so on, and RabbitMQ lets one consumer
 // at a time have a queue (x-single-active-consumer). Events go to FNV-1a (32 bits) of the key, or of the ID where there is no key,
 // modulo the number of partitions: the routing key is p and that number. One with another routing key goes to partition 0. Which member asks for
-// which queue the members work out from who is there, which they tell each other over an exchange.
+// which queue the members work out from who is there, which they tell each other over an exchange. RabbitMQ gives a queue to the next member when the
+// connection is gone of the one that had it, or was silent for about 10 s. A process that was frozen or cut off for longer may begin a handler with
+// what it had received, although others have it, until it sees that the connection is gone: a few seconds at most.
 //
 // A quorum queue shop.orders.placed:info keeps one message, which says how the topic was declared, its groups, and the schema of its events.
 //

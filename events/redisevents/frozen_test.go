@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hanse-go/hanse/discovery/discoverytest"
 	"github.com/hanse-go/hanse/events"
 	"github.com/hanse-go/hanse/events/eventstest"
 )
@@ -51,4 +52,33 @@ func TestMemberFrozen(t *testing.T) {
 		t.Errorf("pending: %+v, %v", pending, err)
 	}
 	eventstest.Ack(t, held...)
+}
+
+// TestServerSilent holds that a member is sure of what it holds only while the server answers it, and is so again when nobody else came meanwhile.
+func TestServerSilent(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	b := s.declared("t")
+	eventstest.Publish(t, b, "t", eventstest.Event("1", "k"))
+	ordered := subscribe(t, b, "t", "g", "a", eventstest.Ordered, func(s *events.SubscriptionInfo) { s.Start.All = true })
+	shared := subscribe(t, b, "t", "shared", "a", func(s *events.SubscriptionInfo) { s.Start.All = true })
+	d, other := eventstest.Take(t, ordered, 1)[0], eventstest.Take(t, shared, 1)[0]
+	valid := func(d events.Delivery) bool { return d.(events.Leased).Valid() }
+	if !valid(d) {
+		t.Error("a delivery is in doubt that just came")
+	}
+	if err := s.client().Do(t.Context(), "client", "pause", 5000).Err(); err != nil {
+		t.Fatal(err)
+	}
+	discoverytest.Eventually(t, "what is held is in doubt", func() bool { return !valid(d) })
+	select {
+	case <-d.Lost():
+		t.Error("it is lost, and nobody else is there")
+	default:
+	}
+	if !valid(other) {
+		t.Error("a delivery of a group without order is in doubt")
+	}
+	discoverytest.Eventually(t, "what is held is not in doubt any more", func() bool { return valid(d) })
+	eventstest.Ack(t, d, other)
 }

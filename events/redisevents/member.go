@@ -303,6 +303,16 @@ func (d *delivery) Lost() <-chan struct{} {
 	return d.part.lost
 }
 
+// Valid implements [events.Leased]: the server has heard of the member within three quarters of its lease. Without an order it is always true.
+func (d *delivery) Valid() bool {
+	if d.part == nil {
+		return true
+	}
+	d.m.mu.Lock()
+	defer d.m.mu.Unlock()
+	return d.part.of.owns(d.part)
+}
+
 // Ack implements [events.Delivery].
 func (d *delivery) Ack(context.Context) error { return d.settle("ack", 0) }
 

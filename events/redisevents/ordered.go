@@ -47,6 +47,7 @@ type ordered struct {
 
 // part is a partition that is this member's.
 type part struct {
+	of      *ordered
 	n       int
 	token   string
 	last    string               // ID of the last delivery that came
@@ -72,8 +73,11 @@ func (b *Broker) subscribeOrdered(ctx context.Context, t *topic, info events.Sub
 }
 
 func (s *ordered) free(d *delivery) bool {
-	return !d.part.dead && d.part.leaving.IsZero() && time.Now().Before(s.until)
+	return d.part.leaving.IsZero() && s.owns(d.part)
 }
+
+// owns says whether a part is this member's for certain. The member is locked.
+func (s *ordered) owns(p *part) bool { return !p.dead && time.Now().Before(s.until) }
 
 func (s *ordered) hand(d *delivery) { d.part.held++ }
 
@@ -227,7 +231,7 @@ func (s *ordered) balance(ctx context.Context) (time.Duration, error) {
 			continue
 		}
 		s.owners[n] = s.me
-		s.parts[n] = &part{n: n, token: strconv.FormatInt(number, 10), last: "0-0", pending: make(map[string]*delivery), lost: make(chan struct{})}
+		s.parts[n] = &part{of: s, n: n, token: strconv.FormatInt(number, 10), last: "0-0", pending: make(map[string]*delivery), lost: make(chan struct{})}
 		wait = 0
 	}
 	return wait, nil
