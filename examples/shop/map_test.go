@@ -11,7 +11,9 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 	"github.com/hanse-go/hanse"
-	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/emptypb"
 )
 
 // purchase is who calls whom when something is bought, and whom an order is told to, as the code of the shop has it.
@@ -97,14 +99,17 @@ func TestMapIsFree(t *testing.T) {
 // that only calls says how much, and a phone begins with the list, and has the whole map.
 func TestMapTells(t *testing.T) {
 	shop := observe(t)
-	// Three ask the same three how they are, so that their lines cross.
-	asked := []string{"cart", "currency", "payment"}
+	// Three ask the same three, so that their lines cross.
+	asked := map[string]string{
+		"cart": "/shop.cart.v1.Carts/GetCart", "currency": "/shop.currency.v1.Currencies/ListCurrencies", "payment": "/shop.payment.v1.Payments/GetPayment",
+	}
 	for _, name := range []string{"clerk", "porter", "usher"} {
 		shop.join(t, &hanse.Service{Name: name, Setup: func(_ context.Context, s *hanse.Service) error {
-			for _, one := range asked {
-				other := healthpb.NewHealthClient(s.Conn(one))
+			for one, method := range asked {
+				other := s.Conn(one)
 				s.Go("ask "+one, func(ctx context.Context) error {
-					if _, err := other.Check(ctx, &healthpb.HealthCheckRequest{}); err != nil {
+					// What has no ID is there for none of them: that is an answer, too.
+					if err := other.Invoke(ctx, method, &emptypb.Empty{}, &emptypb.Empty{}); status.Code(err) == codes.Unavailable || status.Code(err) == codes.Unimplemented {
 						return err
 					}
 					<-ctx.Done()
