@@ -4,6 +4,7 @@ import (
 	"go/format"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -179,8 +180,13 @@ func TestRequirement(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Setenv(SourceVariable, "")
 	got, err := requirement("")
-	if err != nil || got.source != root {
+	if _, file, _, _ := runtime.Caller(0); !filepath.IsAbs(file) { // built with -trimpath: the program cannot know its source
+		if err == nil || !strings.Contains(err.Error(), "name it with --source DIR or "+SourceVariable+"=DIR") {
+			t.Errorf("built with -trimpath: %+v, %v; want an error that says how to name the source", got, err)
+		}
+	} else if err != nil || got.source != root {
 		t.Errorf("in a checkout: %+v, %v; want the source in %s", got, err, root)
 	}
 	if got, err := requirement(root); err != nil || got.source != root {
