@@ -14,6 +14,7 @@ import (
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
 	"github.com/hanse-go/hanse/dashboard"
 	"github.com/hanse-go/hanse/identity"
+	"github.com/hanse-go/hanse/internal/duration"
 	"github.com/hanse-go/hanse/internal/systems"
 	"github.com/hanse-go/hanse/telemetry/advise"
 	"github.com/hanse-go/hanse/telemetry/collector"
@@ -84,7 +85,7 @@ func TestShellFromOutside(t *testing.T) {
 			t.Fatalf("the table has %d rows:\n%s", len(rows), strings.Join(rows, "\n"))
 		}
 		for i, s := range all {
-			want := []string{s.TraceID[:8], s.Start.Local().Format("15:04:05.000"), ui.Duration(s.Duration), fmt.Sprint(s.Spans)}
+			want := []string{s.TraceID[:8], s.Start.Local().Format("15:04:05.000"), duration.Text(s.Duration), fmt.Sprint(s.Spans)}
 			if s.Errors > 0 {
 				want = append(want, fmt.Sprint(s.Errors))
 			}
@@ -107,7 +108,7 @@ func TestShellFromOutside(t *testing.T) {
 		})
 		text := prod.must("trace", "show", failed[0].TraceID, "--logs", "--context", "prod")
 		for _, s := range shown.Spans {
-			if !strings.Contains(text, s.Service) || !strings.Contains(text, ui.Duration(s.Duration)) {
+			if !strings.Contains(text, s.Service) || !strings.Contains(text, duration.Text(s.Duration)) {
 				t.Errorf("the picture has nothing of %s in %s:\n%s", s.Name, s.Service, text)
 			}
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
 	"github.com/hanse-go/hanse/dashboard"
+	"github.com/hanse-go/hanse/internal/duration"
 	"github.com/hanse-go/hanse/telemetry/collector"
 	"github.com/spf13/cobra"
 )
@@ -225,7 +226,7 @@ func numberCells(n *collector.Numbers) []string {
 	} else {
 		failed = ui.Faint.Sprint(failed)
 	}
-	return []string{ui.Rate(n.Calls), failed, ui.Duration(n.P50), ui.Duration(n.P95)}
+	return []string{ui.Rate(n.Calls), failed, duration.Text(n.P50), duration.Text(n.P95)}
 }
 
 // topReady is how many instances take calls, and of how many where that is another number.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/control"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
+	"github.com/hanse-go/hanse/internal/duration"
 	"github.com/hanse-go/hanse/telemetry/collector"
 	"github.com/hanse-go/hanse/telemetry/filter"
 	"github.com/spf13/cobra"
@@ -178,7 +179,7 @@ func traceCells(t *collector.TraceSummary, digits int, now time.Time) []string {
 		name += ui.Faint.Sprint(" (its beginning is not there)")
 	}
 	return []string{
-		ui.Accent.Sprint(t.TraceID[:min(digits, len(t.TraceID))]), start.Format(layout), ui.Duration(t.Duration), strconv.Itoa(t.Spans), failed,
+		ui.Accent.Sprint(t.TraceID[:min(digits, len(t.TraceID))]), start.Format(layout), duration.Text(t.Duration), strconv.Itoa(t.Spans), failed,
 		strconv.Itoa(len(t.Services)), serviceColour(t.Service), name,
 	}
 }

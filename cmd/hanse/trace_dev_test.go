@@ -14,6 +14,7 @@ import (
 
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
 	"github.com/hanse-go/hanse/dashboard"
+	"github.com/hanse-go/hanse/internal/duration"
 	"github.com/hanse-go/hanse/telemetry/collector"
 )
 
@@ -59,7 +60,7 @@ func TestTraceAndTop(t *testing.T) {
 			t.Fatalf("the table has %d rows:\n%s", len(rows), strings.Join(rows, "\n"))
 		}
 		for i, s := range all {
-			want := []string{s.TraceID[:8], s.Start.Local().Format("15:04:05.000"), ui.Duration(s.Duration), fmt.Sprint(s.Spans)}
+			want := []string{s.TraceID[:8], s.Start.Local().Format("15:04:05.000"), duration.Text(s.Duration), fmt.Sprint(s.Spans)}
 			if s.Errors > 0 {
 				want = append(want, fmt.Sprint(s.Errors))
 			}
@@ -127,7 +128,7 @@ func TestTraceAndTop(t *testing.T) {
 			if s.Gap {
 				continue
 			}
-			row := regexp.MustCompile(fmt.Sprintf(`^[│├└ ]{%d}%s %s%s( ✗)? +%s +%s$`, 2*s.Depth, s.Service, arrow, regexp.QuoteMeta(ui.Method(s.Name)), ui.Duration(s.Duration), bar))
+			row := regexp.MustCompile(fmt.Sprintf(`^[│├└ ]{%d}%s %s%s( ✗)? +%s +%s$`, 2*s.Depth, s.Service, arrow, regexp.QuoteMeta(ui.Method(s.Name)), duration.Text(s.Duration), bar))
 			at := slices.IndexFunc(lines, row.MatchString)
 			if at < 0 {
 				t.Fatalf("%v is not in\n%s", row, text)
@@ -230,13 +231,13 @@ func TestTraceAndTop(t *testing.T) {
 			}
 		}
 		for _, s := range got.Services {
-			want := []string{s.Name, fmt.Sprint(s.Ready), ui.Rate(s.Calls), ui.Percent(s.Errors / s.Calls), ui.Duration(s.P50), ui.Duration(s.P95), ui.Percent(*s.CPU), size(uint64(*s.Memory))}
+			want := []string{s.Name, fmt.Sprint(s.Ready), ui.Rate(s.Calls), ui.Percent(s.Errors / s.Calls), duration.Text(s.P50), duration.Text(s.P95), ui.Percent(*s.CPU), size(uint64(*s.Memory))}
 			if f := rows[s.Name+" 1"]; !slices.Equal(f, want) {
 				t.Errorf("%q, want %q, in\n%s", f, want, text)
 			}
 		}
 		for _, m := range got.Methods {
-			want := []string{ui.Method(m.Name), m.Service, ui.Rate(m.Calls), ui.Percent(m.Errors / m.Calls), ui.Duration(m.P50), ui.Duration(m.P95)}
+			want := []string{ui.Method(m.Name), m.Service, ui.Rate(m.Calls), ui.Percent(m.Errors / m.Calls), duration.Text(m.P50), duration.Text(m.P95)}
 			if f := rows[ui.Method(m.Name)+" "+m.Service]; !slices.Equal(f, want) {
 				t.Errorf("%q, want %q, in\n%s", f, want, text)
 			}

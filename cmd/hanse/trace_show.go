@@ -11,6 +11,7 @@ import (
 	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/control"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/waterfall"
+	"github.com/hanse-go/hanse/internal/duration"
 	"github.com/hanse-go/hanse/telemetry/collector"
 	"github.com/spf13/cobra"
 )
@@ -183,7 +184,7 @@ func (f *watchedFlags) completeTraces(cmd *cobra.Command, args []string, word st
 	}
 	digits := enough(page.Traces)
 	for _, t := range page.Traces {
-		list = append(list, t.TraceID[:digits]+"\t"+t.Service+" "+ui.Method(t.Name)+" "+ui.Duration(t.Duration))
+		list = append(list, t.TraceID[:digits]+"\t"+t.Service+" "+ui.Method(t.Name)+" "+duration.Text(t.Duration))
 	}
 	return list, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
 }

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/hanse-go/hanse/internal/duration"
 )
 
 const (
@@ -116,8 +118,8 @@ func slow(k served, now, then counted, w span) (Problem, bool) {
 	d := func(s float64) time.Duration { return time.Duration(s * 1e9).Round(100 * time.Microsecond) }
 	return Problem{
 		ID: "slow " + k.service + " " + k.method, Kind: "slow", Severity: "warning", Service: k.service, Method: k.method,
-		Title:  fmt.Sprintf("%s is slow: %s takes %v", k.service, short(k.method), d(a)),
-		Reason: fmt.Sprintf("one call in twenty takes %v or longer; in the minutes before it was %v", d(a), d(b)),
+		Title:  fmt.Sprintf("%s is slow: %s takes %s", k.service, short(k.method), duration.Text(d(a))),
+		Reason: fmt.Sprintf("one call in twenty takes %s or longer; in the minutes before it was %s", duration.Text(d(a)), duration.Text(d(b))),
 		Since:  time.Unix(w.from, 0).UTC(), Count: int(math.Round(now.calls)),
 		Filter: fmt.Sprintf("service:%s duration>%v", k.service, d(b)),
 	}, true

@@ -3,32 +3,7 @@ package ui
 import (
 	"strconv"
 	"strings"
-	"time"
 )
-
-// Duration writes a length of time with three digits that count, as the dashboard does: 840 ns, 12.3 µs, 4.56 ms, 1.20 s, 2 m 5 s, 3 h 12 m.
-func Duration(d time.Duration) string {
-	d = max(d, 0) // clocks that differ
-	whole := func(n time.Duration) string { return strconv.FormatInt(int64(n), 10) }
-	switch {
-	case d < time.Microsecond:
-		return whole(d) + " ns"
-	case d < time.Millisecond:
-		return digits(float64(d)/1e3) + " µs"
-	case d < time.Second:
-		return digits(float64(d)/1e6) + " ms"
-	case d < time.Minute:
-		return digits(d.Seconds()) + " s"
-	}
-	s := d.Round(time.Second) / time.Second
-	switch {
-	case s < 3600:
-		return whole(s/60) + " m " + whole(s%60) + " s"
-	case s < 86400:
-		return whole(s/3600) + " h " + whole(s%3600/60) + " m"
-	}
-	return whole(s/86400) + " d " + whole(s%86400/3600) + " h"
-}
 
 // Rate writes how many there are in a second: 0, < 0.01/s, 12.3/s, 1250/s.
 func Rate(perSecond float64) string {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/logs"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
+	"github.com/hanse-go/hanse/internal/duration"
 	"github.com/hanse-go/hanse/telemetry/collector"
 )
 
@@ -53,11 +54,11 @@ func (b bars) span(s *collector.Span) string {
 
 // ruler is times at the quarters, as far as there is room for them, and at the end.
 func (b bars) ruler() string {
-	end := ui.Duration(b.length)
+	end := duration.Text(b.length)
 	last := b.cells - columns(end)
 	line := "0"
 	for i := 1; i < 4; i++ {
-		at, text := b.cells*i/4, ui.Duration(b.length*time.Duration(i)/4)
+		at, text := b.cells*i/4, duration.Text(b.length*time.Duration(i)/4)
 		if b.cells < 40 && i != 2 || columns(line)+2 > at || at+columns(text)+2 > last {
 			continue
 		}

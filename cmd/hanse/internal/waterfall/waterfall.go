@@ -15,6 +15,7 @@ import (
 
 	"github.com/hanse-go/hanse/cmd/hanse/internal/dev/logs"
 	"github.com/hanse-go/hanse/cmd/hanse/internal/ui"
+	"github.com/hanse-go/hanse/internal/duration"
 	"github.com/hanse-go/hanse/telemetry/collector"
 )
 
@@ -111,7 +112,7 @@ func (p *picture) head() {
 		if root.Gap && len(t.Spans) > 1 {
 			root = &t.Spans[1]
 		}
-		text := logs.Colour(root.Service, clean(root.Service)) + " " + ui.Strong.Sprint(clean(ui.Method(root.Name))) + "  " + ui.Duration(t.Duration)
+		text := logs.Colour(root.Service, clean(root.Service)) + " " + ui.Strong.Sprint(clean(ui.Method(root.Name))) + "  " + duration.Text(t.Duration)
 		if t.Spans[0].Status == failed {
 			text += "  " + ui.Bad.Sprint("✗ "+cmp.Or(reason(&t.Spans[0]), "failed"))
 		}
@@ -162,7 +163,7 @@ func (p *picture) span(i int) {
 	default:
 		name = p.name(s, room)
 	}
-	long := fmt.Sprintf("%*s", took, ui.Duration(s.Duration))
+	long := fmt.Sprintf("%*s", took, duration.Text(s.Duration))
 	if s.Status == failed {
 		long = ui.Bad.Sprint(long)
 	}
@@ -213,7 +214,7 @@ func (p *picture) leftOut(i int) {
 	} else {
 		text += ": " + name
 	}
-	p.line(ui.Faint.Sprint(guide+fit(text, p.label-columns(guide))), " ", ui.Faint.Sprint(fmt.Sprintf("%*s", took, "≤"+ui.Duration(l.longest))), " ",
+	p.line(ui.Faint.Sprint(guide+fit(text, p.label-columns(guide))), " ", ui.Faint.Sprint(fmt.Sprintf("%*s", took, "≤"+duration.Text(l.longest))), " ",
 		ui.Faint.Sprint(p.bars.draw(l.from, l.to.Sub(l.from), "·")))
 }
 
@@ -331,4 +332,4 @@ func (p *picture) foot() {
 }
 
 // since is how far into the trace something was.
-func since(start, at time.Time) string { return "+" + ui.Duration(max(at.Sub(start), 0)) }
+func since(start, at time.Time) string { return "+" + duration.Text(max(at.Sub(start), 0)) }
