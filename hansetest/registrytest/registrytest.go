@@ -145,7 +145,7 @@ func RunLeaderKilled(t *testing.T, engine discoverytest.Engine, scheme string) {
 		leader.Kill()
 		took := s.addEcho()
 		s.report("the leader was killed; a new process was called after %v", took)
-		if took > 10*time.Second {
+		if took > 15*time.Second { // an election of NATS alone takes up to 9 s
 			t.Errorf("converged %v after the leader was killed", took)
 		}
 		leader.Start()

@@ -3,7 +3,7 @@ import { useMemo } from "preact/hooks";
 import { useQuery } from "../shell/api";
 import { Chart, type Point } from "../shell/chart";
 import { Button, Card, Search, Select } from "../shell/controls";
-import { bytes, count, duration, plural, rate } from "../shell/format";
+import { bytes, count, digits, duration, plural, rate } from "../shell/format";
 import { Frame, timeWindow, Window, type Page } from "../shell/page";
 import { go, href, param, query, setParams } from "../shell/router";
 import { Empty, Loaded, Untold } from "../shell/states";
@@ -57,6 +57,11 @@ const stats: Record<string, string[]> = {
   updown: ["avg", "min", "max", "sum"],
 };
 
+/** unitName writes a unit of UCUM for people: {connection} is connection, By is bytes, and the 1 of what has none is nothing. */
+function unitName(unit = ""): string {
+  return unit === "1" ? "" : unit.replace(/[{}]/g, "").replace(/^By\b/, "bytes");
+}
+
 /** writer writes values with the unit of a metric. */
 function writer(unit: string, stat: string): (v: number) => string {
   if (stat === "rate" && unit !== "By") return rate;
@@ -64,10 +69,11 @@ function writer(unit: string, stat: string): (v: number) => string {
   if (unit === "s") return (v) => duration(v * 1e9);
   if (unit === "ms") return (v) => duration(v * 1e6);
   if (unit === "By") return (v) => bytes(Math.round(v)) + each;
-  return (v) => count(Number(v.toPrecision(3)));
+  return (v) => (Number.isInteger(v) || Math.abs(v) >= 100 ? count(Number(v.toPrecision(3))) : digits(v));
 }
 
 function PlotCard({ plot, info, at, all }: { plot: Plot; info?: Info; at: number; all: Plot[] }) {
+  const [usual = "usual", ...others] = stats[info?.kind ?? ""] ?? [];
   const change = (to: Partial<Plot>) => show(all.map((p, i) => (i === at ? { ...p, ...to } : p)));
   const q = useQuery<Result>("metrics/series", { metric: plot.name, stat: plot.stat, by: plot.by ? plot.by.split(",") : [], window: timeWindow("15m") }, ["metrics"], 2000);
   return (
@@ -76,7 +82,7 @@ function PlotCard({ plot, info, at, all }: { plot: Plot; info?: Info; at: number
       note={info?.description}
       actions={
         <>
-          <Select label={`statistic of ${plot.name}`} value={plot.stat} options={[{ value: "", text: stats[info?.kind ?? ""]?.[0] ?? "usual" }, ...(stats[info?.kind ?? ""] ?? []).slice(1).map((s) => ({ value: s, text: s }))]} onChange={(stat) => change({ stat })} />
+          <Select label={`statistic of ${plot.name}`} value={plot.stat === usual ? "" : plot.stat} options={[{ value: "", text: usual }, ...others.map((s) => ({ value: s, text: s }))]} onChange={(stat) => change({ stat })} />
           <Select label={`lines of ${plot.name}`} value={plot.by} options={[{ value: "", text: "one line" }, ...(info?.labels ?? []).map((l) => ({ value: l, text: `by ${l}` }))]} onChange={(by) => change({ by })} />
           <Button small tone="ghost" icon="close" label={`close ${plot.name}`} onClick={() => show(all.filter((_, i) => i !== at))} />
         </>
@@ -103,7 +109,7 @@ function Lines({ result: r }: { result: Result }) {
   if (r.series.length === 0) return <p class="note">Nothing was measured in this time.</p>;
   return (
     <>
-      <Chart label={`${r.metric.name}, ${r.stat}`} times={times} series={series} format={format} height={200} points={points} group="metrics" />
+      <Chart label={`${r.metric.name}, ${r.stat}`} times={times} series={series} format={format} binary={r.metric.unit === "By"} height={200} points={points} group="metrics" />
       {(newest.length > 0 || (r.more ?? 0) > 0) && (
         <p class="note">
           {(r.more ?? 0) > 0 && `${plural(r.more!, "more line")}. `}
@@ -150,7 +156,7 @@ function Metrics() {
                   ),
                 },
                 { id: "kind", title: "Kind", width: "90px", value: (m) => m.kind, render: (m) => m.kind },
-                { id: "unit", title: "Unit", width: "80px", render: (m) => m.unit, narrow: "hide" },
+                { id: "unit", title: "Unit", width: "80px", render: (m) => unitName(m.unit), narrow: "hide" },
                 { id: "services", title: "Services", value: (m) => m.services.length, render: (m) => <span class="ellipsis">{m.services.join(", ")}</span>, narrow: "hide" },
                 { id: "series", title: "Series", width: "70px", end: true, value: (m) => m.series, render: (m) => count(m.series), narrow: "hide" },
               ]}

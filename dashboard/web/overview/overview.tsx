@@ -178,8 +178,7 @@ function Spark({ values, label, quiet }: { values: (number | undefined)[]; label
 }
 
 function State({ row }: { row: Row }) {
-  if (!row.running) return <Badge>{row.told?.language ? `sends telemetry (${row.told.language})` : "sends telemetry"}</Badge>;
-  const h = health(row.running);
+  const h = row.running ? health(row.running) : { tone: undefined, text: row.told?.language ? `sends telemetry (${row.told.language})` : "sends telemetry" };
   return (
     <Badge tone={h.tone} title={h.text}>
       <span class="ellipsis">{h.text}</span>

@@ -49,6 +49,7 @@ type ChartProps = {
   times: number[]; // seconds since 1970
   series: Series[];
   format: (v: number) => string;
+  binary?: boolean; // round numbers are powers of two, as for bytes
   height?: number;
   points?: Point[];
   group?: string; // charts of a group have one cursor
@@ -57,13 +58,15 @@ type ChartProps = {
   max?: number;
 };
 
+const powers = Array.from({ length: 50 }, (_, i) => 2 ** i);
+
 /** Chart draws lines. Values are read with the pointer; the table of those at hand is for those who do not see it. */
-export function Chart({ label, times, series, format, height = 180, points, group, onZoom, min, max }: ChartProps) {
+export function Chart({ label, times, series, format, binary, height = 180, points, group, onZoom, min, max }: ChartProps) {
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | undefined>(undefined);
   const latest = useRef({ format, points, onZoom });
   latest.current = { format, points, onZoom };
-  const shape = JSON.stringify([series.map((s) => [s.label, s.color, s.dashed, s.fill]), height, group, light.value, min, max, points !== undefined]);
+  const shape = JSON.stringify([series.map((s) => [s.label, s.color, s.dashed, s.fill]), height, group, light.value, min, max, binary, points !== undefined]);
   const data = useMemo(() => [times, ...series.map((s) => s.values)] as uPlot.AlignedData, [times, series]);
 
   useEffect(() => {
@@ -87,7 +90,7 @@ export function Chart({ label, times, series, format, height = 180, points, grou
         scales: { x: { time: true }, y: { range: (_u, lo, hi) => [min ?? Math.min(0, lo ?? 0), max ?? (hi && hi > 0 ? hi * 1.1 : 1)] } },
         axes: [
           { ...axis, space: 70, size: 26, values: "{HH}:{mm}:{ss}" as unknown as uPlot.Axis["values"], grid: { show: false } },
-          { ...axis, size: 62, space: 34, values: (_u, vs) => vs.map((v) => (v === 0 ? "0" : latest.current.format(v))) },
+          { ...axis, size: 62, space: 34, incrs: binary ? powers : undefined, values: (_u, vs) => vs.map((v) => (v === 0 ? "0" : latest.current.format(v))) },
         ],
         series: [
           {},
