@@ -14,11 +14,11 @@ func Text(d time.Duration) string {
 	switch {
 	case d < time.Microsecond:
 		return whole(d) + " ns"
-	case d < time.Millisecond:
+	case d < 999_500: // what three digits would round up to 1000 goes on
 		return digits(float64(d)/1e3) + " µs"
-	case d < time.Second:
+	case d < 999_500*time.Microsecond:
 		return digits(float64(d)/1e6) + " ms"
-	case d < time.Minute:
+	case d < 59_950*time.Millisecond:
 		return digits(d.Seconds()) + " s"
 	}
 	s := d.Round(time.Second) / time.Second

@@ -6,9 +6,9 @@ const counts = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 export function duration(ns: number | undefined): string {
   if (ns === undefined || !Number.isFinite(ns)) return "–";
   if (ns < 1e3) return `${Math.round(ns)} ns`;
-  if (ns < 1e6) return `${digits(ns / 1e3)} µs`;
-  if (ns < 1e9) return `${digits(ns / 1e6)} ms`;
-  if (ns < 60e9) return `${digits(ns / 1e9)} s`;
+  if (ns < 999.5e3) return `${digits(ns / 1e3)} µs`;
+  if (ns < 999.5e6) return `${digits(ns / 1e6)} ms`;
+  if (ns < 59.95e9) return `${digits(ns / 1e9)} s`;
   const s = Math.round(ns / 1e9);
   if (s < 3600) return `${Math.floor(s / 60)} m ${s % 60} s`;
   if (s < 86400) return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} m`;
