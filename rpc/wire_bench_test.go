@@ -130,10 +130,11 @@ func BenchmarkWire(b *testing.B) {
 		name     string
 		parallel int
 		deadline bool
-	}{{"c1", 0, true}, {"c64", 64, true}, {"c64/default timeout", 64, false}} {
+		size     int
+	}{{"c1", 0, true, 100}, {"c64", 64, true, 100}, {"c64/default timeout", 64, false, 100}, {"c1/64 KiB", 0, true, 64 << 10}, {"c64/64 KiB", 64, true, 64 << 10}} {
 		b.Run(bb.name, func(b *testing.B) {
 			client := pb.NewParityClient(wireConn(b))
-			in := &pb.Request{Data: bytes.Repeat([]byte("x"), 100)}
+			in := &pb.Request{Data: bytes.Repeat([]byte("x"), bb.size)}
 			call := func() {
 				ctx := context.Background()
 				if bb.deadline {

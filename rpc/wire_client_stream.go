@@ -267,7 +267,7 @@ func (s *wireClientStream) SendMsg(v any) error {
 	*f = http2.Frames{Data: m.data, End: !s.desc.ClientStreams}
 	s.sentLast = f.End
 	if large := s.sending.take(); large != nil {
-		f.Release = func([]byte) { large.free() }
+		f.Release = large.releaser()
 	}
 	held := false
 	if err = io.EOF; !s.cancelled() && !s.over.Load() {

@@ -226,7 +226,7 @@ func (c *unaryClientCall) prepare(ctx context.Context, now, limit time.Time, met
 	c.block = f.HeadMore
 	f.Data, f.Release, f.End = request.data, nil, true
 	if large := c.out.take(); large != nil {
-		f.Release = func([]byte) { large.free() }
+		f.Release = large.releaser()
 	}
 	return request, nil
 }

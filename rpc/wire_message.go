@@ -34,7 +34,7 @@ func (m message) owned() message {
 func (m message) free() { m.buf.free() }
 
 // firstPiece is what is allocated on the word of a length prefix; more follows as the bytes come.
-const firstPiece = 64 << 10
+const firstPiece = 64<<10 + bufferPage
 
 // assembler puts the messages of one direction of a call together from DATA frames, whose borders mean nothing.
 type assembler struct {

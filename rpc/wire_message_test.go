@@ -197,3 +197,21 @@ func TestCompression(t *testing.T) {
 		t.Errorf("cut short: %v", err)
 	}
 }
+
+// TestBufferSizes holds that a buffer has the room that was asked for, and not twice as much for the few bytes around a payload of a power of two.
+func TestBufferSizes(t *testing.T) {
+	for _, asked := range []int{0, 1, 1 << 10, 1<<10 + 1, 8 << 10, 8<<10 + 1, 16 << 10, 16<<10 + 5, 24 << 10, 24<<10 + 1, 64<<10 + 5, 72 << 10, 72<<10 + 1, 4<<20 + 5, 4<<20 + 8<<10, 5 << 20} {
+		b := newBuffer(asked)
+		most := max(2*asked, 1<<10) + bufferPage
+		if around := asked & (asked - 1); asked > 16<<10 && around > 0 && around < 100 {
+			most = asked + bufferPage
+		}
+		if got := cap(b.b); got < asked || got > most || len(b.b) != 0 {
+			t.Errorf("%d bytes asked for: room for %d, want at most %d", asked, got, most)
+		}
+		b.free()
+		if again := newBuffer(asked); cap(again.b) < asked {
+			t.Errorf("%d bytes asked for: the next buffer of the pool has %d", asked, cap(again.b))
+		}
+	}
+}

@@ -205,7 +205,7 @@ func (c *serverCall) conclude(s *callScratch, reply encoded, err error) {
 		f.Data = reply.data
 		c.rec.outMessage(reply)
 		if large := s.out.take(); large != nil {
-			f.Release = func([]byte) { large.free() }
+			f.Release = large.releaser()
 		}
 	}
 	trail := s.trail[:0]

@@ -210,7 +210,7 @@ func (c *streamServerCall) send(m encoded) (held bool, err error) {
 		}
 	}
 	if large := c.sending.out.take(); large != nil {
-		f.Release = func([]byte) { large.free() }
+		f.Release = large.releaser()
 	}
 	if held, err = c.SendOrHold(f); err != nil {
 		return false, c.sent(err)

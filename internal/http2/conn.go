@@ -38,6 +38,7 @@ type Conn struct {
 	writing chan struct{} // of capacity 1: full while something is being written; taken before mu
 	wrote   output        // what is being written; whoever filled writing has it
 	parts   [][]byte      // its parts; likewise
+	rest    net.Buffers   // what write has still to give to the network
 
 	mu        sync.Mutex
 	out       output

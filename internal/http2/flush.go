@@ -1,7 +1,6 @@
 package http2
 
 import (
-	"net"
 	"runtime"
 	"time"
 )
@@ -180,8 +179,9 @@ func (c *Conn) write() error {
 			bufs = append(bufs, o.buf[at:])
 		}
 		c.parts = bufs
-		rest := net.Buffers(bufs)
-		_, err = rest.WriteTo(c.nc)
+		c.rest = bufs
+		_, err = c.rest.WriteTo(c.nc)
+		c.rest = nil
 		clear(bufs)
 	}
 	c.writeSince.Store(0)
