@@ -24,6 +24,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/stats"
 	"google.golang.org/grpc/status"
 )
 
@@ -159,9 +160,9 @@ type hall struct {
 	done chan error
 }
 
-func newHall(t *testing.T, port *rpc.Port) *hall {
+func newHall(t *testing.T, port *rpc.Port, observers ...stats.Handler) *hall {
 	t.Helper()
-	h := &hall{echo: &echoService{name: "a"}, srv: &rpc.Server{Name: "echo"}, port: port, done: make(chan error, 1)}
+	h := &hall{echo: &echoService{name: "a"}, srv: &rpc.Server{Name: "echo", StatsHandlers: observers}, port: port, done: make(chan error, 1)}
 	h.echo.register(h.srv)
 	h.srv.Start()
 	port.Servers = []*rpc.Server{h.srv}
@@ -350,6 +351,73 @@ func TestMaxStreams(t *testing.T) {
 				h.close(t)
 			})
 		})
+	}
+}
+
+// TestPlaceOfAnAnswer holds that a client which has an answer may make the next call, also where it may have only one: the place is free
+// before the answer can be seen, whatever the server still does about the call. (grpc-go's server reads no more until it is done.)
+func TestPlaceOfAnAnswer(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		call func(t *testing.T, cc grpc.ClientConnInterface) error
+	}{
+		{"unary", func(t *testing.T, cc grpc.ClientConnInterface) error {
+			_, err := callEcho(t.Context(), cc, addMethod, "x")
+			return err
+		}},
+		{"unary that fails", func(t *testing.T, cc grpc.ClientConnInterface) error {
+			if _, err := callEcho(t.Context(), cc, readMethod, "x"); status.Code(err) != codes.Aborted {
+				return fmt.Errorf("the call ended with %v", err)
+			}
+			return nil
+		}},
+		{"stream", func(t *testing.T, cc grpc.ClientConnInterface) error {
+			s, err := chatEcho(t.Context(), cc)
+			if err != nil {
+				return err
+			}
+			if err := s.CloseSend(); err != nil {
+				return err
+			}
+			if err := s.RecvMsg(stringValue("")); err != io.EOF {
+				return fmt.Errorf("the stream ended with %v", err)
+			}
+			return nil
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				slow := make(slowEndings)
+				h := newHall(t, &rpc.Port{Limits: rpc.Limits{MaxStreams: 1}}, slow)
+				h.echo.hook = func(_ context.Context, method string) error {
+					if method == "Read" {
+						return status.Error(codes.Aborted, "as told")
+					}
+					return nil
+				}
+				cc, _ := h.stock(t)
+				for range 3 { // the first of them tells the client the limit
+					if err := tt.call(t, cc); err != nil {
+						t.Error(err)
+					}
+				}
+				close(slow)
+				cc.Close()
+				h.close(t)
+			})
+		})
+	}
+}
+
+// slowEndings is a stats handler for which no call ends before it is closed.
+type slowEndings chan struct{}
+
+func (s slowEndings) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context   { return ctx }
+func (s slowEndings) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+func (s slowEndings) HandleConn(context.Context, stats.ConnStats)                       {}
+func (s slowEndings) HandleRPC(_ context.Context, e stats.RPCStats) {
+	if _, ok := e.(*stats.End); ok {
+		<-s
 	}
 }
 

@@ -110,8 +110,7 @@ func (c *serverCall) begin() bool {
 func (c *serverCall) refuse(err error) {
 	c.over = true
 	var s callScratch
-	c.conclude(&s, encoded{}, err)
-	c.Finish()
+	c.conclude(&s, encoded{}, err, true)
 }
 
 // abort ends the handler's context: the client has given the call up, or is gone itself.
@@ -183,8 +182,9 @@ func (c *serverCall) header(f *http2.Frames, s *callScratch, block []byte) {
 	f.HeadMore, s.head = dst, dst
 }
 
-// conclude sends the status, once, behind a reply if there is one, and ends the context.
-func (c *serverCall) conclude(s *callScratch, reply encoded, err error) {
+// conclude sends the status, once, behind a reply if there is one, and ends the context. With last no handler runs any more: then the
+// client has the call's place back when it sees the status.
+func (c *serverCall) conclude(s *callScratch, reply encoded, err error, last bool) {
 	c.out.Lock()
 	if c.ended {
 		c.out.Unlock()
@@ -195,7 +195,7 @@ func (c *serverCall) conclude(s *callScratch, reply encoded, err error) {
 	header, trailer, first := c.ctx.seal()
 	replied := err == nil && reply.data != nil
 	f := &s.frames
-	*f = http2.Frames{End: true}
+	*f = http2.Frames{End: true, Last: last}
 	if first && (replied || header != nil) {
 		c.header(f, s, header.written())
 		first = false

@@ -94,7 +94,7 @@ func (c *streamServerCall) Run(*http2.Worker) {
 		if !returned {
 			err = srv.caught(&c.ctx, c.ctx.method, recover())
 		}
-		c.fail(err)
+		c.fail(err, true)
 		c.rec.trailerSent(&c.ctx)
 		c.rec.end(err)
 		c.inbox.drop()
@@ -152,10 +152,10 @@ func (c *streamServerCall) serve(entered *bool) error {
 	return c.ran(srv.handle(m, &serverStream{c, ctx}, denied))
 }
 
-// fail ends the call with its status, unless it has one.
-func (c *streamServerCall) fail(err error) {
+// fail ends the call with its status, unless it has one. The last time the handler has returned.
+func (c *streamServerCall) fail(err error, last bool) {
 	var s callScratch
-	c.conclude(&s, encoded{}, err)
+	c.conclude(&s, encoded{}, err, last)
 }
 
 // serverStream is what the handler has.
@@ -185,7 +185,7 @@ func (s *serverStream) SendMsg(v any) error {
 	}
 	out, err := c.sending.out.encode(c.kind.format, c.kind.replies.compressor, v, c.route.maxSend)
 	if err != nil {
-		c.fail(err) // as on any wire, this is what the caller gets, whatever the handler returns
+		c.fail(err, false) // as on any wire, this is what the caller gets, whatever the handler returns
 		return err
 	}
 	held, err := c.send(out)
@@ -233,7 +233,7 @@ func (s *serverStream) RecvMsg(v any) error {
 	case context.Canceled:
 		return contextStatus(c.ctx.Err())
 	default:
-		c.fail(err)
+		c.fail(err, false)
 		return err
 	}
 	onWire := len(m.data)
@@ -242,7 +242,7 @@ func (s *serverStream) RecvMsg(v any) error {
 		err = c.kind.format.decode(m.data, v)
 	}
 	if err != nil {
-		c.fail(err)
+		c.fail(err, false)
 		return status.Convert(err).Err()
 	}
 	c.rec.inMessage(v, len(m.data), onWire)

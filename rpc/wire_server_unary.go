@@ -129,8 +129,7 @@ func (c *unaryServerCall) Resume(shed resilience.Reason) {
 	c.forget()
 	resilience.Annotate(&c.ctx, shed) // the limiter has counted it
 	var s callScratch
-	c.conclude(&s, encoded{}, c.door.errShed(shed))
-	c.Finish()
+	c.conclude(&s, encoded{}, c.door.errShed(shed), true)
 }
 
 // left gives back now what the door gave to the call, whose handler has returned err if told is set.
@@ -190,8 +189,7 @@ func (c *unaryServerCall) Run(w *http2.Worker) {
 		if err == context.DeadlineExceeded && c.door != nil {
 			c.door.counts.Note(&c.ctx, cameLate)
 		}
-		c.conclude(s, encoded{}, contextStatus(err))
-		c.Finish()
+		c.conclude(s, encoded{}, contextStatus(err), true)
 		w.After = now
 		c.left(now, false, err)
 		return
@@ -199,8 +197,7 @@ func (c *unaryServerCall) Run(w *http2.Worker) {
 	srv := c.route.srv
 	if err := srv.enter(&c.active); err != nil {
 		c.forget()
-		c.conclude(s, encoded{}, err)
-		c.Finish()
+		c.conclude(s, encoded{}, err, true)
 		w.After = now
 		c.left(now, false, err)
 		return
@@ -215,11 +212,10 @@ func (c *unaryServerCall) Run(w *http2.Worker) {
 		}
 		s.call = nil
 		c.forget()
-		c.conclude(s, reply, err)
+		c.conclude(s, reply, err, true)
 		s.out.reset()
 		c.rec.trailerSent(&c.ctx)
 		c.rec.end(err)
-		c.Finish()
 		srv.leave(&c.active)
 		w.After = c.conn.server.clock.now()
 		c.left(w.After, true, err)

@@ -67,12 +67,11 @@ func (c *benchServerCall) Place(n int) []byte {
 }
 
 func (c *benchServerCall) Run(*http2.Worker) {
-	f := &http2.Frames{Head: okHead, Data: c.body, Trail: doneTrail, End: true}
+	f := &http2.Frames{Head: okHead, Data: c.body, Trail: doneTrail, End: true, Last: true}
 	if len(c.body) >= 16<<10 {
 		f.Release = putBody
 	}
 	c.Send(f)
-	c.Finish()
 }
 
 type benchCall struct {

@@ -6,7 +6,7 @@ import "time"
 // configuration. It must not be changed while connections use it; one may serve any number of them.
 type Config struct {
 	// MaxStreams is how many streams the peer may have open (SETTINGS_MAX_CONCURRENT_STREAMS); a server counts a stream until its
-	// handler has ended ([Stream.Finish]), also when it was reset. More are refused. Default 1000 for a server.
+	// handler has ended ([Stream.Finish], or the last of its [Frames]), also when it was reset. More are refused. Default 1000 for a server.
 	MaxStreams int
 	// MaxHeaderList is the largest header list that is taken, decoded, in bytes as HPACK counts them. A server answers a larger one
 	// with status 431. Default 64 KiB.

@@ -239,7 +239,7 @@ func (w *responseWriter) send(p []byte, release func([]byte), last bool) error {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
-	f := Frames{Data: p, Release: release, End: last}
+	f := Frames{Data: p, Release: release, End: last, Last: last}
 	head := w.call.header.Method == http.MethodHead
 	w.mu.Lock()
 	first := !w.headerSent

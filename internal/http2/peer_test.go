@@ -163,7 +163,7 @@ func (c *serverCall) echo() {
 		c.Consumed(len(p))
 		f.Data, f.End = p, end
 		if end {
-			f.Trail = doneTrail
+			f.Trail, f.Last = doneTrail, true
 		}
 		if c.Send(f) != nil || c.Wait(nil) != nil || end {
 			return

@@ -16,6 +16,7 @@ type Frames struct {
 	Trail     *hpack.Template // trailers; need End
 	TrailMore []byte          // behind Trail, as HeadMore
 	End       bool            // END_STREAM on the last of them; with none of them an empty DATA frame carries it
+	Last      bool            // with End, on a server: the handler has ended, so this is [Stream.Finish] too. The peer has the stream's place back when it sees the end.
 }
 
 // split cuts f into pieces and returns how many.
@@ -121,7 +122,13 @@ func (s *Stream) Send(f *Frames) error {
 // SendOrHold is Send, and reports whether the stream holds something back, so that its user may spare Wait.
 func (s *Stream) SendOrHold(f *Frames) (held bool, err error) {
 	c := s.conn
+	if f.Last {
+		defer s.settle()
+	}
 	c.mu.Lock()
+	if f.Last {
+		s.markLocked(finished)
+	}
 	switch {
 	case s.err != nil:
 		err = s.err

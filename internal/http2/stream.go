@@ -203,8 +203,9 @@ func (s *Stream) abortLocked(err error) bool {
 	return !isClosed(s.markLocked(aborted))
 }
 
-// Finish tells that the stream's user is done with it and will give no more credit. A server must call it when the handler has ended:
-// until then the stream counts against MaxStreams. A stream whose sending side was not ended is reset with InternalError by it. A
+// Finish tells that the stream's user is done with it and will give no more credit. A server must call it when the handler has ended, or
+// send its last [Frames] as such: until then the stream counts against MaxStreams. A peer that uses its places to the full needs the
+// latter, for it may open the next stream when it sees the end of this one. A stream whose sending side was not ended is reset with InternalError by it. A
 // client needs it only for streams whose credit it has not given back; it resets those that have not ended (Cancel).
 func (s *Stream) Finish() {
 	c := s.conn
