@@ -90,10 +90,14 @@ func (s *system) report(format string, args ...any) {
 	s.t.Logf("%-54s %6d calls, %d failed, answered by %d", fmt.Sprintf(format, args...), ok+failed, failed, by)
 }
 
+// measured reports whether the long form runs, on a machine that does nothing else: there times are held, too. The short form shows that
+// the system converges, and waits for that as for anything else.
+func measured() bool { return os.Getenv("HANSE_ENGINES") != "" }
+
 // RunOutage kills the server for a while, and then once more with the loss of what it has.
 func RunOutage(t *testing.T, engine discoverytest.Engine, scheme string) {
 	away, afterwards := 4*time.Second, time.Second
-	if os.Getenv("HANSE_ENGINES") != "" {
+	if measured() {
 		away, afterwards = 30*time.Second, 12*time.Second // until what was kept in doubt is forgotten
 	}
 	server := engine.New(t)
@@ -115,7 +119,7 @@ func RunOutage(t *testing.T, engine discoverytest.Engine, scheme string) {
 	again := time.Since(wiped)
 	s.report("wiped; all were announced after %v", again.Round(10*time.Millisecond))
 	s.report("a new process was called after %v", s.addEcho())
-	if again > 3*time.Second {
+	if measured() && again > 3*time.Second {
 		t.Errorf("converged %v after the wipe", again)
 	}
 	<-time.After(afterwards)
@@ -127,7 +131,7 @@ func RunOutage(t *testing.T, engine discoverytest.Engine, scheme string) {
 // engine.NewCluster returns are of type [Member].
 func RunLeaderKilled(t *testing.T, engine discoverytest.Engine, scheme string) {
 	rounds := 1
-	if os.Getenv("HANSE_ENGINES") != "" {
+	if measured() {
 		rounds = 3
 	}
 	members := engine.NewCluster(t)
@@ -145,7 +149,7 @@ func RunLeaderKilled(t *testing.T, engine discoverytest.Engine, scheme string) {
 		leader.Kill()
 		took := s.addEcho()
 		s.report("the leader was killed; a new process was called after %v", took)
-		if took > 15*time.Second { // an election of NATS alone takes up to 9 s
+		if measured() && took > 15*time.Second { // an election of NATS alone takes up to 9 s, and one may follow another
 			t.Errorf("converged %v after the leader was killed", took)
 		}
 		leader.Start()
